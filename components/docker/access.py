@@ -1,0 +1,130 @@
+"""How a container reaches the engine: the socket's path and group, read where the engine runs."""
+
+import stat
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from components.settings import DockerSettings
+
+SOCKET_IN_CONTAINER: Final = "/var/run/docker.sock"
+"""Where every docker client looks first."""
+
+_SSH_TIMEOUT_SECONDS: Final = 15
+
+
+class AccessError(Exception):
+    """The socket cannot be used as it is. `wrong` and `instead` as in a settings problem."""
+
+    def __init__(self, wrong: str, instead: str) -> None:
+        """Keep what is wrong and what to do about it."""
+        super().__init__(f"{wrong}; {instead}")
+        self.wrong = wrong
+        self.instead = instead
+
+
+@dataclass(frozen=True, kw_only=True)
+class SocketAccess:
+    """A mounted socket. Whoever has it is root on the engine's host."""
+
+    path: str
+    """The socket's path on the engine's host."""
+
+    group: int
+    """The group that may use it, as a container sees that group's number."""
+
+
+def is_local(docker: DockerSettings) -> bool:
+    """Say whether the engine runs on this machine."""
+    return docker.host.startswith("unix://")
+
+
+def socket_path(docker: DockerSettings) -> str:
+    """Give the socket's path on the engine's host."""
+    if docker.socket_path is not None:
+        return docker.socket_path
+    return docker.host.removeprefix("unix://") if is_local(docker) else SOCKET_IN_CONTAINER
+
+
+def socket_access(docker: DockerSettings) -> SocketAccess:
+    """Read the socket's group on the engine's host, unless the settings name it.
+
+    The number is read at every run: it differs from host to host, and changes when the group is made anew. Raises
+    AccessError for a path that holds no socket, a host that cannot be asked, and a socket that belongs to root's group.
+    """
+    path = socket_path(docker)
+    if docker.socket_group is not None:
+        return SocketAccess(path=path, group=docker.socket_group)
+    owner, group = _local_owner(path) if is_local(docker) else _remote_owner(docker.host, path)
+    return SocketAccess(path=path, group=group_in_container(path, owner=owner, group=group))
+
+
+def group_in_container(path: str, *, owner: int, group: int) -> int:
+    """Give the number by which a container sees the socket's group.
+
+    A rootless engine's socket belongs to the user who runs it, and in its containers that user and its group are 0.
+    Root's own group is refused: a container in it may be more than was meant, and a socket of root's group is most
+    often one whose group was never made.
+    """
+    if owner != 0:
+        return 0
+    if group == 0:
+        raise AccessError(
+            f"finds {path} in root's own group",
+            "give the socket a group (`groupadd docker`, restart the engine), or write socketGroup: 0 to mean it",
+        )
+    return group
+
+
+def _local_owner(path: str) -> tuple[int, int]:
+    try:
+        found = Path(path).stat()
+    except FileNotFoundError:
+        raise AccessError(
+            f"finds nothing at {path}", "start the Docker engine, or give the path where it listens"
+        ) from None
+    except OSError as error:
+        raise AccessError(f"cannot look at {path} ({error.strerror})", "give a path that this user may see") from None
+    if not stat.S_ISSOCK(found.st_mode):
+        kind = "a folder" if stat.S_ISDIR(found.st_mode) else "a file"
+        raise AccessError(f"finds {kind}, not a socket, at {path}", "give the path where the engine listens")
+    return found.st_uid, found.st_gid
+
+
+def _remote_owner(host: str, path: str) -> tuple[int, int]:
+    where = urlsplit(host)
+    port = ["-p", str(where.port)] if where.port else []
+    command = [
+        "ssh",
+        "-o",
+        "BatchMode=yes",
+        "-o",
+        "ConnectTimeout=10",
+        *port,
+        "--",
+        f"{where.username}@{where.hostname}",
+    ]
+    instead = (
+        f"see that `ssh {where.username}@{where.hostname} stat {path}` works without a question, or give socketGroup"
+    )
+    try:
+        done = subprocess.run(  # noqa: S603 - a list of words, each checked by the settings
+            [*command, "stat", "-L", "-c", "%u:%g:%F", path],
+            capture_output=True,
+            text=True,
+            timeout=_SSH_TIMEOUT_SECONDS,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise AccessError(f"cannot ask {where.hostname} for the group of {path} ({error})", instead) from None
+    owner, _, rest = done.stdout.strip().partition(":")
+    group, _, kind = rest.partition(":")
+    if done.returncode != 0 or kind != "socket" or not owner.isdigit() or not group.isdigit():
+        said = (done.stderr or done.stdout).strip().splitlines()
+        raise AccessError(
+            f"finds no socket at {path} on {where.hostname} ({said[-1] if said else 'no answer'})", instead
+        )
+    return int(owner), int(group)

@@ -1,0 +1,98 @@
+"""Puts the Docker platform together from a stack's settings."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import pulumi
+
+from components.docker import host
+from components.docker.access import is_local, socket_access
+from components.docker.image import controller_image
+from components.docker.jenkins import Jenkins, JenkinsArgs
+from components.jenkins import casc, jobs, password
+from components.settings import Settings
+from components.settings.checks import SAMPLE_JOB
+
+_NO_HASH: Final = "(made from ci:adminPassword)"
+"""Stands in previews where the password's hash is."""
+
+
+def deploy(settings: Settings) -> Mapping[str, pulumi.Input[object]]:
+    """Register everything; give the stack's outputs by name."""
+    jenkins = settings.jenkins
+    on_host = pulumi.ResourceOptions(provider=host.provider(settings.docker))
+    controller = Jenkins(
+        "jenkins",
+        JenkinsArgs(
+            settings=jenkins,
+            image=controller_image("jenkins", jenkins, on_host),
+            access=socket_access(settings.docker),
+            configuration=_shown(settings) if _has_casc(settings) else None,
+            files=_files(settings),
+        ),
+        pulumi.ResourceOptions(providers=[on_host.provider] if on_host.provider else None),
+    )
+    return {
+        "platform": settings.platform,
+        "url": settings.url,
+        "registry": None,
+        "images": {},
+        "setup": jenkins.setup,
+        "adminUser": jenkins.admin_user,
+        "sampleJob": SAMPLE_JOB if jenkins.sample and _has_casc(settings) else None,
+        "container": controller.container,
+        "homeVolume": controller.home,
+        "dockerHost": settings.docker.host,
+        "next": _next(settings),
+    }
+
+
+def _has_casc(settings: Settings) -> bool:
+    return settings.jenkins.setup == "casc"
+
+
+def _shown(settings: Settings) -> Mapping[str, str]:
+    return {
+        "jenkins": casc.render(settings, password_hash=_NO_HASH),
+        "jobs": jobs.render(settings),
+    }
+
+
+def _files(settings: Settings) -> Mapping[str, pulumi.Input[str]]:
+    if not _has_casc(settings) or settings.admin_password is None:
+        return {}
+    realm = f"{pulumi.get_project()}/{pulumi.get_stack()}/{settings.jenkins.admin_user}"
+    hashed = password.jbcrypt(settings.admin_password.get_secret_value(), realm=realm)
+    files: dict[str, pulumi.Input[str]] = {
+        casc.CASC_FILE: pulumi.Output.secret(casc.render(settings, password_hash=hashed)),
+        casc.JOBS_FILE: jobs.render(settings),
+        casc.HOOK_FILE: casc.HOOK,
+    }
+    if settings.git_token is not None:
+        token = settings.git_token.get_secret_value()
+        files[f"{casc.SECRETS_FOLDER}/{casc.GIT_TOKEN}"] = pulumi.Output.secret(token)
+    return files
+
+
+def _next(settings: Settings) -> list[str]:
+    jenkins = settings.jenkins
+    steps = []
+    if not is_local(settings.docker):
+        port, target = jenkins.http_port, settings.docker.host.removeprefix("ssh://")
+        steps.append(
+            f"From this machine: ssh -L {port}:127.0.0.1:{port} {target}, as the port is open on that host only."
+        )
+    if _has_casc(settings):
+        steps.append(
+            f"Open {settings.url} and log in as {jenkins.admin_user}; the password: `make password`, or "
+            "`pulumi config get ci:adminPassword`."
+        )
+    else:
+        steps.append(
+            f"Open {settings.url}; the first password: `docker exec {jenkins.container_name} cat "
+            "/var/jenkins_home/secrets/initialAdminPassword`."
+        )
+    if jenkins.sample and _has_casc(settings):
+        steps.append("Build an image: `make sample`, or start the job `sample` by hand.")
+    steps.append("Whoever can run a job here is root on the Docker host: give accounts accordingly.")
+    return steps

@@ -1,0 +1,133 @@
+"""The Docker host: the provider that speaks to its engine, and a look at what already stands on it."""
+
+import errno
+import ipaddress
+import os
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pulumi_docker as docker
+
+from components.docker import labels
+from components.docker.access import AccessError, is_local, socket_access
+from components.docker.engine import Engine, EngineError
+from components.settings import DockerSettings, JenkinsSettings, Problem, Settings
+
+
+def provider(settings: DockerSettings) -> docker.Provider:
+    """Register the provider for the host that the settings name, and for no other.
+
+    Without an explicit one, the plugin would follow DOCKER_HOST, and a stack could move to another host unseen.
+    """
+    return docker.Provider("host", host=settings.host)
+
+
+def survey(settings: Settings, *, project: str, stack: str) -> Iterator[Problem]:
+    """Give what on the host stands in the way, before anything is made there.
+
+    Reads the socket's group, and on an engine of this machine its containers, the home volume and the two ports.
+    """
+    try:
+        socket_access(settings.docker)
+    except AccessError as error:
+        yield Problem(key="ci:docker.host", value=settings.docker.host, wrong=error.wrong, instead=error.instead)
+        return
+    if not is_local(settings.docker):
+        return
+    jenkins = settings.jenkins
+    engine = Engine(settings.docker.host.removeprefix("unix://"))
+    try:
+        containers, home = engine.containers(), engine.volume(jenkins.home_volume)
+    except EngineError as error:
+        yield Problem(
+            key="ci:docker.host",
+            value=settings.docker.host,
+            wrong=f"cannot be used: {error}",
+            instead="start the engine (`systemctl start docker`), and see that `docker version` works for this user",
+        )
+        return
+    me = f"{project}/{stack}"
+    yield from _name(jenkins, containers, me)
+    yield from _ports(jenkins, containers, me)
+    yield from _home(jenkins, home, me)
+    if jenkins.docker_client == "host" and not os.access(jenkins.docker_client_path, os.X_OK):
+        yield Problem(
+            key="ci:jenkins.dockerClientPath",
+            value=jenkins.docker_client_path,
+            wrong="is no program on this host",
+            instead="give the path that `command -v docker` prints, or write dockerClient: image",
+        )
+
+
+def _name(jenkins: JenkinsSettings, containers: Sequence[Mapping[str, Any]], me: str) -> Iterator[Problem]:
+    for container in containers:
+        owner = labels.owner(container.get("Labels"))
+        if f"/{jenkins.container_name}" in container.get("Names", ()) and owner != me:
+            yield Problem(
+                key="ci:jenkins.containerName",
+                value=jenkins.container_name,
+                wrong=f"is a container already, which {_made_by(owner)}",
+                instead=f"give another name, or remove it first (`docker rm -f {jenkins.container_name}`)",
+            )
+
+
+def _made_by(owner: str | None) -> str:
+    return f"belongs to the stack {owner}" if owner else "no stack of this project made"
+
+
+def _home(jenkins: JenkinsSettings, home: Mapping[str, Any] | None, me: str) -> Iterator[Problem]:
+    if home is None or jenkins.adopt_home:
+        return
+    owner = labels.owner(home.get("Labels"))
+    if owner != me:
+        yield Problem(
+            key="ci:jenkins.homeVolume",
+            value=jenkins.home_volume,
+            wrong=f"is a volume already, which {_made_by(owner)}",
+            instead="write adoptHome: true to run Jenkins on what it holds, or give another name: jenkins_home_2",
+        )
+
+
+def _ports(jenkins: JenkinsSettings, containers: Sequence[Mapping[str, Any]], me: str) -> Iterator[Problem]:
+    for key, port in (("httpPort", jenkins.http_port), ("agentPort", jenkins.agent_port)):
+        if port is None:
+            continue
+        holders = [container for container in containers if _publishes(container, port, jenkins.bind_address)]
+        if any(labels.owner(holder.get("Labels")) == me for holder in holders):
+            continue
+        if holders:
+            name = holders[0]["Names"][0].removeprefix("/")
+            who, free = f"the container {name}", f"stop it (`docker stop {name}`)"
+        elif _is_taken(port, jenkins.bind_address):
+            who, free = "another process", f"stop it (`ss -ltnp 'sport = :{port}'` shows it)"
+        else:
+            continue
+        yield Problem(
+            key=f"ci:jenkins.{key}",
+            value=port,
+            wrong=f"is taken on {jenkins.bind_address} by {who}",
+            instead=f"give another port, for example {port + 1 if port < 65535 else 8080}, or {free}",  # noqa: PLR2004
+        )
+
+
+def _publishes(container: Mapping[str, Any], port: int, address: str) -> bool:
+    for published in container.get("Ports", ()):
+        if published.get("PublicPort") == port and published.get("Type") == "tcp":
+            held = ipaddress.ip_address(published.get("IP") or "0.0.0.0")  # noqa: S104 - what the engine leaves out
+            wanted = ipaddress.ip_address(address)
+            if held == wanted or held.is_unspecified or wanted.is_unspecified:
+                return True
+    return False
+
+
+def _is_taken(port: int, address: str) -> bool:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port in TIME_WAIT is free
+        try:
+            probe.bind((address, port))
+        except OSError as error:
+            # A port below 1024 is the engine's to open, and an address that this host lacks is refused by the engine.
+            return error.errno == errno.EADDRINUSE
+    return False

@@ -1,0 +1,88 @@
+"""Configuration as code: what Jenkins is from its first start, as YAML text."""
+
+from typing import Any, Final
+
+import yaml
+
+from components.settings import Settings
+
+FOLDER: Final = "/etc/ci/casc"
+"""Where Jenkins reads its configuration. Not under its home: there a file would stay when it is gone from here."""
+
+CASC_FILE: Final = f"{FOLDER}/jenkins.yaml"
+JOBS_FILE: Final = f"{FOLDER}/jobs.groovy"
+
+HOOK_FILE: Final = "/usr/share/jenkins/ref/init.groovy.d/ci-configure.groovy.override"
+"""A script that Jenkins runs once its jobs are loaded. `.override` makes the image copy it anew at every start."""
+
+HOOK: Final = """\
+// Jenkins forgets, until its next start, a job that configuration as code made before the others were loaded.
+// Applied once more here, when all are loaded, nothing is forgotten.
+io.jenkins.plugins.casc.ConfigurationAsCode.get().configure()
+"""
+
+SECRETS_FOLDER: Final = "/run/secrets"
+"""Where configuration as code looks for its variables' values, one file each. Source: the plugin's secrets.adoc."""
+
+GIT_TOKEN: Final = "gitToken"  # noqa: S105 - a name
+"""The credential's id in Jenkins, and the name of the file that holds its value."""
+
+_Tree = dict[str, Any]
+
+
+class _Yaml(yaml.SafeDumper):
+    """Writes text of several lines as a block, the way a person would."""
+
+
+def _block(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Yaml.add_representer(str, _block)
+
+
+def render(settings: Settings, *, password_hash: str) -> str:
+    """Give the whole configuration; `password_hash` is the administrator's, as `password.jbcrypt` makes it."""
+    tree: _Tree = {"jenkins": _jenkins(settings, password_hash), "unclassified": {"location": _location(settings)}}
+    if settings.git_token is not None:
+        tree["credentials"] = _credentials()
+    # A file, since configuration as code would take ${...} in a script of its own for a variable.
+    tree["jobs"] = [{"file": JOBS_FILE}]
+    return yaml.dump(tree, Dumper=_Yaml, sort_keys=False, allow_unicode=True, width=120)
+
+
+def _jenkins(settings: Settings, password_hash: str) -> _Tree:
+    jenkins = settings.jenkins
+    return {
+        "systemMessage": "This Jenkins is kept by Pulumi: what is changed here by hand is set back at the next start.",
+        "numExecutors": jenkins.executors,
+        "mode": "NORMAL",
+        "slaveAgentPort": 50000 if jenkins.agent_port is not None else -1,
+        "noUsageStatistics": True,
+        "crumbIssuer": "standard",
+        "securityRealm": {
+            "local": {
+                "allowsSignup": False,
+                "users": [{"id": jenkins.admin_user, "name": "Administrator", "password": password_hash}],
+            }
+        },
+        # Written out, since the plugin's own default lets everybody read.
+        "authorizationStrategy": {"loggedInUsersCanDoAnything": {"allowAnonymousRead": False}},
+    }
+
+
+def _location(settings: Settings) -> _Tree:
+    return {"url": f"{(settings.jenkins.url or settings.url).rstrip('/')}/"}
+
+
+def _credentials() -> _Tree:
+    token = {
+        "scope": "GLOBAL",
+        "id": GIT_TOKEN,
+        "description": "Reads the jobs' private repositories (ci:gitToken).",
+        # Hosts of repositories take any name beside a token.
+        "username": "git",
+        "password": f"${{{GIT_TOKEN}}}",
+    }
+    return {"system": {"domainCredentials": [{"credentials": [{"usernamePassword": token}]}]}}

@@ -1,0 +1,92 @@
+"""The jobs that Jenkins has from the start, in the language of the plugin job-dsl."""
+
+from pathlib import Path
+from typing import Final
+
+from components.settings import JobSettings, Settings
+from components.settings.checks import SAMPLE_JOB
+
+_SAMPLE: Final = Path(__file__).with_name("sample.Jenkinsfile")
+
+
+def render(settings: Settings) -> str:
+    """Give the definitions of all jobs, the sample first; text without a job where there is none.
+
+    The plugin runs this text without a sandbox, so every value in it is quoted by `_groovy` or a checked number.
+    """
+    jobs = [sample(), *settings.jobs] if settings.jenkins.sample else settings.jobs
+    return "\n".join(["// Written by Pulumi from the stack's ci:jobs.\n", *(_job(job) for job in jobs)])
+
+
+def sample() -> JobSettings:
+    """Give the job that the sample is."""
+    return JobSettings.model_validate(
+        {
+            "name": SAMPLE_JOB,
+            "description": "Builds an image on the Docker host and runs a command in it.",
+            "script": _SAMPLE.read_text(encoding="utf-8"),
+        }
+    )
+
+
+def _job(job: JobSettings) -> str:
+    """Write a job in the language of the plugin job-dsl."""
+    lines = [f"pipelineJob({_groovy(job.name)}) {{"]
+    if job.description:
+        lines.append(f"    description({_groovy(job.description)})")
+    lines += [
+        "    logRotator {",
+        f"        numToKeep({job.keep_builds})",
+        "    }",
+        "    properties {",
+        "        disableConcurrentBuilds()",
+        *_schedule(job),
+        "    }",
+        "    definition {",
+        *(_repository(job) if job.repository is not None else _script(job)),
+        "    }",
+        "}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _schedule(job: JobSettings) -> list[str]:
+    if job.schedule is None:
+        return []
+    trigger = f"                cron {{ spec({_groovy(job.schedule)}) }}"
+    return ["        pipelineTriggers {", "            triggers {", trigger, "            }", "        }"]
+
+
+def _script(job: JobSettings) -> list[str]:
+    return [
+        "        cps {",
+        f"            script({_groovy(job.script or '')})",
+        "            sandbox(true)",
+        "        }",
+    ]
+
+
+def _repository(job: JobSettings) -> list[str]:
+    credentials = [f"                        credentials({_groovy(job.credentials)})"] if job.credentials else []
+    return [
+        "        cpsScm {",
+        "            scm {",
+        "                git {",
+        "                    remote {",
+        f"                        url({_groovy(job.repository or '')})",
+        *credentials,
+        "                    }",
+        f"                    branch({_groovy('*/' + job.branch)})",
+        "                }",
+        "            }",
+        f"            scriptPath({_groovy(job.jenkinsfile)})",
+        "            lightweight(true)",
+        "        }",
+    ]
+
+
+def _groovy(text: str) -> str:
+    """Write text as a Groovy string in which nothing is replaced: single quotes, three of them over several lines."""
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    quote = "'''" if "\n" in text or "\r" in text else "'"
+    return f"{quote}{escaped}{quote}"

@@ -1,0 +1,19 @@
+"""Every key of a stack's config: what it may be, and what is said when it is not.
+
+This package is the only reader of `pulumi.Config`. `load` gives the program one frozen, typed value or one error that
+lists everything that is wrong. Components never read config; each takes a piece of what `load` returned.
+"""
+
+from components.settings.load import load
+from components.settings.model import DockerSettings, JenkinsSettings, JobSettings, Settings
+from components.settings.problems import Problem, SettingsError
+
+__all__ = [
+    "DockerSettings",
+    "JenkinsSettings",
+    "JobSettings",
+    "Problem",
+    "Settings",
+    "SettingsError",
+    "load",
+]

@@ -1,0 +1,240 @@
+"""The kinds of value that the settings are made of. Each check refuses with what is wrong and what to write."""
+
+import ipaddress
+import re
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, Field, SecretStr
+
+from components.settings.problems import NotAcceptedError
+
+_NAME_COMPONENT: Final = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_LABEL: Final = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
+_DOMAIN: Final = rf"(?:localhost|{_LABEL}(?:\.{_LABEL})+|{_LABEL}(?=:))(?::[0-9]+)?"
+_REPOSITORY: Final = re.compile(rf"(?:{_DOMAIN}/)?{_NAME_COMPONENT}(?:/{_NAME_COMPONENT})*")
+_TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
+"""The grammar of an image reference. Source: the package distribution/reference, its file reference.go."""
+
+_DOCKER_NAME: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,127}")
+"""Source: the engine's own message for a refused name, "only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"."""
+
+_JOB_NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 ._-]{0,98}[A-Za-z0-9_-])?")
+"""Narrower than Jenkins, which takes spaces at the end and other alphabets too, but safe in a path and a URL."""
+
+_OLDEST_JENKINS: Final = {3: (2, 426, 3), 2: (2, 442)}
+"""The first long-term (three numbers) and weekly (two) releases without CVE-2024-23897, by which anyone who reaches
+the port reads files of the controller."""
+
+_OPENING_JAVA_OPTIONS: Final = {
+    "hudson.security.csrf.GlobalCrumbIssuerConfiguration.DISABLE_CSRF_PROTECTION": "lets requests be forged",
+    "hudson.model.DirectoryBrowserSupport.CSP": "lets a job's files run scripts in the browser of whoever opens them",
+    "jenkins.install.runSetupWizard": "belongs to ci:jenkins.setup",
+    "jenkins.model.Jenkins.slaveAgentPort": "belongs to ci:jenkins.agentPort",
+}
+
+_GUESSED_PASSWORDS: Final = (
+    "password",
+    "admin",
+    "changeme",
+    "jenkins",
+    "secret",
+    "letmein",
+    "welcome",
+    "qwerty",
+    "123456",
+)
+
+
+def _image(value: str) -> str:
+    instead = "give repository:tag or repository:tag@sha256:<64 hexadecimal digits>"
+    rest, at, digest = value.partition("@")
+    if at and not _DIGEST.fullmatch(digest):
+        raise NotAcceptedError(f"has the digest {digest!r}, which is not sha256: and 64 hexadecimal digits", instead)
+    head, slash, last = rest.rpartition("/")
+    name, colon, tag = last.partition(":")
+    if colon and not _TAG.fullmatch(tag):
+        raise NotAcceptedError(f"has the tag {tag!r}, which is not 1 to 128 letters, digits, '_', '.' or '-'", instead)
+    repository = f"{head}{slash}{name}"
+    if not _REPOSITORY.fullmatch(repository):
+        raise NotAcceptedError(
+            f"has the repository {repository!r}, which is not lower-case words with '/' between", instead
+        )
+    if not at and (not colon or tag == "latest"):
+        raise NotAcceptedError("names no fixed version, so the next pull may bring another", instead)
+    _refuse_old_jenkins(repository, tag)
+    return value
+
+
+def _refuse_old_jenkins(repository: str, tag: str) -> None:
+    match = re.match(r"(\d+)\.(\d+)(?:\.(\d+))?(?:-|$)", tag)
+    if not repository.endswith("jenkins/jenkins") or not match:
+        return
+    version = tuple(int(number) for number in match.groups() if number is not None)
+    oldest = _OLDEST_JENKINS[len(version)]
+    if version < oldest:
+        raise NotAcceptedError(
+            "has CVE-2024-23897: whoever reaches the port can read the controller's files",
+            f"give {'.'.join(map(str, oldest))} or newer",
+        )
+
+
+def _docker_name(value: str) -> str:
+    if not _DOCKER_NAME.fullmatch(value):
+        raise NotAcceptedError(
+            "is not a name that Docker takes",
+            "give 2 to 128 letters, digits, '_', '.' or '-', the first a letter or digit",
+        )
+    return value
+
+
+def _absolute_path(value: str) -> str:
+    if not value.startswith("/") or "\0" in value or ".." in value.split("/") or ":" in value:
+        raise NotAcceptedError(
+            "is not an absolute path", "give one that begins with '/' and has no '~', '..' or ':' in it"
+        )
+    return value
+
+
+def _address(value: str) -> str:
+    try:
+        ipaddress.ip_address(value)
+    except ValueError:
+        raise NotAcceptedError("is not an IP address", "give the address of one of the host's interfaces") from None
+    return value
+
+
+def _user(value: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9_.-]{0,31}", value) or value in {"anonymous", "authenticated", "system"}:
+        raise NotAcceptedError(
+            "is not a user name that Jenkins keeps for people",
+            "give 1 to 32 lower-case letters, digits, '_', '.' or '-', the first a letter",
+        )
+    return value
+
+
+def _host(value: str) -> str:
+    scheme, found, rest = value.partition("://")
+    if scheme == "unix" and found:
+        _absolute_path(rest)
+        return value
+    if scheme == "ssh" and re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*@[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?", rest):
+        return value
+    if scheme == "ssh":
+        raise NotAcceptedError("names no user", "give ssh://user@host or ssh://user@host:port")
+    if scheme == "tcp":
+        raise NotAcceptedError(
+            "is reached over TCP, which this release does not do: without client certificates it gives root to anyone",
+            "give ssh://user@host for an engine elsewhere, or unix:///var/run/docker.sock for the one here",
+        )
+    raise NotAcceptedError("has a scheme that is not known here", "give unix:///path/of/the/socket or ssh://user@host")
+
+
+def _java_option(value: str) -> str:
+    if not re.fullmatch(r"-[^\s'\"\\]+", value):
+        raise NotAcceptedError(
+            "is not one option of the Java machine", "give one that begins with '-' and has no space or quote in it"
+        )
+    for name, why in _OPENING_JAVA_OPTIONS.items():
+        if value.startswith(f"-D{name}"):
+            raise NotAcceptedError(why, "leave it out")
+    return value
+
+
+def _plugin(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*:[A-Za-z0-9][A-Za-z0-9_.-]*", value) or value.endswith(":latest"):
+        raise NotAcceptedError("is not a plugin with its version", "give name:version")
+    return value
+
+
+def _job_name(value: str) -> str:
+    if not _JOB_NAME.fullmatch(value):
+        raise NotAcceptedError(
+            "is not a name for a job",
+            "give 1 to 100 letters, digits, ' ', '.', '_' or '-', the first a letter or digit",
+        )
+    return value
+
+
+def _repository(value: str) -> str:
+    if re.match(r"https://[^/@]+@", value):
+        raise NotAcceptedError(
+            "has a credential in it", "give the plain address, set ci:gitToken and write credentials: gitToken"
+        )
+    if not re.fullmatch(r"https://[A-Za-z0-9][^\s'\"\\$@]*/[^\s'\"\\$@]+", value):
+        raise NotAcceptedError("is not a repository that Jenkins can clone here", "give its https:// address")
+    return value
+
+
+def _git_ref(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_./-]*", value) or ".." in value or value.endswith(("/", ".lock")):
+        raise NotAcceptedError("is not the name of a branch", "give one, such as main")
+    return value
+
+
+def _relative_path(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_.][A-Za-z0-9_./ -]*", value) or ".." in value.split("/"):
+        raise NotAcceptedError("is not a path inside the repository", "give one with no '..' and no '/' in front")
+    return value
+
+
+def _cron(value: str) -> str:
+    # Imported here: only a stack with a schedule pays for it.
+    from croniter import croniter  # noqa: PLC0415
+
+    instead = "give five fields as Jenkins takes them (minute hour day month weekday; H spreads the load)"
+    if value in {"@hourly", "@daily", "@midnight", "@weekly", "@monthly", "@yearly", "@annually"}:
+        return value
+    fields = value.split()
+    if len(fields) != 5:  # noqa: PLR2004
+        raise NotAcceptedError(f"has {len(fields)} fields", instead)
+    try:
+        schedule = croniter(value, hash_id="ci", max_years_between_matches=8)
+        schedule.get_next()
+    except (ValueError, KeyError) as error:
+        raise NotAcceptedError(f"is not a schedule, or would never come ({error})", instead) from None
+    return value
+
+
+def _new_password(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value()
+    instead = "set another with `pulumi config set --secret ci:adminPassword`"
+    if len(text) < 12:  # noqa: PLR2004
+        raise NotAcceptedError("is shorter than 12 characters", instead)
+    if len(text.encode()) > 72:  # noqa: PLR2004 - bcrypt's own limit; it would ignore what follows
+        raise NotAcceptedError("is longer than the 72 bytes that its hash covers", instead)
+    if any(ord(letter) < 32 for letter in text):  # noqa: PLR2004
+        raise NotAcceptedError("has a control character or a line break in it", instead)
+    if len(set(text)) < 5 or text.lower().rstrip("0123456789!") in {  # noqa: PLR2004
+        part * times for part in _GUESSED_PASSWORDS for times in (1, 2, 3)
+    }:
+        raise NotAcceptedError("is among the first that are guessed", instead)
+    return value
+
+
+def _token(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value()
+    if not text or text != text.strip() or "${" in text or any(ord(letter) < 33 for letter in text):  # noqa: PLR2004
+        # Configuration as code would take ${...} inside the token for a variable of its own.
+        raise NotAcceptedError(
+            "is empty, or has spaces, line breaks or ${ in it", "set it with `pulumi config set --secret ci:gitToken`"
+        )
+    return value
+
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+ImageReference = Annotated[str, AfterValidator(_image)]
+DockerName = Annotated[str, AfterValidator(_docker_name)]
+AbsolutePath = Annotated[str, AfterValidator(_absolute_path)]
+Address = Annotated[str, AfterValidator(_address)]
+UserName = Annotated[str, AfterValidator(_user)]
+DockerHost = Annotated[str, AfterValidator(_host)]
+JavaOption = Annotated[str, AfterValidator(_java_option)]
+Plugin = Annotated[str, AfterValidator(_plugin)]
+JobName = Annotated[str, AfterValidator(_job_name)]
+Repository = Annotated[str, AfterValidator(_repository)]
+GitRef = Annotated[str, AfterValidator(_git_ref)]
+RelativePath = Annotated[str, AfterValidator(_relative_path)]
+Cron = Annotated[str, AfterValidator(_cron)]
+NewPassword = Annotated[SecretStr, AfterValidator(_new_password)]
+Token = Annotated[SecretStr, AfterValidator(_token)]

@@ -1,0 +1,122 @@
+"""What the repository says about itself agrees with what its code does."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from components.settings.load import PREFIX, read
+from components.settings.model import SECRETS, Settings
+from tests.support.settings import PASSWORD
+from tools import reference
+
+ROOT = Path(__file__).parent.parent.parent
+STACKS = sorted((ROOT / "stacks").glob("Pulumi.*.yaml"))
+PROJECT = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())
+KEYS = {field.alias for field in Settings.model_fields.values()}
+
+
+def config(stack: Path) -> dict[str, Any]:
+    found = yaml.safe_load(stack.read_text())["config"]
+    return {key.removeprefix(PREFIX): value for key, value in found.items()}
+
+
+def test_every_setting_but_the_secrets_is_declared_and_described_in_the_project_file() -> None:
+    declared = {key.removeprefix(PREFIX) for key in PROJECT["config"]}
+    assert declared == KEYS - set(SECRETS)
+    for key, entry in PROJECT["config"].items():
+        assert entry["type"] in {"string", "object", "array"}, key
+        assert entry["description"].endswith("."), key
+
+
+def test_only_the_platform_must_be_written() -> None:
+    assert [key for key, entry in PROJECT["config"].items() if "default" not in entry] == ["ci:platform"]
+
+
+def test_a_removed_container_is_put_back_since_every_update_refreshes_first() -> None:
+    assert PROJECT["options"]["refresh"] == "always"
+
+
+@pytest.mark.parametrize("stack", STACKS, ids=lambda path: path.name)
+def test_every_committed_stack_is_right_once_it_has_its_password(stack: Path) -> None:
+    values = config(stack)
+    raw = {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
+    settings, problems = read({**raw, "adminPassword": PASSWORD}, frozenset({"adminPassword"}))
+    assert problems == []
+    assert settings is not None
+
+
+@pytest.mark.parametrize("stack", STACKS, ids=lambda path: path.name)
+def test_no_committed_stack_holds_a_secret_or_a_salt(stack: Path) -> None:
+    text = stack.read_text()
+    assert not re.search(r"secure:|encryptionsalt|encryptedkey", text)
+    assert not set(config(stack)) & set(SECRETS)
+
+
+@pytest.mark.parametrize("stack", STACKS, ids=lambda path: path.name)
+def test_every_committed_stack_names_its_schema_and_satisfies_it(stack: Path) -> None:
+    assert stack.read_text().startswith("# yaml-language-server: $schema=schema.json\n")
+    jsonschema.validate(yaml.safe_load(stack.read_text()), json.loads(reference.SCHEMA.read_text()))
+
+
+def test_the_schema_refuses_a_misspelt_setting_in_the_editor() -> None:
+    schema = json.loads(reference.SCHEMA.read_text())
+    for wrong in ({"ci:registery": {}}, {"ci:jenkins": {"httpport": 1}}, {"ci:jenkins": {"httpPort": 0}}):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate({"config": {"ci:platform": "docker", **wrong}}, schema)
+
+
+def test_the_offline_stack_is_the_dev_stack_with_another_image() -> None:
+    dev, offline = config(ROOT / "stacks/Pulumi.dev.yaml"), config(ROOT / "stacks/Pulumi.offline.yaml")
+    assert offline.pop("jenkins") == {"image": "ci-offline-controller:1"}
+    assert offline == dev
+
+
+def test_the_schema_and_the_reference_do_not_lag_behind_the_settings() -> None:
+    assert reference.SCHEMA.read_text() == reference.schema()
+    assert reference.SETTINGS.read_text() == reference.reference()
+
+
+def test_the_program_declares_no_resource_and_is_short() -> None:
+    text = (ROOT / "__main__.py").read_text()
+    assert len(text.splitlines()) <= 30
+    assert "pulumi_docker" not in text
+
+
+def test_the_packages_of_the_lock_have_hashes_and_no_address() -> None:
+    for name in ("requirements.txt", "requirements-dev.txt"):
+        text = (ROOT / name).read_text()
+        packages = re.findall(r"^[a-z0-9].*", text, re.MULTILINE)
+        assert packages
+        assert all("==" in package for package in packages)
+        assert text.count("--hash=sha256:") >= len(packages)
+        assert "://" not in text
+
+
+def test_the_development_lock_has_the_very_versions_of_the_runtime_lock() -> None:
+    def pins(name: str) -> set[str]:
+        return set(re.findall(r"^([a-z0-9._-]+==[^ ;]+)", (ROOT / name).read_text(), re.MULTILINE))
+
+    assert pins("requirements.txt") <= pins("requirements-dev.txt")
+
+
+@pytest.mark.parametrize("command", ["make up", "make test", "make sample", "make down", "make password"])
+def test_the_readme_shows_every_verb_that_the_makefile_has_for_a_newcomer(command: str) -> None:
+    verb = command.removeprefix("make ")
+    assert command in (ROOT / "README.md").read_text()
+    assert re.search(rf"^{verb}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+
+def test_the_readmes_table_names_only_settings_that_exist() -> None:
+    schema = Settings.model_json_schema()
+    known = {f"{PREFIX}{key}" for key in KEYS}
+    for key in ("docker", "jenkins"):
+        section = schema["$defs"][schema["properties"][key]["$ref"].rpartition("/")[2]]
+        known |= {f"{PREFIX}{key}.{name}" for name in section["properties"]}
+    named = set(re.findall(r"`(ci:[A-Za-z.]+)`", (ROOT / "README.md").read_text()))
+    assert named
+    assert named <= known

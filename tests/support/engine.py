@@ -1,0 +1,83 @@
+"""Runs a Pulumi program without an engine, and refuses what the engine would refuse."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pulumi
+from pulumi.output import Unknown
+from pulumi.runtime import config as runtime_config
+from pulumi.runtime import mocks, rpc
+
+STACK = "test"
+PROJECT = "ci"
+
+
+class Engine(mocks.MockMonitor, mocks.Mocks):  # type: ignore[misc] # the SDK's own classes are not typed
+    """Records every registration with its options, which the SDK's mocks hide."""
+
+    def __init__(self, *, preview: bool) -> None:
+        """Take the place of the engine for what this test registers."""
+        mocks.MockMonitor.__init__(self, self)
+        self.requests: dict[str, Any] = {}
+        self.finished: set[str] = set()
+        self.inputs: dict[str, dict[str, Any]] = {}
+        self.outputs: dict[str, Any] = {}
+        self.preview = preview
+        mocks.set_mocks(self, project=PROJECT, stack=STACK, preview=preview, monitor=self)
+
+    def call(self, args: mocks.MockCallArgs) -> Any:
+        raise AssertionError(f"no test planned the provider call {args.token}")
+
+    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        assert args.name not in self.inputs, f"two resources are named {args.name}"
+        self.inputs[args.name] = args.inputs
+        computed = {} if self.preview else {"imageId": "sha256:ready", "repoDigest": "sha256:built"}
+        return f"{args.name}-id", {**computed, **args.inputs}
+
+    def RegisterResource(self, request: Any) -> Any:  # noqa: N802 - the protocol's name
+        reply = super().RegisterResource(request)
+        if request.type != "pulumi:pulumi:Stack":
+            self.requests[request.name] = request
+        return reply
+
+    def RegisterResourceOutputs(self, request: Any) -> Any:  # noqa: N802 - the protocol's name
+        self.finished.add(request.urn.rpartition("::")[2])
+        if request.urn.startswith(f"urn:pulumi:{STACK}::{PROJECT}::pulumi:pulumi:Stack"):
+            self.outputs = rpc.deserialize_properties(request.outputs)
+        return super().RegisterResourceOutputs(request)
+
+    def run(self, program: Callable[[], object]) -> None:
+        """Run the program until its last registration has landed."""
+
+        def quietly() -> None:
+            program()
+
+        pulumi.runtime.test(quietly)()
+
+
+def is_secret(value: Any) -> bool:
+    """Say whether a recorded input was sent as a secret."""
+    return isinstance(value, Mapping) and value.get(rpc._special_sig_key) == rpc._special_secret_sig  # noqa: SLF001
+
+
+def is_unknown(value: Any) -> bool:
+    """Say whether a recorded input is one that only the update will know."""
+    return isinstance(value, Unknown)
+
+
+def unwrap(value: Any) -> Any:
+    """Take a recorded input out of its secret envelope."""
+    return value["value"] if is_secret(value) else value
+
+
+def set_config(config: Mapping[str, str], secret: Sequence[str] = ()) -> None:
+    """Give the program this config and no other; keys are full, as `ci:platform`."""
+    runtime_config.set_all_config(dict(config), list(secret))
+
+
+def urn_name(urn: str) -> str:
+    """Give a resource's name from its URN."""
+    return urn.rpartition("::")[2]
+
+
+__all__ = ["PROJECT", "STACK", "Engine", "is_secret", "is_unknown", "set_config", "unwrap", "urn_name"]

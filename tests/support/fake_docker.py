@@ -1,0 +1,68 @@
+"""A Docker engine that only answers: the two listings that the survey reads, over a real unix socket."""
+
+import json
+import socketserver
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+
+
+@contextmanager
+def listening(
+    path: Path, *, containers: list[Mapping[str, Any]] | None = None, volumes: Mapping[str, Any] | None = None
+) -> Iterator[str]:
+    """Answer at `path` with these containers and volumes; give the host as a stack's settings name it."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:  # noqa: N802 - the base class's name
+            name = self.path.rpartition("/")[2]
+            if self.path == "/containers/json?all=1":
+                self._answer(200, containers or [])
+            elif self.path.startswith("/volumes/") and name in (volumes or {}):
+                self._answer(200, (volumes or {})[name])
+            elif self.path.startswith("/volumes/"):
+                self._answer(404, {"message": f"get {name}: no such volume"})
+            else:
+                self._answer(500, {"message": f"not planned: {self.path}"})
+
+        def _answer(self, status: int, body: object) -> None:
+            text = json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+        def address_string(self) -> str:
+            return "test"
+
+    with socketserver.ThreadingUnixStreamServer(str(path), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"unix://{path}"
+        finally:
+            server.shutdown()
+            thread.join()
+            path.unlink()
+
+
+def container(name: str, *, owner: str | None = None, port: int | None = None, ip: str = "127.0.0.1") -> dict[str, Any]:
+    """Give a container as the engine lists it; `owner` is project/stack."""
+    project, _, stack = (owner or "").partition("/")
+    return {
+        "Names": [f"/{name}"],
+        "Labels": {"ci.project": project, "ci.stack": stack} if owner else {},
+        "Ports": [{"IP": ip, "PrivatePort": 8080, "PublicPort": port, "Type": "tcp"}] if port else [],
+    }
+
+
+def volume(name: str, *, owner: str | None = None) -> dict[str, Any]:
+    """Give a volume as the engine does; without labels it says null."""
+    project, _, stack = (owner or "").partition("/")
+    return {"Name": name, "Labels": {"ci.project": project, "ci.stack": stack} if owner else None}

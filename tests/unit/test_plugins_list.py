@@ -1,0 +1,91 @@
+"""The list of plugins from which the controller's image is built."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+LIST = Path(__file__).parents[2] / "components" / "jenkins" / "image" / "plugins.txt"
+
+WANTED = {
+    "configuration-as-code",
+    "credentials",
+    "credentials-binding",
+    "docker-workflow",
+    "git",
+    "job-dsl",
+    "pipeline-graph-view",
+    "plain-credentials",
+    "ssh-credentials",
+    "timestamper",
+    "workflow-aggregator",
+}
+
+NEEDED = {
+    # Read from the plugins' own pom.xml, required (not optional) dependencies of the direct kind.
+    "configuration-as-code": "caffeine-api commons-lang3-api commons-text-api json-api prism-api snakeyaml-api",
+    "docker-workflow": "cloudbees-folder docker-commons pipeline-model-definition workflow-basic-steps workflow-cps "
+    "workflow-durable-task-step workflow-step-api",
+    "git": "git-client mailer scm-api script-security structs workflow-scm-step",
+    "git-client": "apache-httpcomponents-client-4-api gson-api mina-sshd-api-common mina-sshd-api-core",
+    "job-dsl": "branch-api cloudbees-folder script-security structs",
+    "mailer": "display-url-api instance-identity jakarta-mail-api",
+    "pipeline-graph-view": "display-url-api ionicons-api jackson3-api workflow-job",
+    "pipeline-model-definition": "pipeline-model-api pipeline-model-extensions pipeline-stage-tags-metadata",
+    "prism-api": "antisamy-markup-formatter bootstrap5-api font-awesome-api plugin-util-api",
+    "ssh-credentials": "bouncycastle-api variant",
+    "workflow-aggregator": "pipeline-build-step pipeline-groovy-lib pipeline-input-step pipeline-milestone-step "
+    "pipeline-stage-step workflow-multibranch",
+}
+
+
+def lines() -> list[str]:
+    """Give the list without its comments, in its order."""
+    return [line for line in LIST.read_text(encoding="ascii").splitlines() if line and not line.startswith("#")]
+
+
+def names() -> list[str]:
+    return [line.partition(":")[0] for line in lines()]
+
+
+def test_every_plugin_is_pinned_to_one_version() -> None:
+    # A date, a number or a release with the hash of its commit; never latest, experimental, a range or an address.
+    odd = [line for line in lines() if not re.fullmatch(r"[a-z0-9][a-z0-9-]*:[0-9][A-Za-z0-9._-]*", line)]
+    assert not odd
+
+
+def test_no_plugin_is_listed_twice() -> None:
+    assert len(names()) == len(set(names()))
+
+
+def test_the_list_is_sorted_so_that_a_change_of_it_reads_well() -> None:
+    assert names() == sorted(names())
+
+
+def test_everything_that_the_configuration_and_the_jobs_use_is_in_the_list() -> None:
+    assert set(names()) >= WANTED
+
+
+def test_the_list_says_which_plugins_are_wanted_for_themselves() -> None:
+    [said] = re.findall(r"^# Wanted: (.+)$", LIST.read_text(encoding="ascii"), re.MULTILINE)
+    assert set(said.split()) == WANTED
+
+
+@pytest.mark.parametrize("plugin", sorted(NEEDED))
+def test_what_a_plugin_needs_is_pinned_beside_it(plugin: str) -> None:
+    assert plugin in names()
+    assert set(NEEDED[plugin].split()) <= set(names())
+
+
+def test_the_list_names_the_release_that_the_default_image_has() -> None:
+    from components.settings.model import JenkinsSettings  # noqa: PLC0415
+
+    release = re.search(r":([0-9.]+)-", JenkinsSettings().base_image)
+    assert release
+    assert f"Jenkins {release[1]} " in LIST.read_text(encoding="ascii")
+
+
+def test_the_parts_of_one_release_have_one_version() -> None:
+    versions = dict(line.split(":") for line in lines())
+    for family in ("pipeline-model-", "mina-sshd-api-"):
+        assert len({version for name, version in versions.items() if name.startswith(family)}) == 1, family

@@ -1,0 +1,1 @@
+"""How a machine gets what the project needs (toolchain), and what stands in on a closed network (offline)."""
