@@ -64,9 +64,9 @@ def _files(settings: Settings) -> Mapping[str, pulumi.Input[str]]:
     realm = f"{pulumi.get_project()}/{pulumi.get_stack()}/{settings.jenkins.admin_user}"
     hashed = password.jbcrypt(settings.admin_password.get_secret_value(), realm=realm)
     files: dict[str, pulumi.Input[str]] = {
-        casc.CASC_FILE: pulumi.Output.secret(casc.render(settings, password_hash=hashed)),
-        casc.JOBS_FILE: jobs.render(settings),
-        casc.HOOK_FILE: casc.HOOK,
+        casc.FILE: pulumi.Output.secret(casc.render(settings, password_hash=hashed)),
+        jobs.FILE: jobs.render(settings),
+        jobs.HOOK_FILE: jobs.HOOK,
     }
     if settings.git_token is not None:
         token = settings.git_token.get_secret_value()

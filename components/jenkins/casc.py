@@ -9,17 +9,7 @@ from components.settings import Settings
 FOLDER: Final = "/etc/ci/casc"
 """Where Jenkins reads its configuration. Not under its home: there a file would stay when it is gone from here."""
 
-CASC_FILE: Final = f"{FOLDER}/jenkins.yaml"
-JOBS_FILE: Final = f"{FOLDER}/jobs.groovy"
-
-HOOK_FILE: Final = "/usr/share/jenkins/ref/init.groovy.d/ci-configure.groovy.override"
-"""A script that Jenkins runs once its jobs are loaded. `.override` makes the image copy it anew at every start."""
-
-HOOK: Final = """\
-// Jenkins forgets, until its next start, a job that configuration as code made before the others were loaded.
-// Applied once more here, when all are loaded, nothing is forgotten.
-io.jenkins.plugins.casc.ConfigurationAsCode.get().configure()
-"""
+FILE: Final = f"{FOLDER}/jenkins.yaml"
 
 SECRETS_FOLDER: Final = "/run/secrets"
 """Where configuration as code looks for its variables' values, one file each. Source: the plugin's secrets.adoc."""
@@ -47,15 +37,13 @@ def render(settings: Settings, *, password_hash: str) -> str:
     tree: _Tree = {"jenkins": _jenkins(settings, password_hash), "unclassified": {"location": _location(settings)}}
     if settings.git_token is not None:
         tree["credentials"] = _credentials()
-    # A file, since configuration as code would take ${...} in a script of its own for a variable.
-    tree["jobs"] = [{"file": JOBS_FILE}]
     return yaml.dump(tree, Dumper=_Yaml, sort_keys=False, allow_unicode=True, width=120)
 
 
 def _jenkins(settings: Settings, password_hash: str) -> _Tree:
     jenkins = settings.jenkins
     return {
-        "systemMessage": "This Jenkins is kept by Pulumi: what is changed here by hand is set back at the next start.",
+        "systemMessage": "Pulumi keeps this Jenkins: what the stack sets is set again at every start.",
         "numExecutors": jenkins.executors,
         "mode": "NORMAL",
         "slaveAgentPort": 50000 if jenkins.agent_port is not None else -1,

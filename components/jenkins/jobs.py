@@ -6,6 +6,22 @@ from typing import Final
 from components.settings import JobSettings, Settings
 from components.settings.checks import SAMPLE_JOB
 
+FILE: Final = "/etc/ci/jobs.groovy"
+"""The jobs' definitions, as `render` writes them."""
+
+HOOK_FILE: Final = "/usr/share/jenkins/ref/init.groovy.d/ci-jobs.groovy.override"
+"""A script that Jenkins runs once its jobs are loaded. `.override` makes the image copy it anew at every start."""
+
+HOOK: Final = f"""\
+// Makes and updates the jobs of the stack. Not by configuration as code: that runs before Jenkins has loaded its jobs,
+// so it would make each one anew every time, and a new one would be forgotten until the next start.
+import javaposse.jobdsl.plugin.JenkinsDslScriptLoader
+import javaposse.jobdsl.plugin.JenkinsJobManagement
+
+new JenkinsDslScriptLoader(new JenkinsJobManagement(System.out, [:], new File('.')))
+    .runScript(new File('{FILE}').getText('UTF-8'))
+"""
+
 _SAMPLE: Final = Path(__file__).with_name("sample.Jenkinsfile")
 
 

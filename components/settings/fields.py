@@ -33,6 +33,9 @@ _OPENING_JAVA_OPTIONS: Final = {
     "jenkins.model.Jenkins.slaveAgentPort": "belongs to ci:jenkins.agentPort",
 }
 
+_LONGEST_TEXT: Final = 60_000
+"""Bytes in UTF-8. A constant of a Java class holds 65,535; the rest is for what quoting adds."""
+
 _GUESSED_PASSWORDS: Final = (
     "password",
     "admin",
@@ -105,7 +108,12 @@ def _address(value: str) -> str:
 
 
 def _user(value: str) -> str:
-    if not re.fullmatch(r"[a-z][a-z0-9_.-]{0,31}", value) or value in {"anonymous", "authenticated", "system"}:
+    if not re.fullmatch(r"[a-z][a-z0-9_.-]{0,31}", value) or value in {
+        "anonymous",
+        "authenticated",
+        "system",
+        "unknown",
+    }:
         raise NotAcceptedError(
             "is not a user name that Jenkins keeps for people",
             "give 1 to 32 lower-case letters, digits, '_', '.' or '-', the first a letter",
@@ -152,6 +160,21 @@ def _job_name(value: str) -> str:
         raise NotAcceptedError(
             "is not a name for a job",
             "give 1 to 100 letters, digits, ' ', '.', '_' or '-', the first a letter or digit",
+        )
+    return value
+
+
+def _pipeline_text(value: str) -> str:
+    strange = re.search(r"[^\t\n\r\x20-\uD7FF\uE000-\uFFFD\U00010000-\U0010FFFF]", value)
+    if strange:
+        # Jenkins keeps a job as XML, and deletes one, history and all, whose XML it cannot read.
+        raise NotAcceptedError(
+            f"has the character U+{ord(strange[0]):04X} in it, which XML cannot hold", "leave that character out"
+        )
+    if len(value.encode()) > _LONGEST_TEXT:
+        raise NotAcceptedError(
+            f"has {len(value.encode())} bytes, and Java takes no text of over {_LONGEST_TEXT} as it stands",
+            "put the pipeline into a repository's Jenkinsfile",
         )
     return value
 
@@ -232,6 +255,7 @@ DockerHost = Annotated[str, AfterValidator(_host)]
 JavaOption = Annotated[str, AfterValidator(_java_option)]
 Plugin = Annotated[str, AfterValidator(_plugin)]
 JobName = Annotated[str, AfterValidator(_job_name)]
+PipelineText = Annotated[str, AfterValidator(_pipeline_text)]
 Repository = Annotated[str, AfterValidator(_repository)]
 GitRef = Annotated[str, AfterValidator(_git_ref)]
 RelativePath = Annotated[str, AfterValidator(_relative_path)]

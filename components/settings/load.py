@@ -117,8 +117,9 @@ def _remove(values: Any, location: _Location) -> None:  # noqa: ANN401 - any JSO
         del values[last]
     elif isinstance(values, dict):
         values.pop(last, None)
-        if parents and parents[0] == "jobs" and last == "name":
-            values["name"] = f"removed-{parents[-1]}"
+        if parents and parents[0] == "jobs":
+            # A job cannot do without these two, so each has a text in its place.
+            values.update({"name": {"name": f"removed-{parents[-1]}"}, "script": {"script": "-"}}.get(str(last), {}))
 
 
 def _concerns(key: str, wrong: set[_Location]) -> bool:

@@ -16,6 +16,7 @@ from components.settings.fields import (
     JavaOption,
     JobName,
     NewPassword,
+    PipelineText,
     Plugin,
     Port,
     RelativePath,
@@ -181,10 +182,10 @@ class JobSettings(_Section):
     """One pipeline that Jenkins has from the start: inline (`script`), or a Jenkinsfile in a repository."""
 
     name: JobName = Field(description="The job's name.", examples=["website"])
-    description: Annotated[str, Field(max_length=500)] = Field(
+    description: Annotated[PipelineText, Field(max_length=500)] = Field(
         default="", description="What the job's page says.", examples=["Builds the website's image."]
     )
-    script: Annotated[str, Field(min_length=1, max_length=100_000)] | None = Field(
+    script: Annotated[PipelineText, Field(min_length=1)] | None = Field(
         default=None,
         description="The pipeline itself, for a job without a repository.",
         examples=["pipeline { agent any; stages { stage('Build') { steps { sh 'docker version' } } } }"],

@@ -17,7 +17,7 @@ def listening(
     """Answer at `path` with these containers and volumes; give the host as a stack's settings name it."""
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802 - the base class's name
+        def do_GET(self) -> None:
             name = self.path.rpartition("/")[2]
             if self.path == "/containers/json?all=1":
                 self._answer(200, containers or [])

@@ -54,11 +54,11 @@ def test_without_an_agent_port_jenkins_listens_for_none() -> None:
     assert tree(jenkins={"agentPort": None})["jenkins"]["slaveAgentPort"] == -1
 
 
-def test_the_jobs_are_in_a_file_so_that_no_variable_in_them_is_replaced() -> None:
+def test_the_jobs_are_no_part_of_configuration_as_code_which_would_replace_variables_in_them() -> None:
     stack = settings(jobs=[{"name": "a", "script": 'echo "${env.BUILD_ID}"'}])
-    assert "${env.BUILD_ID}" not in casc.render(stack, password_hash=HASH)
-    assert tree()["jobs"] == [{"file": casc.JOBS_FILE}]
+    assert "jobs" not in yaml.safe_load(casc.render(stack, password_hash=HASH))
     assert "${env.BUILD_ID}" in jobs.render(stack)
+    assert f"new File('{jobs.FILE}')" in jobs.HOOK
 
 
 def test_the_address_is_the_published_one_unless_another_is_given() -> None:

@@ -115,6 +115,8 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("no password", {"adminPassword": None}, "ci:adminPassword is missing"),
     ("a token with a line break", {"gitToken": "abc\ndef"}, "ci:gitToken is empty, or has"),
     ("a job without a name", {"jobs": [{"script": "x"}]}, "ci:jobs[0].name is missing"),
+    ("a character that XML lacks", {"jobs": [{"name": "a", "script": "echo '\x1b[1m'"}]}, "has the character U+001B"),
+    ("a script beyond Java", {"jobs": [{"name": "a", "script": "ä" * 30_001}]}, "has 60002 bytes"),
     ("a job's name that is a path", {"jobs": [{"name": "../x", "script": "x"}]}, "is not a name for a job"),
     ("a job with nothing to do", {"jobs": [{"name": "a"}]}, "is missing, and so is a script"),
     (

@@ -1,0 +1,48 @@
+"""What a user sees of a wrong setting, through the real CLI."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support import deployment
+from tests.support.deployment import Deployment
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Deployment:
+    return deployment.copy(tmp_path_factory.mktemp("settings"))
+
+
+@pytest.mark.parametrize("verb", ["preview", "up"])
+def test_every_problem_is_shown_without_a_traceback_and_nothing_is_made(stack: Deployment, verb: str) -> None:
+    stack.configure(platform="docker", docker={"hots": 1}, jenkins={"httpPort": 99999}, jobs=[{"name": "?"}])
+    text = stack.pulumi(verb, *(["--yes"] if verb == "up" else []), status=None)
+    for piece in (
+        "ci:docker.hots is not a setting",
+        "ci:docker.acceptRootOnHost",
+        "ci:jenkins.httpPort = 99999",
+        "ci:jobs[0].name",
+        "ci:adminPassword is missing",
+    ):
+        assert piece in text
+    assert "Traceback" not in text
+    assert ".py" not in text
+    assert stack.resources() == []
+
+
+def test_a_password_in_clear_is_refused_and_shown_nowhere(stack: Deployment) -> None:
+    canary = "canary-7f3a-in-clear"
+    stack.configure(platform="docker", docker={"acceptRootOnHost": True}, adminPassword=canary)
+    text = stack.pulumi("preview", status=None)
+    assert "ci:adminPassword stands in the stack's file in clear" in text
+    assert canary not in text
+
+
+def test_a_host_without_an_engine_is_refused_by_name_before_the_plugin_looks_for_it(
+    stack: Deployment, tmp_path: Path
+) -> None:
+    stack.configure(platform="docker", docker={"acceptRootOnHost": True, "host": f"unix://{tmp_path}/none.sock"})
+    stack.secret("adminPassword", "correct-horse-battery")
+    text = stack.pulumi("preview", status=None)
+    assert f"finds nothing at {tmp_path}/none.sock" in text
+    assert "docker:index" not in text

@@ -1,0 +1,94 @@
+"""The image that is built on the host, with stand-ins for the two images that it is made from."""
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+
+from tests.support import deployment
+from tests.support.deployment import Deployment
+
+CONTAINER = "ci-built-jenkins"
+HOME = "ci_built_home"
+BASE = "ci-test-base:1"
+CLIENT = "ci-test-cli:1"
+
+
+def settings(**jenkins: Any) -> dict[str, Any]:
+    ports = {"httpPort": 18920, "agentPort": None}
+    names = {"containerName": CONTAINER, "homeVolume": HOME, "baseImage": BASE, "dockerCliImage": CLIENT}
+    return {"platform": "docker", "docker": {"acceptRootOnHost": True}, "jenkins": {**names, **ports, **jenkins}}
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory, engine: docker.DockerClient, controller: str) -> Iterator[Deployment]:
+    """Deploy an image built from a base whose plugin manager only writes down what it was asked for."""
+    manager = '#!/bin/sh\\necho "$@" >> /etc/asked\\n'
+    base = f"""
+        FROM {controller}
+        USER root
+        RUN printf '{manager}' > /usr/local/bin/jenkins-plugin-cli && chmod +x /usr/local/bin/jenkins-plugin-cli
+        RUN touch /etc/asked && chown 1000 /etc/asked
+        USER jenkins
+    """
+    client = f"""
+        FROM {controller}
+        USER root
+        RUN mkdir -p /usr/local/libexec/docker/cli-plugins && touch /usr/local/libexec/docker/cli-plugins/docker-buildx
+    """
+    for tag, text in ((BASE, base), (CLIENT, client)):
+        engine.images.build(fileobj=io.BytesIO(text.encode()), tag=tag, rm=True)
+    made = deployment.copy(tmp_path_factory.mktemp("built"))
+    made.configure(**settings())
+    made.secret("adminPassword", "correct-horse-battery")
+    try:
+        made.up()
+        yield made
+    finally:
+        made.destroy()
+        engine.volumes.get(HOME).remove()
+        for tag in (BASE, CLIENT, f"ci-jenkins:{deployment.STACK}"):
+            engine.images.remove(tag, force=True)
+
+
+def asked(engine: docker.DockerClient) -> list[str]:
+    text: bytes = engine.containers.get(CONTAINER).exec_run(["cat", "/etc/asked"]).output
+    return text.decode().splitlines()
+
+
+def test_the_image_has_the_pinned_plugins_and_the_client_and_nothing_changes_any_more(
+    stack: Deployment, engine: docker.DockerClient
+) -> None:
+    assert asked(engine) == ["--latest=false --plugin-file /usr/share/jenkins/ref/plugins.txt"]
+    container = engine.containers.get(CONTAINER)
+    pins = container.exec_run(["cat", "/usr/share/jenkins/ref/plugins.txt"]).output
+    assert b"docker-workflow:" in pins
+    assert container.exec_run(["docker", "version"]).exit_code == 0
+    assert set(stack.up()) == {"same"}
+    assert set(stack.preview()) == {"same"}
+
+
+def test_an_edited_plugin_list_is_seen_by_the_preview_and_builds_and_replaces_once(
+    stack: Deployment, engine: docker.DockerClient
+) -> None:
+    plugins = Path(stack.root / "components/jenkins/image/plugins.txt")
+    plugins.write_text(plugins.read_text() + "zz-another:1\n")
+    assert set(stack.preview()) > {"same"}
+    before = engine.containers.get(CONTAINER).id
+    stack.up()
+    container = engine.containers.get(CONTAINER)
+    assert container.id != before
+    assert b"zz-another:1" in container.exec_run(["cat", "/usr/share/jenkins/ref/plugins.txt"]).output
+    assert set(stack.up()) == {"same"}
+
+
+def test_a_plugin_of_the_stack_is_installed_after_the_pinned_ones(
+    stack: Deployment, engine: docker.DockerClient
+) -> None:
+    stack.configure(**settings(plugins=["ansicolor:1", "ldap:2"]))
+    stack.up()
+    assert asked(engine)[1:] == ["--latest=false --plugins ansicolor:1 ldap:2"]
+    assert set(stack.up()) == {"same"}

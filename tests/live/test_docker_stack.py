@@ -1,0 +1,267 @@
+"""The Docker platform on a real engine: deployed, used, broken by hand, healed, destroyed."""
+
+import json
+import re
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import docker
+import docker.errors
+import pytest
+import requests
+
+from tests.support import deployment
+from tests.support.deployment import Deployment
+
+CONTAINER = "ci-live-jenkins"
+HOME = "ci_live_home"
+PASSWORD = "canary-9c41-password"
+TOKEN = "canary-9c41-token"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+PORTS = {"httpPort": free_port(), "agentPort": free_port()}
+
+
+def settings(image: str, **jenkins: Any) -> dict[str, Any]:
+    return {
+        "platform": "docker",
+        "docker": {"acceptRootOnHost": True},
+        "jenkins": {"image": image, "containerName": CONTAINER, "homeVolume": HOME, **PORTS, **jenkins},
+    }
+
+
+@pytest.fixture(scope="module")
+def stack(
+    tmp_path_factory: pytest.TempPathFactory, engine: docker.DockerClient, controller: str
+) -> Iterator[Deployment]:
+    """Deploy once for this module; destroy and remove the kept volume afterwards."""
+    made = deployment.copy(tmp_path_factory.mktemp("live"))
+    made.configure(**settings(controller))
+    made.secret("adminPassword", PASSWORD)
+    made.secret("gitToken", TOKEN)
+    try:
+        made.up()
+        yield made
+    finally:
+        made.destroy()
+        engine.volumes.get(HOME).remove()
+
+
+@pytest.fixture(autouse=True)
+def as_configured(stack: Deployment, controller: str) -> None:
+    """Begin each test with the stack as it was configured at first; heals what the test before has left."""
+    stack.configure(**settings(controller))
+    stack.up()
+
+
+def inside(*command: str) -> str:
+    """Run a command in the controller as its own user."""
+    done = subprocess.run(
+        ["docker", "exec", CONTAINER, *command], capture_output=True, text=True, check=True, timeout=60
+    )
+    return done.stdout
+
+
+def inspect(engine: docker.DockerClient) -> dict[str, Any]:
+    found: dict[str, Any] = engine.containers.get(CONTAINER).attrs
+    return found
+
+
+def test_a_second_update_and_a_preview_change_nothing(stack: Deployment) -> None:
+    assert set(stack.up()) == {"same"}
+    assert set(stack.preview()) == {"same"}
+    stack.pulumi("preview", "--expect-no-changes")
+
+
+def test_the_user_of_jenkins_drives_the_hosts_engine_without_root_and_without_chmod(
+    engine: docker.DockerClient,
+) -> None:
+    group = Path("/var/run/docker.sock").stat().st_gid
+    before = Path("/var/run/docker.sock").stat()
+    assert inside("id", "-u").strip() == "1000"
+    assert str(group) in inside("id", "-G").split()
+    assert CONTAINER in inside("docker", "ps", "--format", "{{.Names}}").split()
+    after = Path("/var/run/docker.sock").stat()
+    assert (before.st_mode, before.st_uid, before.st_gid) == (after.st_mode, after.st_uid, after.st_gid)
+
+
+def test_the_container_meets_the_cis_benchmark_but_for_the_socket(engine: docker.DockerClient) -> None:
+    found = inspect(engine)
+    host, config = found["HostConfig"], found["Config"]
+    misses = {
+        "5.4 privileged": host["Privileged"],
+        "5.3 capabilities": host["CapDrop"] != ["ALL"] or bool(host["CapAdd"]),
+        "5.5 sensitive host folders": [
+            mount["Source"]
+            for mount in found["Mounts"]
+            if mount["Type"] == "bind" and mount["Source"] != "/var/run/docker.sock"
+        ],
+        "5.8 privileged ports": [port for port in PORTS.values() if port < 1024],
+        "5.9 host's network": host["NetworkMode"] == "host",
+        "5.10 memory": host["Memory"] != 2048 * 2**20 or host["MemorySwap"] != host["Memory"],
+        "5.14 interface": {entry["HostIp"] for entries in host["PortBindings"].values() for entry in entries}
+        != {"127.0.0.1"},
+        "5.14 restart": host["RestartPolicy"]["Name"] != "on-failure",
+        "5.15 host's processes": host["PidMode"],
+        "5.16 host's ipc": host["IpcMode"] == "host",
+        "5.17 devices": host["Devices"],
+        "5.20 host's uts": host["UTSMode"],
+        "5.21 seccomp": [option for option in host["SecurityOpt"] if "seccomp" in option],
+        "5.25 new privileges": "no-new-privileges:true" not in host["SecurityOpt"],
+        "5.26 health check": not config.get("Healthcheck"),
+        "5.30 host's users": host["UsernsMode"],
+        "root": config["User"] != "1000:1000",
+    }
+    assert not {rule for rule, miss in misses.items() if miss}
+    assert [m["Source"] for m in found["Mounts"] if m["Destination"] == "/var/run/docker.sock"] == [
+        "/var/run/docker.sock"
+    ]
+
+
+def test_no_secret_is_anywhere_but_in_its_file(stack: Deployment, engine: docker.DockerClient) -> None:
+    container = engine.containers.get(CONTAINER)
+    shown = {
+        "docker inspect": json.dumps(container.attrs),
+        "docker inspect of the image": json.dumps(container.image.attrs if container.image else {}),
+        "the container's log": container.logs().decode(),
+        "its environment": inside("env"),
+        "the state": stack.state(),
+        "the outputs": json.dumps(stack.outputs()),
+        "what Pulumi printed": "".join(stack.said),
+        "the stack's file": (stack.root / "stacks" / f"Pulumi.{deployment.STACK}.yaml").read_text(),
+    }
+    for path in (stack.root.parent / "state").rglob("*"):
+        if path.is_file():
+            shown[str(path)] = path.read_bytes().decode(errors="replace")
+    assert not {place for place, text in shown.items() if PASSWORD in text or TOKEN in text or "$2a$10$" in text}
+    assert re.search(r"#jbcrypt:\$2a\$10\$", inside("cat", "/etc/ci/casc/jenkins.yaml"))
+    assert inside("cat", "/run/secrets/gitToken") == TOKEN
+
+
+def test_the_password_of_the_stack_opens_jenkins_and_no_other_does(stack: Deployment) -> None:
+    url = stack.outputs()["url"]
+    assert requests.get(f"{url}/api/json", auth=("admin", PASSWORD), timeout=30).status_code == 200
+    assert requests.get(f"{url}/api/json", auth=("admin", "another-password"), timeout=30).status_code == 401
+    assert requests.get(f"{url}/api/json", timeout=30).status_code == 403
+
+
+def test_a_removed_container_comes_back_with_its_home(stack: Deployment, engine: docker.DockerClient) -> None:
+    inside("sh", "-c", "echo kept > /var/jenkins_home/marker")
+    engine.containers.get(CONTAINER).remove(force=True)
+    assert stack.up().get("create") == 1
+    assert inside("cat", "/var/jenkins_home/marker") == "kept\n"
+
+
+def test_a_stopped_container_is_started_again(stack: Deployment, engine: docker.DockerClient) -> None:
+    engine.containers.get(CONTAINER).stop(timeout=5)
+    changes = stack.up()
+    assert set(changes) != {"same"}
+    assert engine.containers.get(CONTAINER).status == "running"
+
+
+def test_a_preview_names_the_change_before_it_is_made(stack: Deployment, controller: str) -> None:
+    stack.configure(**settings(controller, executors=5))
+    text = stack.pulumi("preview", "--diff")
+    assert "numExecutors" in text
+    assert re.search(r"2 => 5", text)
+    assert stack.preview() == {"same": 4, "update": 1, "replace": 1}
+
+
+def test_memory_and_restart_are_changed_in_place(
+    stack: Deployment, engine: docker.DockerClient, controller: str
+) -> None:
+    before = engine.containers.get(CONTAINER).id
+    stack.configure(**settings(controller, memoryMib=1024, restart="unless-stopped"))
+    assert stack.up() == {"same": 5, "update": 1}
+    found = engine.containers.get(CONTAINER)
+    assert found.id == before
+    assert found.attrs["HostConfig"]["Memory"] == 1024 * 2**20
+    assert found.attrs["HostConfig"]["RestartPolicy"]["Name"] == "unless-stopped"
+    assert set(stack.up()) == {"same"}
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        {"startTimeoutSeconds": 300},
+        {"logMaxFiles": 5},
+        {"javaOptions": ["-Xss2m"]},
+        {"executors": 1},
+        {"agentPort": None},
+    ],
+    ids=lambda edit: next(iter(edit)),
+)
+def test_an_edit_takes_effect_and_then_nothing_changes_any_more(stack: Deployment, controller: str, edit: Any) -> None:
+    stack.configure(**settings(controller, **edit))
+    assert stack.up().get("replace") == 1
+    assert set(stack.up()) == {"same"}
+
+
+def test_the_wizard_leaves_the_first_password_to_jenkins(stack: Deployment, controller: str) -> None:
+    stack.configure(**settings(controller, setup="wizard"))
+    stack.up()
+    first = inside("cat", "/var/jenkins_home/secrets/initialAdminPassword").strip()
+    assert re.fullmatch(r"[0-9a-f]{32}", first)
+    assert any("initialAdminPassword" in step for step in stack.outputs()["next"])
+
+
+def test_the_hosts_docker_client_can_be_mounted_as_the_article_does(stack: Deployment, controller: str) -> None:
+    client = subprocess.run(
+        ["sh", "-c", "command -v docker"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    stack.configure(**settings(controller, dockerClient="host", dockerClientPath=client))
+    stack.up()
+    assert "/usr/bin/docker" in inside("ls", "/usr/bin/docker")
+    assert set(stack.up()) == {"same"}
+
+
+def test_a_taken_port_is_refused_with_its_holder_and_the_running_controller_stays(
+    stack: Deployment, engine: docker.DockerClient, controller: str
+) -> None:
+    before = engine.containers.get(CONTAINER).id
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        stack.configure(**settings(controller, httpPort=port))
+        text = stack.pulumi("up", "--yes", status=None)
+    assert f"ci:jenkins.httpPort = {port} is taken on 127.0.0.1 by another process" in text
+    assert engine.containers.get(CONTAINER).id == before
+
+
+def test_a_volume_of_somebody_else_is_refused_and_stays(
+    stack: Deployment, engine: docker.DockerClient, controller: str
+) -> None:
+    engine.volumes.create("ci_live_foreign")
+    try:
+        stack.configure(**settings(controller, homeVolume="ci_live_foreign"))
+        assert 'ci:jenkins.homeVolume = "ci_live_foreign" is a volume already' in stack.pulumi(
+            "up", "--yes", status=None
+        )
+        stack.configure(**settings(controller, homeVolume="ci_live_foreign", adoptHome=True))
+        stack.up()
+        stack.configure(**settings(controller))
+        stack.up()
+        assert engine.volumes.get("ci_live_foreign")
+        assert engine.volumes.get(HOME)
+    finally:
+        engine.volumes.get("ci_live_foreign").remove(force=True)
+
+
+def test_the_home_outlives_the_stack_and_is_taken_up_again(stack: Deployment, engine: docker.DockerClient) -> None:
+    inside("sh", "-c", "echo outlives > /var/jenkins_home/marker")
+    stack.destroy()
+    with pytest.raises(docker.errors.NotFound):
+        engine.containers.get(CONTAINER)
+    assert engine.volumes.get(HOME)
+    stack.up()
+    assert inside("cat", "/var/jenkins_home/marker") == "outlives\n"

@@ -1,0 +1,152 @@
+"""What happens to Jenkins when the engine beneath it goes away, comes back, and has another group."""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import docker
+import pytest
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
+
+from tests.support import deployment
+
+CONTAINER = "ci-restart-jenkins"
+
+
+class OwnEngine:
+    """A second Docker engine in a network namespace of its own: the machine's engine and firewall stay as they are."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.socket = folder / "docker.sock"
+        self.host = f"unix://{self.socket}"
+        self.namespace = f"ci-test-{uuid.uuid4().hex[:8]}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        subprocess.run(["ip", "netns", "add", self.namespace], check=True)
+        subprocess.run(["ip", "-n", self.namespace, "link", "set", "lo", "up"], check=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.stop()
+        subprocess.run(["ip", "netns", "delete", self.namespace], check=True)
+
+    def start(self, group: int) -> docker.DockerClient:
+        """Start it with its socket in this group; wait until it answers."""
+        # nsenter and not `ip netns exec`, which would hide the control groups.
+        command = [
+            "nsenter",
+            f"--net=/run/netns/{self.namespace}",
+            "dockerd",
+            "--host",
+            self.host,
+            "--group",
+            str(group),
+        ]
+        folders = [f"--data-root={self.folder}/data", f"--exec-root={self.folder}/exec", f"--pidfile={self.folder}/pid"]
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen([*command, *folders], stdout=log, stderr=log)
+        return self._client()
+
+    def stop(self) -> None:
+        """Stop it as a system does, and wait for its end."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(timeout=60)
+            self._process = None
+
+    @retry(
+        retry=retry_if_exception_type(docker.errors.DockerException),
+        stop=stop_after_delay(60),
+        wait=wait_fixed(0.2),
+        reraise=True,
+    )
+    def _client(self) -> docker.DockerClient:
+        client = docker.DockerClient(base_url=self.host, timeout=60)
+        client.ping()
+        return client
+
+
+@pytest.fixture
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnEngine]:
+    for program in ("dockerd", "ip", "nsenter"):
+        if shutil.which(program) is None:
+            pytest.skip(f"a second engine needs the program {program}")
+    if os.getuid() != 0:
+        pytest.skip("a second engine needs root")
+    # A short path: a unix socket's may have 108 characters.
+    folder = Path(f"/tmp/ci-{uuid.uuid4().hex[:8]}")
+    folder.mkdir()
+    try:
+        with OwnEngine(folder) as made:
+            yield made
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_a_restarted_engine_with_another_group_is_healed_by_one_update(
+    own: OwnEngine, engine: docker.DockerClient, controller: str, tmp_path: Path
+) -> None:
+    client = own.start(group=4242)
+    client.images.load(b"".join(engine.images.get(controller).save(named=True)))
+    stack = deployment.copy(tmp_path)
+    stack.configure(
+        platform="docker",
+        docker={"acceptRootOnHost": True, "host": own.host},
+        jenkins={"image": controller, "containerName": CONTAINER},
+    )
+    stack.secret("adminPassword", "correct-horse-battery")
+    try:
+        stack.up()
+        container = client.containers.get(CONTAINER)
+        assert groups(container) == {"1000", "4242"}
+        assert container.exec_run(["docker", "version"]).exit_code == 0
+        container.exec_run(["sh", "-c", "echo kept > /var/jenkins_home/marker"])
+
+        own.stop()
+        client = own.start(group=4343)
+        assert stack.up()["replace"] == 1
+        container = client.containers.get(CONTAINER)
+        assert groups(container) == {"1000", "4343"}
+        assert container.exec_run(["docker", "version"]).exit_code == 0
+        assert container.exec_run(["cat", "/var/jenkins_home/marker"]).output == b"kept\n"
+        assert set(stack.up()) == {"same"}
+    finally:
+        stack.destroy()
+
+
+def test_jenkins_is_running_again_after_the_engine_was_restarted(
+    own: OwnEngine, engine: docker.DockerClient, controller: str, tmp_path: Path
+) -> None:
+    client = own.start(group=4242)
+    client.images.load(b"".join(engine.images.get(controller).save(named=True)))
+    stack = deployment.copy(tmp_path)
+    stack.configure(
+        platform="docker",
+        docker={"acceptRootOnHost": True, "host": own.host},
+        jenkins={"image": controller, "containerName": CONTAINER},
+    )
+    stack.secret("adminPassword", "correct-horse-battery")
+    try:
+        stack.up()
+        own.stop()
+        client = own.start(group=4242)
+        stack.up()
+        container = client.containers.get(CONTAINER)
+        assert container.status == "running"
+        # The engine made its socket anew: a container that kept the old one would see nothing.
+        assert container.exec_run(["docker", "version"]).exit_code == 0
+        assert set(stack.up()) == {"same"}
+    finally:
+        stack.destroy()
+
+
+def groups(container: Any) -> set[str]:
+    return set(container.exec_run(["id", "-G"]).output.decode().split())
