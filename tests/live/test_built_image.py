@@ -24,7 +24,9 @@ def settings(**jenkins: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory, engine: docker.DockerClient, controller: str) -> Iterator[Deployment]:
+def stack(
+    tmp_path_factory: pytest.TempPathFactory, engine: docker.DockerClient, controller: str
+) -> Iterator[Deployment]:
     """Deploy an image built from a base whose plugin manager only writes down what it was asked for."""
     manager = '#!/bin/sh\\necho "$@" >> /etc/asked\\n'
     base = f"""
@@ -37,7 +39,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory, engine: docker.DockerClient,
     client = f"""
         FROM {controller}
         USER root
-        RUN mkdir -p /usr/local/libexec/docker/cli-plugins && touch /usr/local/libexec/docker/cli-plugins/docker-buildx
+        WORKDIR /usr/local/libexec/docker/cli-plugins
+        RUN touch docker-buildx
     """
     for tag, text in ((BASE, base), (CLIENT, client)):
         engine.images.build(fileobj=io.BytesIO(text.encode()), tag=tag, rm=True)
@@ -55,7 +58,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory, engine: docker.DockerClient,
 
 
 def asked(engine: docker.DockerClient) -> list[str]:
-    text: bytes = engine.containers.get(CONTAINER).exec_run(["cat", "/etc/asked"]).output
+    text = engine.containers.get(CONTAINER).exec_run(["cat", "/etc/asked"]).output
+    assert isinstance(text, bytes)
     return text.decode().splitlines()
 
 

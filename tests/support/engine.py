@@ -12,7 +12,7 @@ STACK = "test"
 PROJECT = "ci"
 
 
-class Engine(mocks.MockMonitor, mocks.Mocks):  # type: ignore[misc] # the SDK's own classes are not typed
+class Engine(mocks.MockMonitor, mocks.Mocks):
     """Records every registration with its options, which the SDK's mocks hide."""
 
     def __init__(self, *, preview: bool) -> None:
@@ -35,7 +35,7 @@ class Engine(mocks.MockMonitor, mocks.Mocks):  # type: ignore[misc] # the SDK's 
         return f"{args.name}-id", {**computed, **args.inputs}
 
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802 - the protocol's name
-        reply = super().RegisterResource(request)
+        reply = super().RegisterResource(request)  # type: ignore[no-untyped-call]
         if request.type != "pulumi:pulumi:Stack":
             self.requests[request.name] = request
         return reply
@@ -44,7 +44,7 @@ class Engine(mocks.MockMonitor, mocks.Mocks):  # type: ignore[misc] # the SDK's 
         self.finished.add(request.urn.rpartition("::")[2])
         if request.urn.startswith(f"urn:pulumi:{STACK}::{PROJECT}::pulumi:pulumi:Stack"):
             self.outputs = rpc.deserialize_properties(request.outputs)
-        return super().RegisterResourceOutputs(request)
+        return super().RegisterResourceOutputs(request)  # type: ignore[no-untyped-call]
 
     def run(self, program: Callable[[], object]) -> None:
         """Run the program until its last registration has landed."""
@@ -52,7 +52,7 @@ class Engine(mocks.MockMonitor, mocks.Mocks):  # type: ignore[misc] # the SDK's 
         def quietly() -> None:
             program()
 
-        pulumi.runtime.test(quietly)()
+        pulumi.runtime.test(quietly)()  # type: ignore[no-untyped-call]
 
 
 def is_secret(value: Any) -> bool:

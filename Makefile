@@ -1,0 +1,43 @@
+# `make` alone lists the verbs. STACK=name chooses the stack, YES=1 answers every question, ARGS="..." goes to Pulumi.
+export YES PYTHON
+BOOT := @sh tools/toolchain/bootstrap.sh
+PY   := .venv/bin/python
+FOR  := $(if $(STACK),--stack $(STACK))
+SURE := $(if $(YES),--yes)
+PIN  := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
+
+.DEFAULT_GOAL := help
+.PHONY: help up preview down status doctor password set recover sample test test-fast check reference lock bench
+
+help: ## list the verbs
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+up: ## take this machine to a running CI
+	$(BOOT) runtime && $(PY) -m ops up $(FOR) $(SURE) $(ARGS)
+preview: ## show what `make up` would change
+	$(BOOT) runtime && $(PY) -m ops preview $(FOR) $(ARGS)
+down: ## remove what is deployed; Jenkins' home stays
+	$(BOOT) runtime && $(PY) -m ops down $(FOR) $(SURE) $(ARGS)
+status: ## show what is deployed and how it is
+	$(BOOT) runtime && $(PY) -m ops status $(FOR)
+doctor: ## check what this machine has and lacks
+	$(BOOT) runtime && $(PY) -m ops doctor
+password: ## print the administrator's password
+	$(BOOT) runtime && $(PY) -m ops password $(FOR)
+set: ## set one setting for this clone alone: make set KEY=ci:gitToken
+	$(BOOT) runtime && $(PY) -m ops set $(FOR) $(KEY)
+recover: ## clean up after a Pulumi that was killed
+	$(BOOT) runtime && $(PY) -m ops recover $(FOR) $(SURE)
+sample: ## start the sample pipeline and follow it
+	$(BOOT) runtime && $(PY) -m ops sample $(FOR)
+test: ## run every test that this machine can run
+	$(BOOT) dev && $(PY) -m tools.toolchain && $(PY) -m pytest $(ARGS)
+test-fast: ## run the tests that need no Pulumi and no Docker
+	$(BOOT) dev && $(PY) -m pytest tests/unit tests/components tests/contract $(ARGS)
+check: ## lint, format and types
+	$(BOOT) dev && .venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
+reference: ## make the schema and the settings' page anew
+	$(BOOT) dev && $(PY) -m tools.reference
+lock: ## make the lock files anew from the .in files
+	$(BOOT) dev && $(PIN) requirements.in -o requirements.txt && $(PIN) requirements-dev.in -o requirements-dev.txt && $(PIN) tools/toolchain/go-requirements.in -o tools/toolchain/go-requirements.txt
+bench: ## measure, side by side with bare programs
+	$(BOOT) dev && $(PY) -m tools.bench $(ARGS)

@@ -1,0 +1,5 @@
+"""`python -m ops VERB`."""
+
+from ops.cli import main
+
+main()

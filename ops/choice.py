@@ -1,0 +1,156 @@
+"""Which stack a verb acts on when none is named: `dev`, or `offline` where Jenkins' image can't be had."""
+
+# ruff: noqa: PLC0415 - imported late: what a quiet `make up` does not need is not to cost it time
+
+# what a quiet `make up` does not need is imported late
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from ops import stackfile
+from tools.toolchain import cache, console, docker_engine
+from tools.toolchain.errors import Trouble
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ops.clone import Clone
+
+USUAL = "dev"
+STAND_IN = "offline"
+
+
+def remembered(clone: Clone) -> str:
+    """The stack that a verb without a name acts on."""
+    try:
+        found = json.loads(clone.remembered.read_text())["stack"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return USUAL
+    return found if isinstance(found, str) and clone.committed(found).is_file() else USUAL
+
+
+def remember(clone: Clone, stack: str, why: str = "") -> None:
+    """Let later verbs act on this stack."""
+    text = json.dumps({"stack": stack, "why": why})
+    if not clone.remembered.exists() or clone.remembered.read_text() != text:
+        cache.write(clone.remembered, text)
+
+
+def came_up(clone: Clone, stack: str) -> None:
+    """Let later verbs act on the stack that came up, if it is one of the two that take each other's place.
+
+    Any other has to be named each time: nobody is to take `prod` down because it was the last one that was worked on.
+    """
+    if stack == USUAL:
+        forget(clone)
+    elif stack == STAND_IN and remembered(clone) != STAND_IN:
+        remember(clone, STAND_IN)
+
+
+def forget(clone: Clone) -> None:
+    """Let the next `up` decide anew."""
+    clone.remembered.unlink(missing_ok=True)
+
+
+def why(clone: Clone) -> str:
+    """Why the remembered stack was taken instead of the usual one."""
+    try:
+        return str(json.loads(clone.remembered.read_text()).get("why", ""))
+    except (OSError, ValueError, AttributeError):
+        return ""
+
+
+def for_up(clone: Clone, named: str | None, settings: dict[str, Any]) -> str:
+    """The stack to bring up.
+
+    Args:
+        clone: the clone.
+        named: what the user asked for, if anything.
+        settings: the settings of the named or usual stack.
+
+    Raises:
+        Trouble: when a stack was named whose images can't be had.
+    """
+    if named is None and remembered(clone) != USUAL:
+        reason = f" ({why(clone)})" if why(clone) else ""
+        console.note(f"stack {remembered(clone)}, as before{reason}; the usual one: make up STACK={USUAL}")
+        return remembered(clone)
+    stack = named or USUAL
+    if clone.state_file(stack).exists() and _has_resources(clone, stack):
+        return stack  # It runs already, so its images were had; asking the registry each time would cost seconds.
+    trouble = image_trouble(settings)
+    if not trouble:
+        return stack
+    if named is not None or not clone.committed(STAND_IN).is_file():
+        raise Trouble(
+            f"Stack {stack} can't be brought up: {trouble}.",
+            f"Let the engine reach the image's registry, or try the stand-in: make up STACK={STAND_IN}",
+        )
+    console.note(f"{trouble}. Bringing up stack {STAND_IN} instead, with a stand-in that is not Jenkins.")
+    remember(clone, STAND_IN, trouble)
+    return STAND_IN
+
+
+def image_trouble(settings: dict[str, Any]) -> str:
+    """Why an image that a stack starts from can't be had, as a sentence without its stop; empty if all can."""
+    host = docker_host(settings)
+    if stackfile.setting(settings, "ci:platform") != "docker" or not host.startswith("unix://"):
+        return ""
+    for image in images(settings):
+        if not docker_engine.has_image(host, image):
+            with console.step(f"asking whether the image {image} can be pulled", "at most 15 s"):
+                reason = docker_engine.pull_trouble(host, image)
+            if reason:
+                return f"the image {image} is neither on the engine nor can it be pulled ({reason})"
+    return ""
+
+
+def images(settings: dict[str, Any]) -> list[str]:
+    """The images that a Docker stack pulls, by its settings and their defaults."""
+    from components.settings.model import JenkinsSettings
+
+    def value(name: str, field: str) -> str:
+        return str(stackfile.setting(settings, "ci:jenkins", name, default=JenkinsSettings.model_fields[field].default))
+
+    own = stackfile.setting(settings, "ci:jenkins", "image")
+    if own:
+        return [] if str(own).startswith("ci-offline-") else [str(own)]
+    base = [value("baseImage", "base_image")]
+    return (
+        base
+        if value("dockerClient", "docker_client") == "host"
+        else [*base, value("dockerCliImage", "docker_cli_image")]
+    )
+
+
+def docker_host(settings: dict[str, Any]) -> str:
+    """Where the stack's engine listens."""
+    return str(stackfile.setting(settings, "ci:docker", "host", default=docker_engine.DEFAULT_HOST))
+
+
+def needs_stand_in(settings: dict[str, Any]) -> str:
+    """The stand-in image that a stack's settings name, or nothing."""
+    image = str(stackfile.setting(settings, "ci:jenkins", "image", default=""))
+    return image if image.startswith("ci-offline-") else ""
+
+
+def _has_resources(clone: Clone, stack: str) -> bool:
+    """Whether a stack of the clone's own backend has anything deployed."""
+    checkpoint = read_state(clone, stack).get("checkpoint") or {}
+    return bool((checkpoint.get("latest") or {}).get("resources"))
+
+
+def read_state(clone: Clone, stack: str) -> dict[str, Any]:
+    """A stack of the clone's own backend as it is stored; empty if it can't be read."""
+    return _read_json(clone.state_file(stack))
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """A JSON file's mapping, or nothing."""
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

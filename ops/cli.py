@@ -1,0 +1,135 @@
+"""The command line of the operator's verbs. What a verb does is in a module of its own, imported when it is run."""
+
+# ruff: noqa: FBT002, PLC0415 - Typer's options are defaults; a verb's module is imported when it is run
+
+# a verb's module is imported when it is run; Typer's options are defaults of this kind
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from tools.toolchain import console
+from tools.toolchain.errors import Trouble
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Bring the CI up and look after it. Words that a verb does not know are handed to Pulumi.",
+)
+PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+Stack = Annotated[
+    str | None,
+    typer.Option("--stack", "-s", help="The stack; by default the one that is up, else dev."),
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+@app.command(context_settings=PASS_ON)
+def up(context: typer.Context, stack: Stack = None, yes: Yes = False) -> None:
+    """Take this machine to a running CI: get what is missing, deploy, say what there is now."""
+    from ops import deploy
+
+    _answer_all(yes=yes)
+    raise typer.Exit(deploy.up(stack or None, yes=yes, words=context.args))
+
+
+@app.command(context_settings=PASS_ON)
+def preview(context: typer.Context, stack: Stack = None) -> None:
+    """Show what `up` would change."""
+    from ops import deploy
+
+    raise typer.Exit(deploy.preview(stack or None, context.args))
+
+
+@app.command(context_settings=PASS_ON)
+def down(context: typer.Context, stack: Stack = None, yes: Yes = False) -> None:
+    """Remove what the stack deployed. Jenkins' home volume stays."""
+    from ops import deploy
+
+    _answer_all(yes=yes)
+    raise typer.Exit(deploy.down(stack or None, yes=yes, words=context.args))
+
+
+@app.command()
+def status(stack: Stack = None) -> None:
+    """Show what is deployed and how it is."""
+    from ops import status as verb
+
+    raise typer.Exit(verb.show(stack or None))
+
+
+@app.command()
+def doctor() -> None:
+    """Check everything that this project needs of the machine, and say what to do about what is missing."""
+    from ops import doctor as verb
+
+    raise typer.Exit(verb.show())
+
+
+@app.command()
+def password(stack: Stack = None) -> None:
+    """Print the administrator's password, and nothing else, to stdout."""
+    from ops import settings as verb
+
+    verb.password(stack or None)
+
+
+@app.command()
+def sample(stack: Stack = None) -> None:
+    """Start the sample pipeline through Jenkins' API, follow it, and show the image that it made."""
+    from ops import settings as verb
+
+    verb.sample(stack or None)
+
+
+@app.command("set")
+def set_(
+    key: Annotated[str, typer.Argument(help="The setting: ci:jenkins.httpPort, or ci:gitToken.")],
+    stack: Stack = None,
+    secret: Annotated[bool, typer.Option("--secret", help="Encrypt it. Known secrets always are.")] = False,
+) -> None:
+    """Set one setting for this clone alone. Its value is asked for, or read from stdin: no word of the command."""
+    from ops import settings as verb
+
+    verb.set_one(stack or None, key, secret=secret)
+
+
+@app.command()
+def recover(stack: Stack = None, yes: Yes = False) -> None:
+    """Clean up after a Pulumi that was killed: its lock, half-done operations, a container that it no longer knows."""
+    from ops import recover as verb
+
+    _answer_all(yes=yes)
+    raise typer.Exit(verb.recover(stack or None, yes=yes))
+
+
+@app.command()
+def env(stack: Stack = None) -> None:
+    """Print what a shell needs for plain `pulumi`: eval "$(python -m ops env)"."""
+    from ops import settings as verb
+
+    verb.env(stack or None)
+
+
+def _answer_all(*, yes: bool) -> None:
+    if yes:
+        os.environ["YES"] = "1"
+
+
+def main() -> None:
+    """Run a verb. What a user has to put right is said without a traceback; 2 is for usage and settings."""
+    try:
+        app()
+    except Trouble as trouble:
+        console.note(f"error: {trouble}")
+        sys.exit(trouble.code)
+    except KeyboardInterrupt:
+        console.note("stopped")
+        sys.exit(130)

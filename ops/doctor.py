@@ -1,0 +1,134 @@
+"""`doctor`: every prerequisite, where it was found, and what to do where it was not. Changes nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import platform
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from ops import choice, clone, deploy, local, stackfile
+from tools.toolchain import cache, console, docker_engine, pins, plugins, pulumi_cli, toolchain
+from tools.toolchain.errors import Trouble
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FREE_GIB = 5
+"""The least free disk, GiB: Jenkins' image takes 1, its plugins 0.5, a built CLI with Go's cache 3."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    name: str
+    mark: Literal["ok", "note", "BAD"]
+    """note: worth knowing, but nothing fails by it, or `make up` sees to it. BAD: somebody has to put it right."""
+    seen: str
+    remedy: str = ""
+
+
+def show() -> int:
+    """Print the findings to stdout. Returns 1 if one is bad, else 0."""
+    found = list(examine())
+    console.table(
+        (finding.mark, finding.name, f"{finding.seen}. {finding.remedy}" if finding.remedy else finding.seen)
+        for finding in found
+    )
+    return 1 if any(finding.mark == "BAD" for finding in found) else 0
+
+
+def examine() -> Iterator[Finding]:
+    """Look at everything in the order in which it is needed."""
+    here = clone.here()
+    yield Finding("Python", "ok", f"{platform.python_version()} in {Path(sys.prefix).resolve()}")
+    yield from _tools()
+    settings = deploy.effective_settings(here, choice.remembered(here))
+    yield _engine(choice.docker_host(settings))
+    yield from _images(settings)
+    yield _state(here)
+    yield _disk()
+
+
+def _tools() -> Iterator[Finding]:
+    env = toolchain.users_own(os.environ)
+    for old in pulumi_cli.too_old(env):
+        advice = f"One from {pins.PULUMI_OLDEST} on would be used"
+        yield Finding("your Pulumi CLI", "note", f"{old.version} at {old.path} is too old", advice)
+    try:
+        found = toolchain.find(env)
+    except Trouble as trouble:
+        yield Finding("Pulumi CLI", "BAD", trouble.what, trouble.remedy)
+        return
+    if not found:
+        cli = pulumi_cli.find(env)
+        seen = (
+            f"{cli.part.version} at {cli.part.path}, but not all of its plugins" if cli else "not on this machine yet"
+        )
+        yield Finding("Pulumi CLI", "note", seen, "`make up` gets what is missing; it takes 5 min at most, once")
+        return
+    advice_for = {
+        "official": "",
+        "built": "Made from Pulumi's own source; the official build is used as soon as it is on the PATH",
+        "bundled": "A stand-in for closed networks; the official one is used as soon as it is on the PATH"
+        f" or in {plugins.user_home(env)}",
+    }
+    for name, part in found.origin.items():
+        mark: Literal["ok", "note"] = "ok" if part.kind == "official" else "note"
+        yield Finding(name, mark, f"{part.kind}, {part.version}, {part.path}", advice_for[part.kind])
+
+
+def _engine(host: str) -> Finding:
+    name = "Docker engine"
+    if not host.startswith("unix://"):
+        return Finding(name, "note", f"{host}: another machine's, not looked at from here")
+    try:
+        if docker_engine.answers(host):
+            version = docker_engine.get(host, "/version")[1]
+            return Finding(name, "ok", f"{version['Version']} (API {version['ApiVersion']}) at {host}")
+    except docker_engine.DeniedError:
+        advice = "Be in its group: sudo usermod -aG docker $USER, then log in anew"
+        return Finding(name, "BAD", f"{host} is not open to this user", advice)
+    installed = shutil.which("dockerd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+    seen = f"{installed or 'not installed'}; nothing answers at {host}"
+    return Finding(name, "note", seen, "`make up` installs and starts it")
+
+
+def _images(settings: dict[str, Any]) -> Iterator[Finding]:
+    host = choice.docker_host(settings)
+    if not host.startswith("unix://") or stackfile.setting(settings, "ci:platform") != "docker":
+        return
+    try:
+        if not docker_engine.answers(host):
+            return
+        trouble = choice.image_trouble(settings)
+    except docker_engine.DeniedError:
+        return
+    if trouble:
+        yield Finding("images", "note", trouble, f"`make up` brings up stack {choice.STAND_IN} instead")
+    else:
+        yield Finding("images", "ok", ", ".join(choice.images(settings)) or choice.needs_stand_in(settings))
+
+
+def _state(here: clone.Clone) -> Finding:
+    env, own = local.environment(here, os.environ)
+    if not own:
+        seen = env.get("PULUMI_BACKEND_URL") or local.logged_in(env) or "the backend of Pulumi.yaml"
+        return Finding("state", "ok", f"in {seen}, as you chose")
+    if here.passphrase.exists() and here.passphrase.stat().st_mode & 0o077:
+        return Finding("state", "BAD", f"{here.passphrase} can be read by others", f"chmod 600 {here.passphrase}")
+    key = env.get("PULUMI_CONFIG_PASSPHRASE_FILE") or "PULUMI_CONFIG_PASSPHRASE"
+    return Finding("state", "ok", f"in {here.state}, its secrets encrypted with {key}")
+
+
+def _disk() -> Finding:
+    cache.root().mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(cache.root()).free / 2**30
+    seen = f"{free:.0f} GiB free for {cache.root()}"
+    if free >= FREE_GIB:
+        return Finding("disk", "ok", seen)
+    return Finding("disk", "BAD", seen, f"{FREE_GIB} GiB are wanted; `docker system df` shows what may go")

@@ -1,0 +1,198 @@
+"""`recover`: after a Pulumi that was killed (kill -9, out of memory, power).
+
+What such a death leaves behind, as tried with the CLI: a lock; the plugins, orphaned but alive and perhaps still at
+work; operations that the state calls pending; and a container that exists but is in no state, so that the next `up`
+fails on its name. `pulumi cancel` and `pulumi refresh --clear-pending-creates` see to the first and the third only, and
+`--import-pending-creates` does not take a container in. So the half-made container is removed, if it is ours: `up`
+makes it anew, and what it had to keep is on its volume.
+"""
+
+# ruff: noqa: PLC0415 - imported late: what a quiet `make up` does not need is not to cost it time
+
+# what a quiet `make up` does not need is imported late
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ops import choice, deploy, run
+from tools.toolchain import console
+from tools.toolchain.errors import Trouble
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from ops.local import Workspace
+
+CONTAINER = "docker:index/container:Container"
+PATIENCE_SECONDS = 10
+"""How long an orphaned plugin may take to end by itself when asked to, before it is made to."""
+
+
+def recover(named: str | None, *, yes: bool) -> int:
+    """Bring a stack back to where `up` works. Doing it to a healthy stack changes nothing. Returns an exit status.
+
+    Raises:
+        Trouble: when a Pulumi is still at work on the stack, or a container in the way is not ours.
+    """
+    workspace = deploy.open_workspace()
+    stack = named or choice.remembered(workspace.clone)
+    effective = workspace.prepare(stack)
+    done: list[str] = []
+    if workspace.owns_backend:
+        _refuse_if_running(workspace, stack)
+    orphans = list(orphaned_plugins(workspace.clone.root, _processes()))
+    if orphans:
+        _end(orphans)
+        done.append(f"ended {len(orphans)} plugins that had outlived their Pulumi")
+    if not workspace.owns_backend or locks(workspace, stack):
+        _cancel(workspace, stack, yes=yes)
+        done.append("took the lock away")
+    pending = pending_operations(workspace, stack)
+    for operation in pending:
+        removed = _remove_half_made(operation, choice.docker_host(workspace.settings(stack)))
+        done += [removed] if removed else []
+    if pending:
+        # Once more through Pulumi, so that the state tells what is really there.
+        words = ["refresh", "--yes", "--clear-pending-creates", "--stack", stack, "--config-file", str(effective)]
+        status = run.attached(workspace, [*words, "--suppress-outputs"])
+        if status:
+            return status
+        done.append(f"cleared {len(pending)} half-done operations")
+    for line in done:
+        console.note(f"- {line}")
+    console.note("Now `make up` finishes the work." if done else f"Nothing to recover: stack {stack} is in order.")
+    return 0
+
+
+def locks(workspace: Workspace, stack: str) -> list[dict[str, Any]]:
+    """The locks on a stack of the clone's own backend: pid, username, hostname, timestamp each."""
+    folder = workspace.clone.state / ".pulumi" / "locks" / "organization" / workspace.clone.name / stack
+    found = []
+    for path in sorted(folder.glob("*.json")):
+        with contextlib.suppress(OSError, ValueError):
+            found.append(json.loads(path.read_text()))
+    return found
+
+
+def holder(lock: Mapping[str, Any], hostname: str, alive: Mapping[int, str]) -> str:
+    """Who still holds a lock, or nothing if its process is gone.
+
+    Args:
+        lock: as `locks` gives it.
+        hostname: this machine's.
+        alive: the names of this machine's processes by number.
+    """
+    who = f"{lock.get('username')}@{lock.get('hostname')} (process {lock.get('pid')}, since {lock.get('timestamp')})"
+    if lock.get("hostname") != hostname:
+        return who  # Nobody can tell from here whether it lives.
+    # A number is used again after a while: only a process that is a Pulumi counts.
+    name = alive.get(int(lock.get("pid") or 0), "")
+    return who if name.startswith("pulumi") else ""
+
+
+def _refuse_if_running(workspace: Workspace, stack: str) -> None:
+    alive = {process["pid"]: process["name"] for process in _processes()}
+    for lock in locks(workspace, stack):
+        who = holder(lock, socket.gethostname(), alive)
+        if who:
+            raise Trouble(
+                f"A Pulumi works on stack {stack}: {who}.",
+                f"Wait for it, or end it there: kill -INT {lock.get('pid')}. If that machine is gone for good: "
+                f'eval "$(python -m ops env)" && pulumi cancel --stack {stack}',
+            )
+
+
+def orphaned_plugins(root: Path, processes: Iterator[dict[str, Any]] | list[dict[str, Any]]) -> Iterator[int]:
+    """The numbers of the Pulumi plugins that were started in a clone and whose Pulumi is gone.
+
+    Args:
+        root: the clone; Pulumi starts its plugins there.
+        processes: pid, parent (pid), name and cwd each.
+    """
+    known = list(processes)
+    names = {process["pid"]: process["name"] for process in known}
+    for process in known:
+        plugin = process["name"].startswith(("pulumi-resource", "pulumi-languag"))  # the kernel cuts names at 15
+        ours = process["cwd"] == str(root)
+        if plugin and ours and not names.get(process["parent"], "").startswith("pulumi"):
+            yield process["pid"]
+
+
+def _processes() -> Iterator[dict[str, Any]]:
+    """This machine's processes that we may look into."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError, ValueError):
+            fields = dict(
+                line.split(":\t", 1) for line in (folder / "status").read_text().splitlines() if ":\t" in line
+            )
+            command = (folder / "cmdline").read_bytes().split(b"\0")
+            # A plugin that is a script has its interpreter's name; its own is the first or second word of its command.
+            words = [Path(os.fsdecode(word)).name for word in command[:2]]
+            script = [word for word in words if word.startswith("pulumi-")]
+            yield {
+                "pid": int(folder.name),
+                "parent": int(fields["PPid"]),
+                "name": script[0] if script else fields["Name"],
+                "cwd": str((folder / "cwd").readlink()),
+            }
+
+
+def _end(pids: list[int]) -> None:
+    """Ask processes to end, wait, and make those end that did not."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+        until = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < until and any(Path(f"/proc/{pid}").exists() for pid in pids):
+            time.sleep(0.1)
+
+
+def _cancel(workspace: Workspace, stack: str, *, yes: bool) -> None:
+    question = f"Cancel whatever holds the lock of stack {stack}?"
+    if not workspace.owns_backend and not yes and not console.agreed(question):
+        raise Trouble(f"The lock of stack {stack} was left as it is.", "See who holds it, then run recover again.")
+    run.answer(workspace, ["cancel", "--yes", "--stack", stack])
+
+
+def pending_operations(workspace: Workspace, stack: str) -> list[dict[str, Any]]:
+    """What the state calls half done: `type` (creating, updating, deleting ...) and `resource` each."""
+    state = json.loads(run.answer(workspace, ["stack", "export", "--stack", stack]))
+    found: list[dict[str, Any]] = state["deployment"].get("pending_operations") or []
+    return found
+
+
+def _remove_half_made(operation: Mapping[str, Any], host: str) -> str:
+    """Remove the container of a half-done create, if there is one. Says what it did."""
+    resource = operation.get("resource") or {}
+    name = (resource.get("inputs") or {}).get("name")
+    if operation.get("type") != "creating" or resource.get("type") != CONTAINER or not name:
+        return ""
+    import docker
+
+    engine = docker.DockerClient(base_url=host)
+    try:
+        container = engine.containers.get(name)
+    except docker.errors.NotFound:
+        return ""
+    wanted = wanted_labels(resource["inputs"])
+    if not wanted or any(container.labels.get(key) != value for key, value in wanted.items()):
+        raise Trouble(
+            f"The container {name} is in the way, and its labels say that this stack did not make it.",
+            f"Look at it, and if it may go: docker rm -f {name}",
+        )
+    container.remove(force=True)
+    return f"removed the half-made container {name}"
+
+
+def wanted_labels(inputs: Mapping[str, Any]) -> dict[str, str]:
+    """The labels that a container resource asks for, from its inputs in the state."""
+    return {entry["label"]: entry["value"] for entry in inputs.get("labels") or [] if isinstance(entry, dict)}

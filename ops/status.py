@@ -1,0 +1,150 @@
+"""`status`: what a stack deployed, how it is now, and whether that is still what was deployed."""
+
+# ruff: noqa: PLC0415 - imported late: what a quiet `make up` does not need is not to cost it time
+
+# what a quiet `make up` does not need is imported late
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from ops import choice, deploy, run, stackfile
+from ops.recover import CONTAINER
+from tools.toolchain import console
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from docker.models.containers import Container
+
+    from ops.local import Workspace
+
+CONTROLLER_USER = "1000"
+
+
+def show(named: str | None) -> int:
+    """Print a stack's status to stdout. Returns 0 if it is up and well, 1 if not."""
+    workspace = deploy.open_workspace()
+    stack = named or choice.remembered(workspace.clone)
+    rows: list[tuple[str, str]] = [("stack", f"{stack} ({_backend(workspace)})")]
+    if not workspace.exists(stack):
+        well = False
+        rows.append(("deployed", "nothing; `make up` deploys it"))
+    else:
+        deployment = json.loads(run.answer(workspace, ["stack", "export", "--stack", stack]))["deployment"]
+        rows.append(("last update", _last_update(workspace, stack)))
+        rows += resource_rows(deployment)
+        well, more = _runtime(deployment, workspace.settings(stack))
+        rows += more
+    console.table(rows)
+    return 0 if well else 1
+
+
+def resource_rows(deployment: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What a stack's state holds: how many resources of which kinds, what is half done, its outputs."""
+    resources = [entry for entry in deployment.get("resources") or [] if not entry["type"].startswith("pulumi:")]
+    names = sorted(f"{entry['type'].rsplit(':', 1)[-1]} {entry['urn'].rsplit('::', 1)[-1]}" for entry in resources)
+    rows = [("resources", ", ".join(names) or "none")]
+    pending = deployment.get("pending_operations") or []
+    if pending:
+        rows.append(("half done", f"{len(pending)} operations of a Pulumi that was killed; `make recover` cleans up"))
+    outputs = next(
+        (
+            entry.get("outputs") or {}
+            for entry in deployment.get("resources") or []
+            if entry["type"] == "pulumi:pulumi:Stack"
+        ),
+        {},
+    )
+    for key, value in outputs.items():
+        if value not in (None, "", [], {}) and key != "next":
+            # A secret comes as a mapping with Pulumi's mark in it; what it holds is in cipher.
+            rows.append((key, "[secret]" if isinstance(value, dict) and "ciphertext" in value else str(value)))
+    return rows
+
+
+def _last_update(workspace: Workspace, stack: str) -> str:
+    found = json.loads(run.answer(workspace, ["stack", "history", "--json", "--page-size", "1", "--stack", stack]))
+    if not found:
+        return "none yet"
+    last = found[0]
+    return f"{last['kind']} {last['result']}, ended {last.get('endTime') or 'not yet'}"
+
+
+def _runtime(deployment: Mapping[str, Any], settings: dict[str, Any]) -> tuple[bool, list[tuple[str, str]]]:
+    """How the container is that the state speaks of, and whether it is well."""
+    if stackfile.setting(settings, "ci:platform") != "docker":
+        return bool(deployment.get("resources")), []
+    deployed = next((entry for entry in deployment.get("resources") or [] if entry["type"] == CONTAINER), None)
+    if deployed is None:
+        return False, [("container", "not deployed; `make up` deploys it")]
+    import docker
+
+    name = (deployed.get("outputs") or {}).get("name", "")
+    host = choice.docker_host(settings)
+    try:
+        # An engine behind ssh is asked through the ssh command, with the user's own keys and settings.
+        engine = docker.DockerClient(base_url=host, use_ssh_client=host.startswith("ssh://"), timeout=20)
+        container = engine.containers.get(name)
+    except docker.errors.NotFound:
+        return False, [("container", f"{name} is gone from the engine at {host}; `make up` brings it back")]
+    except docker.errors.DockerException as failed:
+        return False, [("container", f"the engine at {host} does not answer ({failed}); `make doctor` says more")]
+    return _container(container, deployed)
+
+
+def _container(container: Container, deployed: Mapping[str, Any]) -> tuple[bool, list[tuple[str, str]]]:
+    state = container.attrs["State"]
+    health = (state.get("Health") or {}).get("Status", "no health check")
+    config, host_config = container.attrs["Config"], container.attrs["HostConfig"]
+    well = state["Status"] == "running" and health in {"healthy", "no health check"}
+    groups = ", ".join(host_config.get("GroupAdd") or []) or "none"
+    rows = [
+        ("container", f"{container.name}: {state['Status']}, {health}, since {state['StartedAt'][:19]}Z"),
+        ("runs as", f"user {config.get('User') or 'root'}, further groups {groups}"),
+    ]
+    if state["Status"] == "running":
+        # What the whole set-up is for: the plain user inside, with no help from root, drives the host's engine.
+        code, said = container.exec_run(["docker", "version", "--format", "{{.Server.Version}}"], user=CONTROLLER_USER)
+        text = said.decode(errors="replace").strip() if isinstance(said, bytes) else ""
+        well = well and code == 0
+        rows.append(
+            (
+                "engine from inside",
+                f"version {text}, as user {CONTROLLER_USER}" if code == 0 else f"not reachable: {text}",
+            )
+        )
+    drift = drifted(container.attrs, deployed)
+    rows.append(
+        (
+            "drift",
+            "; ".join(drift) + "; `make up` heals it" if drift else "none seen; `make preview` compares everything",
+        )
+    )
+    return well and not drift, rows
+
+
+def drifted(seen: Mapping[str, Any], deployed: Mapping[str, Any]) -> list[str]:
+    """The plain signs that a container is not what was deployed.
+
+    Args:
+        seen: the engine's `inspect` of it.
+        deployed: the resource in the state.
+    """
+    outputs = deployed.get("outputs") or {}
+    signs = []
+    if deployed.get("id") and deployed["id"] != seen["Id"]:
+        signs.append("another container has its name")
+    if outputs.get("mustRun", True) and seen["State"]["Status"] != "running":
+        signs.append(f"it is {seen['State']['Status']}")
+    wanted = {str(group) for group in outputs.get("groupAdds") or []}
+    if wanted != {str(group) for group in seen["HostConfig"].get("GroupAdd") or []}:
+        signs.append("its groups were changed")
+    return signs
+
+
+def _backend(workspace: Workspace) -> str:
+    if workspace.owns_backend:
+        return "state in .local/state"
+    return f"state in {workspace.env.get('PULUMI_BACKEND_URL') or 'the backend that pulumi is logged in to'}"

@@ -1,0 +1,105 @@
+"""The Python environment, made for real from an empty lock file: no network, a few seconds each."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support import programs
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def env(tmp_path: Path) -> dict[str, str]:
+    return {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache"), "YES": "1"}
+
+
+def clone(folder: Path, lock: str = "# nothing\n") -> Path:
+    """A clone that has what the bootstrap needs."""
+    (folder / "tools/toolchain").mkdir(parents=True)
+    shutil.copy(ROOT / "tools/toolchain/bootstrap.sh", folder / "tools/toolchain/bootstrap.sh")
+    (folder / "requirements.txt").write_text(lock)
+    (folder / "requirements-dev.txt").write_text(lock)
+    return folder
+
+
+def start(root: Path, env: dict[str, str], kind: str = "runtime") -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        ["sh", root / "tools/toolchain/bootstrap.sh", kind], env=env, stderr=subprocess.PIPE, text=True
+    )
+
+
+def run(root: Path, env: dict[str, str], kind: str = "runtime", status: int = 0) -> str:
+    with start(root, env, kind) as process:
+        said = process.communicate(timeout=300)[1]
+    assert process.returncode == status, said
+    return said
+
+
+def test_two_clones_at_once_share_one_whole_environment_and_the_next_run_says_nothing(
+    tmp_path: Path, env: dict[str, str]
+) -> None:
+    both = [clone(tmp_path / name) for name in ("one", "two")]
+    running = [start(root, env) for root in both]
+    said = [process.communicate(timeout=300)[1] for process in running]
+    assert [process.returncode for process in running] == [0, 0], said
+    assert sum("making an environment" in text for text in said) == 1
+    homes = {(root / ".venv").resolve() for root in both}
+    assert len(homes) == 1
+    subprocess.run([both[0] / ".venv/bin/python", "-c", ""], check=True)
+    assert run(both[0], env) == ""
+
+
+def test_an_environment_whose_making_was_broken_off_is_made_anew(tmp_path: Path, env: dict[str, str]) -> None:
+    root = clone(tmp_path / "clone")
+    run(root, env)
+    made = (root / ".venv").resolve()
+    (made / ".pins").unlink()
+    (made / "bin/python").unlink()
+    assert "making an environment" in run(root, env)
+    subprocess.run([root / ".venv/bin/python", "-c", ""], check=True)
+
+
+def test_a_changed_lock_gives_another_environment(tmp_path: Path, env: dict[str, str]) -> None:
+    root = clone(tmp_path / "clone")
+    run(root, env)
+    first = (root / ".venv").resolve()
+    (root / "requirements.txt").write_text("# still nothing\n")
+    run(root, env)
+    assert (root / ".venv").resolve() != first
+
+
+def test_what_has_no_hash_is_refused_and_the_end_of_the_log_is_shown(tmp_path: Path, env: dict[str, str]) -> None:
+    root = clone(tmp_path / "clone", "./package\n")
+    (root / "package").mkdir()
+    (root / "package/pyproject.toml").write_text("[project]\nname = 'package'\nversion = '1'\n")
+    said = run(root, env, status=1)
+    assert "the last lines of" in said
+    assert "verify hashes" in said
+    assert not (root / ".venv").exists()
+
+
+def test_a_folder_of_the_users_own_is_kept(tmp_path: Path, env: dict[str, str]) -> None:
+    root = clone(tmp_path / "clone")
+    subprocess.run(["python3", "-m", "venv", root / ".venv"], check=True)
+    (root / ".venv/mine").touch()
+    run(root, env)
+    assert not (root / ".venv").is_symlink()
+    assert (root / ".venv/mine").exists()
+    assert run(root, env) == ""
+
+
+def test_a_python_that_is_too_old_is_told_with_what_to_do(tmp_path: Path, env: dict[str, str]) -> None:
+    root = clone(tmp_path / "clone")
+    for name in ("python3", "python3.11", "python3.12", "python3.13", "python3.14"):
+        programs.script(tmp_path / "bin" / name, 'case "$1" in --version) echo Python 3.9.2;; *) exit 1;; esac')
+    for tool in ("apt-get", "id", "sudo"):
+        programs.script(tmp_path / "bin" / tool, 'case "$0" in *id) echo 0;; esac')
+    said = run(root, {**env, "PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin"}, status=1)
+    assert "Python 3.11 or newer is needed" in said
+    assert "PYTHON=" in said

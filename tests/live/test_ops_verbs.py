@@ -1,0 +1,170 @@
+"""The operator's verbs from start to end on the real engine, in a clone of its own: what `make up` promises."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import docker
+import docker.errors
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).resolve().parents[2]
+NAME = "ci-live-verbs"
+
+
+class Verbs:
+    """`python -m ops` in one clone."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        # The clone's own backend, whoever runs the tests.
+        self.env = {name: value for name, value in os.environ.items() if not name.startswith("PULUMI_")}
+        self.env |= {"YES": "1", "PULUMI_CREDENTIALS_PATH": str(root / "nobody")}
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        """Start a verb on the offline stack."""
+        command = [sys.executable, "-m", "ops", words[0], "--stack", "offline", *words[1:]]
+        pipe = subprocess.PIPE
+        return subprocess.Popen(command, cwd=self.root, env=self.env, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+
+    def run(self, *words: str, stdin: str = "", status: int = 0) -> str:
+        """Run a verb on the offline stack, and give what it printed, stdout first."""
+        with self.start(*words) as process:
+            out, err = process.communicate(stdin, timeout=300)
+        assert process.returncode == status, out + err
+        return out + err
+
+
+def free_port() -> int:
+    """A port that nobody has, below those that the kernel gives to outgoing connections, so that it stays free."""
+    for port in random.sample(range(20_000, 30_000), 50):
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise AssertionError("50 ports in a row are taken")
+
+
+@pytest.fixture(scope="module")
+def verbs(controller: str, engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Verbs]:
+    """A clone whose offline stack uses names and ports that are free; `controller` has made its image."""
+    root = tmp_path_factory.mktemp("verbs") / "clone"
+    leave = shutil.ignore_patterns(".git", ".local", ".venv", "*_cache", "__pycache__", "tests")
+    shutil.copytree(ROOT, root, ignore=leave)
+    (root / ".venv").symlink_to(sys.prefix)
+    made = Verbs(root)
+    for key, value in {
+        "ci:jenkins.containerName": NAME,
+        "ci:jenkins.homeVolume": f"{NAME}-home",
+        "ci:jenkins.httpPort": str(free_port()),
+        "ci:jenkins.agentPort": str(free_port()),
+    }.items():
+        made.run("set", key, stdin=value)
+    yield made
+    made.run("recover")
+    made.run("down")
+    with suppress(docker.errors.NotFound):  # if no test got that far
+        engine.volumes.get(f"{NAME}-home").remove()
+
+
+def in_container(engine: docker.DockerClient, *command: str) -> str:
+    code, said = engine.containers.get(NAME).exec_run(list(command))
+    assert code == 0, said
+    assert isinstance(said, bytes)
+    return said.decode()
+
+
+def committed(root: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (root / "stacks").iterdir()}
+
+
+def test_up_says_what_there_is_and_the_second_says_that_nothing_changed(verbs: Verbs) -> None:
+    first = verbs.run("up")
+    assert "Stack offline is up" in first
+    assert "http://127.0.0.1:" in first
+    second = verbs.run("up")
+    assert "Nothing changed" in second
+    assert committed(verbs.root) == committed(ROOT)
+
+
+def test_the_password_is_all_that_its_verb_prints_and_lies_open_nowhere(
+    verbs: Verbs, engine: docker.DockerClient
+) -> None:
+    verbs.run("up")
+    password = verbs.run("password").removesuffix("\n")
+    assert len(password) >= 24
+    assert not set(password) & set(" \n")
+    assert password not in json.dumps(engine.containers.get(NAME).attrs)
+    hits = [path for path in verbs.root.rglob("*") if path.is_file() and password.encode() in path.read_bytes()]
+    assert hits == []
+
+
+def test_status_tells_the_engine_as_seen_from_inside_and_fails_when_the_container_is_gone(
+    verbs: Verbs, engine: docker.DockerClient
+) -> None:
+    verbs.run("up")
+    said = verbs.run("status")
+    assert f"version {engine.version()['Version']}, as user 1000" in said
+    assert "none seen" in said
+    engine.containers.get(NAME).stop(timeout=1)
+    assert "it is exited" in verbs.run("status", status=1)
+    engine.containers.get(NAME).remove(force=True)
+    assert "`make up` brings it back" in verbs.run("status", status=1)
+
+
+def test_a_container_that_was_removed_by_hand_is_brought_back_with_its_home(
+    verbs: Verbs, engine: docker.DockerClient
+) -> None:
+    verbs.run("up")
+    in_container(engine, "sh", "-c", "echo kept > /var/jenkins_home/marker")
+    engine.containers.get(NAME).remove(force=True)
+    verbs.run("up")
+    assert in_container(engine, "cat", "/var/jenkins_home/marker") == "kept\n"
+
+
+def test_an_update_killed_while_it_makes_the_container_is_recovered(verbs: Verbs, engine: docker.DockerClient) -> None:
+    verbs.run("up")
+    engine.containers.get(NAME).remove(force=True)
+    with verbs.start("up") as update:
+        end = time.monotonic() + 120
+        made = False
+        while not made:
+            assert time.monotonic() < end
+            assert update.poll() is None, "the update ended before it could be killed"
+            with suppress(docker.errors.NotFound):
+                made = bool(engine.containers.get(NAME))
+        [lock] = (verbs.root / ".local/state/.pulumi/locks").rglob("*.json")
+        os.kill(json.loads(lock.read_text())["pid"], signal.SIGKILL)
+        assert update.wait(120) == 128 + signal.SIGKILL
+        update.communicate()
+    with verbs.start("up") as refused:
+        out, err = refused.communicate(timeout=300)
+    assert refused.returncode != 0, "nothing to recover from: the CLI copes by itself now"
+    assert "locked" in out + err
+    said = verbs.run("recover")
+    assert f"removed the half-made container {NAME}" in said
+    verbs.run("up")
+    again = verbs.run("up")
+    assert "Nothing changed" in again, again
+
+
+def test_down_leaves_the_home_and_says_so(verbs: Verbs, engine: docker.DockerClient) -> None:
+    verbs.run("up")
+    said = verbs.run("down")
+    assert f"docker volume rm {NAME}-home" in said
+    assert engine.volumes.get(f"{NAME}-home")
+    with pytest.raises(docker.errors.NotFound):
+        engine.containers.get(NAME)
+    assert committed(verbs.root) == committed(ROOT)

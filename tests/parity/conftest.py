@@ -1,0 +1,134 @@
+"""Fixtures: the plugins under test, a Docker engine, a test image, and stacks that clean up after themselves."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import sys
+import tarfile
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import docker
+import pytest
+from docker.errors import DockerException, NotFound
+
+from tests.parity.support import Plugins, Stack
+from tools.offline.plugins.install import install
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from docker.models.containers import Container
+
+BUSYBOX = Path("/bin/busybox")
+APPLETS = ("sh", "sleep", "cat", "id", "true", "false", "touch", "mkdir", "httpd", "wget", "ls")
+
+
+@pytest.fixture(scope="session")
+def plugins(tmp_path_factory: pytest.TempPathFactory) -> Plugins:
+    """The plugins that CI_TEST_PLUGINS names: "bundled" (default), installed here, or "official"."""
+    kind = os.environ.get("CI_TEST_PLUGINS", "bundled")
+    found = os.environ.get("CI_TEST_PULUMI") or shutil.which("pulumi")
+    if not found:
+        pytest.skip("no Pulumi CLI: put `pulumi` on PATH, or its path in CI_TEST_PULUMI")
+    cli = Path(found).resolve()
+    if kind == "official":
+        home = os.environ.get("CI_TEST_PULUMI_HOME", str(Path.home() / ".pulumi"))
+        return Plugins(kind, Path(found), {"PULUMI_HOME": home})
+    folder = tmp_path_factory.mktemp("plugins")
+    binaries = folder / "bin"
+    binaries.mkdir()
+    try:
+        (binaries / "pulumi").hardlink_to(cli)
+    except OSError:
+        shutil.copy2(cli, binaries / "pulumi")
+    install(plugins_home=folder / "home" / "plugins", bin_dir=binaries, python=Path(sys.executable))
+    path = f"{binaries}{os.pathsep}{os.environ['PATH']}"
+    return Plugins(kind, binaries / "pulumi", {"PULUMI_HOME": str(folder / "home"), "PATH": path})
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[docker.DockerClient]:
+    """A client of the Docker engine of DOCKER_HOST, or of this machine."""
+    try:
+        client = docker.from_env()
+        client.ping()
+    except DockerException as error:
+        pytest.skip(f"no Docker engine: {error}")
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="session")
+def host() -> str:
+    """The address of the engine, as a program gives it."""
+    return os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+
+
+@pytest.fixture(scope="session")
+def image(engine: docker.DockerClient) -> Iterator[str]:
+    """The name of a small image: busybox."""
+    if not BUSYBOX.exists():
+        pytest.skip(f"no {BUSYBOX}: install the package busybox-static")
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        for folder in ("bin", "tmp", "etc"):
+            entry = tarfile.TarInfo(folder)
+            entry.type, entry.mode = tarfile.DIRTYPE, 0o1777 if folder == "tmp" else 0o755
+            archive.addfile(entry)
+        archive.add(BUSYBOX, "bin/busybox")
+        for applet in APPLETS:
+            link = tarfile.TarInfo(f"bin/{applet}")
+            link.type, link.linkname = tarfile.SYMTYPE, "busybox"
+            archive.addfile(link)
+    name = f"parity-{uuid.uuid4().hex[:8]}:1"
+    repository, tag = name.split(":")
+    engine.api.import_image_from_data(packed.getvalue(), repository=repository, tag=tag)
+    yield name
+    engine.images.remove(name, force=True)
+
+
+@pytest.fixture
+def unique() -> str:
+    """A prefix for the names of one test."""
+    return f"parity-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture(scope="module")
+def module_unique() -> str:
+    """A prefix for the names of one module."""
+    return f"parity-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def stack(tmp_path: Path, plugins: Plugins, host: str) -> Iterator[Stack]:
+    """A fresh stack, destroyed in the end."""
+    fresh = Stack(tmp_path, plugins, host)
+    fresh.write()
+    yield fresh
+    fresh.destroy()
+
+
+@pytest.fixture(scope="module")
+def shared_stack(tmp_path_factory: pytest.TempPathFactory, plugins: Plugins, host: str) -> Iterator[Stack]:
+    """A stack for one module's tests, destroyed in the end."""
+    fresh = Stack(tmp_path_factory.mktemp("stack"), plugins, host)
+    fresh.write()
+    yield fresh
+    fresh.destroy()
+
+
+@pytest.fixture
+def look(engine: docker.DockerClient) -> Callable[[str], Container | None]:
+    """Look at a container by name: None when it is not there."""
+
+    def find(name: str) -> Container | None:
+        try:
+            return engine.containers.get(name)
+        except NotFound:
+            return None
+
+    return find

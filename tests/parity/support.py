@@ -1,0 +1,180 @@
+"""Driving the Pulumi CLI against a stack of its own, and looking at what it did."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from docker.models.containers import Container
+
+HERE = Path(__file__).resolve().parent
+PASSPHRASE = "parity tests"
+# Seconds that one run of the CLI may take; the slowest here takes 10.
+PATIENCE = 120
+
+# The operations that a preview may announce; a replacement is announced along with its parts.
+CHANGES = ("create", "update", "delete", "replace")
+
+Entry = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Plugins:
+    """The installed plugins: which they are, and the environment in which the CLI finds them."""
+
+    kind: str
+    cli: Path
+    environment: dict[str, str]
+
+    @property
+    def bundled(self) -> bool:
+        """Whether these are the bundled ones."""
+        return self.kind == "bundled"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run of the CLI left."""
+
+    code: int
+    output: str
+    bundled: bool
+
+    def ok(self) -> Run:
+        """Fail with the output unless the run succeeded."""
+        assert self.code == 0, self.output
+        return self
+
+    def failed(self) -> Run:
+        """Fail unless the run failed; with the bundled plugins, also when it shows a traceback."""
+        assert self.code != 0, self.output
+        # The official language host shows that of the exec script when an update ends early.
+        assert not (self.bundled and "Traceback" in self.output), self.output
+        return self
+
+
+@dataclass
+class Stack:
+    """One project with one stack, its state in a folder of its own."""
+
+    folder: Path
+    plugins: Plugins
+    host: str
+    project: str = "parity"
+    runtime: dict[str, str] = field(default_factory=lambda: {"virtualenv": str(Path(sys.prefix))})
+    variables: dict[str, str] = field(default_factory=dict)
+    started: bool = False
+
+    def environment(self) -> dict[str, str]:
+        """Give the environment of the CLI."""
+        return {
+            **{key: value for key, value in os.environ.items() if not key.startswith(("PULUMI_", "DOCKER_"))},
+            **self.plugins.environment,
+            "PULUMI_BACKEND_URL": f"file://{self.folder / 'state'}",
+            "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
+            "PULUMI_SKIP_UPDATE_CHECK": "1",
+            "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+            **self.variables,
+        }
+
+    def write(self, program: str | None = None, **settings: Any) -> None:
+        """Write Pulumi.yaml and the program: the one of resources.json, or `program`."""
+        (self.folder / "state").mkdir(parents=True, exist_ok=True)
+        project = {"name": self.project, "runtime": {"name": "python", "options": self.runtime}, **settings}
+        (self.folder / "Pulumi.yaml").write_text(json.dumps(project), encoding="utf-8")
+        main = self.folder / settings.get("main", "__main__.py")
+        main.parent.mkdir(parents=True, exist_ok=True)
+        if program is None:
+            shutil.copyfile(HERE / "program.py", main)
+        else:
+            main.write_text(program, encoding="utf-8")
+
+    def declare(self, *entries: Entry) -> None:
+        """Let the program declare `entries`, all with one explicit provider for the engine under test."""
+        provider = {"type": "Provider", "name": "host", "props": {"host": self.host}}
+        declared = [{**entry, "opts": {"provider": "host", **entry.get("opts", {})}} for entry in entries]
+        resources = [provider, *declared]
+        (self.folder / "resources.json").write_text(json.dumps(resources), encoding="utf-8")
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start the CLI."""
+        return subprocess.Popen(
+            [str(self.plugins.cli), *arguments, "--non-interactive"],
+            cwd=self.folder,
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, *arguments: str) -> Run:
+        """Run the CLI to its end, in a stack that is made the first time."""
+        if not self.started:
+            self.started = True
+            self.run("stack", "init", "test").ok()
+        process = self.start(*arguments)
+        output, _ = process.communicate(timeout=PATIENCE)
+        return Run(process.returncode, output, self.plugins.bundled)
+
+    def up(self, *arguments: str) -> Run:
+        """Update without a preview."""
+        return self.run("up", "--yes", "--skip-preview", *arguments)
+
+    def changes(self, *arguments: str) -> dict[str, str]:
+        """Preview; give what would change, by the resource's name, leaving out the stack itself."""
+        run = self.run("preview", "--json", *arguments).ok()
+        found: dict[str, str] = {}
+        for step in json.loads(run.output[run.output.index("{") :])["steps"]:
+            name = step["urn"].split("::")[-1]
+            if "pulumi:pulumi:Stack" not in step["urn"] and step["op"] in CHANGES:
+                found[name] = step["op"]
+        return found
+
+    def exported(self) -> str:
+        """Give the state as the CLI exports it."""
+        return self.run("stack", "export").ok().output
+
+    def resources(self) -> dict[str, Any]:
+        """Give the recorded resources by name."""
+        deployment = json.loads(self.exported())["deployment"]
+        return {resource["urn"].split("::")[-1]: resource for resource in deployment.get("resources", ())}
+
+    def outputs(self, name: str) -> dict[str, Any]:
+        """Give the recorded outputs of a resource."""
+        recorded: dict[str, Any] = self.resources()[name]["outputs"]
+        return recorded
+
+    def destroy(self) -> None:
+        """Destroy whatever is left."""
+        if self.started:
+            self.run("destroy", "--yes", "--skip-preview")
+
+
+def image_of(found: Container | None) -> str:
+    """Give the id of a container's image."""
+    assert found is not None
+    assert found.image is not None
+    return str(found.image.id)
+
+
+def printed(found: Container | None, command: str) -> str:
+    """Run a command in a container; give what it printed."""
+    assert found is not None
+    output = found.exec_run(command).output
+    assert isinstance(output, bytes)
+    return output.decode()
+
+
+def container(entry: str, base: str, /, opts: Entry | None = None, **props: Any) -> Entry:
+    """Describe a container of the image `base` that runs until it is stopped; `props` change it."""
+    basic = {"name": entry, "image": base, "command": ["sleep", "600"], "destroy_grace_seconds": 1, "init": True}
+    return {"type": "Container", "name": entry, "props": {**basic, **props}, "opts": opts or {}}

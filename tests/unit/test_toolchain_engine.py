@@ -1,0 +1,240 @@
+"""Finding, starting and asking the Docker engine."""
+
+# ruff: noqa: FBT001 - a truth is often a case of a table
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socketserver
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ops import deploy
+from tests.support import programs
+from tools.toolchain import console, docker_engine, process, system_packages
+from tools.toolchain.errors import Trouble
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@contextmanager
+def engine(path: Path, answers: dict[str, tuple[int, object]]) -> Iterator[str]:
+    """An engine that knows some answers and says 404 to the rest."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, body = answers.get(self.path, (404, {"message": "no such thing"}))
+            text = json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with socketserver.ThreadingUnixStreamServer(str(path), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"unix://{path}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def test_an_engine_that_answers_is_left_alone(tmp_path: Path) -> None:
+    with engine(tmp_path / "sock", {"/_ping": (200, "OK")}) as host:
+        docker_engine.ensure(host)
+
+
+def test_another_machines_engine_is_not_looked_after() -> None:
+    docker_engine.ensure("ssh://nobody@nowhere.invalid")
+
+
+def test_a_silent_engine_at_a_place_of_the_users_own_is_named(tmp_path: Path) -> None:
+    with pytest.raises(Trouble, match=re.escape(f"No Docker engine answers at unix://{tmp_path}/sock")):
+        docker_engine.ensure(f"unix://{tmp_path}/sock")
+
+
+def test_a_socket_that_is_not_for_this_user_is_told_from_a_missing_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    # Tests run as root as well, and root may open every socket.
+    monkeypatch.setattr("socket.socket.connect", refuse)
+    with pytest.raises(Trouble, match="usermod -aG"):
+        docker_engine.ensure()
+
+
+def test_an_image_that_the_engine_holds_is_found(tmp_path: Path) -> None:
+    with engine(tmp_path / "sock", {"/images/a/b:1/json": (200, {})}) as host:
+        assert docker_engine.has_image(host, "a/b:1")
+        assert not docker_engine.has_image(host, "a/b:2")
+
+
+def test_why_an_image_cannot_be_pulled_is_told_in_the_registrys_words(tmp_path: Path) -> None:
+    known: dict[str, tuple[int, object]] = {
+        "/distribution/a:1/json": (200, {}),
+        "/distribution/b:1/json": (500, {"message": "Get lookup: no such host"}),
+    }
+    with engine(tmp_path / "sock", known) as host:
+        assert docker_engine.pull_trouble(host, "a:1") is None
+        assert docker_engine.pull_trouble(host, "b:1") == "lookup: no such host"
+
+
+@pytest.mark.parametrize(
+    ("state", "trouble"),
+    [
+        ({"Status": "running", "Health": {"Status": "healthy"}}, ""),
+        ({"Status": "running", "Health": {"Status": "starting"}}, ""),
+        ({"Status": "running"}, ""),
+        ({"Status": "running", "Health": {"Status": "unhealthy"}}, "the container c is unhealthy"),
+        ({"Status": "restarting"}, "the container c is restarting"),
+        (None, "the container c is gone"),
+    ],
+)
+def test_up_tells_a_container_that_is_not_well_although_nothing_is_to_change(
+    tmp_path: Path, state: dict[str, object] | None, trouble: str
+) -> None:
+    known: dict[str, tuple[int, object]] = {"/containers/c/json": (200, {"State": state})} if state else {}
+    with engine(tmp_path / "sock", known) as host:
+        assert deploy.container_trouble(host, "c") == trouble
+    assert deploy.container_trouble("ssh://elsewhere", "c") == ""
+
+
+@pytest.fixture
+def no_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine whose engine's place is ours to watch; the PATH has only what a test puts there and the usual tools."""
+    monkeypatch.setattr(docker_engine, "DEFAULT_HOST", f"unix://{tmp_path}/docker.sock")
+    monkeypatch.setattr(docker_engine, "_sbin_path", lambda: f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    monkeypatch.setattr(docker_engine, "START_SECONDS", 20)
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    return tmp_path
+
+
+def test_an_installed_engine_is_started_and_waited_for(no_engine: Path) -> None:
+    # A program that listens after a while, as dockerd does.
+    program = no_engine / "engine.py"
+    program.write_text(
+        "import http.server, socketserver, sys, time\n"
+        "class H(http.server.BaseHTTPRequestHandler):\n"
+        "    def do_GET(self): self.send_response(200); self.send_header('Content-Length', '0'); self.end_headers()\n"
+        "    def address_string(self): return 'x'\n"
+        "time.sleep(0.5); s = socketserver.ThreadingUnixStreamServer(sys.argv[1], H); s.timeout = 20\n"
+        "for _ in range(50): s.handle_request()\n"
+    )
+    pid = no_engine / "pid"
+    programs.script(
+        no_engine / "bin/dockerd",
+        f"[ -d /run/systemd/system ] && exit 9; echo $$ > {pid}; exec python3 {program} {no_engine}/docker.sock",
+    )
+    try:
+        docker_engine.ensure(docker_engine.DEFAULT_HOST)
+    finally:
+        os.kill(int(pid.read_text()), 9)
+
+
+def test_an_engine_that_ends_at_once_is_told_with_the_end_of_its_log(no_engine: Path) -> None:
+    programs.script(no_engine / "bin/dockerd", "echo failed to mount overlay: no permission; exit 1")
+    with pytest.raises(Trouble, match="failed to mount overlay"):
+        docker_engine.ensure(docker_engine.DEFAULT_HOST)
+
+
+class Terminal:
+    """A user at a terminal who has typed one line."""
+
+    def __init__(self, line: str) -> None:
+        self.line = line
+
+    def isatty(self) -> bool:
+        return True
+
+    def readline(self) -> str:
+        return self.line
+
+    def write(self, text: str) -> int:
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing to do."""
+
+
+@pytest.mark.parametrize(("typed", "agreed"), [("\n", True), ("y\n", True), ("n\n", False), ("what?\n", False)])
+def test_a_question_is_put_only_to_a_terminal(
+    monkeypatch: pytest.MonkeyPatch,
+    typed: str,
+    agreed: bool,
+) -> None:
+    monkeypatch.delenv("YES", raising=False)
+    assert console.agreed("Install?")  # pytest's stdin is none
+    monkeypatch.setattr("sys.stdin", Terminal(typed))
+    monkeypatch.setattr("sys.stderr", Terminal(""))
+    assert console.agreed("Install?") is agreed
+    monkeypatch.setenv("YES", "1")
+    assert console.agreed("Install?")
+
+
+def test_a_user_who_says_no_is_told_the_command(no_engine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console, "agreed", lambda question: False)
+    programs.script(no_engine / "bin/apt-get", "exit 9")
+    monkeypatch.setenv("PATH", str(no_engine / "bin"))
+    with pytest.raises(Trouble, match=r"apt-get install docker\.io"):
+        system_packages.install(["docker.io"], "to run containers")
+
+
+def test_without_root_and_sudo_the_command_is_told_before_anything_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    programs.script(tmp_path / "bin/apt-get", "exit 9")
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    with pytest.raises(Trouble, match=r"Run as root: apt-get update && apt-get install docker\.io"):
+        system_packages.install(["docker.io"], "to run containers")
+
+
+def test_the_package_lists_are_read_first_where_there_are_none(
+    no_engine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = no_engine / "said"
+    programs.script(no_engine / "bin/apt-get", f'echo "$1" >> {said}')
+    monkeypatch.setenv("PATH", f"{no_engine / 'bin'}:/usr/bin:/bin")
+    monkeypatch.setattr(system_packages, "LISTS", no_engine / "lists")
+    system_packages.install(["docker.io"], "to run containers")
+    assert said.read_text().split() == ["update", "install"]
+    (no_engine / "lists").mkdir()
+    (no_engine / "lists/x_Packages").touch()
+    system_packages.install(["docker.io"], "to run containers")
+    assert said.read_text().split() == ["update", "install", "install"]
+
+
+def test_a_step_that_takes_too_long_is_ended_and_its_log_shown() -> None:
+    with pytest.raises(Trouble, match=r"not done after 0\.3 s[\s\S]*half way"):
+        process.run_logged(
+            ["sh", "-c", "echo half way; exec sleep 60"], title="waiting", expect="", name="wait", timeout=0.3
+        )
+
+
+def test_a_long_step_says_that_it_is_alive_where_there_is_no_terminal(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(console, "HEARTBEAT_SECONDS", 0.05)
+    process.run_logged(["sleep", "0.3"], title="sleeping", expect="about 1 s", name="sleep")
+    said = capfd.readouterr().err
+    assert said.startswith("-> sleeping (about 1 s, log: ")
+    assert "still sleeping" in said
+    assert "done in 0.3 s: sleeping" in said or "done in 0.4 s: sleeping" in said

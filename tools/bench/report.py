@@ -1,0 +1,157 @@
+"""Shows the figures: a table on the terminal, a page for docs/. Pure but for the printing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from tools.bench.stats import missed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rich.table import Table
+
+    from tools.bench.stats import Comparison, Series, Unit
+
+_HEAD: Final = ("what", "ratio", "goal", "ours", "held against")
+
+_PAGE: Final = """\
+# Benchmarks
+
+Written by `make bench`, which measures both sides of each line in the same run, one right after the other, on this
+machine:
+
+{machine}
+
+{plugins}
+
+{table}
+
+{verdict}
+
+## How to read it
+
+- The ratio comes first: it says what this project costs, and carries over to other machines; seconds do not. It
+  is the median of the rounds' ratios, and the range beside it holds all rounds. The other figures are medians,
+  with all rounds' range.
+- {stack}
+- The *bare program* declares the very same resources inline. It is written from the state of the deployed
+  stack: same inputs, references, options and outputs, texts as literals; no settings, no checks, no component.
+  The *empty program* is `import pulumi`. All three have the same Pulumi, plugins, Python packages, kind of
+  backend and passphrase, and all refresh first (`options.refresh: always`). Python keeps its compiled files, as
+  it does by default (`PYTHONDONTWRITEBYTECODE` is taken out of the environment).
+- *Nothing to do* is after an `up`, checked with `preview --expect-no-changes`. *All to create* is before any.
+- *From nothing* is plain `pulumi up --yes` with an empty state, its own preview included, against one `docker
+  run` with the same image, user, groups, environment, ports, volumes, limits and health check, the making of its
+  labelled volume included; the texts that the stack copies into the container are mounted, since `docker run`
+  copies none. *Runs* is the engine's own `StartedAt`. *Healthy* is the end of the `up`, and for `docker run` the
+  engine's word, asked every 20 ms. The engine makes its first health check one interval after the start, which
+  is in both.
+- Memory is the largest sum of the resident sizes of all processes of the command (CLI, language host, program,
+  plugins), looked at every 25 ms, in runs of their own. Pages that two processes share count twice, on both
+  sides.
+- Each line has {rounds}.
+"""
+
+
+def ratio(comparison: Comparison) -> str:
+    """Write a ratio, for example `1.03x (1.01-1.06)`."""
+    ratios = comparison.ratios
+    return f"{_ratio(ratios.median)} ({_number(ratios.low)}-{_number(ratios.high)})"
+
+
+def absolute(name: str, series: Series, unit: Unit) -> str:
+    """Write a series, for example `this project 1.79 s (1.75-1.90)`."""
+    return f"{name} {_amount(series.median, unit)} ({_amount(series.low)}-{_amount(series.high)})"
+
+
+def _ratio(value: float) -> str:
+    return f"{_number(value)}x"
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"  # noqa: PLR2004
+
+
+def _amount(value: float, unit: Unit | None = None) -> str:
+    return f"{_number(value)} {unit}" if unit else _number(value)
+
+
+def goal(comparison: Comparison) -> str:
+    """Write a goal and whether it was met; nothing where none is set."""
+    if comparison.goal is None:
+        return ""
+    bound = f"at most {_number(comparison.goal)}"
+    return f"{bound}: missed" if comparison.missed_by else f"{bound}: met"
+
+
+def rows(comparisons: Sequence[Comparison]) -> list[tuple[str, str, str, str, str]]:
+    """Give the table's cells."""
+    return [
+        (
+            each.what,
+            ratio(each),
+            goal(each),
+            absolute(each.ours, each.mine, each.unit),
+            absolute(each.theirs, each.other, each.unit),
+        )
+        for each in comparisons
+    ]
+
+
+def verdict(comparisons: Sequence[Comparison]) -> list[str]:
+    """Say, in sentences, which goals were missed and by how much, and which need a quieter machine to tell."""
+    said = [
+        f"Missed: {each.what}: {_ratio(each.ratio)} the time of the {each.theirs}, where {each.goal} is the goal; "
+        f"too much by {each.missed_by:.3f} ({each.missed_by * each.other.median * 1000:.0f} ms)."
+        for each in missed(comparisons)
+    ]
+    said += [
+        f"In doubt: {each.what}: the ratio is {each.ratio:.3f} give or take {2 * each.error:.3f}, and {each.goal} lies "
+        "within; another run may say otherwise."
+        for each in comparisons
+        if each.in_doubt
+    ]
+    if said:
+        return said
+    return ["Every goal is met."] if any(each.goal is not None for each in comparisons) else ["No goal is set."]
+
+
+def table(comparisons: Sequence[Comparison], machine: Mapping[str, str]) -> Table:
+    """Give the table for a terminal."""
+    import rich.table  # noqa: PLC0415 - only who prints it needs it
+    from rich.text import Text  # noqa: PLC0415
+
+    caption = "\n".join(f"{name}: {value}" for name, value in machine.items())
+    shown = rich.table.Table(caption=Text(caption), caption_justify="left", show_lines=True)
+    for name in _HEAD:
+        shown.add_column(name, overflow="fold")
+    for comparison, row in zip(comparisons, rows(comparisons), strict=True):
+        style = "red" if comparison.missed_by else "green" if comparison.goal else ""
+        cells = [Text(cell.replace("`", "")) for cell in row]
+        cells[1].stylize(f"bold {style}".strip())
+        cells[2].stylize(style)
+        shown.add_row(*cells)
+    return shown
+
+
+def page(comparisons: Sequence[Comparison], machine: Mapping[str, str], *, stack: str) -> str:
+    """Give the text of docs/benchmarks.md; `stack` says in a sentence which stack the previews are of."""
+    lines = [_HEAD, ("---",) * len(_HEAD), *rows(comparisons)]
+    counts = sorted({len(each.mine.values) for each in comparisons})
+    return _PAGE.format(
+        machine="\n".join(f"- {name}: {value}" for name, value in machine.items()),
+        plugins=plugins(machine),
+        table="\n".join(f"| {' | '.join(line)} |" for line in lines),
+        verdict="\n".join(verdict(comparisons)),
+        stack=stack,
+        rounds=" or ".join(map(str, counts)) + " rounds, every other one in the opposite order",
+    )
+
+
+def plugins(machine: Mapping[str, str]) -> str:
+    """Say whose plugins were measured."""
+    stand_ins = [name for name in ("language host", "Docker plugin") if machine.get(name, "").endswith("bundled")]
+    if not stand_ins:
+        return "The language host and the Docker plugin are Pulumi's own."
+    return f"Not Pulumi's own but bundled with this project: the {' and the '.join(stand_ins)}."

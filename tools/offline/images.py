@@ -1,0 +1,147 @@
+"""The images that stand in on a closed network: a controller that is not Jenkins, and a base for the sample's build.
+
+Both are made here, from Go source and Debian's busybox, without a registry, and both carry a label that says so.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tools.offline import archive, binaries
+from tools.toolchain import cache, console, docker_engine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CONTROLLER = "ci-offline-controller:1"
+BASE = "alpine:latest"
+STAND_IN = "ci.stand-in"
+"""The label of both images: what they stand in for, in words."""
+INPUTS = "ci.stand-in.inputs"
+"""The label with the hash of what the controller's image was made from."""
+
+UID = 1000
+HOME = "/var/jenkins_home"
+"""User and home of the Jenkins image, which the stack counts on."""
+PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+PASSWD = f"""\
+root:x:0:0:root:/root:/bin/sh
+jenkins:x:{UID}:{UID}:jenkins:{HOME}:/bin/sh
+nobody:x:65534:65534:nobody:/:/bin/false
+"""
+GROUP = f"root:x:0:\njenkins:x:{UID}:\nnogroup:x:65534:\n"
+
+
+def ensure(host: str) -> None:
+    """Make sure that an engine holds both images. Takes milliseconds when it does, two minutes the first time.
+
+    Args:
+        host: the engine, as `unix:///var/run/docker.sock` or `tcp://...`.
+
+    Raises:
+        Trouble: when one can't be made or put there.
+    """
+    ensure_controller(host)
+    ensure_base(host)
+
+
+def ensure_controller(host: str) -> str:
+    """Make sure that the engine holds the stand-in controller of this version of the project. Returns its name.
+
+    It is made anew only when what it is made from has changed. busybox is not among that: it comes with the machine.
+    """
+    inputs = inputs_hash()
+    if _labels(host, CONTROLLER).get(INPUTS) != inputs:
+        from tools.offline import engine  # noqa: PLC0415  # 0.35 s, and only where there is something to do
+
+        controller, docker_cli, busybox = binaries.controller(), binaries.docker_cli(), binaries.busybox()
+        entries = [
+            *_userland(busybox),
+            archive.Entry("/usr/local/bin/controller", source=controller),
+            archive.Entry("/usr/local/bin/docker", source=docker_cli),
+            archive.Entry("/usr/bin/curl", link="/usr/local/bin/controller"),
+            archive.Entry(HOME, owner=UID),
+        ]
+        config = {
+            "Entrypoint": ["/usr/local/bin/controller"],
+            "Env": [PATH, f"HOME={HOME}", f"JENKINS_HOME={HOME}"],
+            "ExposedPorts": {"8080/tcp": {}, "50000/tcp": {}},
+            "Labels": {STAND_IN: "the Jenkins controller, on networks where its image can't be pulled", INPUTS: inputs},
+            "User": "jenkins",
+            "Volumes": {HOME: {}},
+            "WorkingDir": HOME,
+        }
+        engine.load(host, CONTROLLER, entries, config)
+    return CONTROLLER
+
+
+def ensure_base(host: str) -> str:
+    """Make sure that the engine holds the image that the sample builds from, pulled if possible. Returns its name."""
+    if not _has(host, BASE):
+        from tools.offline import engine  # noqa: PLC0415  # 0.35 s, and only where there is something to do
+
+        reason = engine.pull(host, BASE)
+        if reason:
+            console.note(
+                f"{BASE} can't be pulled ({reason}). busybox stands in for it under that name, so that the sample can "
+                f"be built; where there is a way out, `docker pull {BASE}` puts the real one in its place."
+            )
+            labels = {STAND_IN: f"{BASE}, on networks where it can't be pulled"}
+            config = {"Cmd": ["/bin/sh"], "Env": [PATH], "Labels": labels}
+            engine.load(host, BASE, list(_userland(binaries.busybox())), config)
+    return BASE
+
+
+def remove(host: str) -> list[str]:
+    """Remove the stand-in images, and only those: a real image of the same name stays. Returns the names removed.
+
+    Raises:
+        Trouble: when a container still uses one.
+    """
+    from tools.offline import engine  # noqa: PLC0415  # 0.35 s, and only where there is something to do
+
+    removed = [image for image in (CONTROLLER, BASE) if STAND_IN in _labels(host, image)]
+    for image in removed:
+        engine.remove(host, image)
+    return removed
+
+
+def inputs_hash() -> str:
+    """The hash of all that decides the controller's image, except busybox."""
+    here = Path(__file__).resolve()
+    parts = [*binaries.sources(), here, here.with_name("archive.py"), here.with_name("binaries.py")]
+    return cache.digest(binaries.architecture(), *parts)
+
+
+def _userland(busybox: Path) -> Iterator[archive.Entry]:
+    """A file system in which a shell and the usual commands work: busybox under each of its names."""
+    told = subprocess.run([busybox, "--list"], capture_output=True, text=True, check=True, timeout=30)  # noqa: S603
+    yield archive.Entry("/bin/busybox", source=busybox)
+    for name in sorted(set(told.stdout.split()) - {"busybox"}):
+        yield archive.Entry(f"/bin/{name}", link="/bin/busybox")
+    yield archive.Entry("/usr/bin/env", link="/bin/busybox")
+    yield archive.Entry("/etc/passwd", mode=0o644, content=PASSWD)
+    yield archive.Entry("/etc/group", mode=0o644, content=GROUP)
+    yield archive.Entry("/root", mode=0o700)
+    yield archive.Entry("/tmp", mode=0o1777)  # noqa: S108  # of the image
+
+
+def _labels(host: str, image: str) -> dict[str, str]:
+    """The image's labels; empty if the engine has no such image."""
+    return (_inspect(host, image).get("Config") or {}).get("Labels") or {}
+
+
+def _has(host: str, image: str) -> bool:
+    return bool(_inspect(host, image))
+
+
+def _inspect(host: str, image: str) -> dict[str, Any]:
+    if host.startswith("unix://"):  # the usual case, without the 0.35 s that the SDK takes to import
+        status, found = docker_engine.get(host, f"/images/{image}/json")
+        return dict(found) if status == HTTPStatus.OK else {}
+    from tools.offline import engine  # noqa: PLC0415
+
+    return engine.inspect(host, image)

@@ -1,0 +1,1 @@
+"""`pulumi-resource-docker`: containers, volumes, images and networks on a real Docker engine."""

@@ -1,0 +1,1 @@
+"""`pulumi-language-python`: runs Pulumi programs written in Python."""

@@ -1,0 +1,93 @@
+"""What the machine has to run Pulumi with, decided once and passed around."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tools.toolchain import cache, plugins, pulumi_cli
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tools.toolchain.pulumi_cli import Cli, Part
+
+
+@dataclasses.dataclass(frozen=True)
+class Toolchain:
+    """A Pulumi CLI that is ready to deploy this project."""
+
+    pulumi: Path
+    """The CLI to run."""
+    env: Mapping[str, str]
+    """The whole environment to run it with. It names no backend: that is the clone's matter, not the machine's."""
+    origin: Mapping[str, Part]
+    """What is in use and where it comes from: `Pulumi CLI`, `language host`, `Docker plugin`."""
+
+
+def find(environ: Mapping[str, str] | None = None) -> Toolchain | None:
+    """The tool chain as it is on this machine; None if something is missing. Changes nothing and takes milliseconds."""
+    env = users_own(os.environ if environ is None else environ)
+    cli = pulumi_cli.find(env)
+    if cli is None:
+        return None
+    docker = plugins.find_docker(env, cli)
+    bundle = None if cli.host and docker else plugins.find_bundle(cli)
+    if bundle is None and not (cli.host and docker):
+        return None
+    return _compose(env, cli, docker, bundle)
+
+
+def ensure(environ: Mapping[str, str] | None = None) -> Toolchain:
+    """The tool chain, with what is missing downloaded, built or set up from the bundle.
+
+    Raises:
+        Trouble: with what was tried and what to do.
+    """
+    found = find(environ)
+    if found:
+        return found
+    env = users_own(os.environ if environ is None else environ)
+    cli = pulumi_cli.ensure(env)
+    docker = plugins.find_docker(env, cli)
+    bundle = plugins.find_bundle(cli)
+    if docker is None and bundle is None:
+        docker = plugins.install_docker(env, cli)
+    if bundle is None and not (cli.host and docker):
+        bundle = plugins.make_bundle(cli)
+    return _compose(env, cli, docker, bundle)
+
+
+def users_own(environ: Mapping[str, str]) -> dict[str, str]:
+    """An environment without what we put into it ourselves, as in a shell that has taken `python -m ops env`.
+
+    Else the bundled plugins, found on the PATH or in PULUMI_HOME, would pass for the user's own official ones.
+    """
+    ours = cache.root()
+    env = dict(environ)
+    entries = env.get("PATH", "").split(os.pathsep)
+    env["PATH"] = os.pathsep.join(entry for entry in entries if not Path(entry).is_relative_to(ours))
+    if "PULUMI_HOME" in env and Path(env["PULUMI_HOME"]).is_relative_to(ours):
+        del env["PULUMI_HOME"]
+    return env
+
+
+def _compose(env: dict[str, str], cli: Cli, docker: Part | None, bundle: Path | None) -> Toolchain:
+    bundled_host, bundled_docker = plugins.bundled_parts(bundle) if bundle else (None, None)
+    host, plugin = cli.host or bundled_host, docker or bundled_docker
+    if host is None or plugin is None:
+        raise AssertionError("find and ensure make a bundle for whatever is not there")
+    pulumi = cli.part.path if cli.host or not bundle else bundle / "bin" / "pulumi"
+    env["PATH"] = os.pathsep.join([str(pulumi.parent), env.get("PATH", "")])
+    env["PULUMI_SKIP_UPDATE_CHECK"] = "1"
+    if plugin.kind == "bundled" and bundle:
+        # The user's log-in stays where it is; only the plugins are ours.
+        env.setdefault("PULUMI_CREDENTIALS_PATH", str(plugins.user_home(env)))
+        env["PULUMI_HOME"] = str(bundle / "home")
+        # Where the official plugin can't be had, each search for others costs seconds and finds nothing.
+        env.setdefault("PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION", "true")
+    # Said outright, since the CLI looks up the user's folder in the system's list of users, and not in HOME as we do.
+    env.setdefault("PULUMI_HOME", str(plugins.user_home(env)))
+    return Toolchain(pulumi, env, {"Pulumi CLI": cli.part, "language host": host, "Docker plugin": plugin})
