@@ -2,8 +2,6 @@
 
 # ruff: noqa: FBT002, PLC0415 - Typer's options are defaults; a verb's module is imported when it is run
 
-# a verb's module is imported when it is run; Typer's options are defaults of this kind
-
 from __future__ import annotations
 
 import os

@@ -83,6 +83,15 @@ class Clone:
         """The stack's settings as they are in git."""
         return self.root / str(self.project.get("stackConfigDir", ".")) / f"Pulumi.{short(stack)}.yaml"
 
+    def require(self, stack: str) -> None:
+        """Raises Trouble when the stack has no committed file."""
+        if not self.committed(stack).is_file():
+            raise Trouble(
+                f"There is no stack {stack!r}: {self.committed(stack).relative_to(self.root)} does not exist.",
+                f"Stacks here: {', '.join(self.stacks()) or 'none'}. A new one begins as a copy of another's file.",
+                code=2,
+            )
+
     def overlay(self, stack: str) -> Path:
         """What this clone adds to the stack's settings: salt, generated password, what `set` was given."""
         return self.local / "stacks" / f"Pulumi.{short(stack)}.yaml"

@@ -2,8 +2,6 @@
 
 # ruff: noqa: PLC0415 - imported late: what a quiet `make up` does not need is not to cost it time
 
-# what a quiet `make up` does not need is imported late
-
 from __future__ import annotations
 
 import dataclasses
@@ -20,6 +18,9 @@ from tools.toolchain import console, docker_engine, toolchain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+LOG_LINES = 20
+"""How much of a container's log is shown when it is not well. A refused configuration takes Jenkins about ten."""
 
 UNCHANGED = frozenset({"same", "read", "refresh"})
 """The engine's words for steps that change nothing."""
@@ -40,9 +41,16 @@ class Outcome:
         return sum(count for kind, count in self.changes.items() if kind not in UNCHANGED)
 
 
-def open_workspace() -> Workspace:
-    """The clone with a tool chain, got first if need be."""
-    return Workspace(here(), toolchain.ensure())
+def open_workspace(named: str | None = None) -> Workspace:
+    """The clone with a tool chain, got first if need be.
+
+    Raises:
+        Trouble: when a stack was named that there is not. That is found before minutes go into a tool chain.
+    """
+    clone = here()
+    if named is not None:
+        clone.require(named)
+    return Workspace(clone, toolchain.ensure())
 
 
 def pulumi(workspace: Workspace, verb: str, stack: str, words: Sequence[str]) -> Outcome:
@@ -85,7 +93,7 @@ def up(named: str | None, *, yes: bool, words: Sequence[str]) -> int:
     Returns:
         Pulumi's exit status.
     """
-    workspace = open_workspace()
+    workspace = open_workspace(named)
     clone = workspace.clone
     settings = workspace.settings(named or choice.remembered(clone))
     if stackfile.setting(settings, "ci:platform") == "docker":
@@ -102,19 +110,20 @@ def up(named: str | None, *, yes: bool, words: Sequence[str]) -> int:
     if outcome.status == 0:
         choice.came_up(clone, stack)
         return _say(workspace, stack, outcome)
+    _show_log(workspace.settings(stack))
     return outcome.status
 
 
 def preview(named: str | None, words: Sequence[str]) -> int:
     """Show what `up` would change. Returns Pulumi's exit status."""
-    workspace = open_workspace()
+    workspace = open_workspace(named)
     stack = named or choice.remembered(workspace.clone)
     return pulumi(workspace, "preview", stack, ["--diff", *words]).status
 
 
 def down(named: str | None, *, yes: bool, words: Sequence[str]) -> int:
     """Remove what a stack deployed, except its data, and say what is left. Returns Pulumi's exit status."""
-    workspace = open_workspace()
+    workspace = open_workspace(named)
     clone = workspace.clone
     stack = named or choice.remembered(clone)
     left = outputs(workspace, stack).get("homeVolume") if workspace.exists(stack) else None
@@ -152,6 +161,7 @@ def _say(workspace: Workspace, stack: str, outcome: Outcome) -> int:
     if ill:
         # A container that never became healthy is in the state all the same, and Pulumi sees nothing to change in it.
         console.note(f"\nStack {stack} is deployed, but {ill}.")
+        _show_log(workspace.settings(stack))
         name = found["container"]
         console.note(f"See: docker logs {name}; make status. To make it anew: docker rm -f {name} && make up")
         return 1
@@ -165,7 +175,7 @@ def _say(workspace: Workspace, stack: str, outcome: Outcome) -> int:
     return 0
 
 
-def container_trouble(host: str, name: str) -> str:
+def container_trouble(host: str, name: str, *, starting_is_well: bool = True) -> str:
     """What is wrong with a container of a local engine, as the end of a sentence; empty if nothing is."""
     if not name or not host.startswith("unix://"):
         return ""
@@ -176,7 +186,26 @@ def container_trouble(host: str, name: str) -> str:
     state: dict[str, Any] = seen["State"] if status == http.client.OK else {"Status": "gone"}
     if state.get("Status") != "running":
         return f"the container {name} is {state.get('Status')}"
-    return f"the container {name} is unhealthy" if state.get("Health", {}).get("Status") == "unhealthy" else ""
+    health = state.get("Health", {}).get("Status")
+    ill = {"unhealthy"} if starting_is_well else {"unhealthy", "starting"}
+    return f"the container {name} is {health}" if health in ill else ""
+
+
+def _show_log(settings: dict[str, Any]) -> None:
+    """Show how the log of a container that is not well ends: Jenkins says there why it does not start."""
+    host = choice.docker_host(settings)
+    name = str(stackfile.setting(settings, "ci:jenkins", "containerName", default="jenkins-server"))
+    if not container_trouble(host, name, starting_is_well=False):
+        return
+    import docker
+
+    try:
+        lines = docker.DockerClient(base_url=host).containers.get(name).logs(tail=LOG_LINES)
+    except docker.errors.DockerException:
+        return  # There is no container, or no engine: Pulumi has said so.
+    if lines:
+        console.note(f"\nThe last lines of `docker logs {name}`:")
+        console.note("".join(f"  | {line}\n" for line in lines.decode(errors="replace").splitlines()))
 
 
 def _counts(changes: dict[str, int]) -> str:

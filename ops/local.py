@@ -58,12 +58,7 @@ class Workspace:
             Trouble: when the stack has no committed file, or its files contradict each other.
         """
         clone = self.clone
-        if not clone.committed(stack).is_file():
-            raise Trouble(
-                f"There is no stack {stack!r}: {clone.committed(stack).relative_to(clone.root)} does not exist.",
-                f"Stacks here: {', '.join(clone.stacks()) or 'none'}. A new one begins as a copy of another's file.",
-                code=2,
-            )
+        clone.require(stack)
         self.open_local()
         with self.locked():
             self.carry_back(stack)

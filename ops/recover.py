@@ -9,8 +9,6 @@ makes it anew, and what it had to keep is on its volume.
 
 # ruff: noqa: PLC0415 - imported late: what a quiet `make up` does not need is not to cost it time
 
-# what a quiet `make up` does not need is imported late
-
 from __future__ import annotations
 
 import contextlib
@@ -42,7 +40,7 @@ def recover(named: str | None, *, yes: bool) -> int:
     Raises:
         Trouble: when a Pulumi is still at work on the stack, or a container in the way is not ours.
     """
-    workspace = deploy.open_workspace()
+    workspace = deploy.open_workspace(named)
     stack = named or choice.remembered(workspace.clone)
     effective = workspace.prepare(stack)
     done: list[str] = []

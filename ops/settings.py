@@ -2,8 +2,6 @@
 
 # ruff: noqa: PLC0415, T201 - late imports cost a quiet run nothing; stdout is for the answer
 
-# imported late, as a quiet `make up` needs none of it; stdout is for the answer
-
 from __future__ import annotations
 
 import getpass
@@ -30,7 +28,7 @@ SHOWN = (
 
 def password(named: str | None) -> None:
     """Print the administrator's password to stdout, for a person or a pipe."""
-    workspace = deploy.open_workspace()
+    workspace = deploy.open_workspace(named)
     print(admin_password(workspace, named or choice.remembered(workspace.clone)))
 
 
@@ -40,7 +38,7 @@ def sample(named: str | None) -> None:
 
     from ops.sample import run_sample
 
-    workspace = deploy.open_workspace()
+    workspace = deploy.open_workspace(named)
     stack = named or choice.remembered(workspace.clone)
     found = deploy.outputs(workspace, stack) if workspace.exists(stack) else {}
     if not found.get("url"):
@@ -94,7 +92,7 @@ def admin_password(workspace: Workspace, stack: str) -> str:
 
 def set_one(named: str | None, key: str, *, secret: bool) -> None:
     """Put one setting into the clone's overlay, its value from a prompt or from stdin."""
-    workspace = deploy.open_workspace()
+    workspace = deploy.open_workspace(named)
     stack = named or choice.remembered(workspace.clone)
     name, dot, _ = key.partition(".")
     full = key if ":" in key else f"{workspace.clone.name}:{key}"
@@ -113,7 +111,7 @@ def set_one(named: str | None, key: str, *, secret: bool) -> None:
 
 def env(named: str | None) -> None:
     """Print exports for a shell, and as a comment the way to name stack and settings."""
-    workspace = deploy.open_workspace()
+    workspace = deploy.open_workspace(named)
     stack = named or choice.remembered(workspace.clone)
     effective = workspace.prepare(stack)
     for name in SHOWN:

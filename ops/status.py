@@ -2,8 +2,6 @@
 
 # ruff: noqa: PLC0415 - imported late: what a quiet `make up` does not need is not to cost it time
 
-# what a quiet `make up` does not need is imported late
-
 from __future__ import annotations
 
 import json
@@ -25,7 +23,7 @@ CONTROLLER_USER = "1000"
 
 def show(named: str | None) -> int:
     """Print a stack's status to stdout. Returns 0 if it is up and well, 1 if not."""
-    workspace = deploy.open_workspace()
+    workspace = deploy.open_workspace(named)
     stack = named or choice.remembered(workspace.clone)
     rows: list[tuple[str, str]] = [("stack", f"{stack} ({_backend(workspace)})")]
     if not workspace.exists(stack):

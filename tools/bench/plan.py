@@ -23,6 +23,8 @@ PREVIEW_GOAL: Final = 1.05
 _PROJECT, _BARE, _EMPTY = "this project", "bare program", "empty program"
 _MAKE_UP, _PULUMI_UP = "`make up`", "`pulumi up`"
 _DOCKER_RUN: Final = "`docker run`"
+_YES: Final = ("--yes", "--skip-preview")
+"""What `make up YES=1` gives to Pulumi, and so what the plain `pulumi up` beside it is given too."""
 
 
 class Plan:
@@ -86,7 +88,7 @@ class Plan:
         return [compare(_BARE, goal=PREVIEW_GOAL), compare(_EMPTY)]
 
     def _ups(self) -> list[Comparison]:
-        jobs = {_MAKE_UP: self._lab.make_up(), _PULUMI_UP: self._lab.ours.command("up", "--yes")}
+        jobs = {_MAKE_UP: self._lab.make_up(), _PULUMI_UP: self._lab.ours.command("up", *_YES)}
         run(jobs[_MAKE_UP], self._deadline)  # compiles what it imports
         figures = interleaved({name: self._timed(command) for name, command in jobs.items()}, LEAST_ROUNDS)
         return [_compare(figures, "up, nothing to do", _MAKE_UP, _PULUMI_UP, figure="seconds")]
@@ -98,7 +100,7 @@ class Plan:
             _BARE: lab.bare.command("preview"),
             _EMPTY: lab.empty.command("preview"),
             _MAKE_UP: lab.make_up(),
-            _PULUMI_UP: lab.ours.command("up", "--yes"),
+            _PULUMI_UP: lab.ours.command("up", *_YES),
         }
         figures = interleaved({name: self._weighed(command) for name, command in jobs.items()}, LEAST_ROUNDS)
         compare = functools.partial(_compare, figures, figure="peak")
@@ -128,7 +130,7 @@ class Plan:
     def _first_up(self) -> Mapping[str, float]:
         self._engine.remove((FIRST_UP,))
         self._lab.first.restore("before")
-        done = run(self._lab.first.command("up", "--yes"), self._deadline)
+        done = run(self._lab.first.command("up", *_YES), self._deadline)
         found = {"running": self._engine.started(FIRST_UP) - done.begun, "healthy": done.seconds}
         self._engine.remove((FIRST_UP,))
         return found

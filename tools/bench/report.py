@@ -41,12 +41,12 @@ machine:
   backend and passphrase, and all refresh first (`options.refresh: always`). Python keeps its compiled files, as
   it does by default (`PYTHONDONTWRITEBYTECODE` is taken out of the environment).
 - *Nothing to do* is after an `up`, checked with `preview --expect-no-changes`. *All to create* is before any.
-- *From nothing* is plain `pulumi up --yes` with an empty state, its own preview included, against one `docker
-  run` with the same image, user, groups, environment, ports, volumes, limits and health check, the making of its
-  labelled volume included; the texts that the stack copies into the container are mounted, since `docker run`
-  copies none. *Runs* is the engine's own `StartedAt`. *Healthy* is the end of the `up`, and for `docker run` the
-  engine's word, asked every 20 ms. The engine makes its first health check one interval after the start, which
-  is in both.
+- Every `pulumi up` is given `--yes --skip-preview`, as `make up YES=1` does.
+- *From nothing* is plain `pulumi up` with an empty state against one `docker run` with the same image, user,
+  groups, environment, ports, volumes, limits and health check, the making of its labelled volume included; the
+  texts that the stack copies into the container are mounted, since `docker run` copies none. *Runs* is the
+  engine's own `StartedAt`. *Healthy* is the end of the `up`, and for `docker run` the engine's word, asked
+  every 20 ms. The engine makes its first health check one interval after the start, which is in both.
 - Memory is the largest sum of the resident sizes of all processes of the command (CLI, language host, program,
   plugins), looked at every 25 ms, in runs of their own. Pages that two processes share count twice, on both
   sides.

@@ -2,8 +2,6 @@
 
 # ruff: noqa: PLC0415, T201 - rich is imported late; this is where things are printed
 
-# rich is imported late, as a quiet `make up` needs none of it; here things are printed
-
 from __future__ import annotations
 
 import contextlib

@@ -2,8 +2,6 @@
 
 # ruff: noqa: PLC0415, S603 - late imports cost a quiet run nothing; the programs are the machine's own
 
-# imported late: a quiet `make up` needs none of it; the programs are the machine's own
-
 from __future__ import annotations
 
 import http.client

@@ -2,8 +2,6 @@
 
 # ruff: noqa: PLC0415 - imported late: what a quiet `make up` does not need is not to cost it time
 
-# what a quiet `make up` does not need is imported late
-
 from __future__ import annotations
 
 import os

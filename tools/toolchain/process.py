@@ -2,8 +2,6 @@
 
 # ruff: noqa: S603 - the programs are ours or the user's, and no shell reads the words
 
-# the programs are ours or the user's own, and no shell reads their words
-
 from __future__ import annotations
 
 import os

@@ -2,8 +2,6 @@
 
 # ruff: noqa: PLC0415, S603 - late imports cost a quiet run nothing; the program is the user's own CLI
 
-# imported late: a quiet `make up` needs none of it; the program is the user's own CLI
-
 from __future__ import annotations
 
 import dataclasses
