@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import random
 import socket
 import time
 from typing import TYPE_CHECKING, Any, Final
@@ -24,6 +25,8 @@ LABEL: Final = "ci.stack"
 STACKS: Final = frozenset({"bench", "first"})
 """The stacks of the benchmark, and so the values of their label."""
 _POLL_SECONDS: Final = 0.02
+_PORTS: Final = (20000, 32000)
+"""The kernel's own begin at 32768. Source: its ip-sysctl.rst, ip_local_port_range."""
 
 
 class Engine:
@@ -115,13 +118,18 @@ def seconds(moment: str) -> float:
 
 
 def free_ports(count: int) -> list[int]:
-    """Give ports of 127.0.0.1 that nothing listens on, all of five digits, so that all texts are of one length."""
+    """Give ports of 127.0.0.1 that nothing listens on, all of five digits, so that all texts are of one length.
+
+    They lie below those that the kernel hands out itself: Pulumi and its plugins talk over some of these, and might be
+    given one before the container has it.
+    """
     with contextlib.ExitStack() as held:
         ports: list[int] = []
-        while len(ports) < count:
+        for port in random.sample(range(*_PORTS), k=_PORTS[1] - _PORTS[0]):
+            if len(ports) == count:
+                break
             probe = held.enter_context(socket.socket())
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-            if port > 9999:  # noqa: PLR2004 - four digits
+            with contextlib.suppress(OSError):
+                probe.bind(("127.0.0.1", port))
                 ports.append(port)
         return ports
