@@ -1,5 +1,6 @@
 """How a container reaches the engine: the socket's path and group, read where the engine runs."""
 
+import functools
 import stat
 import subprocess
 from dataclasses import dataclass
@@ -93,6 +94,7 @@ def _local_owner(path: str) -> tuple[int, int]:
     return found.st_uid, found.st_gid
 
 
+@functools.cache  # the survey and the deployment ask the same, and each question is a log-in
 def _remote_owner(host: str, path: str) -> tuple[int, int]:
     where = urlsplit(host)
     port = ["-p", str(where.port)] if where.port else []

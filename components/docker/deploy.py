@@ -1,5 +1,6 @@
 """Puts the Docker platform together from a stack's settings."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Final
 
@@ -62,9 +63,11 @@ def _files(settings: Settings) -> Mapping[str, pulumi.Input[str]]:
     if not _has_casc(settings) or settings.admin_password is None:
         return {}
     realm = f"{pulumi.get_project()}/{pulumi.get_stack()}/{settings.jenkins.admin_user}"
-    hashed = password.jbcrypt(settings.admin_password.get_secret_value(), realm=realm)
+    # In a thread, since it takes 60 ms, and meanwhile the engine looks at the image and the volume.
+    hashing = asyncio.to_thread(password.jbcrypt, settings.admin_password.get_secret_value(), realm=realm)
+    hashed: pulumi.Output[str] = pulumi.Output.from_input(hashing)
     files: dict[str, pulumi.Input[str]] = {
-        casc.FILE: pulumi.Output.secret(casc.render(settings, password_hash=hashed)),
+        casc.FILE: pulumi.Output.secret(hashed.apply(lambda made: casc.render(settings, password_hash=made))),
         jobs.FILE: jobs.render(settings),
         jobs.HOOK_FILE: jobs.HOOK,
     }
