@@ -78,6 +78,7 @@ class Workspace:
     def open_local(self) -> None:
         """Make `.local/` and, for the clone's own backend, the passphrase."""
         self.clone.local.mkdir(mode=0o700, exist_ok=True)
+        self.clone.local.chmod(0o700)  # whatever made it first
         if self.owns_backend:
             self.clone.state.mkdir(mode=0o700, exist_ok=True)
         if self.env.get("PULUMI_CONFIG_PASSPHRASE_FILE") == str(self.clone.passphrase):

@@ -165,7 +165,7 @@ def _job_name(value: str) -> str:
 
 
 def _pipeline_text(value: str) -> str:
-    strange = re.search(r"[^\t\n\r\x20-\uD7FF\uE000-\uFFFD\U00010000-\U0010FFFF]", value)
+    strange = re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]", value)
     if strange:
         # Jenkins keeps a job as XML, and deletes one, history and all, whose XML it cannot read.
         raise NotAcceptedError(

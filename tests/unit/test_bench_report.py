@@ -6,7 +6,7 @@ from rich.console import Console
 
 from tools.bench import machine, report
 from tools.bench.measure import interleaved
-from tools.bench.stats import Comparison, Series, Unit
+from tools.bench.stats import LEAST_ROUNDS, Comparison, Series, Unit
 
 MACHINE = {
     "processor": "2 cores of a kind",
@@ -93,6 +93,11 @@ def test_every_other_round_goes_the_other_way_round() -> None:
     figures = interleaved({name: lambda name=name: job(name) for name in "abc"}, 3)  # type: ignore[misc]
     assert "".join(order) == "abccbaabc"
     assert figures["a"] == {"seconds": (1.0, 6.0, 7.0)}
+
+
+def test_rounds_beyond_the_least_are_left_out_when_their_time_is_used_up() -> None:
+    figures = interleaved({"a": lambda: {"seconds": 1.0}}, 1000, share=0.0)
+    assert figures["a"]["seconds"] == (1.0,) * LEAST_ROUNDS
 
 
 def test_the_machine_is_read_from_what_the_kernel_says() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import os
 import resource
 import signal
@@ -15,6 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from tools.bench.stats import LEAST_ROUNDS
 from tools.toolchain.errors import Trouble
 
 if TYPE_CHECKING:
@@ -176,20 +178,26 @@ def _kill_session(session: int) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
-def interleaved(jobs: Mapping[str, Job], rounds: int) -> dict[str, dict[str, tuple[float, ...]]]:
+def interleaved(
+    jobs: Mapping[str, Job], rounds: int, *, share: float = math.inf
+) -> dict[str, dict[str, tuple[float, ...]]]:
     """Run each job once a round; give its figures, round by round.
 
     Every other round goes the other way round, so that none always follows the same other one.
 
     Args:
         jobs: by name; each does its work once and gives its figures by name.
-        rounds: how many.
+        rounds: how many, LEAST_ROUNDS or more.
+        share: seconds after which no round beyond LEAST_ROUNDS is begun.
 
     Returns:
         Name of the job, name of the figure, values.
     """
     taken: dict[str, list[Mapping[str, float]]] = {name: [] for name in jobs}
+    end = time.monotonic() + share
     for number in range(rounds):
+        if number >= LEAST_ROUNDS and time.monotonic() > end:
+            break
         order = list(jobs) if number % 2 == 0 else list(jobs)[::-1]
         for name in order:
             taken[name].append(jobs[name]())

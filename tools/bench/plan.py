@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 PREVIEW_GOAL: Final = 1.05
 """A preview takes at most this many times as long as that of a bare program with the same resources."""
 
+_SHARE: Final = 1 / 6
+"""What each of the two sets of previews may take of the whole time before rounds beyond the least are left out."""
+
 _PROJECT, _BARE, _EMPTY = "this project", "bare program", "empty program"
 _MAKE_UP, _PULUMI_UP = "`make up`", "`pulumi up`"
 _DOCKER_RUN: Final = "`docker run`"
@@ -43,22 +46,23 @@ class Plan:
         with console.step("deploying what is measured", "about 30 s"):
             self._deploy()
         before = f"preview, nothing to do ({self._lab.base} stack)"
-        with console.step(f"measuring: {before}", self._about(1.6 * 3)):
+        with console.step(f"measuring: {before}", self._about()):
             found = self._previews(before)
         with console.step("measuring: `make up`, nothing to do", "about 25 s"):
             found += self._ups()
         with console.step("measuring: memory", "about 45 s"):
             found += self._memory()
         create = f"preview, all to create ({self._lab.base} stack)"
-        with console.step(f"measuring: {create}", self._about(1.6 * 3)):
+        with console.step(f"measuring: {create}", self._about()):
             self._clear()
             found[2:2] = self._previews(create)
         with console.step("measuring: first `up` of the offline stack", "about 80 s"):
             found += self._first()
         return found
 
-    def _about(self, seconds: float) -> str:
-        return f"about {self._rounds * seconds:.0f} s"
+    def _about(self) -> str:
+        three_previews = 5  # seconds, on two quiet cores
+        return f"about {min(self._rounds * three_previews, self._deadline.seconds * _SHARE):.0f} s"
 
     def _deploy(self) -> None:
         lab, deadline = self._lab, self._deadline
@@ -81,9 +85,8 @@ class Plan:
     def _previews(self, what: str) -> list[Comparison]:
         lab = self._lab
         programs = {_PROJECT: lab.ours, _BARE: lab.bare, _EMPTY: lab.empty}
-        figures = interleaved(
-            {name: self._timed(each.command("preview")) for name, each in programs.items()}, self._rounds
-        )
+        jobs = {name: self._timed(each.command("preview")) for name, each in programs.items()}
+        figures = interleaved(jobs, self._rounds, share=self._deadline.seconds * _SHARE)
         compare = functools.partial(_compare, figures, what, _PROJECT, figure="seconds")
         return [compare(_BARE, goal=PREVIEW_GOAL), compare(_EMPTY)]
 
