@@ -266,7 +266,7 @@ def held_update(workspace: local.Workspace, clone: Clone) -> subprocess.Popen[by
 def test_a_second_update_is_refused_while_one_runs_and_recover_leaves_that_one_alone(
     workspace: local.Workspace, clone: Clone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deploy, "open_workspace", lambda: workspace)
+    monkeypatch.setattr(deploy, "open_workspace", lambda _: workspace)
     with held_update(workspace, clone) as first:
         try:
             assert up(workspace).status != 0
@@ -280,7 +280,7 @@ def test_a_second_update_is_refused_while_one_runs_and_recover_leaves_that_one_a
 def test_after_a_kill_recover_frees_the_lock_ends_the_orphans_and_up_works(
     workspace: local.Workspace, clone: Clone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deploy, "open_workspace", lambda: workspace)
+    monkeypatch.setattr(deploy, "open_workspace", lambda _: workspace)
     with held_update(workspace, clone) as killed:
         killed.send_signal(signal.SIGKILL)
         killed.wait(30)

@@ -14,6 +14,7 @@ import pytest
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from tests.support import deployment
+from tests.support.deployment import Deployment
 
 CONTAINER = "ci-restart-jenkins"
 
@@ -91,61 +92,43 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnEngine]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def test_a_restarted_engine_with_another_group_is_healed_by_one_update(
-    own: OwnEngine, engine: docker.DockerClient, controller: str, tmp_path: Path
-) -> None:
+@pytest.fixture
+def stack(own: OwnEngine, engine: docker.DockerClient, controller: str, tmp_path: Path) -> Iterator[Deployment]:
+    """Deploy on the second engine; the socket belongs to group 4242."""
     client = own.start(group=4242)
     client.images.load(b"".join(engine.images.get(controller).save(named=True)))
-    stack = deployment.copy(tmp_path)
-    stack.configure(
+    made = deployment.copy(tmp_path)
+    made.configure(
         platform="docker",
         docker={"acceptRootOnHost": True, "host": own.host},
         jenkins={"image": controller, "containerName": CONTAINER},
     )
-    stack.secret("adminPassword", "correct-horse-battery")
+    made.secret("adminPassword", "correct-horse-battery")
     try:
-        stack.up()
+        made.up()
         container = client.containers.get(CONTAINER)
         assert groups(container) == {"1000", "4242"}
         assert container.exec_run(["docker", "version"]).exit_code == 0
         container.exec_run(["sh", "-c", "echo kept > /var/jenkins_home/marker"])
-
-        own.stop()
-        client = own.start(group=4343)
-        assert stack.up()["replace"] == 1
-        container = client.containers.get(CONTAINER)
-        assert groups(container) == {"1000", "4343"}
-        assert container.exec_run(["docker", "version"]).exit_code == 0
-        assert container.exec_run(["cat", "/var/jenkins_home/marker"]).output == b"kept\n"
-        assert set(stack.up()) == {"same"}
+        yield made
     finally:
-        stack.destroy()
+        made.destroy()
 
 
-def test_jenkins_is_running_again_after_the_engine_was_restarted(
-    own: OwnEngine, engine: docker.DockerClient, controller: str, tmp_path: Path
+@pytest.mark.parametrize("group", [4242, 4343], ids=["same-group", "another-group"])
+def test_a_restarted_engine_is_healed_by_one_update_also_when_its_group_has_changed(
+    own: OwnEngine, stack: Deployment, group: int
 ) -> None:
-    client = own.start(group=4242)
-    client.images.load(b"".join(engine.images.get(controller).save(named=True)))
-    stack = deployment.copy(tmp_path)
-    stack.configure(
-        platform="docker",
-        docker={"acceptRootOnHost": True, "host": own.host},
-        jenkins={"image": controller, "containerName": CONTAINER},
-    )
-    stack.secret("adminPassword", "correct-horse-battery")
-    try:
-        stack.up()
-        own.stop()
-        client = own.start(group=4242)
-        stack.up()
-        container = client.containers.get(CONTAINER)
-        assert container.status == "running"
-        # The engine made its socket anew: a container that kept the old one would see nothing.
-        assert container.exec_run(["docker", "version"]).exit_code == 0
-        assert set(stack.up()) == {"same"}
-    finally:
-        stack.destroy()
+    own.stop()
+    client = own.start(group)
+    stack.up()
+    container = client.containers.get(CONTAINER)
+    assert container.status == "running"
+    assert groups(container) == {"1000", str(group)}
+    # The engine made its socket anew: a container that kept the old one would see nothing.
+    assert container.exec_run(["docker", "version"]).exit_code == 0
+    assert container.exec_run(["cat", "/var/jenkins_home/marker"]).output == b"kept\n"
+    assert set(stack.up()) == {"same"}
 
 
 def groups(container: Any) -> set[str]:

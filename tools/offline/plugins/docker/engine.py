@@ -6,6 +6,7 @@ import os
 import re
 import ssl
 import threading
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from ..rpc import PluginError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import docker
 
@@ -21,6 +22,8 @@ DEFAULT_HOST = "unix:///var/run/docker.sock"
 _SCHEMES = ("unix://", "tcp://", "ssh://")
 # Seconds the engine may take for an answer that is not a wait, a pull or a build.
 _ANSWER_SECONDS = 60
+# Seconds that a volume or network may stay in use by a container that is being removed; the official plugin's number.
+_REMOVE_SECONDS = 30
 # The registry of an image name that names none, as the engine's clients write it.
 _DEFAULT_REGISTRY = "registry-1.docker.io"
 
@@ -127,6 +130,30 @@ class Engine:
     def inspect_image(self, name: str) -> dict[str, Any]:
         """Inspect an image by name or id; raise docker.errors.ImageNotFound when it is not there."""
         return dict(self.client().inspect_image(name))  # type: ignore[no-untyped-call]
+
+    def remove(self, kind: str, id_: str, action: Callable[[], object], *, busy: str) -> None:
+        """Remove something, waiting for a container that is on its way out; what is gone already is no error.
+
+        Args:
+            kind: what it is, for the error.
+            id_: which, for the error.
+            action: removes it.
+            busy: what the engine says, in lower case, while a container still uses it.
+        """
+        from docker.errors import APIError, NotFound  # noqa: PLC0415
+
+        deadline = time.monotonic() + _REMOVE_SECONDS
+        while True:
+            try:
+                action()
+            except NotFound:
+                return
+            except APIError as error:
+                in_use = busy in explain(error).lower()
+                if not in_use or time.monotonic() > deadline or self.cancelled.wait(0.5):
+                    raise PluginError(f"Unable to remove {kind} {id_}: {explain(error)}") from error
+            else:
+                return
 
     def login_for(self, image: str) -> dict[str, str] | None:
         """Give the login to the registry that an image name points at."""

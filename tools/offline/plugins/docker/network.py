@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any, ClassVar
 
 from ..provider import Made, ResourceType, State
@@ -10,9 +9,6 @@ from ..rpc import PluginError
 from ..schema import Fields, flag, mapping, record, replacing, text, unordered
 from .container_fields import LABEL
 from .engine import Engine, explain, labels_to_list, labels_to_map
-
-# Seconds that a network may keep the endpoints of a container that is being removed; the official number.
-_REMOVE_SECONDS = 30
 
 _FIXED: Fields = {
     "name": text(required=True),
@@ -117,20 +113,9 @@ class Network(ResourceType):
     def delete(self, id_: str, state: State) -> None:
         """Remove the network, waiting for containers that are leaving it."""
         del state
-        from docker.errors import APIError, NotFound  # noqa: PLC0415
-
-        deadline = time.monotonic() + _REMOVE_SECONDS
-        while True:
-            try:
-                self._engine.client().remove_network(id_)
-            except NotFound:
-                return
-            except APIError as error:
-                busy = "has active endpoints" in explain(error)
-                if not busy or time.monotonic() > deadline or self._engine.cancelled.wait(0.5):
-                    raise PluginError(f"Unable to remove network {id_}: {explain(error)}") from error
-            else:
-                return
+        self._engine.remove(
+            "network", id_, lambda: self._engine.client().remove_network(id_), busy="has active endpoints"
+        )
 
 
 def _ipam_state(config: dict[str, Any]) -> State:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import ClassVar
 
 from ..provider import Made, ResourceType, State
@@ -10,9 +9,6 @@ from ..rpc import PluginError
 from ..schema import Fields, mapping, record, text, unordered
 from .container_fields import LABEL
 from .engine import Engine, explain, labels_to_list, labels_to_map
-
-# Seconds that a volume may stay in use by a container that is being removed; the official plugin's number.
-_REMOVE_SECONDS = 30
 
 
 class Volume(ResourceType):
@@ -80,17 +76,6 @@ class Volume(ResourceType):
     def delete(self, id_: str, state: State) -> None:
         """Remove the volume with its data, waiting for a container that still uses it."""
         del state
-        from docker.errors import APIError, NotFound  # noqa: PLC0415
-
-        deadline = time.monotonic() + _REMOVE_SECONDS
-        while True:
-            try:
-                self._engine.client().remove_volume(id_, force=True)
-            except NotFound:
-                return
-            except APIError as error:
-                in_use = "volume is in use" in explain(error).lower()
-                if not in_use or time.monotonic() > deadline or self._engine.cancelled.wait(0.5):
-                    raise PluginError(f"Unable to remove volume {id_}: {explain(error)}") from error
-            else:
-                return
+        self._engine.remove(
+            "volume", id_, lambda: self._engine.client().remove_volume(id_, force=True), busy="volume is in use"
+        )
