@@ -1,6 +1,7 @@
 """Reads a stack's config into `Settings`, or says everything that is wrong with it at once."""
 
 import difflib
+import functools
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -190,10 +191,14 @@ def _kind(value: object) -> Literal["true or false", "a number", "text", "a list
     return "a list" if isinstance(value, list) else "a map"
 
 
+@functools.cache
+def _schema() -> Mapping[str, Any]:
+    return Settings.model_json_schema()
+
+
 def _place(location: _Location) -> Mapping[str, Any]:
     """Give the JSON Schema of the place, the one description of what is accepted there."""
-    schema = Settings.model_json_schema()
-    place: Mapping[str, Any] = schema
+    place = _schema()
     for part in location:
         place = place.get("items", {}) if isinstance(part, int) else place.get("properties", {}).get(part, {})
         outer = {name: place[name] for name in ("examples", "default") if name in place}
@@ -201,7 +206,7 @@ def _place(location: _Location) -> Mapping[str, Any]:
             if choice.get("type") != "null":
                 place = choice
         if "$ref" in place:
-            place = schema["$defs"][place["$ref"].rpartition("/")[2]]
+            place = _schema()["$defs"][place["$ref"].rpartition("/")[2]]
         place = {**place, **outer}
     return place
 

@@ -41,9 +41,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions
 @app.command()
 def bench(
     stack: Annotated[str, typer.Option(help="Whose settings the previews take. Default: dev, or offline.")] = "",
-    rounds: Annotated[
-        int, typer.Option(min=LEAST_ROUNDS, help="Rounds of the previews, fewer where they are slow.")
-    ] = ROUNDS,
+    rounds: Annotated[int, typer.Option(min=LEAST_ROUNDS, help="Most rounds of the previews.")] = ROUNDS,
     seconds: Annotated[int, typer.Option(min=60, help="Give up after this many.")] = SECONDS,
     write: Annotated[bool, typer.Option(help="Write docs/benchmarks.md.")] = True,  # noqa: FBT002 - an option
 ) -> None:
