@@ -15,6 +15,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixe
 
 from tests.support import deployment
 from tests.support.deployment import Deployment
+from tools.toolchain import docker_engine
 
 CONTAINER = "ci-restart-jenkins"
 
@@ -28,6 +29,7 @@ class OwnEngine:
         self.host = f"unix://{self.socket}"
         self.namespace = f"ci-test-{uuid.uuid4().hex[:8]}"
         self._process: subprocess.Popen[bytes] | None = None
+        self._open: list[docker.DockerClient] = []
 
     def __enter__(self) -> Self:
         subprocess.run(["ip", "netns", "add", self.namespace], check=True)
@@ -37,6 +39,8 @@ class OwnEngine:
     def __exit__(self, *_: object) -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.stop()
+        for client in self._open:
+            client.close()
         subprocess.run(["ip", "netns", "delete", self.namespace], check=True)
 
     def start(self, group: int) -> docker.DockerClient:
@@ -63,16 +67,15 @@ class OwnEngine:
             self._process.wait(timeout=60)
             self._process = None
 
-    @retry(
-        retry=retry_if_exception_type(docker.errors.DockerException),
-        stop=stop_after_delay(60),
-        wait=wait_fixed(0.2),
-        reraise=True,
-    )
     def _client(self) -> docker.DockerClient:
+        self._await_answer()
         client = docker.DockerClient(base_url=self.host, timeout=60)
-        client.ping()
+        self._open.append(client)
         return client
+
+    @retry(retry=retry_if_exception_type(OSError), stop=stop_after_delay(60), wait=wait_fixed(0.2), reraise=True)
+    def _await_answer(self) -> None:
+        docker_engine.get(self.host, "/_ping")
 
 
 @pytest.fixture
@@ -96,7 +99,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnEngine]:
 def stack(own: OwnEngine, engine: docker.DockerClient, controller: str, tmp_path: Path) -> Iterator[Deployment]:
     """Deploy on the second engine; the socket belongs to group 4242."""
     client = own.start(group=4242)
-    client.images.load(b"".join(engine.images.get(controller).save(named=True)))
+    client.images.load(b"".join(engine.images.get(controller).save(named=controller)))
     made = deployment.copy(tmp_path)
     made.configure(
         platform="docker",

@@ -16,14 +16,15 @@ import pytest
 from docker.errors import DockerException, NotFound
 
 from tests.parity.support import Plugins, Stack
+from tools.offline import binaries
 from tools.offline.plugins.install import install
+from tools.toolchain import toolchain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from docker.models.containers import Container
 
-BUSYBOX = Path("/bin/busybox")
 APPLETS = ("sh", "sleep", "cat", "id", "true", "false", "touch", "mkdir", "httpd", "wget", "ls")
 
 
@@ -31,9 +32,10 @@ APPLETS = ("sh", "sleep", "cat", "id", "true", "false", "touch", "mkdir", "httpd
 def plugins(tmp_path_factory: pytest.TempPathFactory) -> Plugins:
     """The plugins that CI_TEST_PLUGINS names: "bundled" (default), installed here, or "official"."""
     kind = os.environ.get("CI_TEST_PLUGINS", "bundled")
-    found = os.environ.get("CI_TEST_PULUMI") or shutil.which("pulumi")
+    tools = toolchain.find()
+    found = os.environ.get("CI_TEST_PULUMI") or (tools and tools.pulumi)
     if not found:
-        pytest.skip("no Pulumi CLI: put `pulumi` on PATH, or its path in CI_TEST_PULUMI")
+        pytest.skip("no Pulumi CLI on this machine: `make test` gets one, and CI_TEST_PULUMI may name one")
     cli = Path(found).resolve()
     if kind == "official":
         home = os.environ.get("CI_TEST_PULUMI_HOME", str(Path.home() / ".pulumi"))
@@ -71,15 +73,13 @@ def host() -> str:
 @pytest.fixture(scope="session")
 def image(engine: docker.DockerClient) -> Iterator[str]:
     """The name of a small image: busybox."""
-    if not BUSYBOX.exists():
-        pytest.skip(f"no {BUSYBOX}: install the package busybox-static")
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:
         for folder in ("bin", "tmp", "etc"):
             entry = tarfile.TarInfo(folder)
             entry.type, entry.mode = tarfile.DIRTYPE, 0o1777 if folder == "tmp" else 0o755
             archive.addfile(entry)
-        archive.add(BUSYBOX, "bin/busybox")
+        archive.add(binaries.busybox(), "bin/busybox")
         for applet in APPLETS:
             link = tarfile.TarInfo(f"bin/{applet}")
             link.type, link.linkname = tarfile.SYMTYPE, "busybox"

@@ -47,9 +47,9 @@ machine:
   texts that the stack copies into the container are mounted, since `docker run` copies none. *Runs* is the
   engine's own `StartedAt`. *Healthy* is the end of the `up`, and for `docker run` the engine's word, asked
   every 20 ms. The engine makes its first health check one interval after the start, which is in both.
-- Memory is the largest sum of the resident sizes of all processes of a preview with nothing to do (CLI, language host, program,
-  plugins), looked at every 25 ms, in runs of their own. Pages that two processes share count twice, on both
-  sides.
+- Memory is the largest sum of the resident sizes of all processes of a preview with nothing to do (CLI,
+  language host, program, plugins), looked at every 25 ms, in runs of their own. Pages that two processes share
+  count twice, on both sides.
 - Each line has {rounds}.
 """
 
