@@ -76,7 +76,7 @@ def for_up(clone: Clone, named: str | None, settings: dict[str, Any]) -> str:
         console.note(f"stack {remembered(clone)}, as before{reason}; the usual one: make up STACK={USUAL}")
         return remembered(clone)
     stack = named or USUAL
-    if clone.state_file(stack).exists() and _has_resources(clone, stack):
+    if clone.state_file(stack).exists() and resources(clone, stack):
         return stack  # It runs already, so its images were had; asking the registry each time would cost seconds.
     trouble = image_trouble(settings)
     if not trouble:
@@ -134,10 +134,10 @@ def needs_stand_in(settings: dict[str, Any]) -> str:
     return image if image.startswith("ci-offline-") else ""
 
 
-def _has_resources(clone: Clone, stack: str) -> bool:
-    """Whether a stack of the clone's own backend has anything deployed."""
+def resources(clone: Clone, stack: str) -> list[dict[str, Any]]:
+    """What a stack of the clone's own backend has deployed, as its state lists it."""
     checkpoint = read_state(clone, stack).get("checkpoint") or {}
-    return bool((checkpoint.get("latest") or {}).get("resources"))
+    return (checkpoint.get("latest") or {}).get("resources") or []
 
 
 def read_state(clone: Clone, stack: str) -> dict[str, Any]:

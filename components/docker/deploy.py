@@ -64,7 +64,8 @@ def _files(settings: Settings) -> Mapping[str, pulumi.Input[str]]:
         return {}
     realm = f"{pulumi.get_project()}/{pulumi.get_stack()}/{settings.jenkins.admin_user}"
     # In a thread, since it takes 60 ms, and meanwhile the engine looks at the image and the volume.
-    hashing = asyncio.to_thread(password.jbcrypt, settings.admin_password.get_secret_value(), realm=realm)
+    clear = settings.admin_password.get_secret_value()
+    hashing = asyncio.get_running_loop().run_in_executor(None, lambda: password.jbcrypt(clear, realm=realm))
     hashed: pulumi.Output[str] = pulumi.Output.from_input(hashing)
     files: dict[str, pulumi.Input[str]] = {
         casc.FILE: pulumi.Output.secret(hashed.apply(lambda made: casc.render(settings, password_hash=made))),

@@ -12,6 +12,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 
+import docker.errors
+import requests
 import typer
 from rich.console import Console
 
@@ -139,6 +141,11 @@ def main() -> None:
     except Trouble as trouble:
         console.note(f"error: {trouble}")
         sys.exit(trouble.code)
+    except (requests.RequestException, docker.errors.DockerException) as gone:
+        console.note(
+            f"error: the Docker engine does not do what it is asked: {gone}\n  See that `docker version` works."
+        )
+        sys.exit(1)
     except KeyboardInterrupt:
         console.note("stopped")
         sys.exit(130)
