@@ -7,7 +7,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import socketserver
+import subprocess
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
@@ -238,3 +240,29 @@ def test_a_long_step_says_that_it_is_alive_where_there_is_no_terminal(
     assert said.startswith("-> sleeping (about 1 s, log: ")
     assert "still sleeping" in said
     assert "done in 0.3 s: sleeping" in said or "done in 0.4 s: sleeping" in said
+
+
+def test_the_number_of_a_killed_engine_is_removed_also_when_another_process_has_it_by_now(tmp_path: Path) -> None:
+    left = tmp_path / "docker.pid"
+    inner = tmp_path / "docker" / "containerd" / "containerd.pid"
+    inner.parent.mkdir(parents=True)
+    left.write_text(str(os.getpid()))  # this process is no engine
+    inner.write_text("4194305")  # beyond what the kernel gives out
+    docker_engine.clear_stale(tmp_path)
+    assert not left.exists()
+    assert not inner.exists()
+
+
+def test_the_number_of_a_running_engine_stays(tmp_path: Path) -> None:
+    program = tmp_path / "dockerd"
+    shutil.copy2(shutil.which("cat") or "/bin/cat", program)
+    with subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as running:
+        assert running.stdin
+        assert running.stdout
+        running.stdin.write(b"runs\n")
+        running.stdin.flush()
+        assert running.stdout.readline() == b"runs\n"  # only now it surely has its own name
+        left = tmp_path / "docker.pid"
+        left.write_text(str(running.pid))
+        docker_engine.clear_stale(tmp_path)
+        assert left.exists()

@@ -130,6 +130,7 @@ def start() -> None:
                 raise Trouble(f"systemctl start docker: {done.stderr.strip()}", "See: journalctl -u docker")
             _await(None, log)
         else:
+            clear_stale(Path("/var/run"))
             # Left behind by a shell that ends at once, in a session of its own: the engine is to stay when this ends,
             # and a Ctrl-C here is not meant for it.
             done = subprocess.run(
@@ -142,6 +143,20 @@ def start() -> None:
             if done.returncode:
                 raise Trouble(f"dockerd can't be started: {done.stderr.strip()}", "Start it by hand.")
             _await(int(done.stdout), log)
+
+
+def clear_stale(run: Path) -> None:
+    """Remove what an engine that was killed has left in the folder of running services, where this user may.
+
+    An engine does not start while the process lives whose number stands there, and numbers are used again.
+    """
+    for path, name in ((run / "docker.pid", "dockerd"), (run / "docker/containerd/containerd.pid", "containerd")):
+        try:
+            holder = Path(f"/proc/{int(path.read_text())}/comm")
+            if not holder.exists() or holder.read_text().strip() != name:
+                path.unlink()
+        except (OSError, ValueError):
+            continue  # There is none, it holds no number, or it is not ours: the engine will say what it thinks.
 
 
 def _await(pid: int | None, log: Path) -> None:
