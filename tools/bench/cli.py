@@ -78,8 +78,10 @@ def _base(clone: Clone, named: str) -> tuple[str, str]:
     trouble = choice.image_trouble(_settings(clone, choice.USUAL))
     if not trouble:
         return choice.USUAL, f"The previews are of the stack `{choice.USUAL}`."
+    # Without the engine's own words, which name this machine's network.
+    reason = trouble.partition(" (")[0]
     return choice.STAND_IN, (
-        f"The previews are of the stack `{choice.STAND_IN}`, since {trouble}. It differs from `{choice.USUAL}` in one "
+        f"The previews are of the stack `{choice.STAND_IN}`, since {reason}. It differs from `{choice.USUAL}` in one "
         "resource: its image is a ready one, where the other's is built."
     )
 
