@@ -3,7 +3,7 @@
 import json
 import socketserver
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -11,35 +11,21 @@ from typing import Any
 
 
 @contextmanager
-def listening(
-    path: Path, *, containers: list[Mapping[str, Any]] | None = None, volumes: Mapping[str, Any] | None = None
-) -> Iterator[str]:
-    """Answer at `path` with these containers and volumes; give the host as a stack's settings name it."""
+def serving(path: Path, answer: Callable[[str], tuple[int, object]]) -> Iterator[str]:
+    """Answer GET requests at `path` with the status and JSON that `answer` gives for a target; give the host."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            name = self.path.rpartition("/")[2]
-            if self.path == "/containers/json?all=1":
-                self._answer(200, containers or [])
-            elif self.path.startswith("/volumes/") and name in (volumes or {}):
-                self._answer(200, (volumes or {})[name])
-            elif self.path.startswith("/volumes/"):
-                self._answer(404, {"message": f"get {name}: no such volume"})
-            else:
-                self._answer(500, {"message": f"not planned: {self.path}"})
-
-        def _answer(self, status: int, body: object) -> None:
+            status, body = answer(self.path)
             text = json.dumps(body).encode()
             self.send_response(status)
+            self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(text)))
             self.end_headers()
             self.wfile.write(text)
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""
-
-        def address_string(self) -> str:
-            return "test"
 
     with socketserver.ThreadingUnixStreamServer(str(path), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
@@ -50,6 +36,26 @@ def listening(
             server.shutdown()
             thread.join()
             path.unlink()
+
+
+@contextmanager
+def listening(
+    path: Path, *, containers: list[Mapping[str, Any]] | None = None, volumes: Mapping[str, Any] | None = None
+) -> Iterator[str]:
+    """Answer at `path` with these containers and volumes; give the host as a stack's settings name it."""
+
+    def answer(target: str) -> tuple[int, object]:
+        name = target.rpartition("/")[2]
+        if target == "/containers/json?all=1":
+            return 200, containers or []
+        if not target.startswith("/volumes/"):
+            return 500, {"message": f"not planned: {target}"}
+        if name in (volumes or {}):
+            return 200, (volumes or {})[name]
+        return 404, {"message": f"get {name}: no such volume"}
+
+    with serving(path, answer) as host:
+        yield host
 
 
 def container(name: str, *, owner: str | None = None, port: int | None = None, ip: str = "127.0.0.1") -> dict[str, Any]:

@@ -4,21 +4,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
-import socketserver
 import subprocess
-import threading
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING
 
 import pytest
 
 from ops import deploy
-from tests.support import programs
+from tests.support import fake_docker, programs
 from tools.toolchain import console, docker_engine, process, system_packages
 from tools.toolchain.errors import Trouble
 
@@ -31,27 +27,8 @@ if TYPE_CHECKING:
 def engine(path: Path, answers: dict[str, tuple[int, object]]) -> Iterator[str]:
     """An engine that knows some answers and says 404 to the rest."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            status, body = answers.get(self.path, (404, {"message": "no such thing"}))
-            text = json.dumps(body).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(text)))
-            self.end_headers()
-            self.wfile.write(text)
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    with socketserver.ThreadingUnixStreamServer(str(path), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield f"unix://{path}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with fake_docker.serving(path, lambda target: answers.get(target, (404, {"message": "no such thing"}))) as host:
+        yield host
 
 
 @pytest.fixture(autouse=True)
