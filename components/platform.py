@@ -9,13 +9,25 @@ from components.settings import Problem, Settings
 
 def survey(settings: Settings) -> Iterable[Problem]:
     """Look at the place that the settings name; give what stands in the way of a deployment. Changes nothing."""
-    from components.docker import host  # noqa: PLC0415 - 0.1 s that only a stack on this platform should pay
+    project, stack = pulumi.get_project(), pulumi.get_stack()
+    if settings.platform == "kubernetes":
+        from components.kubernetes import history  # noqa: PLC0415 - 0.4 s that only a stack on this platform should pay
+        from components.kubernetes.cluster import ApiReader  # noqa: PLC0415
+        from components.kubernetes.survey import survey as look  # noqa: PLC0415
 
-    return host.survey(settings, project=pulumi.get_project(), stack=pulumi.get_stack())
+        reader, deployed = ApiReader(settings.kubernetes), history.read().deployed
+        return look(settings, reader, project=project, stack=stack, deployed=deployed)
+    from components.docker import host  # noqa: PLC0415 - 0.1 s, as above
+
+    return host.survey(settings, project=project, stack=stack)
 
 
 def deploy(settings: Settings) -> Mapping[str, pulumi.Input[object]]:
     """Register the chosen platform's resources; give the stack's outputs by name."""
+    if settings.platform == "kubernetes":
+        from components import kubernetes  # noqa: PLC0415 - as above
+
+        return kubernetes.deploy(settings)
     from components import docker  # noqa: PLC0415 - as above
 
     return docker.deploy(settings)

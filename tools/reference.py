@@ -60,7 +60,8 @@ def _reference() -> Iterator[str]:
     model = Settings.model_json_schema()
     yield "# Settings"
     yield ""
-    yield "Made from `components/settings/model.py` by `make reference`; change it there."
+    yield "Made from `components/settings/{model,kubernetes,builds}.py` by `make reference`; change it there. `[]` is"
+    yield "each entry of a list."
     yield ""
     yield "A stack's settings are the `config` of its file in `stacks/`. To change one:"
     yield "`pulumi config set --path ci:jenkins.httpPort 8081`. An unknown or wrong setting is refused before anything"
@@ -69,22 +70,34 @@ def _reference() -> Iterator[str]:
     yield "## The keys"
     yield ""
     yield from _table(PREFIX, model["properties"], model["required"], model["$defs"])
-    for name, place in model["properties"].items():
-        section = _section(place, model["$defs"])
+    yield from _sections(PREFIX, model["properties"], model["$defs"])
+
+
+def _sections(parent: str, properties: _Schema, definitions: _Schema) -> Iterator[str]:
+    for name, place in properties.items():
+        section = _section(place, definitions)
         if section is None:
             continue
-        many = place.get("type") == "array"
+        path = f"{parent}{name}" + ("[]" if _shape(place).get("type") == "array" else "")
         yield ""
-        yield f"## {PREFIX}{name}" + (", each entry" if many else "")
+        yield f"## {path}"
         yield ""
         yield section["description"]
         yield ""
-        yield from _table("", section["properties"], section.get("required", ()), model["$defs"])
+        yield from _table("", section["properties"], section.get("required", ()), definitions)
+        yield from _sections(f"{path}.", section["properties"], definitions)
 
 
 def _section(place: _Schema, definitions: _Schema) -> _Schema | None:
-    reference_to = place.get("$ref") or place.get("items", {}).get("$ref")
+    shape = _shape(place)
+    reference_to = shape.get("$ref") or shape.get("items", {}).get("$ref")
     return definitions[reference_to.rpartition("/")[2]] if reference_to else None
+
+
+def _shape(place: _Schema) -> _Schema:
+    """Give what is accepted beside null."""
+    choices = [choice for choice in place.get("anyOf", ()) if choice.get("type") != "null"]
+    return choices[0] if choices else place
 
 
 def _table(prefix: str, properties: _Schema, required: Any, definitions: _Schema) -> Iterator[str]:  # noqa: ANN401
@@ -105,8 +118,7 @@ def _default(place: _Schema) -> str:
 def _kind(name: str, place: _Schema, definitions: _Schema) -> str:
     if name in SECRETS:
         return "a secret"
-    choices = [choice for choice in place.get("anyOf", ()) if choice.get("type") != "null"]
-    shape = choices[0] if choices else place
+    shape = _shape(place)
     if "$ref" in shape:
         return "a map, below"
     if "enum" in shape or "const" in shape:
@@ -118,9 +130,11 @@ def _kind(name: str, place: _Schema, definitions: _Schema) -> str:
             text = "`true`, `false`"
         case "array":
             text = "a list, below" if _section(shape, definitions) else "a list of text"
+        case "object":
+            text = "a map of text"
         case _:
             text = "text"
-    return text + (", `null`" if choices and place.get("default") is not None else "")
+    return text + (", `null`" if "anyOf" in place and place.get("default") is not None else "")
 
 
 def main() -> int:

@@ -6,11 +6,12 @@ from typing import Final
 
 import pulumi
 
+from components import password
 from components.docker import host
 from components.docker.access import is_local, socket_access
 from components.docker.image import controller_image
 from components.docker.jenkins import Jenkins, JenkinsArgs
-from components.jenkins import casc, jobs, password
+from components.jenkins import casc, jobs
 from components.settings import Settings
 from components.settings.checks import SAMPLE_JOB
 

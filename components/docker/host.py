@@ -9,7 +9,7 @@ from typing import Any
 
 import pulumi_docker as docker
 
-from components.docker import labels
+from components import labels
 from components.docker.access import AccessError, is_local, socket_access
 from components.docker.engine import Engine, EngineError
 from components.settings import DockerSettings, JenkinsSettings, Problem, Settings

@@ -7,7 +7,7 @@ from typing import Final
 import pulumi
 import pulumi_docker as docker
 
-from components.docker import labels
+from components import labels
 from components.docker.access import SOCKET_IN_CONTAINER, SocketAccess
 from components.jenkins.casc import FOLDER
 from components.settings import JenkinsSettings

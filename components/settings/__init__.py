@@ -4,15 +4,21 @@ This package is the only reader of `pulumi.Config`. `load` gives the program one
 lists everything that is wrong. Components never read config; each takes a piece of what `load` returned.
 """
 
+from components.settings.builds import BuildSettings
+from components.settings.kubernetes import KubernetesSettings, RegistrySettings
 from components.settings.load import load
 from components.settings.model import DockerSettings, JenkinsSettings, JobSettings, Settings
-from components.settings.problems import Problem, SettingsError
+from components.settings.problems import NotAcceptedError, Problem, SettingsError
 
 __all__ = [
+    "BuildSettings",
     "DockerSettings",
     "JenkinsSettings",
     "JobSettings",
+    "KubernetesSettings",
+    "NotAcceptedError",
     "Problem",
+    "RegistrySettings",
     "Settings",
     "SettingsError",
     "load",

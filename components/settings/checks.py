@@ -4,11 +4,15 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
+from components.settings import cluster_checks
 from components.settings.model import DockerSettings, JenkinsSettings, JobSettings, Settings
 from components.settings.problems import Problem
 
 SAMPLE_JOB = "sample"
 """The name of the job that `ci:jenkins.sample` seeds."""
+
+_OF_PLATFORM = {"docker": ("docker", "jenkins", "jobs"), "kubernetes": ("kubernetes", "registry", "builds")}
+"""The sections that only one platform reads."""
 
 _ONLY_BUILT = {"base_image": "baseImage", "docker_cli_image": "dockerCliImage", "plugins": "plugins"}
 _EVERY_INTERFACE = ("0.0.0.0", "::")  # noqa: S104 - what is refused
@@ -16,12 +20,28 @@ _EVERY_INTERFACE = ("0.0.0.0", "::")  # noqa: S104 - what is refused
 
 def between(settings: Settings) -> Iterator[Problem]:
     """Give every problem that lies between two settings, each under the key that is best changed."""
+    yield from _other_platform(settings)
+    if settings.platform == "kubernetes":
+        yield from cluster_checks.between(settings)
+        return
     yield from _docker(settings.docker)
     yield from _ports(settings.jenkins)
     yield from _image(settings.jenkins)
     yield from _memory(settings.jenkins)
     yield from _setup(settings)
     yield from _jobs(settings)
+
+
+def _other_platform(settings: Settings) -> Iterator[Problem]:
+    for platform, keys in _OF_PLATFORM.items():
+        for key in keys if platform != settings.platform else ():
+            # An empty map or list is what Pulumi.yaml gives every stack.
+            if getattr(settings, key) != Settings.model_fields[key].get_default(call_default_factory=True):
+                yield Problem(
+                    key=f"ci:{key}",
+                    wrong=f"belongs to the platform {platform}, and this stack's is {settings.platform}",
+                    instead=f"leave it out, or write ci:platform: {platform}",
+                )
 
 
 def _docker(docker: DockerSettings) -> Iterator[Problem]:

@@ -12,7 +12,7 @@ _NAME_COMPONENT: Final = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _LABEL: Final = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
 _DOMAIN: Final = rf"(?:localhost|{_LABEL}(?:\.{_LABEL})+|{_LABEL}(?=:))(?::[0-9]+)?"
 _REPOSITORY: Final = re.compile(rf"(?:{_DOMAIN}/)?{_NAME_COMPONENT}(?:/{_NAME_COMPONENT})*")
-_TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 """The grammar of an image reference. Source: the package distribution/reference, its file reference.go."""
 
@@ -56,7 +56,7 @@ def _image(value: str) -> str:
         raise NotAcceptedError(f"has the digest {digest!r}, which is not sha256: and 64 hexadecimal digits", instead)
     head, slash, last = rest.rpartition("/")
     name, colon, tag = last.partition(":")
-    if colon and not _TAG.fullmatch(tag):
+    if colon and not TAG.fullmatch(tag):
         raise NotAcceptedError(f"has the tag {tag!r}, which is not 1 to 128 letters, digits, '_', '.' or '-'", instead)
     repository = f"{head}{slash}{name}"
     if not _REPOSITORY.fullmatch(repository):
@@ -202,10 +202,16 @@ def _relative_path(value: str) -> str:
 
 
 def _cron(value: str) -> str:
+    return refuse_bad_cron(
+        value, "give five fields as Jenkins takes them (minute hour day month weekday; H spreads the load)"
+    )
+
+
+def refuse_bad_cron(value: str, instead: str) -> str:
+    """Accept five fields of a schedule that comes again, or one of its names; `instead` says what to write."""
     # Imported here: only a stack with a schedule pays for it.
     from croniter import croniter  # noqa: PLC0415
 
-    instead = "give five fields as Jenkins takes them (minute hour day month weekday; H spreads the load)"
     if value in {"@hourly", "@daily", "@midnight", "@weekly", "@monthly", "@yearly", "@annually"}:
         return value
     fields = value.split()
@@ -219,9 +225,20 @@ def _cron(value: str) -> str:
     return value
 
 
+def image_repository(value: str) -> bool:
+    """Say whether this is an image's name without tag and digest, as the reference grammar has it."""
+    return _REPOSITORY.fullmatch(value) is not None
+
+
+def image_domain(reference: str) -> str | None:
+    """Give the registry's host that an image reference names; None where it names none."""
+    first, slash, _ = reference.partition("/")
+    return first if slash and ("." in first or ":" in first or first == "localhost") else None
+
+
 def _new_password(value: SecretStr) -> SecretStr:
     text = value.get_secret_value()
-    instead = "set another with `pulumi config set --secret ci:adminPassword`"
+    instead = "set another in the same way (`pulumi config set --secret`)"
     if len(text) < 12:  # noqa: PLR2004
         raise NotAcceptedError("is shorter than 12 characters", instead)
     if len(text.encode()) > 72:  # noqa: PLR2004 - bcrypt's own limit; it would ignore what follows
@@ -240,7 +257,7 @@ def _token(value: SecretStr) -> SecretStr:
     if not text or text != text.strip() or "${" in text or any(ord(letter) < 33 for letter in text):  # noqa: PLR2004
         # Configuration as code would take ${...} inside the token for a variable of its own.
         raise NotAcceptedError(
-            "is empty, or has spaces, line breaks or ${ in it", "set it with `pulumi config set --secret ci:gitToken`"
+            "is empty, or has spaces, line breaks or ${ in it", "set it with `pulumi config set --secret`"
         )
     return value
 

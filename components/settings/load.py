@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 import pulumi
 from pulumi.runtime import config as runtime_config
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, from_json
 
 from components.settings import checks
 from components.settings.model import SECRETS, Settings
@@ -22,10 +22,19 @@ PREFIX: Final = "ci:"
 _TEXT_KEYS: Final = {"platform", *SECRETS}
 """Keys whose value is text as it stands; every other key's value is JSON."""
 
+_HIDDEN_PARTS: Final = {"script", "users", "passwordHash"}
+"""Settings that are no secrets, and where one is soon typed by mistake: no message shows what is in them."""
+
 Survey = Callable[[Settings], Iterable[Problem]]
 """Looks at the host that the settings name, and gives what stands in the way. It changes nothing."""
 
 _Location = tuple[int | str, ...]
+
+_REQUIRED: Final[Mapping[str, Mapping[str, Any]]] = {
+    "jobs": {"script": "-"},
+    "builds": {"context": {"volume": {"claim": "removed"}}},
+}
+"""What an entry of these lists cannot do without, beside its name: stands in the place of what is wrong there."""
 
 
 def _nothing(_: Settings) -> Iterable[Problem]:
@@ -62,8 +71,8 @@ def read(
             values[key] = text
             continue
         try:
-            values[key] = json.loads(text)
-        except ValueError:
+            values[key] = from_json(json.dumps(json.loads(text)))  # as the model will read it
+        except (ValueError, RecursionError):
             values[key] = text  # the model says what it should have been
     problems.extend(_plain_secret(key) for key in SECRETS if key in values and key not in secret)
 
@@ -74,7 +83,7 @@ def read(
     except ValidationError as error:
         details = error.errors(include_url=False)
         problems.extend(_problem(detail, secret) for detail in details)
-        wrong = {detail["loc"] for detail in details}
+        wrong = {_place_of(detail) for detail in details}
         settings = _with_defaults_for(wrong, values)
     if settings is not None:
         also = [*checks.between(settings), *(() if ("platform",) in wrong else survey(settings))]
@@ -90,41 +99,69 @@ def _plain_secret(key: str) -> Problem:
     )
 
 
+def _place_of(detail: ErrorDetails) -> _Location:
+    location = detail["loc"]
+    # So pydantic marks that a map's key is wrong, and not what is under it.
+    return location[:-1] if location[-1:] == ("[key]",) else location
+
+
 def _with_defaults_for(wrong: set[_Location], values: Mapping[str, Any]) -> Settings | None:
+    """Give the settings without what is wrong. What had to go with it is added to `wrong`."""
     pruned = json.loads(json.dumps(values)) | ({"platform": "docker"} if ("platform",) in wrong else {})
-    # The last entry of a list first, so that the places of those before it stay true.
-    for location in sorted(wrong, key=lambda place: [str(part).rjust(9, "0") for part in place], reverse=True):
-        if location != ("platform",):
+    gone = {_whole(location) for location in wrong} - {("platform",)}
+    while gone and () not in gone:
+        wrong |= gone
+        for location in gone:
             _remove(pruned, location)
-    try:
-        return Settings.model_validate_json(json.dumps(pruned))
-    except ValidationError:
-        return None
+        try:
+            return Settings.model_validate_json(json.dumps(pruned))
+        except ValidationError as error:
+            # What a map can't do without takes the map with it.
+            gone = {_whole(_place_of(detail)[:-1]) for detail in error.errors(include_url=False)}
+    return None if gone else Settings.model_validate_json(json.dumps(pruned))
+
+
+def _whole(location: _Location) -> _Location:
+    """Give what goes where this is wrong: of a list everything, so that no entry is called by another's place."""
+    for at, part in enumerate(location):
+        in_list = isinstance(part, int) and not (at == 1 and location[0] in _REQUIRED)
+        # Without one of its files, a context would be told that it lacks a Dockerfile.
+        if in_list or location[:at][-2:] == ("context", "inline"):
+            return location[:at]
+    return location
 
 
 def _remove(values: Any, location: _Location) -> None:  # noqa: ANN401 - any JSON
+    entries = _REQUIRED.get(str(location[0]))
+    if entries is not None and len(location) > 1:
+        place = location[1]
+        # Not deleted: the places of the others are in their keys.
+        whole = {**entries, "name": f"removed-{place}"}
+        if len(location) == 2:  # noqa: PLR2004 - the entry itself
+            values[location[0]][place] = whole
+            return
+        if len(location) == 3 and location[2] in whole:  # noqa: PLR2004 - what an entry needs
+            values[location[0]][place][location[2]] = whole[str(location[2])]
+            return
     *parents, last = location
     for part in parents:
         try:
             values = values[part]
         except (KeyError, IndexError, TypeError):
             return
-    if location[:-1] == ("jobs",):
-        values[last] = {
-            "name": f"removed-{last}",
-            "script": "-",
-        }  # not deleted: the places of the others are in their keys
-    elif isinstance(values, list) and isinstance(last, int):
-        del values[last]
-    elif isinstance(values, dict):
+    if isinstance(values, dict):
         values.pop(last, None)
-        if parents and parents[0] == "jobs":
-            # A job cannot do without these two, so each has a text in its place.
-            values.update({"name": {"name": f"removed-{parents[-1]}"}, "script": {"script": "-"}}.get(str(last), {}))
 
 
 def _concerns(key: str, wrong: set[_Location]) -> bool:
-    return any(key == _key(place) or key.startswith((f"{_key(place)}.", f"{_key(place)}[")) for place in wrong)
+    """Say whether a key is among those that are wrong, in one of them, or the section around one of them."""
+    places = [_key(place) for place in wrong]
+    around = "." in key or "[" in key
+    return any(key == place or _is_in(key, place) or (around and _is_in(place, key)) for place in places)
+
+
+def _is_in(key: str, other: str) -> bool:
+    return key.startswith((f"{other}.", f"{other}["))
 
 
 def _key(location: _Location) -> str:
@@ -135,10 +172,10 @@ def _key(location: _Location) -> str:
 
 
 def _problem(detail: ErrorDetails, secret: frozenset[str]) -> Problem:
-    location = detail["loc"]
+    location = _place_of(detail)
     key = _key(location)
     top = str(location[0])
-    hidden = top in secret or top in SECRETS or location[-1] == "script" or detail["type"] == "missing"
+    hidden = top in secret or top in SECRETS or detail["type"] == "missing" or not _HIDDEN_PARTS.isdisjoint(location)
     value = HIDDEN if hidden else _without_credentials(detail["input"])
     place = _place(location)
     if detail["type"] == "extra_forbidden":
@@ -147,7 +184,8 @@ def _problem(detail: ErrorDetails, secret: frozenset[str]) -> Problem:
         return Problem(key=key, wrong="is missing", instead=f"give {_accepted(place)}{_example(place)}")
     cause = detail.get("ctx", {}).get("error")
     if isinstance(cause, NotAcceptedError):
-        return Problem(key=key, value=value, wrong=cause.wrong, instead=f"{cause.instead}{_example(place)}")
+        example = "" if "for example" in cause.instead else _example(place)
+        return Problem(key=key, value=value, wrong=cause.wrong, instead=f"{cause.instead}{example}")
     if top in SECRETS:
         return Problem(key=key, wrong="is not text", instead=f"set it with `pulumi config set --secret {key}`")
     meant = ""
@@ -158,7 +196,14 @@ def _problem(detail: ErrorDetails, secret: frozenset[str]) -> Problem:
 
 
 def _without_credentials(value: object) -> object:
-    return re.sub(r"//[^/@]*@", "//(hidden)@", value) if isinstance(value, str) else value
+    """Give a value as a message may show it: no login in an address, nothing of what `_HIDDEN_PARTS` names."""
+    if isinstance(value, str):
+        return re.sub(r"//[^/@]*@", "//(hidden)@", value)
+    if isinstance(value, list):
+        return [_without_credentials(entry) for entry in value]
+    if isinstance(value, dict):
+        return {key: "(hidden)" if key in _HIDDEN_PARTS else _without_credentials(part) for key, part in value.items()}
+    return value
 
 
 def _unknown(key: str, location: _Location) -> Problem:
@@ -223,11 +268,15 @@ def _accepted(place: Mapping[str, Any]) -> str:  # noqa: PLR0911 - a table
         case "boolean":
             return "true or false (without quotes)"
         case "array":
+            if "minItems" in place:
+                return f"a list of {place['minItems']} or more"
             return f"a list of at most {place['maxItems']}" if "maxItems" in place else "a list"
         case "object":
             return "a map of settings"
         case "string" if "maxLength" in place:
             return f"text of {place.get('minLength', 0)} to {place['maxLength']} characters"
+        case "string" if "minLength" in place:
+            return f"text of {place['minLength']} or more characters"
     return "text"
 
 

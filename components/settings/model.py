@@ -1,10 +1,14 @@
-"""Every setting: unit, range, default and what it is for. docs/reference/settings.md is made from this module."""
+"""Every setting: unit, range, default and what it is for. docs/reference/settings.md is made from this module.
+
+The Docker platform's are here; the other platform's are in `kubernetes` and `builds`.
+"""
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import Field, SecretStr
 
+from components.settings.builds import BuildSettings
+from components.settings.cluster_fields import PrivateKey
 from components.settings.fields import (
     AbsolutePath,
     Address,
@@ -24,13 +28,11 @@ from components.settings.fields import (
     Token,
     UserName,
 )
+from components.settings.kubernetes import KubernetesSettings, RegistrySettings
+from components.settings.section import Section
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True, strict=True)
-
-
-class DockerSettings(_Section):
+class DockerSettings(Section):
     """The Docker host, and how Jenkins reaches its engine."""
 
     host: DockerHost = Field(
@@ -66,7 +68,7 @@ class DockerSettings(_Section):
     )
 
 
-class JenkinsSettings(_Section):
+class JenkinsSettings(Section):
     """The Jenkins controller: image, ports, volume, limits and first set-up."""
 
     image: ImageReference | None = Field(
@@ -178,7 +180,7 @@ class JenkinsSettings(_Section):
     )
 
 
-class JobSettings(_Section):
+class JobSettings(Section):
     """One pipeline that Jenkins has from the start: inline (`script`), or a Jenkinsfile in a repository."""
 
     name: JobName = Field(description="The job's name.", examples=["website"])
@@ -211,10 +213,10 @@ class JobSettings(_Section):
     )
 
 
-class Settings(_Section):
+class Settings(Section):
     """A whole stack's settings. Each field is the key `ci:<name>`."""
 
-    platform: Literal["docker"] = Field(description="Where the CI runs.", examples=["docker"])
+    platform: Literal["docker", "kubernetes"] = Field(description="Where the CI runs.", examples=["docker"])
     docker: DockerSettings = Field(default_factory=DockerSettings, description=DockerSettings.__doc__)
     jenkins: JenkinsSettings = Field(default_factory=JenkinsSettings, description=JenkinsSettings.__doc__)
     jobs: tuple[JobSettings, ...] = Field(
@@ -222,6 +224,14 @@ class Settings(_Section):
         max_length=500,
         description="The pipelines that Jenkins has from the start, beside the sample.",
         examples=[[{"name": "website", "repository": "https://git.example.org/team/website.git"}]],
+    )
+    kubernetes: KubernetesSettings = Field(default_factory=KubernetesSettings, description=KubernetesSettings.__doc__)
+    registry: RegistrySettings = Field(default_factory=RegistrySettings, description=RegistrySettings.__doc__)
+    builds: tuple[BuildSettings, ...] = Field(
+        default=(),
+        max_length=500,
+        description="The images that are built in the cluster.",
+        examples=[[{"name": "website", "context": {"directory": "images/website"}}]],
     )
     admin_password: NewPassword | None = Field(
         default=None,
@@ -233,7 +243,49 @@ class Settings(_Section):
     git_token: Token | None = Field(
         default=None,
         description=(
-            "A token that may read the jobs' private repositories. A secret: `pulumi config set --secret ci:gitToken`."
+            "A token that may read the private repositories of jobs and builds. A secret: "
+            "`pulumi config set --secret ci:gitToken`."
+        ),
+    )
+    git_ssh_key: PrivateKey | None = Field(
+        default=None,
+        description=(
+            "A private key without passphrase that may read the builds' repositories over ssh. A secret: "
+            "`pulumi config set --secret ci:gitSshKey < key`."
+        ),
+    )
+    registry_password: NewPassword | None = Field(
+        default=None,
+        description=(
+            "The password of the registry's user, 12 characters to 72 bytes. A secret: "
+            "`pulumi config set --secret ci:registryPassword`. Needed on Kubernetes."
+        ),
+    )
+    registry_tls_key: PrivateKey | None = Field(
+        default=None,
+        description=(
+            "The private key of `ci:registry.tls.certificateFile`. A secret: "
+            "`pulumi config set --secret ci:registryTlsKey < key.pem`."
+        ),
+    )
+    mirror_password: Token | None = Field(
+        default=None,
+        description=(
+            "The password of `ci:registry.mirror.user`. A secret: `pulumi config set --secret ci:mirrorPassword`."
+        ),
+    )
+    docker_config: SecretStr | None = Field(
+        default=None,
+        description=(
+            "The logins of other registries that builds pull from and push to, as docker's config.json has them "
+            '(`{"auths": ...}`). A secret: `pulumi config set --secret ci:dockerConfig < config.json`.'
+        ),
+    )
+    storage_credentials: SecretStr | None = Field(
+        default=None,
+        description=(
+            "What opens the object storage of packed contexts: an AWS credentials file for s3://, a service account's "
+            "JSON for gs://. A secret: `pulumi config set --secret ci:storageCredentials < file`."
         ),
     )
 
@@ -246,5 +298,14 @@ class Settings(_Section):
         return f"http://{f'[{host}]' if ':' in host else host}:{self.jenkins.http_port}"
 
 
-SECRETS: tuple[str, ...] = ("adminPassword", "gitToken")
+SECRETS: tuple[str, ...] = (
+    "adminPassword",
+    "gitToken",
+    "gitSshKey",
+    "registryPassword",
+    "registryTlsKey",
+    "mirrorPassword",
+    "dockerConfig",
+    "storageCredentials",
+)
 """The keys that must be set with `--secret`, as typed after `ci:`."""

@@ -45,7 +45,8 @@ def test_a_removed_container_is_put_back_since_every_update_refreshes_first() ->
 def test_every_committed_stack_is_right_once_it_has_its_password(stack: Path) -> None:
     values = config(stack)
     raw = {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
-    settings, problems = read({**raw, "adminPassword": PASSWORD}, frozenset({"adminPassword"}))
+    needed = {"docker": "adminPassword", "kubernetes": "registryPassword"}[values["platform"]]
+    settings, problems = read({**raw, needed: PASSWORD}, frozenset({needed}))
     assert problems == []
     assert settings is not None
 
@@ -119,7 +120,7 @@ def test_the_readme_shows_every_verb_that_the_makefile_has_for_a_newcomer(comman
 def test_the_readmes_table_names_only_settings_that_exist() -> None:
     schema = Settings.model_json_schema()
     known = {f"{PREFIX}{key}" for key in KEYS}
-    for key in ("docker", "jenkins"):
+    for key in ("docker", "jenkins", "kubernetes", "registry"):
         section = schema["$defs"][schema["properties"][key]["$ref"].rpartition("/")[2]]
         known |= {f"{PREFIX}{key}.{name}" for name in section["properties"]}
     named = set(re.findall(r"`(ci:[A-Za-z.]+)`", (ROOT / "README.md").read_text()))

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from rich.console import Console
 
 from components.jenkins import casc, jobs
-from components.jenkins.password import jbcrypt
+from components.password import jbcrypt
 from ops import sample
 from ops.jenkins import Jenkins
 from tests.live.conftest import HOST

@@ -4,7 +4,7 @@ import re
 
 import bcrypt
 
-from components.jenkins.password import jbcrypt
+from components.password import jbcrypt
 
 PASSWORD = "correct-horse-bättery"
 

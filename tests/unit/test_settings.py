@@ -27,8 +27,8 @@ def test_the_smallest_stack_has_the_documented_defaults() -> None:
 
 
 WRONG: list[tuple[str, dict[str, Any], str]] = [
-    ("platform misspelt", {"platform": "dokcer"}, 'ci:platform = "dokcer" is not accepted; give docker'),
-    ("platform missing", {"platform": None}, "ci:platform is missing; give docker"),
+    ("platform misspelt", {"platform": "dokcer"}, 'ci:platform = "dokcer" is not accepted; give one of docker, kubernetes'),
+    ("platform missing", {"platform": None}, "ci:platform is missing; give one of docker, kubernetes"),
     ("unknown access", {"docker": {"acceptRootOnHost": True, "access": "sokcet"}}, "ci:docker.access"),
     ("root on the host not accepted", {"docker": {}}, "acceptRootOnHost: true"),
     ("a text for true", {"docker": {"acceptRootOnHost": "true"}}, "is text; give true or false (without quotes)"),

@@ -1,4 +1,4 @@
-"""The labels by which a stack knows what it made on a Docker host."""
+"""The labels by which a stack knows what it made, on a Docker host and in a cluster."""
 
 from collections.abc import Mapping
 from typing import Final

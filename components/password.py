@@ -1,4 +1,4 @@
-"""The administrator's password as Jenkins keeps it."""
+"""Passwords as Jenkins and the registry keep them."""
 
 import base64
 import hashlib
@@ -15,16 +15,20 @@ _BCRYPT: Final = b"./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456
 
 
 def jbcrypt(password: str, *, realm: str) -> str:
-    """Give the hash that Jenkins' local user database takes, the same for the same password and realm.
+    """Give the hash that Jenkins' local user database takes, with the promises and limits of `bcrypted`."""
+    return f"#jbcrypt:{bcrypted(password, realm=f'jenkins-admin:{realm}')}"
+
+
+def bcrypted(password: str, *, realm: str) -> str:
+    """Give a password's bcrypt hash, the same for the same password and realm.
 
     password: at most 72 bytes in UTF-8; bcrypt takes no more, and raises ValueError.
-    realm: names the one account that the hash is for, as project/stack/user.
+    realm: names the one account that the hash is for, as purpose:project/stack/user.
 
     A random salt would show a change in every preview. This one is made from the realm, so two accounts with one
     password have different hashes. It is not made from the password: the salt stands in the hash for all to read, and a
     salt that can be computed from a guess would let the guess be tested without bcrypt's cost.
     """
-    digest = hashlib.sha256(f"jenkins-admin:{realm}".encode()).digest()[:16]
+    digest = hashlib.sha256(realm.encode()).digest()[:16]
     salt = base64.b64encode(digest).rstrip(b"=").translate(bytes.maketrans(_STANDARD, _BCRYPT))
-    hashed = bcrypt.hashpw(password.encode(), b"$2a$%02d$" % _COST + salt)
-    return f"#jbcrypt:{hashed.decode()}"
+    return bcrypt.hashpw(password.encode(), b"$2a$%02d$" % _COST + salt).decode()

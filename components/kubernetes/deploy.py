@@ -1,0 +1,238 @@
+"""Puts the Kubernetes platform together from a stack's settings."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pulumi
+from pulumi_kubernetes import core
+
+from components import password
+from components.kubernetes import addresses, certificate, cluster, history, namespaces, texts
+from components.kubernetes.build import Build, Plan, failure_hook, plan
+from components.kubernetes.builders import Work
+from components.kubernetes.builders.pod import GIT_SECRET, PUSH_SECRET, STORAGE_SECRET, TRUST, TRUST_FILE
+from components.kubernetes.cluster import ApiReader, Reader
+from components.kubernetes.context import Packed, pack_directory, pack_inline
+from components.kubernetes.mirror import Mirror, MirrorArgs
+from components.kubernetes.namespaces import Namespaces, NamespacesArgs
+from components.kubernetes.network import Network, NetworkArgs
+from components.kubernetes.registry import Registry, RegistryArgs
+from components.settings import BuildSettings, Settings
+from components.settings.cluster_checks import logins, own_repository, quota_of
+
+PULL_SECRET = "registry-pull"  # noqa: S105 - a name
+
+
+def deploy(settings: Settings, reader: Reader | None = None) -> Mapping[str, pulumi.Input[object]]:
+    """Register everything; give the stack's outputs by name."""
+    ask = reader or ApiReader(settings.kubernetes)
+    done = history.read().images
+    on_cluster = pulumi.ResourceOptions(providers=[cluster.provider(settings.kubernetes)])
+    where = addresses.of(settings)
+    plans = [_plan(place, build, settings, where) for place, build in enumerate(settings.builds)]
+    places = _namespaces(settings, plans, on_cluster)
+    Network(
+        "network",
+        NetworkArgs(
+            settings=settings.kubernetes,
+            registry=settings.registry,
+            registry_namespace=places.registry,
+            builds_namespace=places.builds,
+        ),
+        on_cluster,
+    )
+    registry = _registry(settings, places, on_cluster)
+    logged_in = _logins(settings, where, places, on_cluster)
+    ready = pulumi.ResourceOptions.merge(on_cluster, pulumi.ResourceOptions(depends_on=[registry, *logged_in]))
+    hook = failure_hook(plans, ask) if plans else None
+    builds = {
+        each.settings.name: Build(
+            each, namespace=places.builds, reader=ask, done=done.get(each.job), on_error=hook, opts=ready
+        )
+        for each in plans
+        if hook is not None
+    }
+    return {
+        "platform": settings.platform,
+        "url": where.url,
+        "registry": where.pull,
+        "images": {name: build.image for name, build in builds.items()},
+        "builds": {name: build.job for name, build in builds.items()},
+        "registryInCluster": where.push,
+        "registryUser": settings.registry.user,
+        "namespace": places.registry,
+        "buildsNamespace": places.builds,
+        "pullSecret": PULL_SECRET,
+        "pullConfig": pulumi.Output.secret(_pull_config(settings, where)),
+        "containerdHosts": _hosts(settings, registry),
+        "next": _next(settings, where),
+    }
+
+
+def _plan(place: int, build: BuildSettings, settings: Settings, where: addresses.Addresses) -> Plan:
+    packed = _packed(build)
+    targets = build.destinations or (f"{build.name}:latest",)
+    own = [repository for target in targets if (repository := own_repository(target)) is not None]
+    first = own_repository(targets[0])
+    kubernetes = settings.kubernetes
+    trusted = kubernetes.trusted_ca_file
+    mirror, mirrored = settings.registry.mirror, where.mirror
+    storage = kubernetes.object_storage
+    work = Work(
+        build=build,
+        image=kubernetes.kaniko_image,
+        destinations=[f"{where.push}/{target}" if own_repository(target) else target for target in targets],
+        cache_repository=f"{where.push}/cache/{build.name}",
+        plain_registries=where.plain,
+        mirrors=dict.fromkeys(mirror.hosts, mirrored) if mirror is not None and mirrored is not None else {},
+        git_image=kubernetes.git_image,
+        trusted_ca=certificate.digest(certificate.read(trusted)) if trusted else None,
+        object_storage={
+            **({"AWS_REGION": storage.region} if storage.region else {}),
+            **({"S3_ENDPOINT": storage.endpoint, "S3_FORCE_PATH_STYLE": "true"} if storage.endpoint else {}),
+        },
+    )
+    return plan(
+        place,
+        work,
+        packed,
+        own=[f"{where.push}/{repository}" for repository in own],
+        pull=f"{where.pull}/{first}" if first is not None else targets[0].rpartition(":")[0],
+    )
+
+
+def _packed(build: BuildSettings) -> Packed | None:
+    if build.context.directory is not None:
+        return pack_directory(Path(build.context.directory).expanduser(), build.dockerfile)
+    return pack_inline(build.context.inline) if build.context.inline is not None else None
+
+
+def _namespaces(settings: Settings, plans: Sequence[Plan], opts: pulumi.ResourceOptions) -> Namespaces:
+    cpu, memory = quota_of(settings)
+    return Namespaces(
+        "namespaces",
+        NamespacesArgs(
+            settings=settings.kubernetes,
+            builds_level=namespaces.strictest({each.pod.level for each in plans}),
+            cpu_millicores=cpu,
+            memory_mib=memory,
+            builds=sum(2 if build.schedule else 1 for build in settings.builds),
+        ),
+        opts,
+    )
+
+
+def _account(settings: Settings) -> tuple[str, str]:
+    if settings.registry_password is None:
+        raise AssertionError
+    return settings.registry.user, settings.registry_password.get_secret_value()
+
+
+def _registry(settings: Settings, places: Namespaces, opts: pulumi.ResourceOptions) -> Registry:
+    user, clear = _account(settings)
+    realm = f"{pulumi.get_project()}/{pulumi.get_stack()}"
+    tls_in_pod = addresses.of(settings).tls_in_pod
+    hashed = password.bcrypted(clear, realm=f"registry:{realm}/{user}")
+    files = {
+        "config.yml": texts.configuration(tls=tls_in_pod, secret=texts.signing_secret(clear, f"registry:{realm}")),
+        "htpasswd": texts.users_file(user, hashed, settings.registry),
+    }
+    given, key = settings.registry.tls and settings.registry.tls.certificate_file, settings.registry_tls_key
+    registry = Registry(
+        "registry",
+        RegistryArgs(
+            settings=settings.registry,
+            names=addresses.names(settings),
+            namespace=places.registry,
+            kubectl_image=settings.kubernetes.kubectl_image,
+            files=pulumi.Output.secret(files),
+            certificate=certificate.read(given) if given else None,
+            certificate_key=pulumi.Output.secret(key.get_secret_value()) if key else None,
+        ),
+        opts,
+    )
+    if settings.registry.mirror is not None:
+        own = settings.mirror_password.get_secret_value() if settings.mirror_password else None
+        text = texts.mirror_configuration(
+            settings.registry, tls=tls_in_pod, secret=texts.signing_secret(clear, f"mirror:{realm}"), password=own
+        )
+        Mirror(
+            "mirror",
+            MirrorArgs(
+                settings=settings.registry,
+                namespace=places.registry,
+                files=pulumi.Output.secret({"config.yml": text}),
+                tls_secret=registry.tls_secret if tls_in_pod else None,
+            ),
+            opts,
+        )
+    return registry
+
+
+def _pull_config(settings: Settings, where: addresses.Addresses) -> str:
+    return texts.docker_config([where.push, where.pull], *_account(settings))
+
+
+def _logins(
+    settings: Settings, where: addresses.Addresses, places: Namespaces, opts: pulumi.ResourceOptions
+) -> list[pulumi.Resource]:
+    """Register what builds log in with, and what nodes pull with."""
+    more = logins(settings.docker_config.get_secret_value()) if settings.docker_config else None
+    secrets = {
+        PUSH_SECRET: {
+            ".dockerconfigjson": texts.docker_config([where.push, where.pull], *_account(settings), more=more)
+        },
+        PULL_SECRET: {".dockerconfigjson": _pull_config(settings, where)},
+    }
+    git = {"token": settings.git_token, "key": settings.git_ssh_key}
+    secrets[GIT_SECRET] = {key: value.get_secret_value() for key, value in git.items() if value is not None}
+    if settings.storage_credentials is not None:
+        secrets[STORAGE_SECRET] = {"credentials": settings.storage_credentials.get_secret_value()}
+    made: list[pulumi.Resource] = [
+        core.v1.Secret(
+            f"login-{name}",
+            metadata={"name": name, "namespace": places.builds},
+            type="kubernetes.io/dockerconfigjson" if ".dockerconfigjson" in data else "Opaque",
+            string_data=pulumi.Output.secret(data),
+            opts=opts,
+        )
+        for name, data in secrets.items()
+        if data
+    ]
+    if settings.kubernetes.trusted_ca_file is not None:
+        made.append(
+            core.v1.ConfigMap(
+                "trusted-ca",
+                metadata={"name": TRUST, "namespace": places.builds},
+                data={TRUST_FILE: certificate.read(settings.kubernetes.trusted_ca_file)},
+                opts=opts,
+            )
+        )
+    return made
+
+
+def _hosts(settings: Settings, registry: Registry) -> pulumi.Input[str | None]:
+    text = addresses.hosts_toml(settings)
+    if text is None:
+        return None
+    return registry.cluster_ip.apply(lambda found: text.replace("<cluster IP>", found) if found else text)
+
+
+def _next(settings: Settings, where: addresses.Addresses) -> list[str]:
+    pull = where.pull
+    how = "the password: `make password`, or `pulumi config get ci:registryPassword`"
+    steps = [f"Log in: `docker login {pull}` as {settings.registry.user}; {how}."]
+    if not settings.builds:
+        steps.append("Add an image to ci:builds, for example {name: website, context: {directory: images/website}}.")
+    if addresses.hosts_toml(settings) is not None:
+        place = f"/etc/containerd/certs.d/{pull}/hosts.toml"
+        give = "give ci:registry.nodePort or ci:registry.ingress"
+        steps.append(f"Nodes don't know {pull}: write the output containerdHosts to {place} on each, or {give}.")
+    inside = namespaces.of_builds(settings.kubernetes.namespace)
+    pulled = f"Pods in {inside} pull with imagePullSecrets: [{{name: {PULL_SECRET}}}]"
+    steps.append(f"{pulled}; for other namespaces the output pullConfig is the content of such a Secret.")
+    if settings.registry.tls is None:
+        steps.append(
+            "The registry speaks plain HTTP, as ci:registry.plainHttp asks: passwords cross the network in clear."
+        )
+    return steps

@@ -1,0 +1,126 @@
+"""The two namespaces: the registry's, which outlives the stack, and the builds'."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pulumi
+from pulumi_kubernetes import core
+
+from components import labels
+from components.kubernetes.builders import LEVELS
+from components.kubernetes.builders.pod import SERVICE_ACCOUNT, Level
+from components.settings import KubernetesSettings
+
+_FEWEST_PODS: Final = 10
+"""What the builds' quota leaves room for beside the builds: pods that somebody starts to look at an image."""
+
+
+def of_builds(namespace: str) -> str:
+    """Give the name of the builds' namespace."""
+    return f"{namespace}-builds"
+
+
+def strictest(levels: set[Level]) -> Level:
+    """Give the strictest Pod Security level that lets pods of all these levels in."""
+    return LEVELS[max((LEVELS.index(level) for level in levels), default=0)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamespacesArgs:
+    """What the namespaces are made from."""
+
+    settings: KubernetesSettings
+    builds_level: Level
+    """The Pod Security level that the builders need."""
+
+    cpu_millicores: int
+    """What the builds together may use, thousandths of a processor."""
+
+    memory_mib: int
+    """What the builds together may use, MiB."""
+
+    builds: int
+    """How many pods the builds are at one time."""
+
+
+class Namespaces(pulumi.ComponentResource):
+    """The registry's namespace at Pod Security `restricted`, and the builds' at the level that they need.
+
+    The first stays when the stack is destroyed, since deleting it would delete the images' volume.
+    """
+
+    registry: pulumi.Output[str]
+    """The name of the registry's namespace, once it is there."""
+
+    builds: pulumi.Output[str]
+    """The name of the builds' namespace, once it is there."""
+
+    def __init__(self, name: str, args: NamespacesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Register both, with the builds' quota, limits and service account."""
+        super().__init__("ci:kubernetes:Namespaces", name, {"buildsLevel": args.builds_level}, opts)
+        mine = pulumi.ResourceOptions(parent=self)
+        kept = pulumi.ResourceOptions(parent=self, retain_on_delete=True)
+        of = args.settings.namespace
+        registry = core.v1.Namespace(f"{name}-registry", metadata=_metadata(of, "restricted"), opts=kept)
+        builds = core.v1.Namespace(f"{name}-builds", metadata=_metadata(of_builds(of), args.builds_level), opts=mine)
+        self.registry = registry.metadata.apply(lambda made: made.name or of)
+        self.builds = builds.metadata.apply(lambda made: made.name or of_builds(of))
+        core.v1.ServiceAccount(
+            f"{name}-builder",
+            metadata={"name": SERVICE_ACCOUNT, "namespace": self.builds},
+            automount_service_account_token=False,
+            opts=mine,
+        )
+        core.v1.LimitRange(
+            f"{name}-limits",
+            metadata={"name": "builds", "namespace": self.builds},
+            spec=_limits(),
+            opts=mine,
+        )
+        core.v1.ResourceQuota(
+            f"{name}-quota",
+            metadata={"name": "builds", "namespace": self.builds},
+            spec={"hard": _quota(args)},
+            opts=mine,
+        )
+        self.register_outputs({"registry": self.registry, "builds": self.builds})
+
+
+def _metadata(name: str, level: Level) -> Mapping[str, Any]:
+    return {
+        "name": name,
+        "labels": {
+            **labels.of(pulumi.get_project(), pulumi.get_stack()),
+            "pod-security.kubernetes.io/enforce": level,
+            "pod-security.kubernetes.io/audit": level,
+            "pod-security.kubernetes.io/warn": level,
+        },
+    }
+
+
+def _limits() -> Any:  # noqa: ANN401 - the API's own shape
+    # A pod that names no limits, for example of someone who looks at an image, would be refused under a quota.
+    return {
+        "limits": [
+            {
+                "type": "Container",
+                "default": {"cpu": "500m", "memory": "256Mi", "ephemeral-storage": "1Gi"},
+                "defaultRequest": {"cpu": "50m", "memory": "256Mi", "ephemeral-storage": "64Mi"},
+            }
+        ]
+    }
+
+
+def _quota(args: NamespacesArgs) -> dict[str, str]:
+    cpu, memory = args.cpu_millicores, args.memory_mib
+    if args.settings.quota is None:
+        # Room for the few other pods that the limits above are for.
+        cpu, memory = cpu + _FEWEST_PODS * 500, memory + _FEWEST_PODS * 256
+    return {
+        "limits.cpu": f"{cpu}m",
+        "limits.memory": f"{memory}Mi",
+        "requests.cpu": f"{cpu}m",
+        "requests.memory": f"{memory}Mi",
+        "pods": str(args.builds + _FEWEST_PODS),
+    }

@@ -1,0 +1,139 @@
+"""Who may connect to whom: nothing, but for what is named here."""
+
+import ipaddress
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pulumi
+from pulumi_kubernetes import networking
+
+from components.kubernetes.addresses import MIRROR, PORT, REGISTRY
+from components.settings import KubernetesSettings, RegistrySettings
+
+APP: Final = "app.kubernetes.io/name"
+"""The label that a pod's role stands in."""
+
+RESTARTER: Final = "restarter"
+_NAME: Final = "kubernetes.io/metadata.name"
+"""The label in which Kubernetes itself keeps a namespace's name."""
+
+_LINK_LOCAL: Final = ("169.254.0.0/16", "fe80::/10")
+"""Behind these clouds answer who asks a node with the node's credentials."""
+
+_LOCAL_DNS: Final = "169.254.20.10/32"
+"""Where NodeLocal DNSCache listens on every node. Source: the Kubernetes documentation."""
+
+_API_PORTS: Final = (443, 6443)
+"""The API server's port on its Service, and behind it. The address is the cluster's own affair."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkArgs:
+    """What the policies are made from."""
+
+    settings: KubernetesSettings
+    registry: RegistrySettings
+    registry_namespace: pulumi.Input[str]
+    builds_namespace: pulumi.Input[str]
+
+
+class Network(pulumi.ComponentResource):
+    """The network policies of both namespaces. They hold only where the cluster's network plugin enforces them."""
+
+    def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Register every policy."""
+        super().__init__("ci:kubernetes:Network", name, {}, opts)
+        mine = pulumi.ResourceOptions(parent=self)
+        places = {"registry": args.registry_namespace, "builds": args.builds_namespace}
+        for (place, role), spec in _policies(args).items():
+            networking.v1.NetworkPolicy(
+                f"{name}-{place}-{role}",
+                metadata={"name": role, "namespace": places[place]},
+                spec=spec,
+                opts=mine,
+            )
+        self.register_outputs({})
+
+
+def _policies(args: NetworkArgs) -> Mapping[tuple[str, str], Any]:
+    namespace = args.settings.namespace
+    builds = [{"namespaceSelector": {"matchLabels": {_NAME: f"{namespace}-builds"}}}]
+    dns = _dns(args.settings)
+    policies: dict[tuple[str, str], Any] = {
+        ("builds", "nothing"): _nothing(),
+        ("builds", "builds"): {
+            "podSelector": {},
+            "policyTypes": ["Egress"],
+            "egress": [dns, _to_registry(args), *_to(args.settings.egress)],
+        },
+        ("registry", "nothing"): _nothing(),
+        ("registry", REGISTRY): {
+            "podSelector": {"matchLabels": {APP: REGISTRY}},
+            "policyTypes": ["Ingress"],
+            "ingress": [{"from": [*builds, *_blocks(args.registry.allow_from)], "ports": [_tcp(PORT)]}],
+        },
+    }
+    if args.registry.mirror is not None:
+        policies["registry", MIRROR] = {
+            "podSelector": {"matchLabels": {APP: MIRROR}},
+            "policyTypes": ["Ingress", "Egress"],
+            "ingress": [{"from": builds, "ports": [_tcp(PORT)]}],
+            "egress": [dns, *_to(args.settings.egress)],
+        }
+    if args.registry.garbage_collection is not None:
+        policies["registry", RESTARTER] = {
+            "podSelector": {"matchLabels": {APP: RESTARTER}},
+            "policyTypes": ["Egress"],
+            "egress": [dns, {"ports": [_tcp(port) for port in _API_PORTS]}],
+        }
+    return policies
+
+
+def _nothing() -> dict[str, Any]:
+    return {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+
+
+def _to_registry(args: NetworkArgs) -> dict[str, Any]:
+    roles = [REGISTRY, MIRROR] if args.registry.mirror is not None else [REGISTRY]
+    return {
+        "to": [
+            {
+                "namespaceSelector": {"matchLabels": {_NAME: args.settings.namespace}},
+                "podSelector": {"matchExpressions": [{"key": APP, "operator": "In", "values": roles}]},
+            }
+        ],
+        "ports": [_tcp(PORT)],
+    }
+
+
+def _dns(settings: KubernetesSettings) -> dict[str, Any]:
+    return {
+        "to": [
+            {"namespaceSelector": {"matchLabels": {_NAME: settings.dns_namespace}}},
+            {"ipBlock": {"cidr": _LOCAL_DNS}},
+        ],
+        "ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}],
+    }
+
+
+def _to(networks: Sequence[str]) -> Iterable[dict[str, Any]]:
+    return [{"to": _blocks(networks)}] if networks else []
+
+
+def _blocks(networks: Sequence[str]) -> list[dict[str, Any]]:
+    return [{"ipBlock": _block(network)} for network in networks]
+
+
+def _block(network: str) -> dict[str, Any]:
+    whole = ipaddress.ip_network(network)
+    inside = [
+        local
+        for local in _LINK_LOCAL
+        if (part := ipaddress.ip_network(local)).version == whole.version and part != whole and part.subnet_of(whole)  # type: ignore[arg-type]  # both are of one version
+    ]
+    return {"cidr": network, **({"except": inside} if inside else {})}
+
+
+def _tcp(port: int) -> dict[str, Any]:
+    return {"port": port, "protocol": "TCP"}

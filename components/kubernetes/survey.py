@@ -1,0 +1,125 @@
+"""A look at the cluster and at the local files that the settings name, before anything is made. Changes nothing."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from components import labels
+from components.kubernetes import cluster, namespaces
+from components.kubernetes.certificate import look
+from components.kubernetes.cluster import Reader, ReadError
+from components.kubernetes.context import pack_directory, pack_inline
+from components.settings import NotAcceptedError, Problem, Settings
+
+_OLDEST: Final = (1, 29)
+"""The oldest API server that is tried for: the oldest that the official provider's own releases name."""
+
+
+def survey(settings: Settings, reader: Reader, *, project: str, stack: str, deployed: bool) -> Iterator[Problem]:
+    """Give what stands in the way.
+
+    deployed: whether this stack is in the cluster already. Then the cluster is not asked again what it was asked
+    before the first update.
+    """
+    yield from _contexts(settings)
+    yield from look(settings)
+    bad = list(_kubeconfig(settings))
+    yield from bad
+    if bad or deployed:
+        return
+    try:
+        yield from _cluster(settings, reader, f"{project}/{stack}")
+    except ReadError as error:
+        yield Problem(
+            key="ci:kubernetes.context",
+            value=settings.kubernetes.context,
+            wrong=f"leads to a cluster that can't be asked: {error}",
+            instead="see that `kubectl version` works with this kubeconfig and context (`kubectl config get-contexts`)",
+        )
+
+
+def _contexts(settings: Settings) -> Iterator[Problem]:
+    for place, build in enumerate(settings.builds):
+        try:
+            if build.context.directory is not None:
+                pack_directory(Path(build.context.directory).expanduser(), build.dockerfile)
+            elif build.context.inline is not None:
+                pack_inline(build.context.inline)
+        except NotAcceptedError as error:
+            inline = build.context.directory is None
+            yield Problem(
+                key=f"ci:builds[{place}].context.{'inline' if inline else 'directory'}",
+                value=None if inline else build.context.directory,
+                wrong=error.wrong,
+                instead=error.instead,
+            )
+
+
+def _kubeconfig(settings: Settings) -> Iterator[Problem]:
+    chosen, wanted = settings.kubernetes.kubeconfig, settings.kubernetes.context
+    if chosen is None:
+        return
+    path = Path(cluster.kubeconfig(settings.kubernetes) or "")
+    key = "ci:kubernetes.kubeconfig"
+    try:
+        known: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        yield Problem(
+            key=key,
+            value=chosen,
+            wrong=f"can't be read ({error.strerror}: {path})",
+            instead="give the file's path, or leave it out to use what kubectl uses",
+        )
+        return
+    except (yaml.YAMLError, UnicodeDecodeError):
+        known = None
+    contexts = known.get("contexts") if isinstance(known, Mapping) else None
+    if not isinstance(contexts, list):
+        yield Problem(key=key, value=chosen, wrong="is no kubeconfig", instead="give a file with contexts in it")
+        return
+    names = [str(entry.get("name")) for entry in contexts if isinstance(entry, Mapping)]
+    if wanted is not None and wanted not in names:
+        yield Problem(
+            key="ci:kubernetes.context",
+            value=wanted,
+            wrong=f"is not among the contexts of {chosen} ({', '.join(names) or 'it has none'})",
+            instead="give one of them (`kubectl config get-contexts`)",
+        )
+
+
+def _cluster(settings: Settings, reader: Reader, me: str) -> Iterator[Problem]:
+    version = reader.version()
+    if version < _OLDEST:
+        yield Problem(
+            key="ci:kubernetes.context",
+            value=settings.kubernetes.context,
+            wrong=f"leads to Kubernetes {version[0]}.{version[1]}",
+            instead=f"give a cluster of {_OLDEST[0]}.{_OLDEST[1]} or newer",
+        )
+    of = settings.kubernetes.namespace
+    for name, marks in reader.namespaces(of, namespaces.of_builds(of)).items():
+        owner = labels.owner(marks)
+        if owner != me and not settings.kubernetes.adopt_namespaces:
+            yield Problem(
+                key="ci:kubernetes.namespace",
+                value=of,
+                wrong=f"leads to the namespace {name}, which is there already and "
+                + (f"belongs to the stack {owner}" if owner else "which no stack of this project made"),
+                instead="give another name, or write adoptNamespaces: true to take it over with what is in it",
+            )
+    classes, wanted = reader.storage_classes(), settings.registry.storage_class
+    if wanted is not None and wanted not in classes:
+        yield Problem(
+            key="ci:registry.storageClass",
+            value=wanted,
+            wrong=f"is not among the cluster's ({', '.join(sorted(classes)) or 'it has none'})",
+            instead="give one of them (`kubectl get storageclass`)",
+        )
+    if wanted is None and not any(classes.values()):
+        yield Problem(
+            key="ci:registry.storageClass",
+            wrong="is missing, and the cluster has no default one",
+            instead=f"give one of {', '.join(sorted(classes)) or 'those that you add to the cluster'}",
+        )
