@@ -59,7 +59,7 @@ def ensure_controller(host: str) -> str:
 
         controller, docker_cli, busybox = binaries.controller(), binaries.docker_cli(), binaries.busybox()
         entries = [
-            *_userland(busybox),
+            *userland(busybox),
             archive.Entry("/usr/local/bin/controller", source=controller),
             archive.Entry("/usr/local/bin/docker", source=docker_cli),
             archive.Entry("/usr/bin/curl", link="/usr/local/bin/controller"),
@@ -91,7 +91,7 @@ def ensure_base(host: str) -> str:
             )
             labels = {STAND_IN: f"{BASE}, on networks where it can't be pulled"}
             config = {"Cmd": ["/bin/sh"], "Env": [PATH], "Labels": labels}
-            engine.load(host, BASE, list(_userland(binaries.busybox())), config)
+            engine.load(host, BASE, list(userland(binaries.busybox())), config)
     return BASE
 
 
@@ -116,7 +116,7 @@ def inputs_hash() -> str:
     return cache.digest(binaries.architecture(), *parts)
 
 
-def _userland(busybox: Path) -> Iterator[archive.Entry]:
+def userland(busybox: Path) -> Iterator[archive.Entry]:
     """A file system in which a shell and the usual commands work: busybox under each of its names."""
     told = subprocess.run([busybox, "--list"], capture_output=True, text=True, check=True, timeout=30)  # noqa: S603
     yield archive.Entry("/bin/busybox", source=busybox)

@@ -1,0 +1,5 @@
+"""`python -m tests.lab`."""
+
+from tests.lab.cli import main
+
+main()
