@@ -9,16 +9,19 @@ import sys
 import tarfile
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import docker
 import pytest
 from docker.errors import DockerException, NotFound
 
+from tests.parity.kubernetes_support import Cluster, ClusterStack
 from tests.parity.support import Plugins, Stack
 from tools.offline import binaries
 from tools.offline.plugins.install import install
 from tools.toolchain import toolchain
+from tools.toolchain.errors import Trouble
+from tools.toolchain.plugins import KUBERNETES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,27 +32,118 @@ APPLETS = ("sh", "sleep", "cat", "id", "true", "false", "touch", "mkdir", "httpd
 
 
 @pytest.fixture(scope="session")
-def plugins(tmp_path_factory: pytest.TempPathFactory) -> Plugins:
-    """The plugins that CI_TEST_PLUGINS names: "bundled" (default), installed here, or "official"."""
-    kind = os.environ.get("CI_TEST_PLUGINS", "bundled")
+def cli() -> Path:
+    """The Pulumi CLI: that of CI_TEST_PULUMI, or the project's."""
     tools = toolchain.find()
     found = os.environ.get("CI_TEST_PULUMI") or (tools and tools.pulumi)
     if not found:
         pytest.skip("no Pulumi CLI on this machine: `make test` gets one, and CI_TEST_PULUMI may name one")
-    cli = Path(found).resolve()
-    if kind == "official":
-        home = os.environ.get("CI_TEST_PULUMI_HOME", str(Path.home() / ".pulumi"))
-        return Plugins(kind, Path(found), {"PULUMI_HOME": home})
-    folder = tmp_path_factory.mktemp("plugins")
+    return Path(found)
+
+
+def official_plugins(cli: Path) -> Plugins:
+    """The official plugins, of CI_TEST_PULUMI_HOME or the user's own home."""
+    home = os.environ.get("CI_TEST_PULUMI_HOME", str(Path.home() / ".pulumi"))
+    return Plugins("official", cli, {"PULUMI_HOME": home})
+
+
+def bundled_plugins(cli: Path, folder: Path) -> Plugins:
+    """The bundled plugins, installed into a folder."""
     binaries = folder / "bin"
     binaries.mkdir()
     try:
-        (binaries / "pulumi").hardlink_to(cli)
+        (binaries / "pulumi").hardlink_to(cli.resolve())
     except OSError:
-        shutil.copy2(cli, binaries / "pulumi")
+        shutil.copy2(cli.resolve(), binaries / "pulumi")
     install(plugins_home=folder / "home" / "plugins", bin_dir=binaries, python=Path(sys.executable))
     path = f"{binaries}{os.pathsep}{os.environ['PATH']}"
-    return Plugins(kind, binaries / "pulumi", {"PULUMI_HOME": str(folder / "home"), "PATH": path})
+    return Plugins("bundled", binaries / "pulumi", {"PULUMI_HOME": str(folder / "home"), "PATH": path})
+
+
+@pytest.fixture(scope="session")
+def plugins(cli: Path, tmp_path_factory: pytest.TempPathFactory) -> Plugins:
+    """The plugins that CI_TEST_PLUGINS names: "bundled" (default), installed here, or "official"."""
+    if os.environ.get("CI_TEST_PLUGINS", "bundled") == "official":
+        return official_plugins(cli)
+    return bundled_plugins(cli, tmp_path_factory.mktemp("plugins"))
+
+
+@pytest.fixture(scope="session")
+def other_plugins(cli: Path, plugins: Plugins, tmp_path_factory: pytest.TempPathFactory) -> Plugins:
+    """The plugins that are not those under test: both are needed to move a stack from one to the other."""
+    if not plugins.bundled:
+        return bundled_plugins(cli, tmp_path_factory.mktemp("other"))
+    official = official_plugins(cli)
+    folder = Path(official.environment["PULUMI_HOME"]) / "plugins" / KUBERNETES.folder
+    if not (folder / KUBERNETES.program).exists():
+        pytest.skip(f"the official Kubernetes plugin is not in {folder}; CI_TEST_PULUMI_HOME may name another home")
+    return official
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Cluster:
+    """The cluster of KUBECONFIG with CI_TEST_CLUSTER=1, whose nodes have CI_TEST_IMAGE; else the lab."""
+    import kubernetes  # noqa: PLC0415 (a second of its import)
+
+    if os.environ.get("CI_TEST_CLUSTER") == "1":
+        kubeconfig = Path(os.environ["KUBECONFIG"])
+        image = os.environ.get("CI_TEST_IMAGE", "busybox:1")
+    else:
+        kubeconfig, image = _lab()
+    library: Any = kubernetes  # typed in part
+    client = library.config.new_client_from_config(str(kubeconfig))
+    return Cluster(kubeconfig, image, library.dynamic.DynamicClient(client))
+
+
+def _lab() -> tuple[Path, str]:
+    from tests import lab  # noqa: PLC0415 (needs much that other tests do not)
+
+    try:
+        up = lab.ensure()
+    except Trouble as trouble:
+        pytest.skip(f"no cluster: {trouble}")
+    return up.kubeconfig, up.images["busybox"]
+
+
+@pytest.fixture
+def namespace(cluster: Cluster) -> Iterator[str]:
+    """A namespace of one test's own."""
+    yield from _namespace(cluster)
+
+
+@pytest.fixture(scope="module")
+def module_namespace(cluster: Cluster) -> Iterator[str]:
+    """A namespace for one module's tests."""
+    yield from _namespace(cluster)
+
+
+def _namespace(cluster: Cluster) -> Iterator[str]:
+    name = f"parity-{uuid.uuid4().hex[:8]}"
+    namespaces = cluster.resource("v1", "Namespace")
+    namespaces.create(body={"metadata": {"name": name}})
+    yield name
+    namespaces.delete(name=name)
+
+
+@pytest.fixture
+def cluster_stack(tmp_path: Path, plugins: Plugins, cluster: Cluster) -> Iterator[ClusterStack]:
+    """A fresh stack of Kubernetes objects, destroyed in the end."""
+    yield from _cluster_stack(tmp_path, plugins, cluster)
+
+
+@pytest.fixture(scope="module")
+def shared_cluster_stack(
+    tmp_path_factory: pytest.TempPathFactory, plugins: Plugins, cluster: Cluster
+) -> Iterator[ClusterStack]:
+    """A stack of Kubernetes objects for one module's tests, destroyed in the end."""
+    yield from _cluster_stack(tmp_path_factory.mktemp("stack"), plugins, cluster)
+
+
+def _cluster_stack(folder: Path, plugins: Plugins, cluster: Cluster) -> Iterator[ClusterStack]:
+    fresh = ClusterStack(folder, plugins, "", kubeconfig=cluster.kubeconfig)
+    fresh.write()
+    yield fresh
+    fresh.destroy()
 
 
 @pytest.fixture(scope="session")

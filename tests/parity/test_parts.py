@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
+import pulumi  # noqa: F401 (the whole of it, before the plugins take their bare part)
 import pytest
 
 from tools.offline.plugins import diff, refresh, schema

@@ -18,6 +18,7 @@ import pytest
 import requests
 
 from tests.support import programs
+from tools.offline.plugins import install
 from tools.toolchain import cache, download, go, pins, plugins, pulumi_cli, toolchain
 from tools.toolchain.errors import Trouble
 
@@ -32,10 +33,8 @@ def env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     return {"PATH": str(tmp_path / "bin"), "HOME": str(tmp_path / "home")}
 
 
-def official_plugin(home: Path) -> Path:
-    return programs.script(
-        home / "plugins" / f"resource-docker-v{pins.DOCKER_PLUGIN_VERSION}" / plugins.DOCKER, "exit 1"
-    )
+def official_plugin(home: Path, provider: plugins.Provider = plugins.DOCKER) -> Path:
+    return programs.script(home / "plugins" / provider.folder / provider.program, "exit 1")
 
 
 def test_a_users_own_cli_and_plugin_are_taken_and_nothing_is_said_about_their_home(
@@ -43,6 +42,7 @@ def test_a_users_own_cli_and_plugin_are_taken_and_nothing_is_said_about_their_ho
 ) -> None:
     own = programs.pulumi(tmp_path / "bin", "3.300.1")
     plugin = official_plugin(tmp_path / "home/.pulumi")
+    official_plugin(tmp_path / "home/.pulumi", plugins.KUBERNETES)
     found = toolchain.find(env)
     assert found is not None
     assert found.pulumi == own
@@ -50,6 +50,7 @@ def test_a_users_own_cli_and_plugin_are_taken_and_nothing_is_said_about_their_ho
         "Pulumi CLI": "official",
         "language host": "official",
         "Docker plugin": "official",
+        "Kubernetes plugin": "official",
     }
     assert found.origin["Docker plugin"].path == plugin
     assert found.env["PULUMI_HOME"] == str(tmp_path / "home/.pulumi")
@@ -99,11 +100,11 @@ def test_without_official_plugins_the_bundled_ones_stand_beside_a_cli_of_their_o
     programs.pulumi(pulumi_cli.built_entry() / "bin", host=False)
     cli = pulumi_cli.find(env)
     assert cli is not None
-    bundle = plugins.make_bundle(cli)
+    bundle = plugins.make_bundle(cli, {})
     found = toolchain.find(env)
     assert found is not None
     assert found.pulumi == bundle / "bin/pulumi"
-    assert [part.kind for part in found.origin.values()] == ["built", "bundled", "bundled"]
+    assert [part.kind for part in found.origin.values()] == ["built", *["bundled"] * 3]
     assert all(os.access(part.path, os.X_OK) for part in found.origin.values())
     assert found.env["PULUMI_HOME"] == str(bundle / "home")
     # A log-in of the user's is found where it was.
@@ -116,11 +117,40 @@ def test_an_official_plugin_that_appears_later_is_taken_instead_of_the_bundled_o
     programs.pulumi(pulumi_cli.built_entry() / "bin", host=False)
     cli = pulumi_cli.find(env)
     assert cli is not None
-    plugins.make_bundle(cli)
-    official_plugin(tmp_path / "home/.pulumi")
-    found = toolchain.find(env)
+    plugins.make_bundle(cli, {})
+    for provider in plugins.PROVIDERS:
+        official_plugin(tmp_path / "home/.pulumi", provider)
+    found = toolchain.ensure(env)
+    assert [part.kind for part in found.origin.values()] == ["built", "bundled", "official", "official"]
+    assert found.env["PULUMI_HOME"] == str(tmp_path / "home/.pulumi")
+
+
+def test_one_official_plugin_and_one_bundled_are_both_found_in_one_home(
+    env: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Network(monkeypatch)
+    programs.pulumi(tmp_path / "bin")
+    official = official_plugin(tmp_path / "home/.pulumi", plugins.KUBERNETES)
+    assert toolchain.find(env) is None
+    made = toolchain.ensure(env)
+    assert {name: part.kind for name, part in made.origin.items()} == {
+        "Pulumi CLI": "official",
+        "language host": "official",
+        "Docker plugin": "bundled",
+        "Kubernetes plugin": "official",
+    }
+    home = Path(made.env["PULUMI_HOME"]) / "plugins"
+    assert (home / plugins.KUBERNETES.folder / plugins.KUBERNETES.program).resolve() == official
+    assert os.access(home / plugins.DOCKER.folder / plugins.DOCKER.program, os.X_OK)
+    assert toolchain.find(env) == made
+
+
+def test_a_plugin_that_is_not_wanted_is_not_missed(env: dict[str, str], tmp_path: Path) -> None:
+    programs.pulumi(tmp_path / "bin")
+    official_plugin(tmp_path / "home/.pulumi", plugins.DOCKER)
+    found = toolchain.find(env, [plugins.DOCKER])
     assert found is not None
-    assert [part.kind for part in found.origin.values()] == ["built", "bundled", "official"]
+    assert list(found.origin) == ["Pulumi CLI", "language host", "Docker plugin"]
     assert found.env["PULUMI_HOME"] == str(tmp_path / "home/.pulumi")
 
 
@@ -128,7 +158,7 @@ def test_in_a_shell_that_took_our_environment_the_bundled_plugins_do_not_pass_fo
     programs.pulumi(pulumi_cli.built_entry() / "bin", host=False)
     cli = pulumi_cli.find(env)
     assert cli is not None
-    plugins.make_bundle(cli)
+    plugins.make_bundle(cli, {})
     first = toolchain.find(env)
     assert first is not None
     assert toolchain.find(first.env) == first
@@ -256,7 +286,10 @@ def test_a_go_is_taken_if_it_can_build_the_module_or_fetch_one_that_can(
 def test_the_pins_agree_with_the_files_that_they_are_about() -> None:
     module = (pins.PULUMI_MODULE / "go.mod").read_text()
     assert f"github.com/pulumi/pulumi/pkg/v3 v{pins.PULUMI_VERSION} " in module
-    assert f"pulumi-docker=={pins.DOCKER_PLUGIN_VERSION}\n" in (ROOT / "requirements.in").read_text()
+    wanted = (ROOT / "requirements.in").read_text()
+    for provider in plugins.PROVIDERS:
+        assert f"pulumi-{provider.name}=={provider.version}\n" in wanted
+        assert provider.version == getattr(install, f"{provider.name.upper()}_VERSION")
     assert go.required(pins.PULUMI_MODULE) >= pins.GO_OLDEST
 
 

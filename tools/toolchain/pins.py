@@ -15,6 +15,9 @@ PULUMI_OLDEST = "3.220.0"
 DOCKER_PLUGIN_VERSION = "5.2.0"
 """The provider plugin. Equal to the `pulumi-docker` of requirements.in; a test holds the two together."""
 
+KUBERNETES_PLUGIN_VERSION = "4.34.2"
+"""The provider plugin. Equal to the `pulumi-kubernetes` of requirements.in; a test holds the two together."""
+
 GO_OLDEST = (1, 21)
 """The first Go that fetches a newer tool chain by itself (`GOTOOLCHAIN=auto`) when a go.mod asks for one."""
 

@@ -1,9 +1,10 @@
-"""The language host and the Docker provider plugin: the official ones if they can be had, else the bundled ones."""
+"""The language host and the provider plugins: the official ones if they can be had, else the bundled ones."""
 
 # ruff: noqa: PLC0415 - imported late: what a quiet `make up` does not need is not to cost it time
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import sys
@@ -17,7 +18,34 @@ from tools.toolchain.pulumi_cli import HOST, Cli, Part
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-DOCKER = "pulumi-resource-docker"
+
+@dataclasses.dataclass(frozen=True)
+class Provider:
+    """A provider plugin."""
+
+    name: str
+    """As Pulumi calls it: `docker`."""
+    title: str
+    """As we call it to the user: `Docker plugin`."""
+    version: str
+    size: str
+    """What a download takes."""
+
+    @property
+    def program(self) -> str:
+        """The plugin's file."""
+        return f"pulumi-resource-{self.name}"
+
+    @property
+    def folder(self) -> str:
+        """The folder that Pulumi keeps it in."""
+        return f"resource-{self.name}-v{self.version}"
+
+
+DOCKER = Provider("docker", "Docker plugin", pins.DOCKER_PLUGIN_VERSION, "about 30 MB")
+KUBERNETES = Provider("kubernetes", "Kubernetes plugin", pins.KUBERNETES_PLUGIN_VERSION, "about 80 MB")
+PROVIDERS = (DOCKER, KUBERNETES)
+"""Every provider plugin that the project's platforms use."""
 BUNDLED = Path(__file__).resolve().parents[1] / "offline" / "plugins"
 OFFICIAL_PLACE = "https://get.pulumi.com/releases/plugins/"
 
@@ -27,28 +55,28 @@ def user_home(env: Mapping[str, str]) -> Path:
     return Path(env.get("PULUMI_HOME") or Path.home() / ".pulumi")
 
 
-def find_docker(env: Mapping[str, str], cli: Cli) -> Part | None:
-    """The official Docker plugin, if it is on this machine."""
-    installed = user_home(env) / "plugins" / f"resource-docker-v{pins.DOCKER_PLUGIN_VERSION}" / DOCKER
+def find(env: Mapping[str, str], cli: Cli, provider: Provider) -> Part | None:
+    """An official provider plugin, if it is on this machine."""
+    installed = user_home(env) / "plugins" / provider.folder / provider.program
     if os.access(installed, os.X_OK):
-        return Part("official", installed, pins.DOCKER_PLUGIN_VERSION)
+        return Part("official", installed, provider.version)
     # Pulumi takes a plugin on the PATH before any other, whatever its version.
     search = os.pathsep.join([str(cli.part.path.parent), env.get("PATH", "")])
-    ambient = shutil.which(DOCKER, path=search)
+    ambient = shutil.which(provider.program, path=search)
     return Part("official", Path(ambient), "as on the PATH") if ambient else None
 
 
-def install_docker(env: Mapping[str, str], cli: Cli) -> Part | None:
-    """Fetch the official Docker plugin into the user's Pulumi home; None, and a line that says why, if it can't be."""
+def install(env: Mapping[str, str], cli: Cli, provider: Provider) -> Part | None:
+    """Fetch an official plugin into the user's Pulumi home; None, and a line that says why, if it can't be."""
     from tools.toolchain import download
 
-    name = f"resource-docker-v{pins.DOCKER_PLUGIN_VERSION}"
+    name = provider.folder
     try:
         download.check_reachable(OFFICIAL_PLACE)
         process.run_logged(
-            [cli.part.path, "plugin", "install", "resource", "docker", pins.DOCKER_PLUGIN_VERSION],
-            title=f"downloading the Docker plugin v{pins.DOCKER_PLUGIN_VERSION}",
-            expect="about 30 MB",
+            [cli.part.path, "plugin", "install", "resource", provider.name, provider.version],
+            title=f"downloading the {provider.title} v{provider.version}",
+            expect=provider.size,
             name="plugin",
             env={**env, "PULUMI_SKIP_UPDATE_CHECK": "1"},
             timeout=180,
@@ -59,24 +87,28 @@ def install_docker(env: Mapping[str, str], cli: Cli) -> Part | None:
     except Trouble as failed:
         console.note(f"the official plugin {name} can't be installed; the bundled one is used instead. {failed}")
         return None
-    return find_docker(env, cli)
+    return find(env, cli, provider)
 
 
-def bundle_key(cli: Cli) -> str:
-    """The hash of what the bundled plugins are made from: their source, this Python, and the CLI beside them."""
+def bundle_key(cli: Cli, official: Mapping[Provider, Part]) -> str:
+    """The hash of what a bundle is made from: its source, this Python, the CLI, and the official plugins beside it."""
     source = sorted(path for path in BUNDLED.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
     named = [part for path in source for part in (str(path.relative_to(BUNDLED)), path)]
-    return cache.digest(str(_python()), str(cli.part.path.resolve()), cli.part.version, *named)
+    beside = [f"{provider.name} {part.path}" for provider, part in official.items()]
+    return cache.digest(str(_python()), str(cli.part.path.resolve()), cli.part.version, *sorted(beside), *named)
 
 
-def find_bundle(cli: Cli) -> Path | None:
-    """The bundled plugins' folder, if it was made: `bin/` has CLI and language host, `home/` is a Pulumi home."""
-    made = cache.entry("bundle", bundle_key(cli))
+def find_bundle(cli: Cli, official: Mapping[Provider, Part]) -> Path | None:
+    """The folder with what is bundled, if it was made: `bin/` has CLI and language host, `home/` is a Pulumi home."""
+    made = cache.entry("bundle", bundle_key(cli, official))
     return made if cache.whole(made) else None
 
 
-def make_bundle(cli: Cli) -> Path:
-    """Set up the bundled plugins in the cache."""
+def make_bundle(cli: Cli, official: Mapping[Provider, Part]) -> Path:
+    """Set up the bundled plugins in the cache, with the official ones that there are in their places.
+
+    Pulumi knows one home, so a machine that has one official plugin and lacks the other finds both in the bundle's.
+    """
 
     def build(part: Path) -> None:
         from tools.offline.plugins.install import install
@@ -85,14 +117,24 @@ def make_bundle(cli: Cli) -> Path:
         (part / "home").mkdir()
         _place(cli.part.path.resolve(), part / "bin" / "pulumi")
         install(plugins_home=part / "home" / "plugins", bin_dir=part / "bin", python=_python())
+        for provider, found in official.items():
+            folder = part / "home" / "plugins" / provider.folder
+            shutil.rmtree(folder)
+            folder.mkdir()
+            (folder / provider.program).symlink_to(found.path)
 
-    return cache.make_in_place("bundle", bundle_key(cli), build, waiting_for="setting up the bundled plugins")
+    key = bundle_key(cli, official)
+    return cache.make_in_place("bundle", key, build, waiting_for="setting up the bundled plugins")
 
 
-def bundled_parts(bundle: Path) -> tuple[Part, Part]:
-    """The bundled language host and Docker plugin."""
-    plugin = bundle / "home" / "plugins" / f"resource-docker-v{pins.DOCKER_PLUGIN_VERSION}" / DOCKER
-    return Part("bundled", bundle / "bin" / HOST, "of this clone"), Part("bundled", plugin, "of this clone")
+def bundled_host(bundle: Path) -> Part:
+    """The bundled language host."""
+    return Part("bundled", bundle / "bin" / HOST, "of this clone")
+
+
+def bundled(bundle: Path, provider: Provider) -> Part:
+    """A bundled provider plugin."""
+    return Part("bundled", bundle / "home" / "plugins" / provider.folder / provider.program, "of this clone")
 
 
 def _python() -> Path:

@@ -53,6 +53,8 @@ class Secret:
 
 def has_unknown(value: Any) -> bool:
     """Say whether a value, or anything within it, is not known yet."""
+    if isinstance(value, Secret):
+        return has_unknown(value.value)
     if isinstance(value, dict):
         return any(has_unknown(item) for item in value.values())
     if isinstance(value, list):
@@ -60,12 +62,28 @@ def has_unknown(value: Any) -> bool:
     return value is UNKNOWN
 
 
-def from_struct(struct: struct_pb2.Struct) -> dict[str, Any]:
-    """Read the properties of a request; a secret is opened, since a plugin here never asks for them sealed."""
-    return {key: _from_value(value) for key, value in struct.fields.items()}
+def from_struct(struct: struct_pb2.Struct, *, sealed: bool = False) -> dict[str, Any]:
+    """Read the properties of a request.
+
+    Args:
+        struct: the properties as they came.
+        sealed: whether a secret stays a `Secret`; else it is opened.
+    """
+    return {key: _from_value(value, sealed=sealed) for key, value in struct.fields.items()}
 
 
-def _from_value(value: struct_pb2.Value) -> Any:  # noqa: PLR0911 (one per type)
+def opened(value: Any) -> Any:
+    """Copy a value with every secret within it opened."""
+    if isinstance(value, Secret):
+        return opened(value.value)
+    if isinstance(value, dict):
+        return {key: opened(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [opened(item) for item in value]
+    return value
+
+
+def _from_value(value: struct_pb2.Value, *, sealed: bool) -> Any:  # noqa: PLR0911 (one per type)
     kind = value.WhichOneof("kind")
     if kind == "string_value":
         text = value.string_value
@@ -76,12 +94,13 @@ def _from_value(value: struct_pb2.Value) -> Any:  # noqa: PLR0911 (one per type)
     if kind == "bool_value":
         return value.bool_value
     if kind == "list_value":
-        return [_from_value(item) for item in value.list_value.values]
+        return [_from_value(item, sealed=sealed) for item in value.list_value.values]
     if kind == "struct_value":
         fields = value.struct_value.fields
         if _SIGNATURE in fields and fields[_SIGNATURE].string_value == _SECRET:
-            return _from_value(fields["value"])
-        return from_struct(value.struct_value)
+            inner = _from_value(fields["value"], sealed=sealed)
+            return Secret(inner) if sealed and not isinstance(inner, Secret) else inner
+        return from_struct(value.struct_value, sealed=sealed)
     return None
 
 
