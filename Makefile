@@ -7,7 +7,7 @@ SURE := $(if $(YES),--yes)
 PIN  := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview down status doctor password set recover sample test test-fast check reference lock bench
+.PHONY: help up preview down status doctor password set recover sample lab lab-down test test-fast check reference lock bench
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,20 +15,24 @@ up: ## take this machine to a running CI
 	$(BOOT) runtime && $(PY) -m ops up $(FOR) $(SURE) $(ARGS)
 preview: ## show what `make up` would change
 	$(BOOT) runtime && $(PY) -m ops preview $(FOR) $(ARGS)
-down: ## remove what is deployed; Jenkins' home stays
+down: ## remove what is deployed; Jenkins' home and the registry's images stay
 	$(BOOT) runtime && $(PY) -m ops down $(FOR) $(SURE) $(ARGS)
 status: ## show what is deployed and how it is
 	$(BOOT) runtime && $(PY) -m ops status $(FOR)
-doctor: ## check what this machine has and lacks
-	$(BOOT) runtime && $(PY) -m ops doctor
-password: ## print the administrator's password
+doctor: ## check what this machine and the stack's cluster have and lack
+	$(BOOT) runtime && $(PY) -m ops doctor $(FOR)
+password: ## print the administrator's or the registry user's password
 	$(BOOT) runtime && $(PY) -m ops password $(FOR)
-set: ## set one setting for this clone alone: make set KEY=ci:gitToken
+set: ## set one setting for this clone alone: make set KEY=ci:gitToken, or with a file: < FILE
 	$(BOOT) runtime && $(PY) -m ops set $(FOR) $(KEY)
 recover: ## clean up after a Pulumi that was killed
 	$(BOOT) runtime && $(PY) -m ops recover $(FOR) $(SURE)
-sample: ## start the sample pipeline and follow it
+sample: ## run Jenkins' sample pipeline, or an image that was built, and follow it
 	$(BOOT) runtime && $(PY) -m ops sample $(FOR)
+lab: ## start a real Kubernetes node on this machine, for STACK=lab
+	$(BOOT) dev && $(PY) -m tests.lab up
+lab-down: ## end that node and all that is on it
+	$(BOOT) dev && $(PY) -m tests.lab down
 test: ## run every test that this machine can run
 	$(BOOT) dev && $(PY) -m tools.toolchain && $(PY) -m pytest $(ARGS)
 test-fast: ## run the tests that need no Pulumi and no Docker

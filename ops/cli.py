@@ -48,7 +48,7 @@ def preview(context: typer.Context, stack: Stack = None) -> None:
 
 @app.command(context_settings=PASS_ON)
 def down(context: typer.Context, stack: Stack = None, yes: Yes = False) -> None:
-    """Remove what the stack deployed. Jenkins' home volume stays."""
+    """Remove what the stack deployed. Jenkins' home and the registry's images stay."""
     from ops import deploy
 
     _answer_all(yes=yes)
@@ -64,16 +64,16 @@ def status(stack: Stack = None) -> None:
 
 
 @app.command()
-def doctor() -> None:
-    """Check everything that this project needs of the machine, and say what to do about what is missing."""
+def doctor(stack: Stack = None) -> None:
+    """Check everything that a stack needs of machine and cluster, and say what to do about what is missing."""
     from ops import doctor as verb
 
-    raise typer.Exit(verb.show())
+    raise typer.Exit(verb.show(stack or None))
 
 
 @app.command()
 def password(stack: Stack = None) -> None:
-    """Print the administrator's password, and nothing else, to stdout."""
+    """Print the administrator's or the registry user's password, and nothing else, to stdout."""
     from ops import settings as verb
 
     verb.password(stack or None)
@@ -81,8 +81,8 @@ def password(stack: Stack = None) -> None:
 
 @app.command()
 def sample(stack: Stack = None) -> None:
-    """Start the sample pipeline through Jenkins' API, follow it, and show the image that it made."""
-    from ops import settings as verb
+    """Show that it works: run Jenkins' sample pipeline, or a pod of an image that was built, and follow it."""
+    from ops import samples as verb
 
     verb.sample(stack or None)
 
@@ -101,7 +101,7 @@ def set_(
 
 @app.command()
 def recover(stack: Stack = None, yes: Yes = False) -> None:
-    """Clean up after a Pulumi that was killed: its lock, half-done operations, a container that it no longer knows."""
+    """Clean up after a Pulumi that was killed: its lock, half-done operations, what it no longer knows."""
     from ops import recover as verb
 
     _answer_all(yes=yes)

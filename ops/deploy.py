@@ -5,22 +5,25 @@
 from __future__ import annotations
 
 import dataclasses
-import http.client
 import json
+import re
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ops import choice, run, stackfile
+from ops import choice, cluster, container, run, stackfile, state_files
 from ops.clone import Clone, here, read_yaml
 from ops.local import Workspace
-from tools.toolchain import console, docker_engine, toolchain
+from tools.toolchain import console, docker_engine, plugins, toolchain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-LOG_LINES = 20
-"""How much of a container's log is shown when it is not well. A refused configuration takes Jenkins about ten."""
+_PROVIDERS = {"docker": [plugins.DOCKER], "kubernetes": [plugins.KUBERNETES]}
+"""What a stack of each platform needs, so that nobody waits for the other one's plugin."""
+
+ROOM = 24
+"""How many operations Pulumi may do at one time beside those that wait for a build."""
 
 UNCHANGED = frozenset({"same", "read", "refresh"})
 """The engine's words for steps that change nothing."""
@@ -50,7 +53,9 @@ def open_workspace(named: str | None = None) -> Workspace:
     clone = here()
     if named is not None:
         clone.require(named)
-    return Workspace(clone, toolchain.ensure())
+    platform = stackfile.platform(effective_settings(clone, named or choice.remembered(clone)))
+    wanted = _PROVIDERS.get(platform, plugins.PROVIDERS)
+    return Workspace(clone, toolchain.ensure(providers=wanted))
 
 
 def pulumi(workspace: Workspace, verb: str, stack: str, words: Sequence[str]) -> Outcome:
@@ -74,6 +79,10 @@ def pulumi(workspace: Workspace, verb: str, stack: str, words: Sequence[str]) ->
         finally:
             with workspace.locked():
                 workspace.carry_back(stack)
+        if status and workspace.owns_backend and state_files.broken(workspace.clone, stack):
+            console.note(
+                f"A Pulumi that was killed has left the state unreadable; this mends it: make recover STACK={stack}"
+            )
         return Outcome(status, _changes(events))
 
 
@@ -93,29 +102,63 @@ def up(named: str | None, *, yes: bool, words: Sequence[str]) -> int:
     Returns:
         Pulumi's exit status.
     """
+    clone = here()
+    settings = known_settings(clone, named)
+    if stackfile.platform(settings) == "kubernetes":
+        return _up_on_cluster(open_workspace(named), named or choice.remembered(clone), yes=yes, words=words)
     workspace = open_workspace(named)
-    clone = workspace.clone
-    settings = workspace.settings(named or choice.remembered(clone))
-    if stackfile.setting(settings, "ci:platform") == "docker":
+    if stackfile.platform(settings) == "docker":
         docker_engine.ensure(choice.docker_host(settings))
     stack = choice.for_up(clone, named, settings)
     if choice.needs_stand_in(workspace.settings(stack)):
         from tools.offline import images
 
         images.ensure(choice.docker_host(workspace.settings(stack)))
-    # Where nobody is shown the preview to agree to, it only doubles the time. What is wrong in the settings is found by
-    # the program before it registers anything, in an update as well.
-    consent = [*_consent(yes=yes), "--skip-preview"] if _consent(yes=yes) else []
-    outcome = pulumi(workspace, "up", stack, [*consent, *words])
+    outcome = pulumi(workspace, "up", stack, [*_without_preview(yes=yes), *words])
     if outcome.status == 0:
         choice.came_up(clone, stack)
         return _say(workspace, stack, outcome)
-    _show_log(workspace.settings(stack))
+    container.show_log(workspace.settings(stack))
     return outcome.status
+
+
+def _up_on_cluster(workspace: Workspace, stack: str, *, yes: bool, words: Sequence[str]) -> int:
+    parallel = parallelism(workspace.settings(stack), words)
+    # What matters of the outputs is said below. After a failed update Pulumi would show all of them as removed, though
+    # it keeps them.
+    quiet = ["--suppress-outputs"]
+    outcome = pulumi(workspace, "up", stack, [*_without_preview(yes=yes), *quiet, *parallel, *words])
+    if outcome.status == 0:
+        return _say(workspace, stack, outcome)
+    if outcome.changes:
+        console.note(
+            f"\nStack {stack} is not all up. What was done stays, and the next `make up STACK={stack}` does the rest: "
+            f"a build that failed runs again, the others do not. All of it: make status STACK={stack}"
+        )
+    return outcome.status
+
+
+def parallelism(settings: dict[str, Any], words: Sequence[str]) -> list[str]:
+    """The option by which every build of a stack is waited for at the same time, unless the user gave it.
+
+    By itself Pulumi does four things at a time for each processor of this machine, and a build that the cluster works
+    on is one of them: on two processors the ninth build would not be handed over before the first is done.
+    """
+    # As Pulumi's flags are read: -p3, -p 3, --parallel 3, --parallel=3. No other short one has the letter.
+    if any(re.match(r"-p|--parallel(=|$)", word) for word in words):
+        return []
+    return ["--parallel", str(ROOM + len(stackfile.setting(settings, "ci:builds", default=[])))]
+
+
+def _without_preview(*, yes: bool) -> list[str]:
+    # Where nobody is shown the preview to agree to, it only doubles the time. What is wrong in the settings is found by
+    # the program before it registers anything, in an update as well.
+    return [*_consent(yes=yes), "--skip-preview"] if _consent(yes=yes) else []
 
 
 def preview(named: str | None, words: Sequence[str]) -> int:
     """Show what `up` would change. Returns Pulumi's exit status."""
+    known_settings(here(), named)
     workspace = open_workspace(named)
     stack = named or choice.remembered(workspace.clone)
     return pulumi(workspace, "preview", stack, ["--diff", *words]).status
@@ -123,10 +166,11 @@ def preview(named: str | None, words: Sequence[str]) -> int:
 
 def down(named: str | None, *, yes: bool, words: Sequence[str]) -> int:
     """Remove what a stack deployed, except its data, and say what is left. Returns Pulumi's exit status."""
+    settings = known_settings(here(), named)
     workspace = open_workspace(named)
     clone = workspace.clone
     stack = named or choice.remembered(clone)
-    left = outputs(workspace, stack).get("homeVolume") if workspace.exists(stack) else None
+    volume = outputs(workspace, stack).get("homeVolume") if workspace.exists(stack) else None
     outcome = pulumi(workspace, "destroy", stack, [*_consent(yes=yes), *words])
     if outcome.status == 0:
         if choice.remembered(clone) == stack:
@@ -135,12 +179,43 @@ def down(named: str | None, *, yes: bool, words: Sequence[str]) -> int:
         if not words:
             # Pulumi's own advice lacks the option, and would take the committed settings along.
             console.note(f"If you remove its record too, keep its settings: pulumi stack rm {stack} --preserve-config")
+        left = _left(clone, settings, volume) if volume or outcome.changed else ""
         if left:
-            console.note(
-                f"Left as it was: the volume {left} with all of Jenkins; the next `make up` uses it again.\n"
-                f"To remove it for good: docker volume rm {left}"
-            )
+            console.note(left)
     return outcome.status
+
+
+def _left(clone: Clone, settings: dict[str, Any], volume: str | None) -> str:
+    """What a stack's end leaves behind, and how to remove that too."""
+    if volume:
+        return (
+            f"Left as it was: the volume {volume} with all of Jenkins; the next `make up` uses it again.\n"
+            f"To remove it for good: docker volume rm {volume}"
+        )
+    if stackfile.platform(settings) != "kubernetes":
+        return ""
+    # By the settings, not the outputs: an update that never ended well has none, and made a namespace all the same.
+    namespace = stackfile.setting(settings, "ci:kubernetes", "namespace", default="ci")
+    return (
+        f"Left as they were: the namespace {namespace} and in it the registry's volume with every image; the next "
+        f"`make up` uses them again.\n"
+        f"To remove them for good: {cluster.of(clone, settings).kubectl} delete namespace {namespace}"
+    )
+
+
+def known_settings(clone: Clone, named: str | None) -> dict[str, Any]:
+    """The settings of the stack that a verb acts on, once it is sure that its cluster answers, if it has one.
+
+    Raises:
+        Trouble: when there is no such stack, or its cluster can't be reached. That is found before minutes go into a
+            tool chain.
+    """
+    stack = named or choice.remembered(clone)
+    clone.require(stack)
+    settings = effective_settings(clone, stack)
+    if stackfile.platform(settings) == "kubernetes":
+        cluster.require(cluster.of(clone, settings), stack)
+    return settings
 
 
 def outputs(workspace: Workspace, stack: str) -> dict[str, Any]:
@@ -166,11 +241,11 @@ def _consent(*, yes: bool) -> list[str]:
 def _say(workspace: Workspace, stack: str, outcome: Outcome) -> int:
     """Say what there is after an update. Returns 1 if the container is not well, else 0."""
     found = outputs(workspace, stack)
-    ill = container_trouble(str(found.get("dockerHost") or ""), str(found.get("container") or ""))
+    ill = container.trouble(str(found.get("dockerHost") or ""), str(found.get("container") or ""))
     if ill:
         # A container that never became healthy is in the state all the same, and Pulumi sees nothing to change in it.
         console.note(f"\nStack {stack} is deployed, but {ill}.")
-        _show_log(workspace.settings(stack))
+        container.show_log(workspace.settings(stack))
         name = found["container"]
         console.note(f"See: docker logs {name}; make status. To make it anew: docker rm -f {name} && make up")
         return 1
@@ -179,42 +254,13 @@ def _say(workspace: Workspace, stack: str, outcome: Outcome) -> int:
         console.note(f"\nStack {stack} is up ({_counts(outcome.changes)}){where}")
     else:
         console.note(f"\nNothing changed: stack {stack} is as its settings say{where}")
+    if found.get("registry"):
+        console.note(f"  registry: {found['registry']}, user {found.get('registryUser')}")
+    for name, image in (found.get("images") or {}).items():
+        console.note(f"  image {name}: {image}")
     for sentence in found.get("next") or []:
         console.note(f"- {sentence}")
     return 0
-
-
-def container_trouble(host: str, name: str, *, starting_is_well: bool = True) -> str:
-    """What is wrong with a container of a local engine, as the end of a sentence; empty if nothing is."""
-    if not name or not host.startswith("unix://"):
-        return ""
-    try:
-        status, seen = docker_engine.get(host, f"/containers/{name}/json")
-    except OSError as failed:
-        return f"the engine at {host} does not answer any more ({failed})"
-    state: dict[str, Any] = seen["State"] if status == http.client.OK else {"Status": "gone"}
-    if state.get("Status") != "running":
-        return f"the container {name} is {state.get('Status')}"
-    health = state.get("Health", {}).get("Status")
-    ill = {"unhealthy"} if starting_is_well else {"unhealthy", "starting"}
-    return f"the container {name} is {health}" if health in ill else ""
-
-
-def _show_log(settings: dict[str, Any]) -> None:
-    """Show how the log of a container that is not well ends: Jenkins says there why it does not start."""
-    host = choice.docker_host(settings)
-    name = str(stackfile.setting(settings, "ci:jenkins", "containerName", default="jenkins-server"))
-    if not container_trouble(host, name, starting_is_well=False):
-        return
-    import docker
-
-    try:
-        lines = docker.DockerClient(base_url=host).containers.get(name).logs(tail=LOG_LINES)
-    except docker.errors.DockerException:
-        return  # There is no container, or no engine: Pulumi has said so.
-    if lines:
-        console.note(f"\nThe last lines of `docker logs {name}`:")
-        console.note("".join(f"  | {line}\n" for line in lines.decode(errors="replace").splitlines()))
 
 
 def _counts(changes: dict[str, int]) -> str:

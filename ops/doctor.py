@@ -1,8 +1,9 @@
 """`doctor`: every prerequisite, where it was found, and what to do where it was not. Changes nothing."""
 
+# ruff: noqa: PLC0415 - imported late: what only a cluster needs costs a second
+
 from __future__ import annotations
 
-import dataclasses
 import os
 import platform
 import shutil
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ops import choice, clone, deploy, local, stackfile
+from ops.finding import Finding
 from tools.toolchain import cache, console, docker_engine, pins, plugins, pulumi_cli, toolchain
 from tools.toolchain.errors import Trouble
 
@@ -21,20 +23,9 @@ FREE_GIB = 5
 """The least free disk, GiB: Jenkins' image takes 1, its plugins 0.5, a built CLI with Go's cache 3."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at."""
-
-    name: str
-    mark: Literal["ok", "note", "BAD"]
-    """note: worth knowing, but nothing fails by it, or `make up` sees to it. BAD: somebody has to put it right."""
-    seen: str
-    remedy: str = ""
-
-
-def show() -> int:
+def show(named: str | None) -> int:
     """Print the findings to stdout. Returns 1 if one is bad, else 0."""
-    found = list(examine())
+    found = list(examine(named))
     console.table(
         (finding.mark, finding.name, f"{finding.seen}. {finding.remedy}" if finding.remedy else finding.seen)
         for finding in found
@@ -42,14 +33,21 @@ def show() -> int:
     return 1 if any(finding.mark == "BAD" for finding in found) else 0
 
 
-def examine() -> Iterator[Finding]:
-    """Look at everything in the order in which it is needed."""
+def examine(named: str | None) -> Iterator[Finding]:
+    """Look at everything that a stack needs, in the order in which it is needed."""
     here = clone.here()
+    stack = named or choice.remembered(here)
+    here.require(stack)
     yield Finding("Python", "ok", f"{platform.python_version()} in {Path(sys.prefix).resolve()}")
     yield from _tools()
-    settings = deploy.effective_settings(here, choice.remembered(here))
-    yield _engine(choice.docker_host(settings))
-    yield from _images(settings)
+    settings = deploy.effective_settings(here, stack)
+    if stackfile.platform(settings) == "kubernetes":
+        from ops import cluster_doctor
+
+        yield from cluster_doctor.examine(here, settings, stack)
+    else:
+        yield _engine(choice.docker_host(settings))
+        yield from _images(settings)
     yield _state(here)
     yield _disk()
 

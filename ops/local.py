@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from ops import run, stackfile
+from ops import choice, run, stackfile
 from ops.clone import Clone, read_yaml, short
 from tools.toolchain import cache, console
 from tools.toolchain.errors import Trouble
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from tools.toolchain.toolchain import Toolchain
 
 ADMIN_PASSWORD = "ci:adminPassword"  # noqa: S105 - the key, not the password
-SECRET_KEYS = frozenset({ADMIN_PASSWORD, "ci:gitToken"})
-"""The settings that are only taken as secrets."""
+REGISTRY_PASSWORD = "ci:registryPassword"  # noqa: S105 - as above
+WHOSE = {ADMIN_PASSWORD: "the administrator", REGISTRY_PASSWORD: "the registry's user"}
+"""Whose password a generated one is."""
 
 PASSWORD_BYTES = 24
 """Of randomness in a generated password: 32 characters, all good in a URL, a shell and a form."""
@@ -52,7 +53,7 @@ class Workspace:
 
         Args:
             stack: which.
-            password: whether an administrator's password is made where the stack needs one and has none.
+            password: whether a password is made where the stack needs one and has none.
 
         Raises:
             Trouble: when the stack has no committed file, or its files contradict each other.
@@ -67,8 +68,9 @@ class Workspace:
                 overlay = read_yaml(clone.overlay(stack))
             if not self.exists(stack):
                 self._init(stack)
-            if password and wants_password(committed, overlay):
-                self._generate_password(stack)
+            wanted = wanted_password(committed, overlay)
+            if password and wanted:
+                self._generate_password(stack, wanted)
             return self._write_effective(stack)
 
     def settings(self, stack: str) -> dict[str, Any]:
@@ -127,9 +129,10 @@ class Workspace:
         run.answer(self, [*words, "--secret" if secret else "--plaintext", *(["--path"] if path else [])], stdin=value)
         file.chmod(0o600)
 
-    def _generate_password(self, stack: str) -> None:
-        self.set(stack, ADMIN_PASSWORD, secrets.token_urlsafe(PASSWORD_BYTES), secret=True)
-        console.note(f"made a password for the administrator of stack {stack}; show it with: make password")
+    def _generate_password(self, stack: str, key: str) -> None:
+        self.set(stack, key, secrets.token_urlsafe(PASSWORD_BYTES), secret=True)
+        named = f" STACK={stack}" if stack != choice.remembered(self.clone) else ""
+        console.note(f"made a password for {WHOSE[key]} of stack {stack}; show it with: make password{named}")
 
     def _take_encryption(self, stack: str, committed: dict[str, Any], overlay: dict[str, Any]) -> bool:
         """Let the overlay be encrypted as the committed file says, if that says anything. Tells whether it changed."""
@@ -171,14 +174,26 @@ class Workspace:
             cache.write(clone.made(stack), clone.effective(stack).read_text(), mode=0o600)
 
 
-def wants_password(committed: dict[str, Any], overlay: dict[str, Any]) -> bool:
-    """Whether a stack needs an administrator's password and has none yet."""
+def wanted_password(committed: dict[str, Any], overlay: dict[str, Any]) -> str:
+    """The key of the password that a stack needs and does not have yet; empty where nothing is missing."""
     merged = stackfile.merge(committed, overlay)
-    return (
-        stackfile.setting(merged, "ci:platform") == "docker"
-        and stackfile.setting(merged, "ci:jenkins", "setup", default="casc") == "casc"
-        and ADMIN_PASSWORD not in stackfile.keys(merged)
-    )
+    key = password_key(merged)
+    return "" if key in stackfile.keys(merged) else key
+
+
+def password_key(settings: dict[str, Any]) -> str:
+    """The key of the password that a stack cannot do without; empty where Jenkins asks for one by itself."""
+    if stackfile.platform(settings) == "kubernetes":
+        return REGISTRY_PASSWORD
+    by_casc = stackfile.setting(settings, "ci:jenkins", "setup", default="casc") == "casc"
+    return ADMIN_PASSWORD if stackfile.platform(settings) == "docker" and by_casc else ""
+
+
+def secret_keys() -> frozenset[str]:
+    """The settings that are only taken as secrets."""
+    from components.settings.model import SECRETS  # noqa: PLC0415 - 0.3 s that a quiet `make up` does not need
+
+    return frozenset(f"ci:{name}" for name in SECRETS)
 
 
 def environment(clone: Clone, base: Mapping[str, str]) -> tuple[dict[str, str], bool]:

@@ -4,7 +4,9 @@ What such a death leaves behind, as tried with the CLI: a lock; the plugins, orp
 work; operations that the state calls pending; and a container that exists but is in no state, so that the next `up`
 fails on its name. `pulumi cancel` and `pulumi refresh --clear-pending-creates` see to the first and the third only, and
 `--import-pending-creates` does not take a container in. So the half-made container is removed, if it is ours: `up`
-makes it anew, and what it had to keep is on its volume.
+makes it anew, and what it had to keep is on its volume. In a cluster nothing is in the way: the provider takes over
+what is there already, so a build that was running is waited for and not run twice. And the state itself may have become
+unreadable, see `state_files`.
 """
 
 # ruff: noqa: PLC0415 - imported late: what a quiet `make up` does not need is not to cost it time
@@ -20,7 +22,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ops import choice, deploy, run
+from ops import choice, deploy, run, state_files
+from ops.clone import here
 from tools.toolchain import console
 from tools.toolchain.errors import Trouble
 
@@ -40,12 +43,15 @@ def recover(named: str | None, *, yes: bool) -> int:
     Raises:
         Trouble: when a Pulumi is still at work on the stack, or a container in the way is not ours.
     """
+    # A state is put right against what is really there, so a cluster has to answer.
+    settings = deploy.known_settings(here(), named)
     workspace = deploy.open_workspace(named)
     stack = named or choice.remembered(workspace.clone)
-    effective = workspace.prepare(stack)
     done: list[str] = []
     if workspace.owns_backend:
         _refuse_if_running(workspace, stack)
+        done += state_files.mend(workspace.clone, stack)
+    effective = workspace.prepare(stack)
     orphans = list(orphaned_plugins(workspace.clone.root, _processes()))
     if orphans:
         _end(orphans)
@@ -55,7 +61,7 @@ def recover(named: str | None, *, yes: bool) -> int:
         done.append("took the lock away")
     pending = pending_operations(workspace, stack)
     for operation in pending:
-        removed = _remove_half_made(operation, choice.docker_host(workspace.settings(stack)))
+        removed = _remove_half_made(operation, choice.docker_host(settings))
         done += [removed] if removed else []
     if pending:
         # Once more through Pulumi, so that the state tells what is really there.

@@ -7,13 +7,17 @@ from __future__ import annotations
 import getpass
 import shlex
 import sys
+from typing import Any
 
 from ops import choice, deploy, run, stackfile
-from ops.local import ADMIN_PASSWORD, SECRET_KEYS, Workspace
+from ops.local import Workspace, password_key, secret_keys
 from tools.toolchain import console
 from tools.toolchain.errors import Trouble
 
 INITIAL_PASSWORD = "/var/jenkins_home/secrets/initialAdminPassword"  # noqa: S105 - the file, not the password
+FROM_FILES = frozenset({"ci:gitSshKey", "ci:registryTlsKey", "ci:dockerConfig", "ci:storageCredentials"})
+"""The secrets whose values are whole files."""
+
 SHOWN = (
     "PULUMI_HOME",
     "PULUMI_CREDENTIALS_PATH",
@@ -27,54 +31,32 @@ SHOWN = (
 
 
 def password(named: str | None) -> None:
-    """Print the administrator's password to stdout, for a person or a pipe."""
+    """Print the password of Jenkins' administrator, or of the registry's user, to stdout, for a person or a pipe."""
     workspace = deploy.open_workspace(named)
-    print(admin_password(workspace, named or choice.remembered(workspace.clone)))
+    print(stack_password(workspace, named or choice.remembered(workspace.clone)))
 
 
-def sample(named: str | None) -> None:
-    """Run the sample pipeline on the stack that is up, and follow it."""
-    from pydantic import SecretStr
-
-    from ops.sample import run_sample
-
-    workspace = deploy.open_workspace(named)
-    stack = named or choice.remembered(workspace.clone)
-    found = deploy.outputs(workspace, stack) if workspace.exists(stack) else {}
-    if not found.get("url"):
-        raise Trouble(f"Stack {stack} is not up.", "Bring it up first: make up")
-    if not found.get("sampleJob"):
-        raise Trouble(
-            f"Stack {stack} has no sample job.", "It is there with `setup: casc` and `sample: true`, the defaults."
-        )
-    run_sample(
-        url=found["url"],
-        user=found["adminUser"],
-        password=SecretStr(admin_password(workspace, stack)),
-        job=found["sampleJob"],
-        docker_host=found["dockerHost"],
-        console=console.out(),
-    )
-
-
-def admin_password(workspace: Workspace, stack: str) -> str:
-    """The administrator's password: the one that we set, or the one that Jenkins' set-up wizard made.
+def stack_password(workspace: Workspace, stack: str) -> str:
+    """The password that we set, or the one that Jenkins' set-up wizard made.
 
     Raises:
         Trouble: when there is none.
     """
     settings = workspace.settings(stack)
-    if ADMIN_PASSWORD in stackfile.keys(settings):
-        effective = workspace.prepare(stack)
-        words = ["config", "get", ADMIN_PASSWORD, "--stack", stack, "--config-file", str(effective)]
-        return run.answer(workspace, words).strip()
-    name = stackfile.setting(settings, "ci:jenkins", "containerName", default="jenkins-server")
-    if stackfile.setting(settings, "ci:jenkins", "setup") != "wizard":
-        raise Trouble(
-            f"Stack {stack} has no {ADMIN_PASSWORD}.", "`make up` makes one; your own: make set KEY=ci:adminPassword"
-        )
+    key = password_key(settings)
+    if not key:
+        return _wizards_password(settings)
+    if key not in stackfile.keys(settings):
+        raise Trouble(f"Stack {stack} has no {key}.", f"`make up` makes one; your own: make set KEY={key}")
+    effective = workspace.prepare(stack)
+    return run.answer(workspace, ["config", "get", key, "--stack", stack, "--config-file", str(effective)]).strip()
+
+
+def _wizards_password(settings: dict[str, Any]) -> str:
+    """The password that Jenkins has put into its home for its first visitor."""
     import docker
 
+    name = stackfile.setting(settings, "ci:jenkins", "containerName", default="jenkins-server")
     try:
         container = docker.DockerClient(base_url=choice.docker_host(settings)).containers.get(name)
         code, said = container.exec_run(["cat", INITIAL_PASSWORD])
@@ -91,13 +73,20 @@ def admin_password(workspace: Workspace, stack: str) -> str:
 
 
 def set_one(named: str | None, key: str, *, secret: bool) -> None:
-    """Put one setting into the clone's overlay, its value from a prompt or from stdin."""
+    """Put one setting into the clone's overlay, its value from a prompt or from stdin, of which a last newline goes."""
     workspace = deploy.open_workspace(named)
     stack = named or choice.remembered(workspace.clone)
     name, dot, _ = key.partition(".")
     full = key if ":" in key else f"{workspace.clone.name}:{key}"
-    secret = secret or (name if ":" in name else f"{workspace.clone.name}:{name}") in SECRET_KEYS
+    top = name if ":" in name else f"{workspace.clone.name}:{name}"
+    secret = secret or top in secret_keys()
+    named_too = f" STACK={named}" if named else ""
     if sys.stdin.isatty():
+        if top in FROM_FILES:
+            # A prompt takes one line, and the first line of a key would be stored as if it were the key.
+            raise Trouble(
+                f"{full} has more than one line.", f"From its file: make set KEY={key}{named_too} < FILE", code=2
+            )
         value = getpass.getpass(f"{full} (not shown): ") if secret else input(f"{full}: ")
     else:
         value = sys.stdin.read().removesuffix("\n")
@@ -106,7 +95,7 @@ def set_one(named: str | None, key: str, *, secret: bool) -> None:
     workspace.prepare(stack, password=False)
     workspace.set(stack, full, value, secret=secret, path=bool(dot))
     workspace.prepare(stack, password=False)
-    console.note(f"{full} is set for stack {stack} in this clone. `make up` applies it.")
+    console.note(f"{full} is set for stack {stack} in this clone. `make up{named_too}` applies it.")
 
 
 def env(named: str | None) -> None:

@@ -26,9 +26,9 @@ def added(base: dict[str, Any], full: dict[str, Any]) -> dict[str, Any]:
         old = base.get(key)
         if key in base and old == value:
             continue
-        extra[key] = (
-            added(old, value) if isinstance(old, dict) and isinstance(value, dict) and _join(old, value) else value
-        )
+        part = added(old, value) if isinstance(old, dict) and isinstance(value, dict) and _join(old, value) else value
+        # What is left of a mapping must not look like one secret, or it would be laid on as a whole.
+        extra[key] = part if not isinstance(part, dict) or _join(part) else value
     return extra
 
 
@@ -49,3 +49,8 @@ def setting(config: dict[str, Any], key: str, *path: str, default: Any = None) -
     for name in path:
         value = value.get(name) if isinstance(value, dict) else None
     return default if value is None else value
+
+
+def platform(config: dict[str, Any]) -> str:
+    """Where a stack's CI runs, as its file says: `docker`, `kubernetes`; empty where it says nothing."""
+    return str(setting(config, "ci:platform", default=""))

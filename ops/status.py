@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import collections
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +13,15 @@ from ops.recover import CONTAINER
 from tools.toolchain import console
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from docker.models.containers import Container
 
     from ops.local import Workspace
 
 CONTROLLER_USER = "1000"
+WORDY = frozenset({"next", "images", "builds", "containerdHosts"})
+"""Outputs that are no line of a table, or that each build's own line tells."""
 
 
 def show(named: str | None) -> int:
@@ -30,36 +33,56 @@ def show(named: str | None) -> int:
         well = False
         rows.append(("deployed", "nothing; `make up` deploys it"))
     else:
+        settings = workspace.settings(stack)
         deployment = json.loads(run.answer(workspace, ["stack", "export", "--stack", stack]))["deployment"]
         rows.append(("last update", _last_update(workspace, stack)))
         rows += resource_rows(deployment)
-        well, more = _runtime(deployment, workspace.settings(stack))
+        on_cluster = stackfile.platform(settings) == "kubernetes"
+        well, more = _on_cluster(workspace, deployment, settings) if on_cluster else _runtime(deployment, settings)
         rows += more
     console.table(rows)
     return 0 if well else 1
+
+
+def _on_cluster(
+    workspace: Workspace, deployment: Mapping[str, Any], settings: dict[str, Any]
+) -> tuple[bool, list[tuple[str, str]]]:
+    """How the registry and the builds are, and whether all of them are well."""
+    from ops import cluster, cluster_status
+
+    resources = deployment.get("resources") or []
+    if not resources:
+        return False, [("cluster", "nothing is deployed; `make up` deploys it")]
+    there = cluster.Cluster(cluster.of(workspace.clone, settings))
+    found = list(cluster_status.rows(there, settings, resources, _outputs(deployment)))
+    return all(well for _, _, well in found), [(title, said) for title, said, _ in found]
 
 
 def resource_rows(deployment: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What a stack's state holds: how many resources of which kinds, what is half done, its outputs."""
     resources = [entry for entry in deployment.get("resources") or [] if not entry["type"].startswith("pulumi:")]
     names = sorted(f"{entry['type'].rsplit(':', 1)[-1]} {entry['urn'].rsplit('::', 1)[-1]}" for entry in resources)
-    rows = [("resources", ", ".join(names) or "none")]
+    rows = [("resources", _kinds(resources) or ", ".join(names) or "none")]
     pending = deployment.get("pending_operations") or []
     if pending:
         rows.append(("half done", f"{len(pending)} operations of a Pulumi that was killed; `make recover` cleans up"))
-    outputs = next(
-        (
-            entry.get("outputs") or {}
-            for entry in deployment.get("resources") or []
-            if entry["type"] == "pulumi:pulumi:Stack"
-        ),
-        {},
-    )
-    for key, value in outputs.items():
-        if value not in (None, "", [], {}) and key != "next":
+    for key, value in _outputs(deployment).items():
+        if value not in (None, "", [], {}) and key not in WORDY:
             # A secret comes as a mapping with Pulumi's mark in it; what it holds is in cipher.
             rows.append((key, "[secret]" if isinstance(value, dict) and "ciphertext" in value else str(value)))
     return rows
+
+
+def _kinds(resources: Sequence[Mapping[str, Any]]) -> str:
+    """Kubernetes' resources by kind, since there are dozens: "3 Job, 2 Namespace". Empty where there are none."""
+    kinds = (str(entry["type"]).rsplit(":", 1)[-1] for entry in resources if entry["type"].startswith("kubernetes:"))
+    return ", ".join(f"{count} {kind}" for kind, count in collections.Counter(sorted(kinds)).most_common())
+
+
+def _outputs(deployment: Mapping[str, Any]) -> dict[str, Any]:
+    """The stack's outputs, as its state has them."""
+    stacks = (entry for entry in deployment.get("resources") or [] if entry["type"] == "pulumi:pulumi:Stack")
+    return next((entry.get("outputs") or {} for entry in stacks), {})
 
 
 def _last_update(workspace: Workspace, stack: str) -> str:
@@ -72,7 +95,7 @@ def _last_update(workspace: Workspace, stack: str) -> str:
 
 def _runtime(deployment: Mapping[str, Any], settings: dict[str, Any]) -> tuple[bool, list[tuple[str, str]]]:
     """How the container is that the state speaks of, and whether it is well."""
-    if stackfile.setting(settings, "ci:platform") != "docker":
+    if stackfile.platform(settings) != "docker":
         return bool(deployment.get("resources")), []
     deployed = next((entry for entry in deployment.get("resources") or [] if entry["type"] == CONTAINER), None)
     if deployed is None:

@@ -1,13 +1,19 @@
 """What the stack's last update said of its builds, so that one that is done stays done whatever becomes of its Job."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Final
 
 import pulumi
 from pulumi.runtime import invoke
 
 _READ = "pulumi:pulumi:readStackOutputs"
 """The engine's own function behind StackReference; called as it is, it answers before a resource is registered."""
+
+_TRIES: Final = 20
+_PAUSE_SECONDS: Final = 0.05
+"""A backend in files can't be read while the engine writes the state, which it does when an update begins."""
 
 
 @dataclass(frozen=True)
@@ -24,9 +30,20 @@ class History:
 def read() -> History:
     """Give the outputs of this very stack as the last successful update left them; none before the first."""
     name = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
-    outputs = (invoke(_READ, {"name": name}).value or {}).get("outputs") or {}
+    outputs = (_ask({"name": name}) or {}).get("outputs") or {}
     images, jobs = outputs.get("images") or {}, outputs.get("builds") or {}
     return History(
         deployed=bool(outputs),
         images={job: images[build] for build, job in jobs.items() if build in images},
     )
+
+
+def _ask(question: Mapping[str, Any]) -> Any:  # noqa: ANN401 - what the engine answers
+    for left in reversed(range(_TRIES)):
+        try:
+            return invoke(_READ, dict(question)).value
+        except Exception as error:  # the SDK's own class
+            if not left or "failed to load checkpoint" not in str(error):
+                raise
+            time.sleep(_PAUSE_SECONDS)
+    raise AssertionError

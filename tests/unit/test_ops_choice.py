@@ -148,20 +148,17 @@ def test_a_users_own_passphrase_is_kept(clone: Clone) -> None:
 
 
 @pytest.mark.parametrize(
-    ("committed", "wants"),
+    ("committed", "wanted"),
     [
-        (DOCKER, True),
-        ({"config": {"ci:platform": "docker", "ci:jenkins": {"setup": "wizard"}}}, False),
-        ({"config": {"ci:platform": "docker", "ci:adminPassword": {"secure": "v1:x"}}}, False),
-        ({"config": {"ci:platform": "kubernetes"}}, False),
-        ({}, False),
+        (DOCKER, "ci:adminPassword"),
+        ({"config": {"ci:platform": "docker", "ci:jenkins": {"setup": "wizard"}}}, ""),
+        ({"config": {"ci:platform": "docker", "ci:adminPassword": {"secure": "v1:x"}}}, ""),
+        ({"config": {"ci:platform": "kubernetes"}}, "ci:registryPassword"),
+        ({}, ""),
     ],
 )
-def test_a_password_is_made_only_where_one_is_needed_and_none_is_set(
-    committed: dict[str, Any],
-    wants: bool,
-) -> None:
-    assert local.wants_password(committed, {}) is wants
+def test_a_password_is_made_only_where_one_is_needed_and_none_is_set(committed: dict[str, Any], wanted: str) -> None:
+    assert local.wanted_password(committed, {}) == wanted
 
 
 def test_the_organization_is_no_part_of_the_files_name(clone: Clone) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ops import deploy
+from ops import container
 from tests.support import fake_docker, programs
 from tools.toolchain import console, docker_engine, process, system_packages
 from tools.toolchain.errors import Trouble
@@ -92,8 +92,8 @@ def test_up_tells_a_container_that_is_not_well_although_nothing_is_to_change(
 ) -> None:
     known: dict[str, tuple[int, object]] = {"/containers/c/json": (200, {"State": state})} if state else {}
     with engine(tmp_path / "sock", known) as host:
-        assert deploy.container_trouble(host, "c") == trouble
-    assert deploy.container_trouble("ssh://elsewhere", "c") == ""
+        assert container.trouble(host, "c") == trouble
+    assert container.trouble("ssh://elsewhere", "c") == ""
 
 
 @pytest.fixture

@@ -1,0 +1,67 @@
+"""`sample`: show that the CI works. On a Docker host by Jenkins' sample pipeline, in a cluster by one of its images."""
+
+# ruff: noqa: PLC0415 - imported late: each platform needs libraries that the other does not
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ops import choice, deploy, stackfile
+from ops.clone import here
+from tools.toolchain import console
+from tools.toolchain.errors import Trouble
+
+if TYPE_CHECKING:
+    from ops.local import Workspace
+
+
+def sample(named: str | None) -> None:
+    """Run the sample of the stack that is up.
+
+    Raises:
+        Trouble: when the stack is not up, has no sample, or the sample does not end well.
+    """
+    settings = deploy.known_settings(here(), named)
+    workspace = deploy.open_workspace(named)
+    stack = named or choice.remembered(workspace.clone)
+    found = deploy.outputs(workspace, stack) if workspace.exists(stack) else {}
+    if not found.get("url"):
+        raise Trouble(f"Stack {stack} is not up.", f"Bring it up first: make up STACK={stack}")
+    if stackfile.platform(settings) == "kubernetes":
+        _in_cluster(workspace, settings, stack, found)
+    else:
+        _by_jenkins(workspace, stack, found)
+
+
+def _by_jenkins(workspace: Workspace, stack: str, found: dict[str, Any]) -> None:
+    from pydantic import SecretStr
+
+    from ops.sample import run_sample
+    from ops.settings import stack_password
+
+    if not found.get("sampleJob"):
+        raise Trouble(
+            f"Stack {stack} has no sample job.", "It is there with `setup: casc` and `sample: true`, the defaults."
+        )
+    run_sample(
+        url=found["url"],
+        user=found["adminUser"],
+        password=SecretStr(stack_password(workspace, stack)),
+        job=found["sampleJob"],
+        docker_host=found["dockerHost"],
+        console=console.out(),
+    )
+
+
+def _in_cluster(workspace: Workspace, settings: dict[str, Any], stack: str, found: dict[str, Any]) -> None:
+    from ops import cluster, cluster_sample
+
+    images = found.get("images") or {}
+    if not images:
+        raise Trouble(
+            f"Stack {stack} builds no image.",
+            "Add one to ci:builds, for example {name: website, context: {directory: images/website}}, then: make up",
+        )
+    name = "sample" if "sample" in images else next(iter(images))
+    there = cluster.Cluster(cluster.of(workspace.clone, settings))
+    cluster_sample.run(there, name, images[name], found["buildsNamespace"], found["pullSecret"], console.out())
