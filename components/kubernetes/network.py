@@ -4,12 +4,14 @@ import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import pulumi
 from pulumi_kubernetes import networking
 
 from components.kubernetes.addresses import MIRROR, PORT, REGISTRY
 from components.settings import KubernetesSettings, RegistrySettings
+from components.settings.kubernetes import EVERYWHERE
 
 APP: Final = "app.kubernetes.io/name"
 """The label that a pod's role stands in."""
@@ -79,7 +81,8 @@ def _policies(args: NetworkArgs) -> Mapping[tuple[str, str], Any]:
             "podSelector": {"matchLabels": {APP: MIRROR}},
             "policyTypes": ["Ingress", "Egress"],
             "ingress": [{"from": builds, "ports": [_tcp(PORT)]}],
-            "egress": [dns, *_to(args.settings.egress)],
+            # A policy knows no names, so the upstream may be anywhere; but only its port is open.
+            "egress": [dns, {"to": _blocks(EVERYWHERE), "ports": [_tcp(_port(args.registry.mirror.upstream))]}],
         }
     if args.registry.garbage_collection is not None:
         policies["registry", RESTARTER] = {
@@ -133,6 +136,11 @@ def _block(network: str) -> dict[str, Any]:
         if (part := ipaddress.ip_network(local)).version == whole.version and part != whole and part.subnet_of(whole)  # type: ignore[arg-type]  # both are of one version
     ]
     return {"cidr": network, **({"except": inside} if inside else {})}
+
+
+def _port(address: str) -> int:
+    parts = urlsplit(address)
+    return parts.port or {"https": 443, "http": 80}[parts.scheme]
 
 
 def _tcp(port: int) -> dict[str, Any]:

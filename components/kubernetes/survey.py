@@ -12,6 +12,7 @@ from components.kubernetes.certificate import look
 from components.kubernetes.cluster import Reader, ReadError
 from components.kubernetes.context import pack_directory, pack_inline
 from components.settings import NotAcceptedError, Problem, Settings
+from components.settings.problems import HIDDEN
 
 _OLDEST: Final = (1, 29)
 """The oldest API server that is tried for: the oldest that the official provider's own releases name."""
@@ -34,7 +35,7 @@ def survey(settings: Settings, reader: Reader, *, project: str, stack: str, depl
     except ReadError as error:
         yield Problem(
             key="ci:kubernetes.context",
-            value=settings.kubernetes.context,
+            value=settings.kubernetes.context or HIDDEN,
             wrong=f"leads to a cluster that can't be asked: {error}",
             instead="see that `kubectl version` works with this kubeconfig and context (`kubectl config get-contexts`)",
         )
@@ -48,10 +49,10 @@ def _contexts(settings: Settings) -> Iterator[Problem]:
             elif build.context.inline is not None:
                 pack_inline(build.context.inline)
         except NotAcceptedError as error:
-            inline = build.context.directory is None
+            folder = build.context.directory
             yield Problem(
-                key=f"ci:builds[{place}].context.{'inline' if inline else 'directory'}",
-                value=None if inline else build.context.directory,
+                key=f"ci:builds[{place}].context.{'inline' if folder is None else 'directory'}",
+                value=HIDDEN if folder is None else folder,
                 wrong=error.wrong,
                 instead=error.instead,
             )
@@ -94,7 +95,7 @@ def _cluster(settings: Settings, reader: Reader, me: str) -> Iterator[Problem]:
     if version < _OLDEST:
         yield Problem(
             key="ci:kubernetes.context",
-            value=settings.kubernetes.context,
+            value=settings.kubernetes.context or HIDDEN,
             wrong=f"leads to Kubernetes {version[0]}.{version[1]}",
             instead=f"give a cluster of {_OLDEST[0]}.{_OLDEST[1]} or newer",
         )

@@ -118,6 +118,8 @@ def _with_defaults_for(wrong: set[_Location], values: Mapping[str, Any]) -> Sett
         except ValidationError as error:
             # What a map can't do without takes the map with it.
             gone = {_whole(_place_of(detail)[:-1]) for detail in error.errors(include_url=False)}
+            if gone <= wrong:
+                return None
     return None if gone else Settings.model_validate_json(json.dumps(pruned))
 
 

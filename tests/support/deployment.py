@@ -58,7 +58,7 @@ class Deployment:
 
     def up(self) -> dict[str, int]:
         """Deploy; give how many resources were created, updated, replaced, left the same."""
-        return self._changes("up", "--yes")
+        return self._changes("up", "--yes", "--skip-preview")
 
     def preview(self) -> dict[str, int]:
         """Preview; give the same counts."""
@@ -80,7 +80,7 @@ class Deployment:
     def resources(self) -> list[str]:
         """Give the names of the resources in the state, without the stack itself and its provider."""
         found = json.loads(self.state())["deployment"].get("resources", [])
-        own = ("pulumi:pulumi:Stack", "pulumi:providers:docker")
+        own = ("pulumi:pulumi:Stack", "pulumi:providers:docker", "pulumi:providers:kubernetes")
         return [entry["urn"].rpartition("::")[2] for entry in found if entry["type"] not in own]
 
     def _changes(self, *words: str) -> dict[str, int]:

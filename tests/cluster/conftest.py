@@ -1,0 +1,33 @@
+"""The cluster that these tests run on, and the stack that most of them share."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import deployment
+from tests.support.cluster import PASSWORD, Cluster, Stack, in_the_lab, of_yours
+from tools.toolchain.errors import Trouble
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """Give the lab's cluster, brought up if it is not there, or the one that KUBECONFIG names."""
+    try:
+        yours = os.environ.get("CI_TEST_CLUSTER") == "1"
+        found = of_yours(Path(os.environ["KUBECONFIG"])) if yours else in_the_lab()
+    except Trouble as trouble:
+        pytest.skip(f"no lab on this machine: {trouble}")
+    yield found
+    found.api.rest_client.pool_manager.clear()  # its own `close` leaves the connections open
+
+
+@pytest.fixture(scope="module")
+def stack(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Give a stack that is not deployed yet, in namespaces of its own; whatever it made is gone afterwards."""
+    with_secrets = deployment.copy(tmp_path_factory.mktemp("cluster"))
+    made = Stack(with_secrets, cluster)
+    made.deployment.secret("registryPassword", PASSWORD)
+    yield made
+    made.remove()

@@ -1,0 +1,224 @@
+"""A real cluster for tests, and a stack of this project on it."""
+
+import base64
+import contextlib
+import functools
+import json
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import requests
+import tenacity
+from kubernetes import client, config
+
+from tests.support.deployment import Deployment
+
+if TYPE_CHECKING:
+    from tests.lab.lab import Lab
+
+PASSWORD = "correct-horse-battery"
+"""Made up here and used nowhere else."""
+_SECONDS = 120
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """A cluster, and what a stack on it has to be told."""
+
+    kubeconfig: Path
+    node: str
+    """An address at which this machine reaches the nodes' ports."""
+
+    kubernetes: Mapping[str, Any]
+    """Settings under ci:kubernetes."""
+
+    registry: Mapping[str, Any]
+    """Settings under ci:registry."""
+
+    lab: "Lab | None"
+
+    @functools.cached_property
+    def api(self) -> Any:
+        """A client for the API, one for all tests: each has its own connections."""
+        return config.new_client_from_config(config_file=str(self.kubeconfig))  # type: ignore[no-untyped-call]
+
+
+def in_the_lab() -> Cluster:
+    """Bring the lab up and give its cluster. Raises Trouble where it can't be."""
+    from tests import lab  # noqa: PLC0415 - needs none of it on a cluster of yours
+
+    found = lab.ensure()
+    images = found.images
+    return Cluster(
+        kubeconfig=found.kubeconfig,
+        node=found.node_address,
+        kubernetes={
+            "kanikoImage": images["kaniko"],
+            "gitImage": images["git"],
+            "kubectlImage": images["kubectl"],
+        },
+        registry={"image": images["registry"], "mirror": {"upstream": f"http://{found.upstream}", "storageGib": 1}},
+        lab=found,
+    )
+
+
+def of_yours(kubeconfig: Path) -> Cluster:
+    """Give the cluster of a kubeconfig; builds there use the public images."""
+    api = config.new_client_from_config(config_file=str(kubeconfig))  # type: ignore[no-untyped-call]
+    nodes: Any = client.CoreV1Api(api).list_node()
+    [first, *_] = nodes.items
+    [address, *_] = [entry.address for entry in first.status.addresses if entry.type == "InternalIP"]
+    return Cluster(kubeconfig=kubeconfig, node=address, kubernetes={}, registry={}, lab=None)
+
+
+@dataclass
+class Stack:
+    """A stack on a cluster."""
+
+    deployment: Deployment
+    cluster: Cluster
+    namespace: str = field(default_factory=lambda: f"test-{secrets.token_hex(3)}")
+    node_port: int = field(default_factory=lambda: 30000 + secrets.randbelow(2768))
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def configure(
+        self,
+        *builds: Mapping[str, Any],
+        registry: Mapping[str, Any] | None = None,
+        kubernetes: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write the stack's settings: these builds, and changes to the two sections (None takes a key away)."""
+        of_registry = {
+            **self.cluster.registry,
+            "plainHttp": True,
+            "nodePort": self.node_port,
+            "storageGib": 1,
+            **(registry or {}),
+        }
+        of_cluster = {
+            "kubeconfig": str(self.cluster.kubeconfig),
+            "namespace": self.namespace,
+            **self.cluster.kubernetes,
+            **(kubernetes or {}),
+        }
+        self.settings = {
+            "platform": "kubernetes",
+            "kubernetes": {key: value for key, value in of_cluster.items() if value is not None},
+            "registry": {key: value for key, value in of_registry.items() if value is not None},
+            "builds": list(builds),
+        }
+        self.deployment.configure(**self.settings)
+
+    @property
+    def builds(self) -> str:
+        """The builds' namespace."""
+        return f"{self.namespace}-builds"
+
+    @property
+    def core(self) -> Any:
+        """The core API."""
+        return client.CoreV1Api(self.cluster.api)
+
+    def jobs(self) -> dict[str, Any]:
+        """Give the stack's Jobs by name."""
+        found: Any = client.BatchV1Api(self.cluster.api).list_namespaced_job(self.builds)
+        return {item.metadata.name: item for item in found.items}
+
+    def job(self, build: str) -> Any:
+        """Give a build's only Job."""
+        [found] = [job for name, job in self.jobs().items() if name.rpartition("-")[0] == build]
+        return found
+
+    def log(self, job: str) -> str:
+        """Give a Job's log."""
+        [pod, *_] = self.core.list_namespaced_pod(
+            self.builds, label_selector=f"batch.kubernetes.io/job-name={job}"
+        ).items
+        text: str = self.core.read_namespaced_pod_log(pod.metadata.name, self.builds)
+        return text
+
+    def run(self, image: str, *command: str, labels: Mapping[str, str] | None = None) -> str:
+        """Run an image in the builds' namespace to its end; give what it printed and how it ended on the last line."""
+        name = f"run-{secrets.token_hex(3)}"
+        container: dict[str, Any] = {"name": "run", "image": image, "imagePullPolicy": "Always"}
+        if command:
+            container["command"] = list(command)
+        spec = {
+            "restartPolicy": "Never",
+            "automountServiceAccountToken": False,
+            "imagePullSecrets": [{"name": "registry-pull"}],
+            "containers": [container],
+        }
+        self.core.create_namespaced_pod(
+            self.builds, {"metadata": {"name": name, "labels": dict(labels or {})}, "spec": spec}
+        )
+        try:
+            patience = time.monotonic() + 60
+            phase = until(lambda: self._ended(name, patience))
+            return f"{self.core.read_namespaced_pod_log(name, self.builds)}{phase}"
+        finally:
+            self.core.delete_namespaced_pod(name, self.builds, grace_period_seconds=0)
+
+    def _ended(self, pod: str, patience: float) -> str | None:
+        status = self.core.read_namespaced_pod(pod, self.builds).status
+        # A first pull may fail where the kubelet does not have the Secret yet: it tries again after ten seconds.
+        waiting = [entry.state.waiting for entry in status.container_statuses or () if entry.state.waiting]
+        for state in waiting:
+            assert state.reason not in {"ImagePullBackOff", "InvalidImageName"} or time.monotonic() < patience, (
+                state.message
+            )
+        return status.phase if status.phase in {"Succeeded", "Failed"} else None
+
+    def ask(self, path: str, method: str = "GET", *, password: str | None = PASSWORD, accept: str = "*/*") -> Any:
+        """Ask the registry from this machine, through the node's port; None as password asks without a login."""
+        return requests.request(
+            method,
+            f"http://{self.cluster.node}:{self.node_port}{path}",
+            auth=("ci", password) if password is not None else None,
+            headers={"Accept": accept},
+            timeout=10,
+        )
+
+    def digest(self, repository: str, reference: str) -> str | None:
+        """Give the digest that the registry holds under a tag; None where it has none."""
+        kinds = "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json"
+        answer = self.ask(f"/v2/{repository}/manifests/{reference}", "HEAD", accept=kinds)
+        return str(answer.headers["Docker-Content-Digest"]) if answer.ok else None
+
+    def remove(self) -> None:
+        """Destroy the stack, and what is kept on purpose."""
+        if self.settings:
+            self.deployment.pulumi("destroy", "--yes")
+        for name in (self.namespace, self.builds):
+            with contextlib.suppress(client.ApiException):  # gone with the stack, or on its way
+                self.core.delete_namespace(name)
+
+
+def until(look: Callable[[], Any], seconds: float = _SECONDS) -> Any:
+    """Look again and again until there is something to give; fails after so many seconds."""
+    again = tenacity.Retrying(
+        stop=tenacity.stop_after_delay(seconds),
+        wait=tenacity.wait_fixed(0.3),
+        retry=tenacity.retry_if_result(lambda found: found is None or found is False),
+    )
+    return again(look)
+
+
+def inline(dockerfile: str, **files: str) -> dict[str, Any]:
+    """Give an inline context: a Dockerfile, and files whose dots are written as `__`."""
+    return {"inline": {"Dockerfile": dockerfile, **{name.replace("__", "."): text for name, text in files.items()}}}
+
+
+def logins(secret: Any) -> Mapping[str, Any]:
+    """Give the logins of a Secret of type dockerconfigjson by host."""
+    found: Mapping[str, Any] = json.loads(base64.b64decode(secret.data[".dockerconfigjson"]))["auths"]
+    return found
+
+
+def names(items: Sequence[Any]) -> set[str]:
+    """Give the names of API objects."""
+    return {item.metadata.name for item in items}
