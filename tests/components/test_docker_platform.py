@@ -9,16 +9,10 @@ import yaml
 
 from components import docker
 from components.settings import Settings
-from tests.support.engine import Engine, is_secret, is_unknown, set_config, unwrap
+from tests.support.engine import Engine, is_secret, is_unknown, unwrap
 from tests.support.settings import PASSWORD, settings
 
 CONTAINER = "jenkins-controller"
-
-
-@pytest.fixture(params=[False, True], ids=["update", "preview"])
-def engine(request: pytest.FixtureRequest) -> Engine:
-    set_config({})
-    return Engine(preview=request.param)
 
 
 def deploy(engine: Engine, stack: Settings | None = None) -> dict[str, Any]:

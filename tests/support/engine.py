@@ -10,6 +10,8 @@ from pulumi.runtime import mocks, rpc
 
 STACK = "test"
 PROJECT = "ci"
+CLUSTER_IP = "10.96.0.7"
+"""What every Service's address is."""
 
 
 class Engine(mocks.MockMonitor, mocks.Mocks):
@@ -23,16 +25,26 @@ class Engine(mocks.MockMonitor, mocks.Mocks):
         self.inputs: dict[str, dict[str, Any]] = {}
         self.outputs: dict[str, Any] = {}
         self.preview = preview
-        mocks.set_mocks(self, project=PROJECT, stack=STACK, preview=preview, monitor=self)
+        self.answers: dict[str, Any] = {}
+        self.hooks: list[str] = []
+        self._take_place()
+
+    def _take_place(self) -> None:
+        mocks.set_mocks(self, project=PROJECT, stack=STACK, preview=self.preview, monitor=self)
 
     def call(self, args: mocks.MockCallArgs) -> Any:
-        raise AssertionError(f"no test planned the provider call {args.token}")
+        assert args.token in self.answers, f"no test planned the provider call {args.token}"
+        return self.answers[args.token]
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
         assert args.name not in self.inputs, f"two resources are named {args.name}"
         self.inputs[args.name] = args.inputs
-        computed = {} if self.preview else {"imageId": "sha256:ready", "repoDigest": "sha256:built"}
-        return f"{args.name}-id", {**computed, **args.inputs}
+        computed = {} if self.preview else _computed(args.typ, args.inputs)
+        return f"{args.name}-id", {**args.inputs, **computed}
+
+    def RegisterErrorHook(self, request: Any) -> Any:  # noqa: N802 - the protocol's name
+        self.hooks.append(request.name)
+        return super().RegisterErrorHook(request)  # type: ignore[no-untyped-call]
 
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802 - the protocol's name
         reply = super().RegisterResource(request)  # type: ignore[no-untyped-call]
@@ -52,7 +64,20 @@ class Engine(mocks.MockMonitor, mocks.Mocks):
         def quietly() -> None:
             program()
 
+        self._take_place()  # another may have had it since
         pulumi.runtime.test(quietly)()  # type: ignore[no-untyped-call]
+
+
+def _computed(kind: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the outputs that a provider would add, as far as the program reads them."""
+    match kind.rpartition(":")[2]:
+        case "Job":
+            return {"status": {"succeeded": 1}}
+        case "Service":
+            return {"spec": {**inputs["spec"], "clusterIP": CLUSTER_IP}}
+        case "RemoteImage" | "Image":
+            return {"imageId": "sha256:ready", "repoDigest": "sha256:built"}
+    return {}
 
 
 def is_secret(value: Any) -> bool:
@@ -80,4 +105,4 @@ def urn_name(urn: str) -> str:
     return urn.rpartition("::")[2]
 
 
-__all__ = ["PROJECT", "STACK", "Engine", "is_secret", "is_unknown", "set_config", "unwrap", "urn_name"]
+__all__ = ["CLUSTER_IP", "PROJECT", "STACK", "Engine", "is_secret", "is_unknown", "set_config", "unwrap", "urn_name"]

@@ -1,0 +1,314 @@
+"""Builds: each runs when it is new or changed, and never again."""
+
+import base64
+import gzip
+import io
+import json
+import tarfile
+import time
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+
+from components.kubernetes import history
+from components.kubernetes.build import DigestError, failure_hook, plan
+from components.kubernetes.builders import Work
+from tests.support.engine import Engine, is_unknown, set_config
+from tests.support.kubernetes_platform import Deployed, deploy
+from tests.support.kubernetes_stack import DIGEST, FakeReader, build, failed, settings
+
+IMAGE = f"registry.ci.svc:5000/website@{DIGEST}"
+
+
+def job(made: Deployed, name: str = "website") -> dict[str, Any]:
+    return made[f"build-{name}-job"]
+
+
+def name_of(made: Deployed, name: str = "website") -> str:
+    text: str = job(made, name)["metadata"]["name"]
+    return text
+
+
+def updated(**keys: Any) -> Deployed:
+    return deploy(Engine(preview=False), **keys)
+
+
+def test_a_new_build_runs_and_its_image_is_what_its_pod_says_that_it_pushed(engine: Engine) -> None:
+    made = deploy(engine, builds=[build()])
+    assert "suspend" not in job(made)["spec"]
+    if engine.preview:
+        assert is_unknown(made.outputs["images"]["website"])
+        assert made.reader.asked == []
+    else:
+        assert made.outputs["images"] == {"website": IMAGE}
+        assert made.outputs["builds"] == {"website": name_of(made)}
+        assert made.reader.asked == [f"pods ci-builds/{name_of(made)}"]
+
+
+def test_nodes_know_the_image_by_the_name_that_they_pull_by(engine: Engine) -> None:
+    made = deploy(
+        engine, builds=[build(destinations=["team/site:1", "site:2"])], registry={"plainHttp": True, "nodePort": 30500}
+    )
+    if not engine.preview:
+        assert made.outputs["images"] == {"website": f"localhost:30500/team/site@{DIGEST}"}
+
+
+def test_an_image_that_is_pushed_elsewhere_first_is_named_as_there(engine: Engine) -> None:
+    made = deploy(
+        engine,
+        builds=[build(destinations=["ghcr.io/team/site:1", "site:1"])],
+        dockerConfig=json.dumps({"auths": {"ghcr.io": {"auth": "eDp5"}}}),
+    )
+    if not engine.preview:
+        assert made.outputs["images"] == {"website": f"ghcr.io/team/site@{DIGEST}"}
+
+
+def test_a_job_has_the_same_name_in_every_run(engine: Engine) -> None:
+    keys: dict[str, Any] = {"args": {"A": "1", "B": "2"}, "labels": {"a": "1", "b": "2"}}
+    turned: dict[str, Any] = {kind: dict(reversed(entries.items())) for kind, entries in keys.items()}
+    assert name_of(deploy(engine, builds=[build(**keys)])) == name_of(updated(builds=[build(**turned)]))
+
+
+def test_a_build_that_is_known_to_be_done_is_declared_suspended_and_its_image_is_remembered(engine: Engine) -> None:
+    name = name_of(updated(builds=[build()]))
+    last = {"images": {"website": IMAGE}, "builds": {"website": name}}
+    made = deploy(engine, FakeReader(of_every_job=[]), last, builds=[build()])
+    assert name_of(made) == name
+    assert made.outputs["images"] == {"website": IMAGE}
+    assert made.outputs["builds"] == {"website": name}
+    assert made.reader.asked == []
+    # Where the Job still stands, none of this is a change; where it is gone, it comes back and builds nothing.
+    assert job(made)["spec"]["suspend"] is True
+    assert job(made)["metadata"]["annotations"]["pulumi.com/skipAwait"] == "true"
+    ignored = set(engine.requests["build-website-job"].ignoreChanges)
+    assert {"spec.suspend", 'metadata.annotations["pulumi.com/skipAwait"]'} <= ignored
+
+
+def test_a_build_that_changed_is_not_taken_for_the_one_that_is_done(engine: Engine) -> None:
+    name = name_of(updated(builds=[build()]))
+    last = {"images": {"website": IMAGE}, "builds": {"website": name}}
+    made = deploy(engine, last=last, builds=[build(args={"VERSION": "2"})])
+    assert name_of(made) != name
+    assert "suspend" not in job(made)["spec"]
+    assert list(engine.requests["build-website-job"].ignoreChanges) == []
+
+
+def test_another_build_that_changes_leaves_this_one_done(engine: Engine) -> None:
+    before = updated(builds=[build(), build("other")])
+    last = {name: before.outputs[name] for name in ("images", "builds")}
+    made = deploy(engine, last=last, builds=[build(), build("other", trigger="again")])
+    assert job(made)["spec"]["suspend"] is True
+    assert "suspend" not in job(made, "other")["spec"]
+
+
+def test_a_remembered_image_follows_the_registrys_name(engine: Engine) -> None:
+    before = updated(builds=[build()])
+    last = {name: before.outputs[name] for name in ("images", "builds")}
+    made = deploy(engine, last=last, builds=[build()], registry={"plainHttp": True, "nodePort": 30500})
+    assert made.outputs["images"] == {"website": f"localhost:30500/website@{DIGEST}"}
+    assert job(made)["spec"]["suspend"] is True
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        {},
+        {"images": {}, "builds": {"website": "x"}},
+        {"images": None, "builds": None},
+        {"images": {"website": IMAGE}},
+    ],
+)
+def test_outputs_that_tell_nothing_of_a_build_are_no_reason_not_to_run_it(engine: Engine, last: dict[str, Any]) -> None:
+    assert "suspend" not in job(deploy(engine, last=last, builds=[build()]))["spec"]
+
+
+def test_what_the_last_update_left_says_whether_there_was_one(engine: Engine) -> None:
+    seen = []
+    answers: list[dict[str, Any]] = [{"outputs": {}}, {}, {"outputs": {"platform": "kubernetes"}}]
+    for answer in answers:
+        engine.answers["pulumi:pulumi:readStackOutputs"] = answer
+        seen.append(history.read().deployed)
+    assert seen == [False, False, True]
+
+
+def test_a_state_that_is_being_written_is_read_once_more_and_another_trouble_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answers: list[Exception] = [
+        RuntimeError("failed to load checkpoint: unexpected end"),
+        RuntimeError("no such stack"),
+    ]
+
+    def invoke(*_: object) -> object:
+        raise answers.pop(0)
+
+    set_config({})
+    Engine(preview=False)
+    monkeypatch.setattr(history, "invoke", invoke)
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    with pytest.raises(RuntimeError, match="no such stack"):
+        history.read()
+    assert answers == []
+
+
+def test_a_pod_that_is_gone_with_its_digest_is_told_with_what_builds_once_more() -> None:
+    with pytest.raises(DigestError, match=r'ci:builds\[0\]\.trigger, for example "again"'):
+        deploy(Engine(preview=False), FakeReader(of_every_job=[]), builds=[build()])
+
+
+def test_a_cluster_that_gives_no_answer_is_told_without_a_traceback() -> None:
+    with pytest.raises(DigestError, match=r"its digest can't be read: https://192\.0\.2\.1:6443 gave no answer"):
+        deploy(Engine(preview=False), FakeReader(broken=True), builds=[build()])
+    assert issubclass(DigestError, pulumi.RunError)
+
+
+def test_the_engine_waits_longer_than_the_build_may_take(engine: Engine) -> None:
+    made = deploy(engine, builds=[build(deadlineSeconds=3600, retries=2)])
+    spec = job(made)["spec"]
+    assert (spec["activeDeadlineSeconds"], spec["backoffLimit"]) == (3600, 2)
+    assert engine.requests["build-website-job"].customTimeouts.create == "3720s"
+
+
+def test_a_failed_build_is_made_anew_by_the_next_update(engine: Engine) -> None:
+    made = deploy(engine, builds=[build()])
+    assert job(made)["metadata"]["annotations"] == {"pulumi.com/replaceUnready": "true"}
+    assert "ttlSecondsAfterFinished" not in job(made)["spec"]
+    assert job(made)["spec"]["template"]["spec"]["restartPolicy"] == "Never"
+
+
+def test_a_build_waits_for_the_registry_and_the_logins(engine: Engine) -> None:
+    deploy(engine, builds=[build()])
+    # The component waits for them, and its parts for it.
+    needed = {urn.rpartition("::")[2] for urn in engine.requests["build-website"].dependencies}
+    assert {"registry-server", "registry-service", "login-registry-push"} <= needed
+    own = {urn.rpartition("::")[2] for urn in engine.requests["build-website-job"].dependencies}
+    assert any(name.endswith("-context") for name in own)
+
+
+def test_the_files_of_a_build_travel_in_a_config_map_of_the_jobs_name(engine: Engine, tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY a.txt /\n")
+    (tmp_path / "a.txt").write_text("hello")
+    made = deploy(engine, builds=[build(context={"directory": str(tmp_path)})])
+    [(resource, files)] = made.of("ConfigMap").items()
+    assert files["metadata"]["name"] == name_of(made)
+    assert files["immutable"] is True
+    assert list(engine.requests[resource].ignoreChanges) == ["binaryData"]
+    content = gzip.decompress(base64.b64decode(files["binaryData"]["context.tar.gz"]))
+    with tarfile.open(fileobj=io.BytesIO(content)) as packed:
+        assert packed.getnames() == ["Dockerfile", "a.txt"]
+    [volume] = [volume for volume in job(made)["spec"]["template"]["spec"]["volumes"] if volume["name"] == "context"]
+    assert volume["configMap"]["name"] == name_of(made)
+
+
+def test_a_changed_file_gives_the_config_map_another_resource_so_that_its_content_is_not_ignored(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    first = updated(builds=[build(context={"directory": str(tmp_path)})])
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nLABEL a=b\n")
+    second = updated(builds=[build(context={"directory": str(tmp_path)})])
+    assert set(first.of("ConfigMap")).isdisjoint(second.of("ConfigMap"))
+    assert name_of(first) != name_of(second)
+
+
+def test_a_scheduled_build_runs_the_same_pod_without_the_tag_of_the_single_build(engine: Engine) -> None:
+    made = deploy(engine, builds=[build(schedule="17 2 * * *", deadlineSeconds=600)])
+    cron = made["build-website-schedule"]
+    assert cron["metadata"]["name"] == "website"
+    assert cron["spec"]["concurrencyPolicy"] == "Forbid"
+    assert cron["spec"]["schedule"] == "17 2 * * *"
+    template = cron["spec"]["jobTemplate"]["spec"]
+    assert template["activeDeadlineSeconds"] == 600
+    once, again = (spec["template"]["spec"]["containers"][0]["args"] for spec in (job(made)["spec"], template))
+    tag = f"--destination=registry.ci.svc:5000/website:build-{name_of(made).rpartition('-')[2]}"
+    assert [argument for argument in once if argument != tag] == again
+    assert tag in once
+
+
+def test_builds_without_a_schedule_have_none(engine: Engine) -> None:
+    assert "build-website-schedule" not in deploy(engine, builds=[build()]).engine.inputs
+
+
+def test_a_company_s_authorities_are_a_config_map_beside_the_builds(engine: Engine, tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("-----BEGIN CERTIFICATE-----\nMIIB\n")
+    made = deploy(engine, kubernetes={"trustedCaFile": str(tmp_path / "ca.pem")}, builds=[build()])
+    assert made["trusted-ca"]["data"] == {"ca.crt": "-----BEGIN CERTIFICATE-----\nMIIB\n"}
+    assert made["trusted-ca"]["metadata"]["namespace"] == "ci-builds"
+
+
+def test_every_build_is_a_component_of_its_own_with_its_parts_in_it(engine: Engine) -> None:
+    deploy(engine, builds=[build(schedule="@daily")])
+    for name, request in engine.requests.items():
+        if "website" in name and request.type != "ci:kubernetes:Build":
+            assert request.parent.endswith("ci:kubernetes:Build::build-website"), name
+    if not engine.preview:
+        assert "build-website" in engine.finished
+
+
+def test_only_builds_can_fail_with_an_explanation(engine: Engine) -> None:
+    deploy(engine, builds=[build(), build("b")])
+    assert engine.hooks == ["build-failed"]
+    hooked = [name for name, request in engine.requests.items() if list(request.hooks.on_error)]
+    assert sorted(hooked) == ["build-b-job", "build-website-job"]
+
+
+def test_a_stack_without_builds_registers_no_hook(engine: Engine) -> None:
+    made = deploy(engine)
+    assert engine.hooks == []
+    assert any("ci:builds" in step for step in made.outputs["next"])
+
+
+def said(reader: FakeReader, monkeypatch: pytest.MonkeyPatch, **args: Any) -> tuple[object, list[str]]:
+    """Let the hook of one build run; give its answer, and what it logged."""
+    set_config({})
+    work = Work(
+        build=settings(builds=[build()]).builds[0],
+        image="kaniko:1",
+        destinations=["r/website:1"],
+        cache_repository="r/cache/website",
+        mirrors={},
+        git_image="git:1",
+        object_storage={},
+    )
+    planned = plan(0, work, None, own=["r/website"], pull="r/website")
+    hooks: list[pulumi.ErrorHook] = []
+    Engine(preview=False).run(lambda: hooks.append(failure_hook([planned], reader)))
+    logged: list[str] = []
+    monkeypatch.setattr(pulumi.log, "error", logged.append)
+    inputs = {"metadata": {"name": args.pop("job", planned.job), "namespace": "ci-builds"}}
+    answer = hooks[0](
+        pulumi.ErrorHookArgs(
+            urn="urn",
+            id="",
+            name="build-website-job",
+            type="Job",
+            **{"failed_operation": "create", **args},
+            new_inputs=inputs,
+        )
+    )
+    return answer, logged
+
+
+def test_a_failed_build_says_why_in_the_words_of_the_settings_and_is_not_tried_again_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reader = FakeReader(of_every_job=[failed(reason="OOMKilled", exitCode=137)])
+    answer, logged = said(reader, monkeypatch)
+    assert answer is False
+    [text] = logged
+    assert "raise ci:builds[0].resources.memoryMib, for example to 2048" in text
+
+
+@pytest.mark.parametrize("change", [{"failed_operation": "delete"}, {"job": "somebody-elses"}])
+def test_what_is_no_failed_build_is_left_to_the_provider(
+    monkeypatch: pytest.MonkeyPatch, change: dict[str, str]
+) -> None:
+    assert said(FakeReader(), monkeypatch, **change) == (False, [])
+
+
+def test_a_failed_build_of_a_cluster_that_gives_no_answer_is_told_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer, [text] = said(FakeReader(broken=True), monkeypatch)
+    assert answer is False
+    assert "the build website failed, and why can't be read: https://192.0.2.1:6443" in text

@@ -1,0 +1,76 @@
+"""Deploys the Kubernetes platform on the mock engine, and gives what it registered in plain shapes."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+
+from components import kubernetes
+from tests.support.engine import Engine, is_secret, unwrap
+from tests.support.kubernetes_stack import FakeReader, settings
+
+OUTPUTS_CALL = "pulumi:pulumi:readStackOutputs"
+"""The engine's own function that gives a stack's last outputs."""
+
+OUTPUTS = "test:outputs:Outputs"
+
+
+@dataclass
+class Deployed:
+    """What one run of the program registered and put out."""
+
+    engine: Engine
+    reader: FakeReader
+
+    @property
+    def outputs(self) -> dict[str, Any]:
+        """The stack's outputs by name, out of their secret envelopes; without those that are null."""
+        return self[OUTPUTS]
+
+    def hides(self, output: str) -> bool:
+        """Say whether an output is a secret."""
+        return is_secret(self.engine.inputs[OUTPUTS][output])
+
+    def __getitem__(self, name: str) -> dict[str, Any]:
+        """Give a resource's inputs, out of their secret envelopes at the first level."""
+        return {key: unwrap(value) for key, value in self.engine.inputs[name].items()}
+
+    def of(self, kind: str) -> dict[str, dict[str, Any]]:
+        """Give the inputs of all resources of a kind, as `Job`, by name."""
+        return {name: self[name] for name, request in self.engine.requests.items() if request.type.endswith(f":{kind}")}
+
+    def pods(self) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+        """Give every pod that anything declared would run: the resource's name, the namespace, the pod's spec."""
+        for name in self.engine.requests:
+            inputs = self[name]
+            spec = inputs.get("spec")
+            job = spec.get("jobTemplate", {}).get("spec", spec) if isinstance(spec, Mapping) else {}
+            if "template" in job:
+                yield name, inputs["metadata"]["namespace"], job["template"]["spec"]
+
+    def in_clear(self) -> str:
+        """Give everything that was registered, but for what is a secret, as one text."""
+        return json.dumps(_without_secrets(self.engine.inputs), default=repr)
+
+
+def deploy(
+    engine: Engine, reader: FakeReader | None = None, last: Mapping[str, Any] | None = None, **keys: Any
+) -> Deployed:
+    """Deploy a stack with these keys; `last` are the outputs of the update before."""
+    engine.answers[OUTPUTS_CALL] = {"outputs": dict(last or {})}
+    made = Deployed(engine, reader or FakeReader())
+    stack = settings(**keys)
+
+    # As the inputs of a component, the outputs are recorded like everything else.
+    engine.run(lambda: pulumi.ComponentResource(OUTPUTS, OUTPUTS, dict(kubernetes.deploy(stack, made.reader))))
+    return made
+
+
+def _without_secrets(value: Any) -> Any:
+    if is_secret(value):
+        return "(secret)"
+    if isinstance(value, Mapping):
+        return {key: _without_secrets(part) for key, part in value.items()}
+    return [_without_secrets(part) for part in value] if isinstance(value, list) else value

@@ -1,0 +1,105 @@
+"""A Kubernetes stack for tests: settings that are right, a cluster that answers as it is told, pods as the API has."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from components.kubernetes.cluster import ReadError
+from components.settings import Problem, Settings
+from components.settings.load import read
+from components.settings.model import SECRETS
+
+REGISTRY_PASSWORD = "staple-battery-horse"
+"""Made up here and used nowhere else, as is everything below."""
+
+DIGEST = f"sha256:{'ab' * 32}"
+HASH = "$2y$10$" + "N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy"
+INLINE = {"inline": {"Dockerfile": "FROM scratch\n"}}
+PEM_KEY = "-----BEGIN PRIVATE KEY-----\nmade-up-key\n-----END PRIVATE KEY-----\n"
+
+
+def raw(**keys: Any) -> dict[str, str]:
+    """Give config as the engine hands it over: text as it is, everything else as JSON. None leaves a key out."""
+    values: dict[str, Any] = {
+        "platform": "kubernetes",
+        "registry": {"plainHttp": True},
+        "registryPassword": REGISTRY_PASSWORD,
+        **keys,
+    }
+    return {
+        key: value if isinstance(value, str) else json.dumps(value)
+        for key, value in values.items()
+        if value is not None
+    }
+
+
+def settings(**keys: Any) -> Settings:
+    """Give the settings of a stack that has these keys; fails the test where they are wrong."""
+    found, problems = read(raw(**keys), frozenset(SECRETS))
+    assert not problems, problems
+    assert found is not None
+    return found
+
+
+def problems(*, secret: Sequence[str] = SECRETS, **keys: Any) -> list[Problem]:
+    """Give what is wrong with a stack that has these keys."""
+    return list(read(raw(**keys), frozenset(secret))[1])
+
+
+def build(name: str = "website", **keys: Any) -> dict[str, Any]:
+    """Give the settings of a build, by default of one inline Dockerfile."""
+    return {"name": name, "context": INLINE, **keys}
+
+
+@dataclass
+class FakeReader:
+    """Answers as a cluster would that has just this in it. With `broken`, it gives no answer."""
+
+    found: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    classes: Mapping[str, bool] = field(default_factory=lambda: {"standard": True})
+    at: tuple[int, int] = (1, 34)
+    of_every_job: Sequence[Mapping[str, Any]] | None = None
+    """The pods of each Job; None gives each one that pushed DIGEST."""
+
+    warnings: Sequence[str] = ()
+    broken: bool = False
+    asked: list[str] = field(default_factory=list)
+
+    def _ask(self, what: str) -> None:
+        self.asked.append(what)
+        if self.broken:
+            raise ReadError("https://192.0.2.1:6443 gave no answer: timed out")
+
+    def namespaces(self, *names: str) -> Mapping[str, Mapping[str, str]]:
+        self._ask("namespaces")
+        return {name: self.found[name] for name in names if name in self.found}
+
+    def storage_classes(self) -> Mapping[str, bool]:
+        self._ask("storage_classes")
+        return self.classes
+
+    def version(self) -> tuple[int, int]:
+        self._ask("version")
+        return self.at
+
+    def pods(self, namespace: str, job: str) -> list[Mapping[str, Any]]:
+        self._ask(f"pods {namespace}/{job}")
+        return [succeeded()] if self.of_every_job is None else list(self.of_every_job)
+
+    def events(self, namespace: str, name: str) -> list[str]:
+        self._ask(f"events {namespace}/{name}")
+        return list(self.warnings)
+
+
+def succeeded(digest: str = DIGEST) -> dict[str, Any]:
+    """Give a pod that pushed an image, as the API has it."""
+    state = {"terminated": {"exitCode": 0, "reason": "Completed", "message": digest}}
+    return {"status": {"phase": "Succeeded", "containerStatuses": [{"name": "kaniko", "state": state}]}}
+
+
+def failed(*, container: str = "kaniko", init: bool = False, **terminated: Any) -> dict[str, Any]:
+    """Give a pod of which one container ended badly, as the API has it."""
+    state = {"terminated": {"exitCode": 1, "reason": "Error", **terminated}}
+    kind = "initContainerStatuses" if init else "containerStatuses"
+    return {"status": {"phase": "Failed", kind: [{"name": container, "state": state}]}}

@@ -1,0 +1,257 @@
+"""How a folder or inline files become a build's context."""
+
+import gzip
+import io
+import os
+import tarfile
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from components.kubernetes import context
+from components.kubernetes.context import ContextError, Packed, pack_directory, pack_inline
+
+
+def unpacked(packed: Packed) -> dict[str, tarfile.TarInfo]:
+    with tarfile.open(fileobj=io.BytesIO(gzip.decompress(packed.content))) as tar:
+        return {info.name: info for info in tar}
+
+
+def texts(packed: Packed) -> dict[str, str]:
+    with tarfile.open(fileobj=io.BytesIO(gzip.decompress(packed.content))) as tar:
+        return {info.name: tar.extractfile(info).read().decode() for info in tar if info.isreg()}  # type: ignore[union-attr]
+
+
+def tree(folder: Path, *paths: str, ignore: str | None = None) -> Path:
+    """Make files, each with its path as its text, and folders, which end with a slash; and a Dockerfile."""
+    for path in ("Dockerfile", *paths):
+        place = folder / path
+        (place if path.endswith("/") else place.parent).mkdir(parents=True, exist_ok=True)
+        if not path.endswith("/"):
+            place.write_text(path)
+    if ignore is not None:
+        (folder / ".dockerignore").write_text(ignore)
+    return folder
+
+
+def test_the_same_files_give_the_same_bytes_whoever_made_them_when_and_in_what_order(tmp_path: Path) -> None:
+    first = tree(tmp_path / "1", "a.txt", "b/c.txt", "b/d.txt", "e/")
+    before = os.umask(0o077)
+    try:
+        second = tree(tmp_path / "2", "e/", "b/d.txt", "b/c.txt", "a.txt")
+    finally:
+        os.umask(before)
+    for place in second.rglob("*"):
+        os.utime(place, (1, 1))
+        if os.geteuid() == 0:
+            os.chown(place, 12345, 12345)
+    one, two = pack_directory(first, "Dockerfile"), pack_directory(second, "Dockerfile")
+    assert (one.digest, one.content) == (two.digest, two.content)
+    for info in unpacked(two).values():
+        assert (info.mtime, info.uid, info.gid, info.uname, info.gname) == (0, 0, 0, "", "")
+
+
+def test_inline_files_are_packed_as_the_same_files_in_a_folder_are(tmp_path: Path) -> None:
+    folder = tree(tmp_path, "a")
+    assert pack_inline({"a": "a", "Dockerfile": "Dockerfile"}) == pack_directory(folder, "Dockerfile")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda folder: (folder / "a").write_text("A"),
+        lambda folder: (folder / "a").chmod(0o755),
+        lambda folder: (folder / "a").rename(folder / "b"),
+        lambda folder: (folder / "empty").mkdir(),
+        lambda folder: (folder / "link").symlink_to("a"),
+        lambda folder: (folder / ".dockerignore").write_text("a"),
+    ],
+    ids=["text", "executable", "name", "folder", "link", "ignored"],
+)
+def test_the_digest_changes_with_whatever_a_build_could_see(tmp_path: Path, change: object) -> None:
+    folder = tree(tmp_path, "a")
+    before = pack_directory(folder, "Dockerfile").digest
+    change(folder)  # type: ignore[operator]
+    assert pack_directory(folder, "Dockerfile").digest != before
+
+
+def test_a_folder_is_before_what_is_in_it_and_an_empty_one_stays(tmp_path: Path) -> None:
+    names = list(unpacked(pack_directory(tree(tmp_path, "a/b/c", "a-b", "empty/"), "Dockerfile")))
+    assert names == ["Dockerfile", "a", "a/b", "a/b/c", "a-b", "empty"]
+
+
+def test_links_stay_links_and_are_not_followed_out_of_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "secret").write_text("secret")
+    folder = tree(tmp_path / "context", "a")
+    (folder / "to-a").symlink_to("a")
+    (folder / "to-folder").symlink_to("../outside")
+    (folder / "to-nowhere").symlink_to("/nowhere")
+    infos = unpacked(pack_directory(folder, "Dockerfile"))
+    assert {name: info.linkname for name, info in infos.items() if info.issym()} == {
+        "to-a": "a",
+        "to-folder": "../outside",
+        "to-nowhere": "/nowhere",
+    }
+    assert not any("secret" in name for name in infos)
+
+
+def test_whether_a_file_may_be_executed_is_all_that_stays_of_its_permissions(tmp_path: Path) -> None:
+    folder = tree(tmp_path, "run", "read")
+    (folder / "run").chmod(0o700)
+    (folder / "read").chmod(0o666)
+    infos = unpacked(pack_directory(folder, "Dockerfile"))
+    assert (infos["run"].mode, infos["read"].mode) == (0o755, 0o644)
+
+
+def test_names_in_any_alphabet_and_of_any_length_stay(tmp_path: Path) -> None:
+    long = "/".join(["d" * 60] * 4)
+    names = ["Ünï/cödé.txt", "日本語", "with blank", "new\nline", long]
+    assert set(names) <= set(texts(pack_directory(tree(tmp_path, *names), "Dockerfile")))
+
+
+# Source: Docker's documentation, "Build context", the part on .dockerignore files.
+IGNORE: list[tuple[str, str, list[str], list[str]]] = [
+    ("a plain name at the root alone", "temp", ["a/temp"], ["temp"]),
+    ("a folder with all that is in it", "temp", [], ["temp/a", "temp/b/c"]),
+    ("a slash in front or behind", "/temp/\n/x", ["a/x"], ["temp/a", "x"]),
+    ("one level below", "*/temp*", ["temp", "a/b/temp"], ["a/temporary.txt", "a/temp"]),
+    ("two levels below", "*/*/temp*", ["a/temp"], ["a/b/temporary.txt"]),
+    ("one letter", "temp?", ["temp", "tempab"], ["tempa", "tempb"]),
+    ("a range of letters", "[a-c].txt", ["d.txt"], ["a.txt", "b.txt"]),
+    ("any number of folders", "**/*.go", ["a.py"], ["a.go", "a/b.go", "a/b/c/d.go"]),
+    ("any number of folders in the middle", "a/**/z", ["z", "b/z"], ["a/z", "a/b/z", "a/b/c/z"]),
+    ("a comment", "# a\nb", ["a", "# a"], ["b"]),
+    ("a mark of a comment behind a blank", " #a", ["a"], ["#a"]),
+    ("blank lines and blanks around", "\n\n  a  \n\t\nb", ["c"], ["a", "b"]),
+    ("dots", "./a\nb/../c\n.", ["b", "d"], ["a", "c"]),
+    ("a path outside", "../a", ["a", "x/a"], []),
+    ("an exception", "*.md\n!README.md", ["README.md", "a/b.md"], ["a.md"]),
+    (
+        "an exception of an exception",
+        "*.md\n!README*.md\nREADME-secret.md",
+        ["README.md"],
+        ["README-secret.md", "a.md"],
+    ),
+    ("the last match", "*.md\nREADME-secret.md\n!README*.md", ["README.md", "README-secret.md"], ["a.md"]),
+    ("an exception in an ignored folder", "a\n!a/b", ["a/b"], ["a/c"]),
+    ("everything but one folder", "*\n!src", ["src/a", "src/b/c"], ["x", "y/src"]),
+    ("everything but one kind", "*\n!**/*.go", ["a.go", "a/b.go", "a/b/c.go"], ["x", "a/y"]),
+    (
+        "a folder anywhere but for one file",
+        "**/node_modules\n!a/node_modules/keep",
+        ["a/node_modules/keep"],
+        [
+            "a/node_modules/other",
+            "node_modules/x",
+        ],
+    ),
+    ("the end of line of Windows", "a\r\nb\r\n", ["c"], ["a", "b"]),
+]
+
+
+@pytest.mark.parametrize(("ignore", "stays", "goes"), [pytest.param(*case[1:], id=case[0]) for case in IGNORE])
+def test_dockerignore_is_read_as_docker_documents_it(
+    tmp_path: Path, ignore: str, stays: list[str], goes: list[str]
+) -> None:
+    packed = texts(pack_directory(tree(tmp_path, *stays, *goes, ignore=ignore), "Dockerfile"))
+    assert set(packed) == {"Dockerfile", ".dockerignore", *stays}
+
+
+@pytest.mark.parametrize("ignore", ["*", "**", "Dockerfile\n.dockerignore", "ci", "ci/*"])
+def test_the_dockerfile_and_the_dockerignore_stay_whatever_is_ignored(tmp_path: Path, ignore: str) -> None:
+    packed = texts(pack_directory(tree(tmp_path, "ci/Dockerfile.web", "ci/x", ignore=ignore), "ci/Dockerfile.web"))
+    assert {"ci/Dockerfile.web", ".dockerignore"} <= set(packed)
+
+
+def test_a_mark_of_byte_order_is_no_part_of_the_first_pattern(tmp_path: Path) -> None:
+    folder = tree(tmp_path, "a")
+    (folder / ".dockerignore").write_bytes(b"\xef\xbb\xbfa\n")
+    assert "a" not in texts(pack_directory(folder, "Dockerfile"))
+
+
+def test_what_is_ignored_is_not_even_looked_at(tmp_path: Path) -> None:
+    folder = tree(tmp_path, ignore="pipe\nbig")
+    os.mkfifo(folder / "pipe")
+    (folder / "big").mkdir()
+    os.truncate(os.open(folder / "big" / "file", os.O_CREAT | os.O_WRONLY), 10**10)
+    assert "pipe" not in unpacked(pack_directory(folder, "Dockerfile"))
+
+
+def refused(folder: Path, dockerfile: str = "Dockerfile") -> str:
+    with pytest.raises(ContextError) as caught:
+        pack_directory(folder, dockerfile)
+    return str(caught.value)
+
+
+def test_a_pipe_is_refused_with_its_name(tmp_path: Path) -> None:
+    folder = tree(tmp_path, "a/")
+    os.mkfifo(folder / "a" / "pipe")
+    assert refused(folder) == "has a/pipe in it, which is no file; name it in .dockerignore"
+
+
+def test_what_is_too_big_for_a_config_map_is_told_to_go_into_git_or_onto_a_volume(tmp_path: Path) -> None:
+    folder = tree(tmp_path)
+    (folder / "random").write_bytes(os.urandom(context.LARGEST))
+    text = refused(folder)
+    assert "is too big for a ConfigMap, which holds 1,000,000 bytes" in text
+    assert "git or volume context" in text
+    assert ".dockerignore" in text
+
+
+def test_what_is_too_big_to_be_packed_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    folder = tree(tmp_path)
+    os.truncate(os.open(folder / "sparse", os.O_CREAT | os.O_WRONLY), 10**12)
+    assert "more than 200 MB before packing" in refused(folder)
+
+
+def test_a_context_that_just_fits_is_taken(tmp_path: Path) -> None:
+    folder = tree(tmp_path)
+    (folder / "random").write_bytes(os.urandom(context.LARGEST - 2000))
+    assert len(pack_directory(folder, "Dockerfile").content) <= context.LARGEST
+
+
+def test_what_can_not_be_packed_is_refused_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "is no folder on this machine" in refused(tmp_path / "missing")
+    folder = tree(tmp_path / "here", "a")
+    assert "has no web.Dockerfile in it" in refused(folder, "web.Dockerfile")
+    (folder / ".dockerignore").write_bytes(b"\xff\xfe")
+    assert "has a .dockerignore that is not text in UTF-8" in refused(folder)
+    (folder / ".dockerignore").unlink()
+
+    def denied(place: Path) -> bytes:
+        raise PermissionError(13, "Permission denied", str(place))
+
+    monkeypatch.setattr(Path, "read_bytes", denied)
+    assert "can't be read (Permission denied: " in refused(folder)
+
+
+NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/\0"), min_size=1, max_size=12)
+FILES = st.dictionaries(
+    st.lists(NAMES.filter(lambda name: name not in {".", "..", ".dockerignore"}), min_size=1, max_size=3).map("/".join),
+    st.binary(max_size=50),
+    max_size=6,
+)
+
+
+@given(FILES)
+@settings(max_examples=150, deadline=None)
+def test_what_is_unpacked_is_what_was_packed(files: dict[str, bytes]) -> None:
+    with tempfile.TemporaryDirectory() as made:
+        folder, written = Path(made), {"Dockerfile": b"FROM scratch"}
+        (folder / "Dockerfile").write_bytes(written["Dockerfile"])
+        for path, content in files.items():
+            place = folder / path
+            try:
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_bytes(content)
+            except OSError:  # a file where another's folder is
+                continue
+            written[path] = content
+        packed = pack_directory(folder, "Dockerfile")
+        with tarfile.open(fileobj=io.BytesIO(gzip.decompress(packed.content))) as tar:
+            found = {info.name: tar.extractfile(info).read() for info in tar if info.isreg()}  # type: ignore[union-attr]
+    assert found == written

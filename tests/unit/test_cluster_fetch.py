@@ -1,0 +1,220 @@
+"""The script that clones a git context, run with the shell and the git of this machine."""
+
+import base64
+import gzip
+import http.server
+import os
+import re
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.kubernetes.builders import BUILDERS, Work
+from tests.support.kubernetes_stack import build, settings
+
+pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="there is no git on this machine")
+
+TOKEN = "glpat-0123456789"
+QUIET = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null"}
+
+
+def git(folder: Path, *words: str) -> str:
+    who = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+    return subprocess.run(
+        ["git", *who, *words], cwd=folder, check=True, capture_output=True, text=True, env={**os.environ, **QUIET}
+    ).stdout.strip()
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """Give a bare repository: v1 is tagged, `main` moved on, `old/branch` stayed; no server setting is special."""
+    source = tmp_path / "source"
+    source.mkdir()
+    git(source, "init", "--quiet", "--initial-branch=main")
+    for version in ("1", "2", "3"):
+        (source / "Dockerfile").write_text(version)
+        (source / "images").mkdir(exist_ok=True)
+        (source / "images" / "Dockerfile").write_text(f"images {version}")
+        git(source, "add", ".")
+        git(source, "commit", "--quiet", "--message", version)
+        if version == "1":
+            git(source, "tag", "--annotate", "--message", "v1", "v1")
+            git(source, "branch", "old/branch")
+    bare = tmp_path / "website.git"
+    git(tmp_path, "clone", "--quiet", "--bare", str(source), str(bare))
+    return bare
+
+
+def fetch(
+    tmp_path: Path, address: str, *, token: str | None = None, before: str = "", **keys: Any
+) -> tuple[int, str, Path]:
+    """Run the script as the pod would; give its exit code, what it said, and the context.
+
+    before: a folder to look for programs in, before those of the machine.
+    """
+    wanted = {"repository": "https://git.example.org/x.git", **keys}
+    if token is not None:
+        wanted["credentials"] = "gitToken"
+    work = Work(
+        build=settings(builds=[build(context={"git": wanted})], gitToken=TOKEN).builds[0],
+        image="kaniko:1",
+        destinations=[],
+        cache_repository="",
+        mirrors={},
+        git_image="git:1",
+        object_storage={},
+    )
+    [container] = BUILDERS["kaniko"](work).spec["initContainers"]
+    root = tmp_path / "pod"
+    for folder in ("context", "tmp", "secrets/git"):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+    if token is not None:
+        (root / "secrets/git/token").write_text(token)
+    shell, flags, script = container["command"]
+    script = re.sub(r"(?<![\w.])/(context|tmp|secrets|trust)\b", rf"{root}/\1", script)
+    variables = {entry["name"]: entry["value"] for entry in container["env"]}
+    ended = subprocess.run(
+        [shell, flags, script],
+        env={"PATH": f"{before}:{os.environ['PATH']}", **QUIET, **variables, "REPOSITORY": address},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    [argument] = [word for word in BUILDERS["kaniko"](work).spec["containers"][0]["args"] if "--context" in word]
+    return ended.returncode, ended.stdout + ended.stderr, root / argument.removeprefix("--context=dir:///")
+
+
+@pytest.mark.parametrize(
+    ("ref", "version"),
+    [("main", "3"), ("v1", "1"), ("old/branch", "1"), ("refs/tags/v1", "1"), ("refs/heads/main", "3")],
+)
+def test_a_branch_or_a_tag_is_checked_out_without_its_history(
+    tmp_path: Path, repository: Path, ref: str, version: str
+) -> None:
+    code, said, context = fetch(tmp_path, f"file://{repository}", ref=ref)
+    assert code == 0, said
+    assert (context / "Dockerfile").read_text() == version
+    assert not (context / ".git").exists()
+
+
+@pytest.mark.parametrize("allowed", ["true", "false"])
+def test_a_commit_is_found_whether_or_not_the_server_gives_single_ones(
+    tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch, allowed: str
+) -> None:
+    # By the newer protocol, every server gives single commits.
+    for name, value in {"COUNT": "1", "KEY_0": "protocol.version", "VALUE_0": "0"}.items():
+        monkeypatch.setitem(QUIET, f"GIT_CONFIG_{name}", value)
+    git(repository, "config", "uploadpack.allowReachableSHA1InWant", allowed)
+    git(repository, "config", "uploadpack.allowAnySHA1InWant", allowed)
+    commit = git(repository, "rev-parse", "main~1")
+    code, said, context = fetch(tmp_path, f"file://{repository}", ref=commit)
+    assert code == 0, said
+    assert (context / "Dockerfile").read_text() == "2"
+    assert f"commit {commit}" in said
+
+
+def test_a_folder_of_the_repository_is_the_context(tmp_path: Path, repository: Path) -> None:
+    _, _, context = fetch(tmp_path, f"file://{repository}", directory="images")
+    assert (context / "Dockerfile").read_text() == "images 3"
+
+
+@pytest.mark.parametrize("ref", ["missing", "0" * 40])
+def test_a_ref_that_is_not_there_fails_with_git_s_own_words(tmp_path: Path, repository: Path, ref: str) -> None:
+    code, said, _ = fetch(tmp_path, f"file://{repository}", ref=ref)
+    assert code != 0
+    assert ref in said
+
+
+def test_a_repository_that_is_not_there_fails(tmp_path: Path) -> None:
+    code, said, _ = fetch(tmp_path, f"file://{tmp_path}/missing.git")
+    assert code != 0
+    assert "missing.git" in said
+
+
+@pytest.fixture
+def server(repository: Path) -> Iterator[str]:
+    """Serve the repository over http to whoever has the token; give its address."""
+    wanted = "Basic " + base64.b64encode(f"oauth2:{TOKEN}".encode()).decode()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.headers.get("Authorization") != wanted:
+                self.send_response(401)
+                self.send_header("WWW-Authenticate", 'Basic realm="git"')
+                self.end_headers()
+                return
+            path, _, query = self.path.partition("?")
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            said = subprocess.run(
+                ["git", "http-backend"],
+                input=gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body,
+                env={
+                    "PATH": os.environ["PATH"],
+                    "GIT_PROJECT_ROOT": str(repository.parent),
+                    "GIT_HTTP_EXPORT_ALL": "1",
+                    "REQUEST_METHOD": self.command,
+                    "PATH_INFO": path,
+                    "QUERY_STRING": query,
+                    "CONTENT_TYPE": self.headers.get("Content-Type", ""),
+                    "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
+                },
+                capture_output=True,
+                check=True,
+            ).stdout
+            head, _, content = said.partition(b"\r\n\r\n")
+            self.send_response(200)
+            for line in head.decode().splitlines():
+                self.send_header(*line.split(": ", 1))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_POST = do_GET  # noqa: N815 - the name that is looked for
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as serving:
+        thread = threading.Thread(target=serving.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{serving.server_port}/website.git"
+        serving.shutdown()
+        thread.join()
+
+
+def test_a_token_is_read_from_its_file_and_opens_the_repository(tmp_path: Path, server: str) -> None:
+    code, said, context = fetch(tmp_path, server, token=TOKEN)
+    assert code == 0, said
+    assert (context / "Dockerfile").read_text() == "3"
+    assert TOKEN not in said
+
+
+def test_the_token_is_in_no_process_s_arguments_and_in_no_file_of_the_context(tmp_path: Path, server: str) -> None:
+    tracing = tmp_path / "bin"
+    tracing.mkdir()
+    seen = tmp_path / "seen"
+    (tracing / "git").write_text(f'#!/bin/sh\necho "$@" >> {seen}\nenv >> {seen}\nexec {shutil.which("git")} "$@"\n')
+    (tracing / "git").chmod(0o755)
+    code, said, context = fetch(tmp_path, server, token=TOKEN, before=str(tracing))
+    assert code == 0, said
+    assert "fetch" in seen.read_text()
+    assert TOKEN not in seen.read_text()
+    assert not any(TOKEN in place.read_text() for place in context.rglob("*") if place.is_file())
+
+
+def test_a_wrong_token_is_refused_and_nobody_is_asked_for_another(tmp_path: Path, server: str) -> None:
+    code, said, _ = fetch(tmp_path, server, token="another-token")
+    assert code != 0
+    assert "Authentication failed" in said
+    assert "another-token" not in said
+
+
+def test_without_a_token_nobody_is_asked_for_one(tmp_path: Path, server: str) -> None:
+    code, said, _ = fetch(tmp_path, server)
+    assert code != 0
+    assert "terminal prompts disabled" in said

@@ -1,0 +1,134 @@
+"""What a Job is called: the same while nothing changes that decides its result, and never the same after."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.kubernetes import addresses
+from components.kubernetes.build import Plan
+from components.kubernetes.deploy import _plan
+from tests.support.kubernetes_stack import PEM_KEY, build, settings
+
+CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+
+
+def plan(*, name: str = "website", stack: dict[str, Any] | None = None, place: int = 0, **keys: Any) -> Plan:
+    """Give the plan of one build among as many others as stand before it."""
+    others = [build(f"other-{number}") for number in range(place)]
+    found = settings(builds=[*others, build(name, **keys)], gitToken="glpat-0123456789", **(stack or {}))
+    return _plan(place, found.builds[place], found, addresses.of(found))
+
+
+def git(**keys: Any) -> dict[str, Any]:
+    return {"context": {"git": {"repository": "https://git.example.org/x.git", **keys}}}
+
+
+DECIDES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+    ("a file's text", {}, {"context": {"inline": {"Dockerfile": "FROM alpine:3.22\n"}}}),
+    ("a further file", {}, {"context": {"inline": {"Dockerfile": "FROM scratch\n", "a": ""}}}),
+    ("the Dockerfile", {"context": {"inline": {"Dockerfile": "", "b": ""}}}, {"dockerfile": "b"}),
+    ("an argument's value", {"args": {"A": "1"}}, {"args": {"A": "2"}}),
+    ("an argument's name", {"args": {"A": "1"}}, {"args": {"B": "1"}}),
+    ("a label", {}, {"labels": {"a": "1"}}),
+    ("the stage", {}, {"target": "test"}),
+    ("a destination", {}, {"destinations": ["website:1"]}),
+    ("a further destination", {"destinations": ["a:1"]}, {"destinations": ["a:1", "a:2"]}),
+    ("the platform", {}, {"platform": "linux/arm64"}),
+    ("whether layers are kept", {}, {"cache": {"enabled": False}}),
+    ("the trigger", {}, {"trigger": "again"}),
+    ("the builder's image", {}, {"stack": {"kubernetes": {"kanikoImage": "kaniko:2"}}}),
+    ("the repository", git(), git(repository="https://git.example.org/y.git")),
+    ("the ref", git(), git(ref="v2")),
+    ("the folder", git(), git(directory="a")),
+    ("the git image", git(), {"stack": {"kubernetes": {"gitImage": "git:2"}}}),
+    ("the mirror", {}, {"stack": {"registry": {"plainHttp": True, "mirror": {}}}}),
+    ("the namespace", {}, {"stack": {"kubernetes": {"namespace": "team"}}}),
+]
+
+
+@pytest.mark.parametrize(("before", "after"), [pytest.param(b, a, id=i) for i, b, a in DECIDES])
+def test_what_decides_the_result_changes_the_job(before: dict[str, Any], after: dict[str, Any]) -> None:
+    assert plan(**before).job != plan(**{**before, **after}).job
+
+
+DECIDES_NOT: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+    ("the deadline", {}, {"deadlineSeconds": 60}),
+    ("the retries", {}, {"retries": 3}),
+    ("a schedule", {}, {"schedule": "@daily"}),
+    ("the order of arguments", {"args": {"A": "1", "B": "2"}}, {"args": {"B": "2", "A": "1"}}),
+    ("the order of labels", {"labels": {"a": "1", "b": "2"}}, {"labels": {"b": "2", "a": "1"}}),
+    (
+        "the order of files",
+        {"context": {"inline": {"Dockerfile": "", "a": ""}}},
+        {"context": {"inline": {"a": "", "Dockerfile": ""}}},
+    ),
+    ("other builds", {}, {"place": 2}),
+    ("the name by which nodes pull", {}, {"stack": {"registry": {"plainHttp": True, "nodePort": 30500}}}),
+    ("the password", {}, {"stack": {"registryPassword": "another-long-password"}}),
+    ("a quota", {}, {"stack": {"kubernetes": {"quota": {"cpuMillicores": 9000, "memoryMib": 9000}}}}),
+    ("the registry's size", {}, {"stack": {"registry": {"plainHttp": True, "storageGib": 99}}}),
+    ("where the kubeconfig is", {}, {"stack": {"kubernetes": {"kubeconfig": "elsewhere"}}}),
+    ("a git image that is not used", {}, {"stack": {"kubernetes": {"gitImage": "git:2"}}}),
+    ("an object storage that is not used", {}, {"stack": {"kubernetes": {"objectStorage": {"region": "x"}}}}),
+    ("a git token's value", git(credentials="gitToken"), {"stack": {"gitSshKey": PEM_KEY}}),
+]
+
+
+@pytest.mark.parametrize(("before", "after"), [pytest.param(b, a, id=i) for i, b, a in DECIDES_NOT])
+def test_what_decides_nothing_does_not_build_again(before: dict[str, Any], after: dict[str, Any]) -> None:
+    assert plan(**before).job == plan(**{**before, **after}).job
+
+
+def test_two_builds_of_one_content_are_two_jobs() -> None:
+    assert plan(name="a").job != plan(name="b").job
+
+
+def test_a_changed_file_of_a_folder_changes_the_job_and_an_ignored_one_does_not(tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM scratch")
+    (tmp_path / ".dockerignore").write_text("*.log")
+    context: dict[str, Any] = {"context": {"directory": str(tmp_path)}}
+    before = plan(**context).job
+    (tmp_path / "x.log").write_text("1")
+    assert plan(**context).job == before
+    (tmp_path / "x.txt").write_text("1")
+    assert plan(**context).job != before
+
+
+def test_another_set_of_authorities_builds_again(tmp_path: Path) -> None:
+    names = []
+    for text in (CERTIFICATE, CERTIFICATE.replace("MIIB", "MIIC")):
+        (tmp_path / "ca.pem").write_text(text)
+        names.append(plan(stack={"kubernetes": {"trustedCaFile": str(tmp_path / "ca.pem")}}).job)
+    assert len({*names, plan().job}) == 3
+
+
+@pytest.mark.parametrize("name", ["a", "n" * 37])
+def test_names_fit_what_kubernetes_takes(name: str) -> None:
+    made = plan(name=name, schedule="@daily")
+    assert made.job.startswith(f"{name}-")
+    # A Job's pods carry its name in a label of 63 characters at most; a CronJob's name has 11 more behind it.
+    assert len(made.job) <= 63
+    assert len(made.settings.name) <= 52
+    assert made.job.rpartition("-")[2].isalnum()
+
+
+def test_every_single_build_keeps_its_image_under_a_tag_of_its_own_in_this_stacks_registry() -> None:
+    made = plan(
+        destinations=["ghcr.io/team/a:1", "team/a:1", "b:1"],
+        stack={"dockerConfig": '{"auths": {"ghcr.io": {"auth": "eDp5"}}}'},
+    )
+    pushed = [word for word in made.pod.spec["containers"][0]["args"] if word.startswith("--destination=")]
+    assert pushed == [
+        "--destination=ghcr.io/team/a:1",
+        "--destination=registry.ci.svc:5000/team/a:1",
+        "--destination=registry.ci.svc:5000/b:1",
+        f"--destination=registry.ci.svc:5000/team/a:build-{made.job.rpartition('-')[2]}",
+    ]
+    assert made.repository == "ghcr.io/team/a"
+
+
+def test_a_build_that_is_pushed_elsewhere_alone_gets_no_tag_here() -> None:
+    made = plan(destinations=["ghcr.io/a:1"], stack={"dockerConfig": '{"auths": {"ghcr.io": {"auth": "eDp5"}}}'})
+    pushed = [word for word in made.pod.spec["containers"][0]["args"] if word.startswith("--destination=")]
+    assert pushed == ["--destination=ghcr.io/a:1"]

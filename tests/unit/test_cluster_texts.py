@@ -1,0 +1,82 @@
+"""The registry's names, and the texts that it reads."""
+
+import base64
+import json
+import re
+
+import pytest
+import yaml
+
+from components.kubernetes import addresses, texts
+from tests.support.kubernetes_stack import HASH, settings
+
+PLAIN = {"plainHttp": True}
+INSIDE = "registry.ci.svc:5000"
+TLS = {"tls": {"secretName": "x"}}
+HOST = "r.example.org"
+INGRESS = {"ingress": {}, "host": HOST}
+MIRROR = "mirror.ci.svc:5000"
+
+
+@pytest.mark.parametrize(
+    ("registry", "push", "pull", "url", "plain"),
+    [
+        (PLAIN, INSIDE, INSIDE, f"http://{INSIDE}", (INSIDE,)),
+        ({**PLAIN, "nodePort": 30500}, INSIDE, "localhost:30500", "http://localhost:30500", (INSIDE,)),
+        ({**PLAIN, "nodePort": 30500, "host": "n:30500"}, INSIDE, "n:30500", "http://n:30500", (INSIDE,)),
+        (TLS, INSIDE, INSIDE, f"https://{INSIDE}", ()),
+        ({**TLS, "mirror": {}}, INSIDE, INSIDE, f"https://{INSIDE}", ()),
+        ({**TLS, **INGRESS}, "r.example.org", "r.example.org", "https://r.example.org", ()),
+        (
+            {**TLS, **INGRESS, "mirror": {}},
+            "r.example.org",
+            "r.example.org",
+            "https://r.example.org",
+            ("mirror.ci.svc:5000",),
+        ),
+        ({**PLAIN, **INGRESS}, "r.example.org", "r.example.org", "http://r.example.org", ("r.example.org",)),
+    ],
+)
+def test_everybody_knows_the_registry_by_the_right_name(
+    registry: dict[str, object], push: str, pull: str, url: str, plain: tuple[str, ...]
+) -> None:
+    found = addresses.of(settings(registry=registry))
+    assert (found.push, found.pull, found.url, found.plain) == (push, pull, url, plain)
+
+
+def test_the_certificate_must_carry_every_name_once_and_without_ports() -> None:
+    stack = settings(registry={**TLS, "nodePort": 30500, "mirror": {}})
+    assert addresses.names(stack) == ("registry.ci.svc", "localhost", "mirror.ci.svc")
+    assert addresses.names(settings(registry={**TLS, **INGRESS, "mirror": {}})) == ("r.example.org",)
+
+
+def test_nodes_are_taught_a_name_that_only_the_cluster_knows_and_no_other() -> None:
+    assert addresses.hosts_toml(settings(registry={**PLAIN, "nodePort": 30500})) is None
+    assert addresses.hosts_toml(settings(registry={**TLS, "host": "r.example.org"})) is None
+    text = addresses.hosts_toml(settings(registry=TLS))
+    assert text is not None
+    assert '[host."https://<cluster IP>:5000"]' in text
+
+
+def test_the_signing_secret_is_the_same_in_every_run_and_another_for_every_purpose() -> None:
+    made = [texts.signing_secret("a password", purpose) for purpose in ("a", "a", "b")]
+    assert made[0] == made[1] != made[2]
+    assert texts.signing_secret("another", "a") != made[0]
+    assert re.fullmatch("[0-9a-f]{64}", made[0])
+
+
+def test_the_users_file_has_a_line_for_each() -> None:
+    stack = settings(registry={**PLAIN, "users": [{"name": "a", "passwordHash": HASH}]})
+    assert texts.users_file("ci", "$2a$10$own", stack.registry) == f"ci:$2a$10$own\na:{HASH}\n"
+
+
+def test_a_login_stands_under_each_host_and_wins_over_another_for_the_same() -> None:
+    found = json.loads(texts.docker_config(["a:1", "b"], "ci", "p:w", more={"b": {"auth": "x"}, "c": {"auth": "y"}}))
+    own = {"auth": base64.b64encode(b"ci:p:w").decode()}
+    assert found == {"auths": {"a:1": own, "b": own, "c": {"auth": "y"}}}
+
+
+def test_a_mirror_without_an_account_logs_in_nowhere() -> None:
+    stack = settings(registry={**PLAIN, "mirror": {"upstream": "https://quay.io"}})
+    text = yaml.safe_load(texts.mirror_configuration(stack.registry, tls=False, secret="x", password=None))
+    assert text["proxy"] == {"remoteurl": "https://quay.io", "ttl": "168h"}
