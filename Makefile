@@ -34,7 +34,7 @@ lab: ## start a real Kubernetes node on this machine, for STACK=lab
 lab-down: ## end that node and all that is on it
 	$(BOOT) dev && $(PY) -m tests.lab down
 test: ## run every test that this machine can run
-	$(BOOT) dev && $(PY) -m tools.toolchain && $(PY) -m pytest $(ARGS)
+	$(BOOT) dev && $(PY) -m tools.toolchain && $(PY) -m tests.lab build && $(PY) -m pytest $(ARGS)
 test-fast: ## run the tests that need no Pulumi and no Docker
 	$(BOOT) dev && $(PY) -m pytest tests/unit tests/components tests/contract $(ARGS)
 check: ## lint, format and types
@@ -42,6 +42,6 @@ check: ## lint, format and types
 reference: ## make the schema and the settings' page anew
 	$(BOOT) dev && $(PY) -m tools.reference
 lock: ## make the lock files anew from the .in files
-	$(BOOT) dev && $(PIN) requirements.in -o requirements.txt && $(PIN) requirements-dev.in -o requirements-dev.txt && $(PIN) tools/toolchain/go-requirements.in -o tools/toolchain/go-requirements.txt
+	$(BOOT) dev && $(PIN) requirements.in -o requirements.txt && $(PIN) requirements-dev.in -o requirements-dev.txt && $(PIN) tools/toolchain/go-requirements.in -o tools/toolchain/go-requirements.txt && $(PIN) tests/manifests/checkov-requirements.in -o tests/manifests/checkov-requirements.txt
 bench: ## measure, side by side with bare programs
 	$(BOOT) dev && $(PY) -m tools.bench $(ARGS)

@@ -101,6 +101,7 @@ class Build(pulumi.ComponentResource):
         namespace: pulumi.Input[str],
         reader: Reader,
         done: str | None,
+        kept: pulumi.Output[bool],
         on_error: pulumi.ErrorHook,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
@@ -108,6 +109,7 @@ class Build(pulumi.ComponentResource):
 
         done: the image that this very Job pushed, as the last update noted it. Where the Job is gone since, it is
         declared again, but suspended: it builds nothing.
+        kept: whether the registry's volume is the one that this was pushed to. On another one, it builds again.
         """
         build = plan.settings
         name = f"build-{build.name}"
@@ -123,7 +125,7 @@ class Build(pulumi.ComponentResource):
             hooks=pulumi.ResourceHookBinding(on_error=[on_error]),
         )
         # A Job that failed does not become another by itself: the next update makes it anew.
-        annotations = {_REPLACE_UNREADY: "true"}
+        annotations: dict[str, pulumi.Input[str]] = {_REPLACE_UNREADY: "true"}
         spec: dict[str, Any] = {
             "backoffLimit": build.retries,
             "activeDeadlineSeconds": build.deadline_seconds,
@@ -131,10 +133,13 @@ class Build(pulumi.ComponentResource):
         }
         if done is not None:
             # Only a Job that has to be declared anew is made like this: on one that stands, none of it is a change.
-            annotations = {_SKIP_AWAIT: "true"}
-            spec["suspend"] = True
-            kept = ["spec.suspend", *(f'metadata.annotations["{name}"]' for name in (_REPLACE_UNREADY, _SKIP_AWAIT))]
-            mine = pulumi.ResourceOptions.merge(mine, pulumi.ResourceOptions(ignore_changes=kept))
+            annotations = {
+                _SKIP_AWAIT: kept.apply(lambda same: "true" if same else "false"),
+                _REPLACE_UNREADY: kept.apply(lambda same: "false" if same else "true"),
+            }
+            spec["suspend"] = kept
+            ignored = ["spec.suspend", *(f'metadata.annotations["{name}"]' for name in (_REPLACE_UNREADY, _SKIP_AWAIT))]
+            mine = pulumi.ResourceOptions.merge(mine, pulumi.ResourceOptions(ignore_changes=ignored))
         job = batch.v1.Job(
             f"{name}-job",
             metadata={"name": plan.job, "namespace": namespace, "labels": labels, "annotations": annotations},
@@ -143,15 +148,16 @@ class Build(pulumi.ComponentResource):
         )
         if plan.scheduled is not None:
             self._schedule(name, plan, plan.scheduled, namespace, labels, needs)
-        if done is not None:
-            # The digest is this very Job's; the name by which nodes pull may have changed since.
-            self.image = pulumi.Output.from_input(f"{plan.repository}@{done.rpartition('@')[2]}")
-        else:
-            place = pulumi.Output.from_input(namespace)
+        # The digest of before is this very Job's; the name by which nodes pull may have changed since.
+        before = done.rpartition("@")[2] if done is not None else None
+
+        def pushed() -> pulumi.Output[str]:
             # The status is known when the Job is done, and only then.
-            known: pulumi.Output[list[Any]] = pulumi.Output.all(job.status, place)
-            pushed: pulumi.Output[str] = known.apply(lambda both: _pushed(reader, both[1], plan))
-            self.image = pushed.apply(lambda digest: f"{plan.repository}@{digest}")
+            known: pulumi.Output[list[Any]] = pulumi.Output.all(job.status, namespace)
+            return known.apply(lambda both: _pushed(reader, both[1], plan))
+
+        digest = kept.apply(lambda same: before if before is not None and same else pushed())
+        self.image = digest.apply(lambda found: f"{plan.repository}@{found}")
         self.job = self.image.apply(lambda _: plan.job)
         self.register_outputs({"job": self.job, "image": self.image})
 

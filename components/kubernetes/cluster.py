@@ -63,7 +63,7 @@ class Reader(Protocol):
         ...
 
     def events(self, namespace: str, name: str) -> list[str]:
-        """Give the messages of the warnings about an object, the newest first."""
+        """Give the messages of the warnings about a Job and its pods, the newest first."""
         ...
 
 
@@ -142,8 +142,9 @@ class ApiReader:
 
     def events(self, namespace: str, name: str) -> list[str]:
         """See Reader."""
-        selector = f"involvedObject.name={name},type=Warning"
-        found = (self._get(f"/api/v1/namespaces/{namespace}/events", fieldSelector=selector) or {}).get("items", [])
+        answer = self._get(f"/api/v1/namespaces/{namespace}/events", fieldSelector="type=Warning") or {}
+        warnings = answer.get("items", [])
+        found = [event for event in warnings if f"{event['involvedObject'].get('name', '')}-".startswith(f"{name}-")]
         found.sort(key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""), reverse=True)
         return [str(event.get("message", "")) for event in found]
 

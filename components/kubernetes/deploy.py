@@ -26,7 +26,7 @@ PULL_SECRET = "registry-pull"  # noqa: S105 - a name
 def deploy(settings: Settings, reader: Reader | None = None) -> Mapping[str, pulumi.Input[object]]:
     """Register everything; give the stack's outputs by name."""
     ask = reader or ApiReader(settings.kubernetes)
-    done = history.read().images
+    past = history.read()
     on_cluster = pulumi.ResourceOptions(providers=[cluster.provider(settings.kubernetes)])
     where = addresses.of(settings)
     plans = [_plan(place, build, settings, where) for place, build in enumerate(settings.builds)]
@@ -45,9 +45,17 @@ def deploy(settings: Settings, reader: Reader | None = None) -> Mapping[str, pul
     logged_in = _logins(settings, where, places, on_cluster)
     ready = pulumi.ResourceOptions.merge(on_cluster, pulumi.ResourceOptions(depends_on=[registry, *logged_in]))
     hook = failure_hook(plans, ask) if plans else None
+    # Before the first update that noted the volume, it is taken to be the same one.
+    kept = registry.volume.apply(lambda uid: past.volume in {None, uid})
     builds = {
         each.settings.name: Build(
-            each, namespace=places.builds, reader=ask, done=done.get(each.job), on_error=hook, opts=ready
+            each,
+            namespace=places.builds,
+            reader=ask,
+            done=past.images.get(each.job),
+            kept=kept,
+            on_error=hook,
+            opts=ready,
         )
         for each in plans
         if hook is not None
@@ -64,6 +72,7 @@ def deploy(settings: Settings, reader: Reader | None = None) -> Mapping[str, pul
         "buildsNamespace": places.builds,
         "pullSecret": PULL_SECRET,
         "pullConfig": pulumi.Output.secret(_pull_config(settings, where)),
+        "registryVolume": registry.volume,
         "containerdHosts": _hosts(settings, registry),
         "next": _next(settings, where),
     }

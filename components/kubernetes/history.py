@@ -26,6 +26,9 @@ class History:
     images: Mapping[str, str]
     """By a Job's name, the image that it pushed, `host/repository@sha256:...`."""
 
+    volume: str | None
+    """The uid of the volume that the registry kept them on."""
+
 
 def read() -> History:
     """Give the outputs of this very stack as the last successful update left them; none before the first."""
@@ -35,6 +38,7 @@ def read() -> History:
     return History(
         deployed=bool(outputs),
         images={job: images[build] for build, job in jobs.items() if build in images},
+        volume=outputs.get("registryVolume"),
     )
 
 

@@ -20,8 +20,14 @@ RESTARTER: Final = "restarter"
 _NAME: Final = "kubernetes.io/metadata.name"
 """The label in which Kubernetes itself keeps a namespace's name."""
 
-_LINK_LOCAL: Final = ("169.254.0.0/16", "fe80::/10")
-"""Behind these clouds answer who asks a node with the node's credentials."""
+_METADATA: Final = (
+    "169.254.0.0/16",  # link-local: most clouds
+    "fe80::/10",
+    "fd00:ec2::254/128",  # AWS over IPv6
+    "100.100.100.200/32",  # Alibaba
+    "168.63.129.16/32",  # Azure's wire server
+)
+"""Behind these clouds answer who asks a node with the node's credentials. Source: the clouds' documentation."""
 
 _LOCAL_DNS: Final = "169.254.20.10/32"
 """Where NodeLocal DNSCache listens on every node. Source: the Kubernetes documentation."""
@@ -132,7 +138,7 @@ def _block(network: str) -> dict[str, Any]:
     whole = ipaddress.ip_network(network)
     inside = [
         local
-        for local in _LINK_LOCAL
+        for local in _METADATA
         if (part := ipaddress.ip_network(local)).version == whole.version and part != whole and part.subnet_of(whole)  # type: ignore[arg-type]  # both are of one version
     ]
     return {"cidr": network, **({"except": inside} if inside else {})}

@@ -48,6 +48,9 @@ class Registry(pulumi.ComponentResource):
     cluster_ip: pulumi.Output[str | None]
     """The Service's address in the cluster."""
 
+    volume: pulumi.Output[str | None]
+    """The volume's uid: another one holds none of the images that were pushed before."""
+
     def __init__(self, name: str, args: RegistryArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Register the registry with all that belongs to it."""
         super().__init__(
@@ -56,7 +59,7 @@ class Registry(pulumi.ComponentResource):
         mine = pulumi.ResourceOptions(parent=self)
         settings, collection = args.settings, args.settings.garbage_collection
         self.tls_secret = _certificate(name, args, mine)
-        service = server.run(
+        service, volume = server.run(
             name,
             ServerArgs(
                 app=REGISTRY,
@@ -75,6 +78,7 @@ class Registry(pulumi.ComponentResource):
             mine,
         )
         self.cluster_ip = service.spec.apply(lambda spec: spec.cluster_ip)
+        self.volume = volume.metadata.apply(lambda meta: meta.uid)
         if settings.ingress is not None:
             _ingress(name, args, self.tls_secret, mine)
         if collection is not None:

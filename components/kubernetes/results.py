@@ -10,6 +10,9 @@ _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 _LINES: Final = 5
 """How many lines of a failed build's log are shown. The API keeps 2048 bytes, and the provider shows them all."""
 
+_DEADLINE: Final = "longer than specified deadline"
+"""What the Job controller's own warning says."""
+
 _Pod = Mapping[str, Any]
 
 
@@ -31,7 +34,7 @@ def explain(  # noqa: PLR0911 - one for each kind of end
     """Say why a build failed, in the words of the settings, with the last lines of its log.
 
     place: the build's place in `ci:builds`.
-    events: the warnings about its Job.
+    events: the warnings about its Job and its pods, the newest first.
     """
     key = f"ci:builds[{place}]"
     head = f"the build {build.name} failed: "
@@ -40,8 +43,10 @@ def explain(  # noqa: PLR0911 - one for each kind of end
         refused = [event for event in events if "exceeded quota" in event]
         if refused:
             return f"{head}{refused[0]}; raise ci:kubernetes.quota, or lower {key}.resources"
-        if any("longer than specified deadline" in event for event in events):
-            return f"{head}{_late(build, key)}"
+        if any(_DEADLINE in event for event in events):
+            # Its pods are gone with it, but not what was said of them.
+            last = [event for event in events if _DEADLINE not in event]
+            return f"{head}{_late(build, key)}" + (f"\n    the last warning: {last[0]}" if last else "")
         return f"{head}{events[0] if events else 'no pod was started'}"
     for name, state in _failures(pods[0]):
         if state.get("reason") == "OOMKilled" or state.get("exitCode") == 137:  # noqa: PLR2004 - SIGKILL

@@ -11,8 +11,8 @@ from components.kubernetes import texts
 from components.kubernetes.addresses import PORT
 from components.kubernetes.network import APP
 
-_USER: Final = 1000
-"""The user and group that the registry runs as. The official image names none; any but root will do."""
+_USER: Final = 65_532
+"""The user and group that the registry runs as. The official image names none; no node has one of so high a number."""
 
 _STOP_SECONDS: Final = 60
 """How long the registry may take to finish what it is doing. Its own draining takes 50."""
@@ -59,8 +59,10 @@ class ServerArgs:
     """Collect garbage before the start, with these flags; None does not."""
 
 
-def run(name: str, args: ServerArgs, opts: pulumi.ResourceOptions) -> core.v1.Service:
-    """Register the volume, the files, the pod and the Service under `opts.parent`; give the Service."""
+def run(
+    name: str, args: ServerArgs, opts: pulumi.ResourceOptions
+) -> tuple[core.v1.Service, core.v1.PersistentVolumeClaim]:
+    """Register the volume, the files, the pod and the Service under `opts.parent`; give the Service and the volume."""
     labels = {APP: args.app, "app.kubernetes.io/part-of": "ci"}
     meta = {"name": args.app, "namespace": args.namespace, "labels": labels}
     kept = pulumi.ResourceOptions.merge(
@@ -104,7 +106,7 @@ def run(name: str, args: ServerArgs, opts: pulumi.ResourceOptions) -> core.v1.Se
     port: dict[str, Any] = {"name": "registry", "port": PORT, "target_port": PORT, "protocol": "TCP"}
     if args.node_port is not None:
         port["node_port"] = args.node_port
-    return core.v1.Service(
+    service = core.v1.Service(
         f"{name}-service",
         # The pod is waited for already; the provider would look at its endpoints for ten seconds more.
         metadata={**meta, "annotations": {"pulumi.com/skipAwait": "true"}},
@@ -115,6 +117,7 @@ def run(name: str, args: ServerArgs, opts: pulumi.ResourceOptions) -> core.v1.Se
         },
         opts=opts,
     )
+    return service, volume
 
 
 def _pod(args: ServerArgs, claim: Any, files: Any, account: Any) -> dict[str, Any]:  # noqa: ANN401 - outputs

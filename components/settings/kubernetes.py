@@ -79,8 +79,9 @@ class KubernetesSettings(Section):
     egress: tuple[Network, ...] = Field(
         default=EVERYWHERE,
         description=(
-            "Where builds may connect to, beside the registry and the cluster's DNS. A range that holds the link-local "
-            "addresses, behind which clouds keep their nodes' credentials, is opened without them."
+            "Where builds may connect to, beside the registry and the cluster's DNS. A range that holds the addresses "
+            "behind which clouds keep their nodes' credentials is opened without them. Behind an ingress, builds push "
+            "through it, so its address must be among these."
         ),
         examples=[["203.0.113.0/24"]],
     )

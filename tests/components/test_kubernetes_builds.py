@@ -111,6 +111,18 @@ def test_a_remembered_image_follows_the_registrys_name(engine: Engine) -> None:
     assert job(made)["spec"]["suspend"] is True
 
 
+@pytest.mark.parametrize(("now", "again"), [("volume-1", False), ("volume-2", True)])
+def test_a_build_that_is_done_is_run_again_only_where_the_registry_has_another_volume(*, now: str, again: bool) -> None:
+    engine = Engine(preview=False)
+    name = name_of(updated(builds=[build()]))
+    engine.volume_uid = now
+    last = {"images": {"website": IMAGE}, "builds": {"website": name}, "registryVolume": "volume-1"}
+    made = deploy(engine, last=last, builds=[build()])
+    assert job(made)["spec"]["suspend"] is not again
+    assert job(made)["metadata"]["annotations"]["pulumi.com/replaceUnready"] == str(again).lower()
+    assert made.outputs["registryVolume"] == now
+
+
 @pytest.mark.parametrize(
     "last",
     [

@@ -11,6 +11,9 @@ from tests.support.pod_security import breaches
 
 GIT = {"git": {"repository": "https://git.example.org/team/website.git"}}
 
+METADATA_4 = ["169.254.0.0/16", "100.100.100.200/32", "168.63.129.16/32"]
+METADATA_6 = ["fe80::/10", "fd00:ec2::254/128"]
+
 
 def levels(made: Deployed, name: str) -> dict[str, str]:
     prefix = "pod-security.kubernetes.io/"
@@ -172,8 +175,8 @@ def test_builds_reach_dns_the_registry_and_the_internet_without_the_nodes_creden
     }
     assert everywhere == {
         "to": [
-            {"ipBlock": {"cidr": "0.0.0.0/0", "except": ["169.254.0.0/16"]}},
-            {"ipBlock": {"cidr": "::/0", "except": ["fe80::/10"]}},
+            {"ipBlock": {"cidr": "0.0.0.0/0", "except": METADATA_4}},
+            {"ipBlock": {"cidr": "::/0", "except": METADATA_6}},
         ]
     }
 
@@ -234,7 +237,7 @@ def test_the_mirror_is_reached_by_builds_alone_and_reaches_its_upstreams_port(
     dns, out = spec["egress"]
     assert dns == DNS
     assert out["ports"] == [{"port": port, "protocol": "TCP"}]
-    assert [to["ipBlock"]["except"] for to in out["to"]] == [["169.254.0.0/16"], ["fe80::/10"]]
+    assert [to["ipBlock"]["except"] for to in out["to"]] == [METADATA_4, METADATA_6]
     to_registry = policy(made, "network-builds-builds")["egress"][1]["to"][0]["podSelector"]["matchExpressions"]
     assert to_registry[0]["values"] == ["registry", "mirror"]
 

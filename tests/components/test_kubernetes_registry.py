@@ -51,9 +51,9 @@ def test_one_process_runs_as_nobody_special_on_a_root_file_system_that_it_cannot
     spec = pod(made)
     assert spec["securityContext"] == {
         "runAsNonRoot": True,
-        "runAsUser": 1000,
-        "runAsGroup": 1000,
-        "fsGroup": 1000,
+        "runAsUser": 65_532,
+        "runAsGroup": 65_532,
+        "fsGroup": 65_532,
         "fsGroupChangePolicy": "OnRootMismatch",
         "seccompProfile": {"type": "RuntimeDefault"},
     }

@@ -1,4 +1,4 @@
-"""The lab's command line: `python -m tests.lab up | down | status`."""
+"""The lab's command line: `python -m tests.lab up | down | status | build`."""
 
 from __future__ import annotations
 
@@ -34,6 +34,15 @@ def up(data: Data = layout.DEFAULT_DATA) -> None:
         if cluster.outdated(lab.layout):
             console.note("  it was started from another version of tests/lab; for this one: make lab-down lab")
     console.table(_facts(lab))
+
+
+@app.command()
+def build() -> None:
+    """Build what a lab is made of, and start nothing. A machine that can have no lab is told why, and that is all."""
+    try:
+        cluster.prepare()
+    except Trouble as trouble:
+        console.note(f"no lab here, so the tests that need a cluster will be skipped: {trouble}")
 
 
 @app.command()

@@ -54,12 +54,9 @@ def up(lab: Layout) -> bool:
     Raises:
         Trouble: when it can't be, with what to do.
     """
-    host.prepare()
-    built = programs.ensure()
-    wanted = images.all_of(built, versions())
-    archives = images.archives(wanted)
+    built, wanted, archives = prepare()
     with cache.locked(lab.lock, "bringing the lab up or down"):
-        if lab.data.exists() and not health.problems(lab, EXPECTED):
+        if is_up(lab):
             return False
         clear(lab)
         with console.step(f"starting the lab's Kubernetes {programs.KUBERNETES.version}", "about 30 s", log=lab.logs):
@@ -70,6 +67,26 @@ def up(lab: Layout) -> bool:
                 processes.stop(lab)
                 raise
     return True
+
+
+def prepare() -> tuple[Mapping[str, Path], list[images.Image], Mapping[str, Path]]:
+    """Install and build what a lab is made of, as far as it is missing; nothing is started.
+
+    Returns:
+        The programs by name, the images, and the images' archives by name.
+
+    Raises:
+        Trouble: when it can't be had, with what to do.
+    """
+    host.prepare()
+    built = programs.ensure()
+    wanted = images.all_of(built, versions())
+    return built, wanted, images.archives(wanted)
+
+
+def is_up(lab: Layout) -> bool:
+    """Whether the lab is up and well."""
+    return lab.data.exists() and not health.problems(lab, EXPECTED)
 
 
 def outdated(lab: Layout) -> bool:

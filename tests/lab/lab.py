@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from tests.lab.layout import Layout
 
 
+STARTED: list[Lab] = []
+"""The labs that this process brought up."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Lab:
     """A lab that is up."""
@@ -128,5 +132,6 @@ def ensure(data: Path | None = None) -> Lab:
         Trouble: when it can't be.
     """
     found = Lab(layout.at(data))
-    cluster.up(found.layout)
+    if cluster.up(found.layout):
+        STARTED.append(found)
     return found

@@ -27,6 +27,8 @@ class Engine(mocks.MockMonitor, mocks.Mocks):
         self.preview = preview
         self.answers: dict[str, Any] = {}
         self.hooks: list[str] = []
+        self.volume_uid = "0c5e2d4e"
+        """What the API server calls every volume claim that is made."""
         self._take_place()
 
     def _take_place(self) -> None:
@@ -39,7 +41,7 @@ class Engine(mocks.MockMonitor, mocks.Mocks):
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
         assert args.name not in self.inputs, f"two resources are named {args.name}"
         self.inputs[args.name] = args.inputs
-        computed = {} if self.preview else _computed(args.typ, args.inputs)
+        computed = {} if self.preview else self._computed(args.typ, args.inputs)
         return f"{args.name}-id", {**args.inputs, **computed}
 
     def RegisterErrorHook(self, request: Any) -> Any:  # noqa: N802 - the protocol's name
@@ -67,17 +69,18 @@ class Engine(mocks.MockMonitor, mocks.Mocks):
         self._take_place()  # another may have had it since
         pulumi.runtime.test(quietly)()  # type: ignore[no-untyped-call]
 
-
-def _computed(kind: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the outputs that a provider would add, as far as the program reads them."""
-    match kind.rpartition(":")[2]:
-        case "Job":
-            return {"status": {"succeeded": 1}}
-        case "Service":
-            return {"spec": {**inputs["spec"], "clusterIP": CLUSTER_IP}}
-        case "RemoteImage" | "Image":
-            return {"imageId": "sha256:ready", "repoDigest": "sha256:built"}
-    return {}
+    def _computed(self, kind: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Give the outputs that a provider would add, as far as the program reads them."""
+        match kind.rpartition(":")[2]:
+            case "PersistentVolumeClaim":
+                return {"metadata": {**inputs["metadata"], "uid": self.volume_uid}}
+            case "Job":
+                return {"status": {"succeeded": 1}}
+            case "Service":
+                return {"spec": {**inputs["spec"], "clusterIP": CLUSTER_IP}}
+            case "RemoteImage" | "Image":
+                return {"imageId": "sha256:ready", "repoDigest": "sha256:built"}
+        return {}
 
 
 def is_secret(value: Any) -> bool:

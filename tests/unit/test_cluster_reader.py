@@ -105,15 +105,20 @@ def test_a_jobs_pods_come_newest_first(api: Api, tmp_path: Path) -> None:
     assert asked(api) == {"labelSelector": ["batch.kubernetes.io/job-name=website-0123"]}
 
 
-def test_warnings_come_newest_first_whichever_time_they_have(api: Api, tmp_path: Path) -> None:
+def about(name: str) -> dict[str, Any]:
+    return {"involvedObject": {"name": name}}
+
+
+def test_warnings_about_a_job_and_its_pods_come_newest_first_whichever_time_they_have(api: Api, tmp_path: Path) -> None:
     items = [
-        {"message": "old", "lastTimestamp": "2026-01-01T00:00:00Z"},
-        {"message": "new", "eventTime": "2026-01-03T00:00:00Z", "lastTimestamp": None},
-        {"message": "timeless"},
+        {**about("website-0123"), "message": "old", "lastTimestamp": "2026-01-01T00:00:00Z"},
+        {**about("website-0123-x7k2p"), "message": "new", "eventTime": "2026-01-03T00:00:00Z", "lastTimestamp": None},
+        {**about("website-0123"), "message": "timeless"},
+        {**about("website-01234"), "message": "another's", "lastTimestamp": "2026-01-02T00:00:00Z"},
     ]
     api.answers["/api/v1/namespaces/ci-builds/events"] = (200, {"items": items})
     assert api.reader(tmp_path).events("ci-builds", "website-0123") == ["new", "old", "timeless"]
-    assert asked(api) == {"fieldSelector": ["involvedObject.name=website-0123,type=Warning"]}
+    assert asked(api) == {"fieldSelector": ["type=Warning"]}
 
 
 def test_what_is_not_there_has_nothing_in_it(api: Api, tmp_path: Path) -> None:

@@ -1,0 +1,121 @@
+"""What judges the manifests: two Go programs, checkov in an environment of its own, and cert-manager's own schema."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.lab.programs import Module
+from tools.toolchain import cache, go, process
+
+HERE = Path(__file__).resolve().parent
+CHECKOV_REQUIREMENTS = HERE / "checkov-requirements.txt"
+"""Its own, since what it pins contradicts what the tests pin."""
+
+CERT_MANAGER = HERE / "tools" / "cert-manager"
+_CERT_MANAGER_PATH = "github.com/cert-manager/cert-manager"
+
+
+class Tool(Module):
+    """A Go module under `tools` here, with one program in it."""
+
+    @property
+    def folder(self) -> Path:
+        """Where its go.mod is."""
+        return HERE / "tools" / self.name
+
+
+POD_SECURITY = Tool(
+    "podsecurity", (".",), pinned="k8s.io/pod-security-admission", expect="about 30 s", output="podsecurity"
+)
+KUBE_SCORE = Tool(
+    "kube-score",
+    ("github.com/zegl/kube-score/cmd/kube-score",),
+    pinned="github.com/zegl/kube-score",
+    expect="about 45 s",
+)
+TOOLS = (POD_SECURITY, KUBE_SCORE)
+
+
+def pod_security(pods: list[dict[str, Any]], version: str) -> list[dict[str, list[str]]]:
+    """Give what each pod violates at `baseline` and at `restricted`, by the library that the API server asks.
+
+    version: the standards as a release of Kubernetes has them, `v1.29` or `latest`.
+    """
+    words = [str(POD_SECURITY.ensure() / "podsecurity"), version]
+    done = subprocess.run(words, input=json.dumps(pods), capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    found: list[dict[str, list[str]]] = json.loads(done.stdout)
+    return found
+
+
+def checkov() -> Path:
+    """Give the command, in its own environment; made at the first call, 54 MB and about 35 s."""
+    key = cache.digest(CHECKOV_REQUIREMENTS, sys.version, sys.base_prefix)
+    return cache.make_in_place("checkov", key, _make_checkov, waiting_for="installing checkov") / "bin" / "checkov"
+
+
+def _make_checkov(folder: Path) -> None:
+    remedy = "Let pip reach its package index."
+    process.run_logged(
+        [sys.executable, "-m", "venv", folder],
+        title="making an environment for checkov",
+        expect="about 5 s",
+        name="checkov",
+        remedy=remedy,
+    )
+    process.run_logged(
+        [
+            folder / "bin" / "python", "-m", "pip", "install", "--disable-pip-version-check", "--no-input",
+            "--only-binary=:all:", "--require-hashes", "--requirement", CHECKOV_REQUIREMENTS,
+        ],
+        title="installing checkov",
+        expect="54 MB, about 35 s",
+        name="checkov",
+        remedy=remedy,
+    )  # fmt: skip
+
+
+def certificate_schema() -> dict[str, Any]:
+    """Give the schema of cert-manager's Certificate as cert-manager publishes it, closed against unknown fields."""
+    key = cache.digest(CERT_MANAGER / "go.mod", CERT_MANAGER / "go.sum")
+    made = cache.make("cert-manager", key, _fetch_cert_manager, waiting_for="cert-manager's schema")
+    definition = yaml.safe_load((made / "certificates.yaml").read_text())
+    [schema] = [each["schema"]["openAPIV3Schema"] for each in definition["spec"]["versions"] if each["name"] == "v1"]
+    closed: dict[str, Any] = _closed(schema)
+    return closed
+
+
+def _fetch_cert_manager(part: Path) -> None:
+    command, env = go.ensure(CERT_MANAGER)
+    own = {**env, "GOFLAGS": "", "GOWORK": "off"}
+    process.run_logged(
+        [command, "mod", "download", _CERT_MANAGER_PATH],
+        title="downloading cert-manager's schema",
+        expect="about 2 s",
+        name="cert-manager",
+        cwd=CERT_MANAGER,
+        env=own,
+        remedy="It needs a Go module proxy.",
+    )
+    asked = [str(command), "list", "-m", "-f", "{{.Dir}}", _CERT_MANAGER_PATH]
+    folder = subprocess.run(asked, cwd=CERT_MANAGER, env=own, capture_output=True, text=True, check=True).stdout.strip()
+    shutil.copy(Path(folder) / "deploy/crds/cert-manager.io_certificates.yaml", part / "certificates.yaml")
+
+
+def _closed(schema: Any) -> Any:
+    """Refuse what the schema does not name, where it names anything: the API server would drop it without a word."""
+    if isinstance(schema, list):
+        return [_closed(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    closed = {key: _closed(part) for key, part in schema.items()}
+    if isinstance(schema.get("properties"), dict) and "additionalProperties" not in schema:
+        closed["additionalProperties"] = False
+    return closed

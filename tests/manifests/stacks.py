@@ -1,0 +1,18 @@
+"""The names of the stacks whose manifests are judged."""
+
+from typing import Final
+
+import yaml
+
+from tests.support.manifests import ROOT
+
+COMMITTED: Final = tuple(
+    path.name.split(".")[1]
+    for path in sorted((ROOT / "stacks").glob("Pulumi.*.yaml"))
+    if yaml.safe_load(path.read_text())["config"]["ci:platform"] == "kubernetes"
+)
+"""Those in the repository."""
+
+ALL: Final = (*COMMITTED, "everything", "everything, again", "least")
+SCANNED: Final = (*COMMITTED, "everything", "least")
+"""Those for the slow scanners. The other one has the same pods."""

@@ -1,0 +1,94 @@
+"""The API server takes every object and drops nothing of it. The provider drops unknown fields without a word, too."""
+
+import copy
+import functools
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+import jsonschema
+import pytest
+
+from components.kubernetes import survey
+from tests.manifests import programs
+from tests.manifests.stacks import ALL
+from tests.support.manifests import Stack
+
+library: Any = importlib.import_module("kubernetes_validate.utils")  # without types
+# It would read 2 MB anew for every object.
+library.schema_contents = functools.cache(library.schema_contents)
+
+OLDEST = "{}.{}".format(*survey._OLDEST)  # noqa: SLF001
+"""The oldest API server that a stack is let onto."""
+
+NEWEST: str = library.latest_version()
+"""The newest whose schemas are known here."""
+
+
+def refused(manifest: Mapping[str, Any], version: str) -> str | None:
+    """Give what an API server of this version has against an object."""
+    try:
+        if manifest["kind"] == "Certificate":
+            jsonschema.Draft202012Validator(programs.certificate_schema()).validate(manifest)
+        else:
+            library.validate(dict(manifest), version, strict=True)
+    except jsonschema.ValidationError as error:
+        return f"{manifest['kind']} {manifest['metadata']['name']}: {error.json_path}: {error.message}"
+    return None
+
+
+@pytest.mark.parametrize("version", [OLDEST, NEWEST])
+@pytest.mark.parametrize("name", ALL)
+def test_every_object_is_valid_for_the_oldest_and_the_newest_api_server(
+    stacks: dict[str, Stack], name: str, version: str
+) -> None:
+    assert [problem for each in stacks[name].objects if (problem := refused(each, version))] == []
+
+
+def test_the_oldest_version_is_one_whose_schemas_are_known() -> None:
+    # An older one would be judged by the oldest schemas that there are.
+    assert OLDEST in {known.rpartition(".")[0] for known in library.all_versions()}
+
+
+@pytest.mark.parametrize("kind", ["StatefulSet", "CronJob", "Job", "NetworkPolicy", "Certificate"])
+def test_a_field_that_does_not_exist_is_seen(stacks: dict[str, Stack], kind: str) -> None:
+    wrong = copy.deepcopy(next(each for stack in stacks.values() for each in stack.of(kind)))
+    wrong["spec"]["misspelt"] = "x"
+    assert "misspelt" in (refused(wrong, NEWEST) or "")
+
+
+def test_no_two_objects_of_a_stack_are_the_same(stacks: dict[str, Stack]) -> None:
+    for stack in stacks.values():
+        keys = [
+            (each["apiVersion"], each["kind"], each["metadata"].get("namespace"), each["metadata"]["name"])
+            for each in stack.objects
+        ]
+        assert len(set(keys)) == len(keys), stack.name
+
+
+def test_every_kind_of_object_that_the_platform_has_is_in_one_of_these_stacks(stacks: dict[str, Stack]) -> None:
+    assert {each["kind"] for stack in stacks.values() for each in stack.objects} == {
+        "Certificate",
+        "ConfigMap",
+        "CronJob",
+        "Ingress",
+        "Job",
+        "LimitRange",
+        "Namespace",
+        "NetworkPolicy",
+        "PersistentVolumeClaim",
+        "ResourceQuota",
+        "Role",
+        "RoleBinding",
+        "Secret",
+        "Service",
+        "ServiceAccount",
+        "StatefulSet",
+    }
+
+
+def test_a_build_that_is_done_is_declared_again_as_a_job_that_does_nothing(stacks: dict[str, Stack]) -> None:
+    first, again = stacks["everything"].of("Job"), stacks["everything, again"].of("Job")
+    assert not any(job["spec"].get("suspend") for job in first)
+    assert all(job["spec"]["suspend"] is True for job in again)
+    assert {job["metadata"]["name"] for job in first} == {job["metadata"]["name"] for job in again}
