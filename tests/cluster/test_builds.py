@@ -12,6 +12,7 @@ from tests.support.cluster import PASSWORD, Stack, inline
 FROM = "FROM alpine:latest\n"
 HELLO = {"name": "hello", "context": {"directory": "examples/hello"}, "destinations": ["hello:1"]}
 LAYERS = {"name": "layers", "context": inline(f'{FROM}RUN echo made > /made\nCMD ["cat", "/made"]\n')}
+ROOM = {"requests": {"storage": "10Mi"}}
 BROKEN = {"name": "broken", "context": inline(f"{FROM}RUN echo the reason is here && exit 3\n")}
 
 
@@ -170,6 +171,20 @@ def test_arguments_target_labels_and_several_destinations_arrive(deployed: Stack
     image = deployed.deployment.outputs()["images"]["many"]
     assert deployed.run(image) == "said it\nSucceeded"
     assert deployed.digest("team/many", "1") == deployed.digest("team/many", "2") == image.partition("@")[2]
+    deployed.configure(HELLO, LAYERS)
+    deployed.deployment.up()
+
+
+def test_a_context_on_a_volume_is_built(deployed: Stack) -> None:
+    claim = {"metadata": {"name": "sources"}, "spec": {"accessModes": ["ReadWriteOnce"], "resources": ROOM}}
+    deployed.core.create_namespaced_persistent_volume_claim(deployed.builds, claim)
+    text = 'FROM alpine:latest\\nCOPY a.txt /\\nCMD ["cat", "/a.txt"]\\n'
+    write = f"mkdir -p /v/app && printf '{text}' > /v/app/Dockerfile && echo from a volume > /v/app/a.txt"
+    image = deployed.deployment.outputs()["images"]["hello"]
+    assert deployed.run(image, "sh", "-c", write, volume="sources") == "Succeeded"
+    deployed.configure(HELLO, LAYERS, {"name": "volume", "context": {"volume": {"claim": "sources", "path": "app"}}})
+    deployed.deployment.up()
+    assert deployed.run(deployed.deployment.outputs()["images"]["volume"]) == "from a volume\nSucceeded"
     deployed.configure(HELLO, LAYERS)
     deployed.deployment.up()
 

@@ -141,21 +141,25 @@ class Stack:
         text: str = self.core.read_namespaced_pod_log(pod.metadata.name, self.builds)
         return text
 
-    def run(self, image: str, *command: str, labels: Mapping[str, str] | None = None) -> str:
-        """Run an image in the builds' namespace to its end; give what it printed and how it ended on the last line."""
+    def run(self, image: str, *command: str, volume: str | None = None) -> str:
+        """Run an image in the builds' namespace to its end; give what it printed and how it ended on the last line.
+
+        volume: a claim to mount at /v.
+        """
         name = f"run-{secrets.token_hex(3)}"
         container: dict[str, Any] = {"name": "run", "image": image, "imagePullPolicy": "Always"}
         if command:
             container["command"] = list(command)
+        if volume:
+            container["volumeMounts"] = [{"name": "v", "mountPath": "/v"}]
         spec = {
             "restartPolicy": "Never",
             "automountServiceAccountToken": False,
             "imagePullSecrets": [{"name": "registry-pull"}],
             "containers": [container],
+            "volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": volume}}] if volume else [],
         }
-        self.core.create_namespaced_pod(
-            self.builds, {"metadata": {"name": name, "labels": dict(labels or {})}, "spec": spec}
-        )
+        self.core.create_namespaced_pod(self.builds, {"metadata": {"name": name}, "spec": spec})
         try:
             patience = time.monotonic() + 60
             phase = until(lambda: self._ended(name, patience))
