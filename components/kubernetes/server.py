@@ -108,8 +108,9 @@ def run(
         port["node_port"] = args.node_port
     service = core.v1.Service(
         f"{name}-service",
-        # The pod is waited for already; the provider would look at its endpoints for ten seconds more.
-        metadata={**meta, "annotations": {"pulumi.com/skipAwait": "true"}},
+        # The provider waits until its endpoints are the same for ten seconds. Builds need that: a name is known to the
+        # cluster's DNS, and its address to every node, some time after the Service is there.
+        metadata=meta,
         spec={
             "type": "NodePort" if args.node_port is not None else "ClusterIP",
             "selector": {APP: args.app},
