@@ -229,7 +229,8 @@ def _hosts(settings: Settings, registry: Registry) -> pulumi.Input[str | None]:
 
 def _next(settings: Settings, where: addresses.Addresses) -> list[str]:
     pull = where.pull
-    how = "the password: `make password`, or `pulumi config get ci:registryPassword`"
+    stack = pulumi.get_stack()
+    how = f"the password: `make password STACK={stack}`, or `pulumi config get ci:registryPassword`"
     steps = [f"Log in: `docker login {pull}` as {settings.registry.user}; {how}."]
     if not settings.builds:
         steps.append("Add an image to ci:builds, for example {name: website, context: {directory: images/website}}.")
