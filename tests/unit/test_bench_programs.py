@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tools.bench import bare, plain_docker
+from tools.bench.docker_words import DockerWords
 
 STACK = "urn:pulumi:bench::ci::pulumi:pulumi:Stack::ci-bench"
 PROVIDER = "urn:pulumi:bench::ci::pulumi:providers:docker::host"
@@ -55,6 +56,10 @@ def deployment(**container: Any) -> dict[str, Any]:
     return {"deployment": {"resources": resources}}
 
 
+def program(state: dict[str, Any], renames: dict[str, str] | None = None) -> str:
+    return bare.program(state, renames or {}, DockerWords())
+
+
 def call(text: str, kind: str) -> dict[str, str]:
     """Give the arguments of the one call of this class in a program, as they are written."""
     calls = [
@@ -67,7 +72,7 @@ def call(text: str, kind: str) -> dict[str, str]:
 
 
 def test_the_bare_program_declares_what_was_deployed_and_nothing_that_the_plugin_filled_in() -> None:
-    text = bare.program(deployment(memorySwap=2048, ports=[{"internal": 8080, "ip": "127.0.0.1"}]), {})
+    text = program(deployment(memorySwap=2048, ports=[{"internal": 8080, "ip": "127.0.0.1"}]))
     container = call(text, "docker.Container")
     assert container["memory_swap"] == "2048"
     assert container["ports"] == "[docker.ContainerPortArgs(internal=8080, ip='127.0.0.1')]"
@@ -77,7 +82,7 @@ def test_the_bare_program_declares_what_was_deployed_and_nothing_that_the_plugin
 
 def test_the_bare_program_refers_from_one_resource_to_the_other_as_the_stack_does() -> None:
     volumes = [{"volumeName": "ci-ours", "containerPath": "/home"}]
-    container = call(bare.program(deployment(volumes=volumes), {}), "docker.Container")
+    container = call(program(deployment(volumes=volumes)), "docker.Container")
     assert container["image"] == "jenkins_image.image_id"
     assert "volume_name=jenkins_home.name" in container["volumes"]
     assert container["name"] == "'ci-ours'"  # equal to the volume's, but it does not depend on it
@@ -85,7 +90,7 @@ def test_the_bare_program_refers_from_one_resource_to_the_other_as_the_stack_doe
 
 
 def test_the_bare_program_keeps_options_outputs_and_what_is_secret() -> None:
-    text = bare.program(deployment(uploads=secret([{"file": "/a", "content": "hash"}])), {})
+    text = program(deployment(uploads=secret([{"file": "/a", "content": "hash"}])))
     assert call(text, "docker.Container")["uploads"] == (
         "pulumi.Output.secret([docker.ContainerUploadArgs(file='/a', content='hash')])"
     )
@@ -96,15 +101,35 @@ def test_the_bare_program_keeps_options_outputs_and_what_is_secret() -> None:
 
 def test_the_bare_program_has_a_name_and_ports_of_its_own_also_inside_its_texts() -> None:
     state = deployment(uploads=[{"content": "url: http://127.0.0.1:18080/"}], ports=[{"external": 18080}])
-    text = bare.program(state, {"ci-ours": "ci-bare", "18080": "18090"})
+    text = program(state, {"ci-ours": "ci-bare", "18080": "18090"})
     assert "18080" not in text
     assert "ci-ours" not in text
     assert call(text, "docker.Container")["ports"] == "[docker.ContainerPortArgs(external=18090)]"
     assert "http://127.0.0.1:18090/" in text
 
 
+def test_the_bare_program_waits_for_what_its_component_waited_for_and_as_long_as_it_did() -> None:
+    component = "urn:pulumi:bench::ci::ci:docker:Jenkins::jenkins"
+    state = deployment()
+    *others, container = state["deployment"]["resources"]
+    for each in others:
+        if each["urn"] == component:
+            each["dependencies"] = [IMAGE, VOLUME]
+    container |= {"parent": component, "dependencies": [IMAGE], "customTimeouts": {"create": 90, "delete": 0}}
+    container["propertyDependencies"] = {"image": [IMAGE]}
+    options = call(program(state), "docker.Container")["opts"]
+    assert "depends_on=[jenkins_home]" in options  # the image is there by reference
+    assert "custom_timeouts=pulumi.CustomTimeouts(create='90s')" in options
+
+
+def test_the_provider_of_the_engines_own_functions_is_not_declared() -> None:
+    state = deployment()
+    state["deployment"]["resources"].append(resource("urn:pulumi:b::ci::pulumi:providers:pulumi::default"))
+    assert program(state) == program(deployment())
+
+
 def test_a_map_is_no_object_and_keeps_its_keys() -> None:
-    container = call(bare.program(deployment(logOpts={"max-size": "10m", "maxFile": "3"}), {}), "docker.Container")
+    container = call(program(deployment(logOpts={"max-size": "10m", "maxFile": "3"})), "docker.Container")
     assert container["log_opts"] == "{'max-size': '10m', 'maxFile': '3'}"
 
 
@@ -112,7 +137,7 @@ def test_a_build_is_written_with_the_class_that_the_package_names_differently() 
     urn = "urn:pulumi:bench::ci::docker:index/image:Image::jenkins-image"
     build = {"context": "image", "args": {"BASE_IMAGE": "x"}}
     state = {"deployment": {"resources": [resource(urn, inputs={"build": build, "imageName": "ci:1"})]}}
-    assert call(bare.program(state, {}), "docker.Image")["build"] == (
+    assert call(program(state), "docker.Image")["build"] == (
         "docker.DockerBuildArgs(context='image', args={'BASE_IMAGE': 'x'})"
     )
 
@@ -120,7 +145,7 @@ def test_a_build_is_written_with_the_class_that_the_package_names_differently() 
 def test_a_resource_of_another_plugin_is_refused_by_its_type() -> None:
     urn = "urn:pulumi:bench::ci::random:index/randomId:RandomId::id"
     with pytest.raises(bare.UnknownShapeError, match="random:index/randomId:RandomId"):
-        bare.program({"deployment": {"resources": [resource(urn, inputs={})]}}, {})
+        program({"deployment": {"resources": [resource(urn, inputs={})]}})
 
 
 def test_docker_run_is_given_every_part_of_the_container(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from rich.console import Console
 
 from tools.bench import machine, report
 from tools.bench.measure import interleaved
+from tools.bench.report import Measured
 from tools.bench.stats import LEAST_ROUNDS, Comparison, Series, Unit
 
 MACHINE = {
@@ -30,6 +31,10 @@ def comparison(
     )
 
 
+def measured(*comparisons: Comparison, title: str = "Docker", notes: tuple[str, ...] = ()) -> Measured:
+    return Measured(title=title, comparisons=comparisons, machine=MACHINE, reading="- How to.", notes=notes)
+
+
 def test_the_ratio_stands_before_the_absolute_figures_with_its_range() -> None:
     (row,) = report.rows([comparison(2.06, 2.0, goal=1.05, wobble=0.02)])
     assert row == (
@@ -49,7 +54,7 @@ def test_memory_is_shown_in_mebibytes_and_without_digits_that_mean_nothing() -> 
 def test_a_missed_goal_is_told_with_how_much_it_is_too_much() -> None:
     (sentence,) = report.verdict([comparison(2.2, 2.0, goal=1.05), comparison(1.0, 1.0)])
     assert sentence == (
-        "Missed: preview, nothing to do: 1.10x the time of the bare program, where 1.05 is the goal; "
+        "Missed: preview, nothing to do: this project is at 1.10x of bare program, where 1.05 is the goal; "
         "too much by 0.050 (100 ms)."
     )
 
@@ -64,19 +69,41 @@ def test_met_goals_are_said_to_be_met() -> None:
     assert report.verdict([comparison(9.0, 1.0)]) == ["No goal is set."]
 
 
-def test_the_page_names_the_machine_the_stack_and_plugins_that_are_not_pulumis_own() -> None:
-    page = report.page([comparison(2.2, 2.0, goal=1.05)], MACHINE, stack="The previews are of the stack `offline`.")
-    assert "- processor: 2 cores of a kind" in page
-    assert "Not Pulumi's own but bundled with this project: the language host." in page
-    assert "The previews are of the stack `offline`." in page
-    assert "| preview, nothing to do | 1.10x (1.10-1.10) | at most 1.05: missed |" in page
-    assert "Missed: preview, nothing to do" in page
-    assert "5 rounds" in page
+def test_too_much_memory_is_told_in_mebibytes() -> None:
+    (sentence,) = report.verdict([comparison(220, 200, goal=1.05, unit="MiB")])
+    assert sentence.endswith("too much by 0.050 (10 MiB).")
+
+
+def test_a_section_names_the_machine_how_to_read_it_and_plugins_that_are_not_pulumis_own() -> None:
+    text = report.section(measured(comparison(2.2, 2.0, goal=1.05), notes=("Each build adds 20 ms.",)))
+    assert "- processor: 2 cores of a kind" in text
+    assert "Not Pulumi's own but bundled with this project: the language host." in text
+    assert "- How to." in text
+    assert "| preview, nothing to do | 1.10x (1.10-1.10) | at most 1.05: missed |" in text
+    assert "Missed: preview, nothing to do" in text
+    assert "Each build adds 20 ms." in text
+    assert "5 rounds" in text
+
+
+def test_plugins_that_are_pulumis_own_are_said_to_be() -> None:
+    own = {"language host": "3.1, official", "Kubernetes plugin": "4.34, official", "processor": "bundled"}
+    assert report.plugins(own) == "The language host and the Kubernetes plugin are Pulumi's own."
+
+
+def test_measuring_one_platform_keeps_the_others_section_on_the_page() -> None:
+    both = report.page("", [report.section(measured(comparison(1.0, 1.0), title=title)) for title in report.TITLES])
+    one = report.section(measured(comparison(3.0, 1.0), title="Kubernetes"))
+    again = report.page(both, [one])
+    assert again.count("\n## ") == 2
+    assert again.index("## Docker") < again.index("## Kubernetes")
+    assert "1.00x" in again.partition("## Kubernetes")[0]
+    assert "3.00x" in again.partition("## Kubernetes")[2]
+    assert report.page(again, [one]) == again
 
 
 def test_the_terminals_table_has_every_line_and_the_machine() -> None:
     console = Console(file=io.StringIO(), width=200)
-    console.print(report.table([comparison(2.2, 2.0, goal=1.05)], MACHINE))
+    console.print(report.table(measured(comparison(2.2, 2.0, goal=1.05))))
     assert isinstance(console.file, io.StringIO)
     shown = console.file.getvalue()
     assert "1.10x (1.10-1.10)" in shown

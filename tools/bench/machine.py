@@ -15,15 +15,22 @@ if TYPE_CHECKING:
     from tools.toolchain.pulumi_cli import Part
 
 
-def describe(origin: Mapping[str, Part], engine_version: str) -> dict[str, str]:
-    """Give what the figures depend on, by name, in the order in which it is shown."""
-    parts = {name: f"{part.version}, {part.kind}" for name, part in origin.items()}
+def describe(origin: Mapping[str, Part], *, plugin: str, place: Mapping[str, str]) -> dict[str, str]:
+    """Give what the figures depend on, by name, in the order in which it is shown.
+
+    Args:
+        origin: of the tool chain.
+        plugin: the one provider plugin that has a part in the figures, as `origin` names it.
+        place: version of what is deployed to, by its name.
+    """
+    wanted = {name: part for name, part in origin.items() if name == plugin or not name.endswith(" plugin")}
+    parts = {name: f"{part.version}, {part.kind}" for name, part in wanted.items()}
     return {
         "date": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "processor": f"{cores()} cores of {processor(_read('/proc/cpuinfo'))}",
         "memory": memory(_read("/proc/meminfo")),
         "system": f"{system(_read('/etc/os-release'))}, Linux {platform.release()}",
-        "Docker engine": engine_version,
+        **place,
         **parts,
         "Python": platform.python_version(),
         "load before": "{:.2f}, {:.2f}, {:.2f} (1, 5, 15 min)".format(*os.getloadavg()),

@@ -34,6 +34,10 @@ Job = Callable[[], Mapping[str, float]]
 """Does its work once, and gives its figures by name."""
 
 
+class LateError(Trouble):
+    """The time for all of the measuring is used up."""
+
+
 class Deadline:
     """The moment at which everything must be done."""
 
@@ -43,12 +47,12 @@ class Deadline:
         self._end = time.monotonic() + seconds
 
     def left(self) -> float:
-        """Give the seconds that are left; raise Trouble where none are."""
+        """Give the seconds that are left; raise LateError where none are."""
         left = self._end - time.monotonic()
         if left <= 0:
-            raise Trouble(
+            raise LateError(
                 f"The benchmark is not done after {self.seconds:.0f} s: this machine is slow, or busy with other work.",
-                "Try again on a quiet machine, or give it longer: make bench ARGS='--seconds 900'",
+                f"Try again on a quiet machine, or give it longer: make bench ARGS='--seconds {self.seconds * 2:.0f}'",
             )
         return left
 

@@ -1,4 +1,4 @@
-"""What is measured, in which order, and what it is held against."""
+"""What is measured of the Docker platform, in which order, and what it is held against."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tools.bench import plain_docker
 from tools.bench.engine import LABEL, Engine
 from tools.bench.lab import BARE, BY_HAND, FIRST, FIRST_UP, OURS, Lab
 from tools.bench.measure import Command, Deadline, Job, interleaved, peak_mib, run
-from tools.bench.stats import LEAST_ROUNDS, Comparison, Series
+from tools.bench.stats import LEAST_ROUNDS, Comparison, compare
 from tools.toolchain import console
 
 if TYPE_CHECKING:
@@ -87,14 +87,14 @@ class Plan:
         programs = {_PROJECT: lab.ours, _BARE: lab.bare, _EMPTY: lab.empty}
         jobs = {name: self._timed(each.command("preview")) for name, each in programs.items()}
         figures = interleaved(jobs, self._rounds, share=self._deadline.seconds * _SHARE)
-        compare = functools.partial(_compare, figures, what, _PROJECT, figure="seconds")
-        return [compare(_BARE, goal=PREVIEW_GOAL), compare(_EMPTY)]
+        against = functools.partial(compare, figures, what, _PROJECT, figure="seconds")
+        return [against(_BARE, goal=PREVIEW_GOAL), against(_EMPTY)]
 
     def _ups(self) -> list[Comparison]:
         jobs = {_MAKE_UP: self._lab.make_up(), _PULUMI_UP: self._lab.ours.command("up", *_YES)}
         run(jobs[_MAKE_UP], self._deadline)  # compiles what it imports
         figures = interleaved({name: self._timed(command) for name, command in jobs.items()}, LEAST_ROUNDS)
-        return [_compare(figures, "up, nothing to do", _MAKE_UP, _PULUMI_UP, figure="seconds")]
+        return [compare(figures, "up, nothing to do", _MAKE_UP, _PULUMI_UP, figure="seconds")]
 
     def _memory(self) -> list[Comparison]:
         lab = self._lab
@@ -104,10 +104,10 @@ class Plan:
             _EMPTY: lab.empty.command("preview"),
         }
         figures = interleaved({name: self._weighed(command) for name, command in jobs.items()}, LEAST_ROUNDS)
-        compare = functools.partial(_compare, figures, figure="peak")
+        against = functools.partial(compare, figures, figure="peak")
         return [
-            compare("peak memory of a preview", _PROJECT, _BARE),
-            compare("peak memory of a preview", _PROJECT, _EMPTY),
+            against("peak memory of a preview", _PROJECT, _BARE),
+            against("peak memory of a preview", _PROJECT, _EMPTY),
         ]
 
     def _first(self) -> list[Comparison]:
@@ -123,8 +123,8 @@ class Plan:
         figures = interleaved(jobs, LEAST_ROUNDS)
         what = "from nothing (offline stack) to"
         return [
-            _compare(figures, f"{what} a container that runs", _PULUMI_UP, _DOCKER_RUN, figure="running"),
-            _compare(figures, f"{what} one that is healthy", _PULUMI_UP, _DOCKER_RUN, figure="healthy"),
+            compare(figures, f"{what} a container that runs", _PULUMI_UP, _DOCKER_RUN, figure="running"),
+            compare(figures, f"{what} one that is healthy", _PULUMI_UP, _DOCKER_RUN, figure="healthy"),
         ]
 
     def _first_up(self) -> Mapping[str, float]:
@@ -151,23 +151,3 @@ class Plan:
 
     def _weighed(self, command: Command) -> Job:
         return lambda: {"peak": peak_mib(command, self._deadline)}
-
-
-def _compare(  # noqa: PLR0913 - each is a word of the sentence that it makes
-    figures: Mapping[str, Mapping[str, tuple[float, ...]]],
-    what: str,
-    ours: str,
-    theirs: str,
-    *,
-    figure: str,
-    goal: float | None = None,
-) -> Comparison:
-    return Comparison(
-        what=what,
-        ours=ours,
-        theirs=theirs,
-        mine=Series(figures[ours][figure]),
-        other=Series(figures[theirs][figure]),
-        unit="MiB" if figure == "peak" else "s",
-        goal=goal,
-    )

@@ -8,7 +8,7 @@ import statistics
 from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 LEAST_ROUNDS: Final = 5
 """Fewer rounds give no median worth the name: with five, two of them may be disturbed."""
@@ -102,6 +102,36 @@ class Comparison:
     def in_doubt(self) -> bool:
         """Whether twice the error reaches across the goal, so that another run may say the opposite."""
         return self.goal is not None and abs(self.ratio - self.goal) < 2 * self.error
+
+
+def compare(  # noqa: PLR0913 - each is a word of the sentence that it makes
+    figures: Mapping[str, Mapping[str, tuple[float, ...]]],
+    what: str,
+    ours: str,
+    theirs: str,
+    *,
+    figure: str,
+    goal: float | None = None,
+) -> Comparison:
+    """Compare two of the jobs that were measured together.
+
+    Args:
+        figures: name of the job, name of the figure, values.
+        what: see Comparison.
+        ours: the job that stands for this project; see Comparison.
+        theirs: the job that it is held against; see Comparison.
+        figure: which; `peak` is in MiB, any other in seconds.
+        goal: see Comparison.
+    """
+    return Comparison(
+        what=what,
+        ours=ours,
+        theirs=theirs,
+        mine=Series(figures[ours][figure]),
+        other=Series(figures[theirs][figure]),
+        unit="MiB" if figure == "peak" else "s",
+        goal=goal,
+    )
 
 
 def missed(comparisons: Sequence[Comparison]) -> list[Comparison]:

@@ -1,0 +1,1 @@
+"""The Kubernetes platform's figures, on the lab's node."""
