@@ -18,6 +18,7 @@ from components.jenkins import casc
 
 SOCKET = Path("/var/run/docker.sock")
 HOME = "/var/jenkins_home"
+IDENTITY = f"{HOME}/stand-in-identity"
 BUILD_LABEL = "ci.offline.build"
 """What the stand-in labels the containers of its builds with."""
 
@@ -100,9 +101,11 @@ class StandIn:
 
     def builds(self) -> list[Container]:
         """Give the containers that builds of this home have left running or stopped."""
-        identity = self.read(f"{HOME}/stand-in-identity").strip()
+        return self._builds_of(self.read(IDENTITY))
+
+    def _builds_of(self, identity: str) -> list[Container]:
         found = self.engine.containers.list(all=True, filters={"label": BUILD_LABEL}, ignore_removed=True)
-        return [container for container in found if container.labels[BUILD_LABEL].startswith(f"{identity}/")]
+        return [container for container in found if container.labels[BUILD_LABEL].startswith(f"{identity.strip()}/")]
 
     def drop(self) -> None:
         """Remove the container, as an update of the stack does; the volume stays."""
@@ -114,7 +117,9 @@ class StandIn:
     def remove(self) -> None:
         """Remove the container, those of its builds, and the volume."""
         with contextlib.suppress(docker.errors.NotFound, docker.errors.APIError):
-            for container in self.builds():
+            # One that never came up, or is going down at this moment, has no identity to give and has built nothing.
+            status, identity = self.run("cat", IDENTITY)
+            for container in self._builds_of(identity) if status == 0 else ():
                 container.remove(force=True)
         self.drop()
         with contextlib.suppress(docker.errors.NotFound):
