@@ -20,8 +20,11 @@ _PAUSE_SECONDS: Final = 0.05
 class History:
     """The last update's outputs, as far as the program asks for them."""
 
-    deployed: bool
-    """Whether an update ever ended well."""
+    cluster: str | None
+    """Which cluster it was, as `cluster.named` says it; None before the first update that ended well."""
+
+    namespace: str | None
+    """The registry's namespace in it."""
 
     images: Mapping[str, str]
     """By a Job's name, the image that it pushed, `host/repository@sha256:...`."""
@@ -36,7 +39,8 @@ def read() -> History:
     outputs = (_ask({"name": name}) or {}).get("outputs") or {}
     images, jobs = outputs.get("images") or {}, outputs.get("builds") or {}
     return History(
-        deployed=bool(outputs),
+        cluster=outputs.get("cluster"),
+        namespace=outputs.get("namespace"),
         images={job: images[build] for build, job in jobs.items() if build in images},
         volume=outputs.get("registryVolume"),
     )

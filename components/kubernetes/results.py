@@ -10,6 +10,9 @@ _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 _LINES: Final = 5
 """How many lines of a failed build's log are shown. The API keeps 2048 bytes, and the provider shows them all."""
 
+_STEP_KILLED: Final = re.compile(r"signal: killed|exit status 137$", re.MULTILINE)
+"""What the executor says of a RUN step that was killed: of its shell, or of what the shell had started."""
+
 _DEADLINE: Final = "longer than specified deadline"
 """What the Job controller's own warning says."""
 
@@ -49,7 +52,7 @@ def explain(  # noqa: PLR0911 - one for each kind of end
             return f"{head}{_late(build, key)}" + (f"\n    the last warning: {last[0]}" if last else "")
         return f"{head}{events[0] if events else 'no pod was started'}"
     for name, state in _failures(pods[0]):
-        if state.get("reason") == "OOMKilled" or state.get("exitCode") == 137:  # noqa: PLR2004 - SIGKILL
+        if _was_killed(state):
             memory = build.resources.memory_mib
             return (
                 f"{head}it was killed, most likely for want of memory (it has {memory} MiB); "
@@ -72,6 +75,12 @@ def explain(  # noqa: PLR0911 - one for each kind of end
     if unscheduled:
         return f"{head}no node took it ({unscheduled[0]}); lower {key}.resources, or add a node"
     return f"{head}{_late(build, key)}"
+
+
+def _was_killed(state: Mapping[str, Any]) -> bool:
+    """Say whether the container was killed, or one of its steps alone, as control groups of version 1 have it."""
+    killed = state.get("reason") == "OOMKilled" or state.get("exitCode") == 137  # noqa: PLR2004 - SIGKILL
+    return killed or _STEP_KILLED.search(str(state.get("message", ""))) is not None
 
 
 def _late(build: BuildSettings, key: str) -> str:
