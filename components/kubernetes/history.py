@@ -20,7 +20,7 @@ _PAUSE_SECONDS: Final = 0.05
 class History:
     """The last update's outputs, as far as the program asks for them."""
 
-    cluster: str | None
+    context: str | None
     """Which cluster it was, as `cluster.named` says it; None before the first update that ended well."""
 
     namespace: str | None
@@ -39,7 +39,7 @@ def read() -> History:
     outputs = (_ask({"name": name}) or {}).get("outputs") or {}
     images, jobs = outputs.get("images") or {}, outputs.get("builds") or {}
     return History(
-        cluster=outputs.get("cluster"),
+        context=outputs.get("context"),
         namespace=outputs.get("namespace"),
         images={job: images[build] for build, job in jobs.items() if build in images},
         volume=outputs.get("registryVolume"),
