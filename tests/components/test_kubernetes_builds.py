@@ -11,6 +11,7 @@ from typing import Any
 
 import pulumi
 import pytest
+from pulumi.runtime.mocks import MockCallArgs
 
 from components import platform
 from components.kubernetes import cluster, history
@@ -159,6 +160,22 @@ def test_a_cluster_is_looked_at_before_the_first_update_and_wherever_the_stack_m
     monkeypatch.setattr(cluster, "ApiReader", lambda _: reader)
     found = [problem.key for problem in platform.survey(settings(kubernetes={"context": "prod"}))]
     assert found == (["ci:kubernetes.namespace"] if looks else [])
+
+
+def test_the_engine_is_asked_once_in_a_run_for_what_the_last_update_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, call = [], Engine.call
+
+    def counted(engine: Engine, args: MockCallArgs) -> object:
+        asked.append(args.token)
+        return call(engine, args)
+
+    monkeypatch.setattr(Engine, "call", counted)
+    for runs in (1, 2):
+        engine = Engine(preview=False)
+        engine.answers[OUTPUTS_CALL] = {"outputs": {**HERE, "namespace": f"of run {runs}"}}
+        assert history.read() is history.read()
+        assert history.read().namespace == f"of run {runs}"
+        assert len(asked) == runs
 
 
 def test_the_outputs_say_which_cluster_it_is_as_the_next_update_asks(engine: Engine) -> None:
