@@ -16,7 +16,7 @@ def survey(settings: Settings) -> Iterable[Problem]:
         from components.kubernetes.survey import survey as look  # noqa: PLC0415
 
         wanted, past = settings.kubernetes, history.read()
-        deployed = (past.cluster, past.namespace) == (named(wanted), wanted.namespace)
+        deployed = (past.context, past.namespace) == (named(wanted), wanted.namespace)
         return look(settings, ApiReader(wanted), project=project, stack=stack, deployed=deployed)
     from components.docker import host  # noqa: PLC0415 - 0.1 s, as above
 

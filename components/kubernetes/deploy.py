@@ -68,7 +68,7 @@ def deploy(settings: Settings, reader: Reader | None = None) -> Mapping[str, pul
         "builds": {name: build.job for name, build in builds.items()},
         "registryInCluster": where.push,
         "registryUser": settings.registry.user,
-        "cluster": cluster.named(settings.kubernetes),
+        "context": cluster.named(settings.kubernetes),
         "namespace": places.registry,
         "buildsNamespace": places.builds,
         "pullSecret": PULL_SECRET,

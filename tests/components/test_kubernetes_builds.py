@@ -11,6 +11,7 @@ from typing import Any
 
 import pulumi
 import pytest
+from pulumi.runtime.mocks import MockCallArgs
 
 from components import platform
 from components.kubernetes import cluster, history
@@ -137,7 +138,7 @@ def test_outputs_that_tell_nothing_of_a_build_are_no_reason_not_to_run_it(engine
     assert "suspend" not in job(deploy(engine, last=last, builds=[build()]))["spec"]
 
 
-HERE = {"cluster": "context prod of the kubeconfig that kubectl takes", "namespace": "ci"}
+HERE = {"context": "context prod of the kubeconfig that kubectl takes", "namespace": "ci"}
 
 
 @pytest.mark.parametrize(
@@ -148,7 +149,7 @@ HERE = {"cluster": "context prod of the kubeconfig that kubectl takes", "namespa
         ({"outputs": {"platform": "docker"}}, True),
         ({"outputs": HERE}, False),
         ({"outputs": {**HERE, "namespace": "team"}}, True),
-        ({"outputs": {**HERE, "cluster": "context dev of the kubeconfig that kubectl takes"}}, True),
+        ({"outputs": {**HERE, "context": "context dev of the kubeconfig that kubectl takes"}}, True),
     ],
 )
 def test_a_cluster_is_looked_at_before_the_first_update_and_wherever_the_stack_moves(
@@ -161,10 +162,26 @@ def test_a_cluster_is_looked_at_before_the_first_update_and_wherever_the_stack_m
     assert found == (["ci:kubernetes.namespace"] if looks else [])
 
 
+def test_the_engine_is_asked_once_in_a_run_for_what_the_last_update_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, call = [], Engine.call
+
+    def counted(engine: Engine, args: MockCallArgs) -> object:
+        asked.append(args.token)
+        return call(engine, args)
+
+    monkeypatch.setattr(Engine, "call", counted)
+    for runs in (1, 2):
+        engine = Engine(preview=False)
+        engine.answers[OUTPUTS_CALL] = {"outputs": {**HERE, "namespace": f"of run {runs}"}}
+        assert history.read() is history.read()
+        assert history.read().namespace == f"of run {runs}"
+        assert len(asked) == runs
+
+
 def test_the_outputs_say_which_cluster_it_is_as_the_next_update_asks(engine: Engine) -> None:
     assert {**HERE}.items() <= deploy(engine, kubernetes={"context": "prod"}).outputs.items()
     other = deploy(Engine(preview=False), kubernetes={"kubeconfig": "~/.kube/prod", "namespace": "team"}).outputs
-    assert (other["cluster"], other["namespace"]) == ("the current context of ~/.kube/prod", "team")
+    assert (other["context"], other["namespace"]) == ("the current context of ~/.kube/prod", "team")
 
 
 def test_a_state_that_is_being_written_is_read_once_more_and_another_trouble_is_told(
