@@ -67,6 +67,11 @@ class DockerSettings(Section):
         examples=[998],
     )
 
+    @property
+    def is_local(self) -> bool:
+        """Whether the engine that Jenkins runs on is this machine's."""
+        return self.host.startswith("unix://")
+
 
 class JenkinsSettings(Section):
     """The Jenkins controller: image, ports, volume, limits and first set-up."""
