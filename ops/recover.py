@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ops import choice, deploy, run, state_files
+from ops import choice, deploy, engine, run, state_files
 from ops.clone import here
 from tools.toolchain import console
 from tools.toolchain.errors import Trouble
@@ -30,9 +30,13 @@ from tools.toolchain.errors import Trouble
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from docker import DockerClient
+    from docker.models.networks import Network
+
     from ops.local import Workspace
 
 CONTAINER = "docker:index/container:Container"
+NETWORK = "docker:index/network:Network"
 PATIENCE_SECONDS = 10
 """How long an orphaned plugin may take to end by itself when asked to, before it is made to."""
 
@@ -44,7 +48,7 @@ def recover(named: str | None, *, yes: bool) -> int:
         Trouble: when a Pulumi is still at work on the stack, or a container in the way is not ours.
     """
     # A state is put right against what is really there, so a cluster has to answer.
-    settings = deploy.known_settings(here(), named)
+    deploy.known_settings(here(), named)
     workspace = deploy.open_workspace(named)
     stack = named or choice.remembered(workspace.clone)
     done: list[str] = []
@@ -61,7 +65,7 @@ def recover(named: str | None, *, yes: bool) -> int:
         done.append("took the lock away")
     pending = pending_operations(workspace, stack)
     for operation in pending:
-        removed = _remove_half_made(operation, choice.docker_host(settings))
+        removed = remove_half_made(operation, workspace, stack)
         done += [removed] if removed else []
     if pending:
         # Once more through Pulumi, so that the state tells what is really there.
@@ -174,29 +178,44 @@ def pending_operations(workspace: Workspace, stack: str) -> list[dict[str, Any]]
     return found
 
 
-def _remove_half_made(operation: Mapping[str, Any], host: str) -> str:
-    """Remove the container of a half-done create, if there is one. Says what it did."""
+def remove_half_made(operation: Mapping[str, Any], workspace: Workspace, stack: str) -> str:
+    """Remove the container or network of a half-done create, if there is one. Says what it did."""
     resource = operation.get("resource") or {}
     name = (resource.get("inputs") or {}).get("name")
-    if operation.get("type") != "creating" or resource.get("type") != CONTAINER or not name:
+    if operation.get("type") != "creating" or resource.get("type") not in {CONTAINER, NETWORK} or not name:
         return ""
     import docker
 
-    engine = docker.DockerClient(base_url=host)
+    there = engine.client(workspace, stack)
+    what, remove = ("container", "rm -f") if resource["type"] == CONTAINER else ("network", "network rm")
     try:
-        container = engine.containers.get(name)
+        found: Any = there.containers.get(name) if what == "container" else _network(there, name)
     except docker.errors.NotFound:
         return ""
     wanted = wanted_labels(resource["inputs"])
-    if not wanted or any(container.labels.get(key) != value for key, value in wanted.items()):
+    labels = found.labels if what == "container" else found.attrs.get("Labels") or {}
+    if not wanted or any(labels.get(key) != value for key, value in wanted.items()):
         raise Trouble(
-            f"The container {name} is in the way, and its labels say that this stack did not make it.",
-            f"Look at it, and if it may go: docker rm -f {name}",
+            f"The {what} {name} is in the way, and its labels say that this stack did not make it.",
+            f"Look at it, and if it may go: docker {remove} {name}",
         )
-    container.remove(force=True)
-    return f"removed the half-made container {name}"
+    if what == "container":
+        found.remove(force=True)
+    else:
+        found.remove()
+    return f"removed the half-made {what} {name}"
+
+
+def _network(there: DockerClient, name: str) -> Network:
+    """The network of just this name; the engine would take the beginning of an id for one."""
+    import docker
+
+    found = [network for network in there.networks.list(names=[name]) if network.name == name]
+    if not found:
+        raise docker.errors.NotFound(f"no network {name}")
+    return found[0]
 
 
 def wanted_labels(inputs: Mapping[str, Any]) -> dict[str, str]:
-    """The labels that a container resource asks for, from its inputs in the state."""
+    """The labels that a container or network resource asks for, from its inputs in the state."""
     return {entry["label"]: entry["value"] for entry in inputs.get("labels") or [] if isinstance(entry, dict)}

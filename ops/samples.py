@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ops import choice, deploy, stackfile
+from ops import choice, deploy, engine, stackfile
 from ops.clone import here
 from tools.toolchain import console
 from tools.toolchain.errors import Trouble
@@ -36,19 +36,24 @@ def sample(named: str | None) -> None:
 def _by_jenkins(workspace: Workspace, stack: str, found: dict[str, Any]) -> None:
     from pydantic import SecretStr
 
-    from ops.sample import run_sample
+    from ops.sample import Where, run_sample
     from ops.settings import stack_password
 
     if not found.get("sampleJob"):
         raise Trouble(
             f"Stack {stack} has no sample job.", "It is there with `setup: casc` and `sample: true`, the defaults."
         )
+    address = found.get("engine", found["dockerHost"])
     run_sample(
         url=found["url"],
         user=found["adminUser"],
         password=SecretStr(stack_password(workspace, stack)),
         job=found["sampleJob"],
-        docker_host=found["dockerHost"],
+        where=Where(
+            engine=address,
+            client=lambda: engine.client(workspace, stack),
+            container="" if address == found["dockerHost"] else found["container"],
+        ),
         console=console.out(),
     )
 

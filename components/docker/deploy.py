@@ -3,14 +3,14 @@
 import asyncio
 from collections.abc import Mapping
 from typing import Final
+from urllib.parse import urlsplit
 
 import pulumi
 
 from components import password
-from components.docker import host
-from components.docker.access import is_local, socket_access
+from components.docker import access, host
 from components.docker.image import controller_image
-from components.docker.jenkins import Jenkins, JenkinsArgs
+from components.docker.jenkins import Jenkins, JenkinsArgs, home_volume
 from components.jenkins import casc, jobs
 from components.settings import Settings
 from components.settings.checks import SAMPLE_JOB
@@ -22,13 +22,16 @@ _NO_HASH: Final = "(made from ci:adminPassword)"
 def deploy(settings: Settings) -> Mapping[str, pulumi.Input[object]]:
     """Register everything; give the stack's outputs by name."""
     jenkins = settings.jenkins
-    on_host = pulumi.ResourceOptions(provider=host.provider(settings.docker))
+    on_host = pulumi.ResourceOptions(provider=host.provider(settings))
+    home = home_volume("jenkins", jenkins, on_host)
+    way = access.of(settings.docker).declare(settings, access.Surroundings(home=home), on_host)
     controller = Jenkins(
         "jenkins",
         JenkinsArgs(
             settings=jenkins,
             image=controller_image("jenkins", jenkins, on_host),
-            access=socket_access(settings.docker),
+            home=home,
+            access=way,
             configuration=_shown(settings) if _has_casc(settings) else None,
             files=_files(settings),
         ),
@@ -43,9 +46,13 @@ def deploy(settings: Settings) -> Mapping[str, pulumi.Input[object]]:
         "adminUser": jenkins.admin_user,
         "sampleJob": SAMPLE_JOB if jenkins.sample and _has_casc(settings) else None,
         "container": controller.container,
-        "homeVolume": controller.home,
+        "homeVolume": home,
         "dockerHost": settings.docker.host,
-        "next": _next(settings),
+        "access": settings.docker.access,
+        "engine": way.engine,
+        "besides": dict(way.containers),
+        "keptVolumes": list(way.volumes_kept),
+        "next": [*_next(settings), *way.next_steps],
     }
 
 
@@ -79,11 +86,16 @@ def _files(settings: Settings) -> Mapping[str, pulumi.Input[str]]:
     return files
 
 
+def _login(host: str) -> str:
+    """Give what `ssh` takes for the host of an engine."""
+    return host.removeprefix("ssh://") if host.startswith("ssh://") else urlsplit(host).hostname or host
+
+
 def _next(settings: Settings) -> list[str]:
     jenkins = settings.jenkins
     steps = []
-    if not is_local(settings.docker):
-        port, target = jenkins.http_port, settings.docker.host.removeprefix("ssh://")
+    if not settings.docker.is_local:
+        port, target = jenkins.http_port, _login(settings.docker.host)
         steps.append(
             f"From this machine: ssh -L {port}:127.0.0.1:{port} {target}, as the port is open on that host only."
         )
@@ -99,5 +111,4 @@ def _next(settings: Settings) -> list[str]:
         )
     if jenkins.sample and _has_casc(settings):
         steps.append("Build an image: `make sample`, or start the job `sample` by hand.")
-    steps.append("Whoever can run a job here is root on the Docker host: give accounts accordingly.")
     return steps

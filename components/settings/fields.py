@@ -131,11 +131,24 @@ def _host(value: str) -> str:
     if scheme == "ssh":
         raise NotAcceptedError("names no user", "give ssh://user@host or ssh://user@host:port")
     if scheme == "tcp":
+        return _engine_address(value)
+    raise NotAcceptedError(
+        "has a scheme that is not known here",
+        "give unix:///path/of/the/socket, ssh://user@host or tcp://host:2376",
+    )
+
+
+def _engine_address(value: str) -> str:
+    instead = "give tcp://name:port, for example tcp://builder.example.org:2376"
+    found = re.fullmatch(r"tcp://([A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})", value)
+    if not found or not 0 < int(found[2]) < 65536:  # noqa: PLR2004
+        raise NotAcceptedError("is not the address of an engine on TCP", instead)
+    if found[2] == "2375":
         raise NotAcceptedError(
-            "is reached over TCP, which this release does not do: without client certificates it gives root to anyone",
-            "give ssh://user@host for an engine elsewhere, or unix:///var/run/docker.sock for the one here",
+            "is the port of engines without TLS, and one without client certificates gives root to anyone",
+            "give the one where it listens with --tlsverify, for example tcp://builder.example.org:2376",
         )
-    raise NotAcceptedError("has a scheme that is not known here", "give unix:///path/of/the/socket or ssh://user@host")
+    return value
 
 
 def _java_option(value: str) -> str:
@@ -146,6 +159,35 @@ def _java_option(value: str) -> str:
     for name, why in _OPENING_JAVA_OPTIONS.items():
         if value.startswith(f"-D{name}"):
             raise NotAcceptedError(why, "leave it out")
+    return value
+
+
+def _capability(value: str) -> str:
+    instead = "give one by its name without CAP_, as capabilities(7) has it"
+    if value == "ALL":
+        raise NotAcceptedError("is every capability, which privileged: true means", instead)
+    if not re.fullmatch(r"[A-Z][A-Z_]{1,30}", value) or value.startswith("CAP_"):
+        raise NotAcceptedError("is not the name of a capability", instead)
+    return value
+
+
+def _security_option(value: str) -> str:
+    if not re.fullmatch(r"(seccomp|apparmor)=[A-Za-z0-9_.-]+|label=[A-Za-z0-9_:.-]+|systempaths=unconfined", value):
+        raise NotAcceptedError(
+            "is not a security option that is taken here",
+            "give seccomp=unconfined, apparmor=<profile>, label=<SELinux label> or systempaths=unconfined",
+        )
+    return value
+
+
+def _engine_option(value: str) -> str:
+    if not re.fullmatch(r"--[a-z][a-z0-9-]*(=[^\s'\"\\]+)?", value):
+        raise NotAcceptedError(
+            "is not one option of the engine", "give --name or --name=value, with no space or quote in it"
+        )
+    name = value.partition("=")[0]
+    if name == "--host" or name.startswith("--tls"):
+        raise NotAcceptedError("is the stack's to set: the engine listens for Jenkins alone, by TLS", "leave it out")
     return value
 
 
@@ -269,7 +311,11 @@ AbsolutePath = Annotated[str, AfterValidator(_absolute_path)]
 Address = Annotated[str, AfterValidator(_address)]
 UserName = Annotated[str, AfterValidator(_user)]
 DockerHost = Annotated[str, AfterValidator(_host)]
+EngineAddress = Annotated[str, AfterValidator(_engine_address)]
 JavaOption = Annotated[str, AfterValidator(_java_option)]
+Capability = Annotated[str, AfterValidator(_capability)]
+SecurityOption = Annotated[str, AfterValidator(_security_option)]
+EngineOption = Annotated[str, AfterValidator(_engine_option)]
 Plugin = Annotated[str, AfterValidator(_plugin)]
 JobName = Annotated[str, AfterValidator(_job_name)]
 PipelineText = Annotated[str, AfterValidator(_pipeline_text)]

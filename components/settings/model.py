@@ -9,6 +9,7 @@ from pydantic import Field, SecretStr
 
 from components.settings.builds import BuildSettings
 from components.settings.cluster_fields import PrivateKey
+from components.settings.engines import DindSettings, TcpSettings, TlsFiles
 from components.settings.fields import (
     AbsolutePath,
     Address,
@@ -37,18 +38,26 @@ class DockerSettings(Section):
 
     host: DockerHost = Field(
         default="unix:///var/run/docker.sock",
-        description="Where the engine listens: `unix:///path` on this machine, or `ssh://user@host[:port]`.",
+        description=(
+            "Where the engine listens that Jenkins runs on: `unix:///path` on this machine, `ssh://user@host[:port]`, "
+            "or `tcp://host:port` with `tls`."
+        ),
         examples=["unix:///var/run/docker.sock"],
     )
-    access: Literal["socket"] = Field(
+    tls: TlsFiles | None = Field(default=None, description=f"For `host: tcp://...`. {TlsFiles.__doc__}")
+    access: Literal["socket", "dind", "tcp"] = Field(
         default="socket",
-        description="How a job reaches the engine. `socket` mounts the engine's own socket into the container.",
+        description=(
+            "How a job reaches an engine. `socket` mounts the host engine's own socket into the container. `dind` runs "
+            "an engine of its own in a container beside Jenkins. `tcp` uses one on another machine."
+        ),
     )
     accept_root_on_host: bool = Field(
         default=False,
         description=(
-            "Must be `true` for `access: socket`: whoever can use the socket can start a container that is root on the "
-            "host (CIS Docker Benchmark 5.32), and with it Jenkins and every job that Jenkins runs."
+            "Must be `true`, whatever the access: whoever can use an engine can start a container that is root on its "
+            "host (CIS Docker Benchmark 5.32), or break out of one that is privileged (5.4), and with it Jenkins and "
+            "every job that Jenkins runs."
         ),
     )
     socket_path: AbsolutePath | None = Field(
@@ -66,6 +75,13 @@ class DockerSettings(Section):
         ),
         examples=[998],
     )
+    dind: DindSettings = Field(default_factory=DindSettings, description=DindSettings.__doc__)
+    tcp: TcpSettings | None = Field(default=None, description=TcpSettings.__doc__)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the engine that Jenkins runs on is this machine's."""
+        return self.host.startswith("unix://")
 
 
 class JenkinsSettings(Section):
@@ -268,6 +284,20 @@ class Settings(Section):
             "`pulumi config set --secret ci:registryTlsKey < key.pem`."
         ),
     )
+    docker_tls_key: PrivateKey | None = Field(
+        default=None,
+        description=(
+            "The private key of `ci:docker.tls.certificateFile`. A secret: "
+            "`pulumi config set --secret ci:dockerTlsKey < key.pem`."
+        ),
+    )
+    tcp_tls_key: PrivateKey | None = Field(
+        default=None,
+        description=(
+            "The private key of `ci:docker.tcp.certificateFile`. A secret: "
+            "`pulumi config set --secret ci:tcpTlsKey < key.pem`."
+        ),
+    )
     mirror_password: Token | None = Field(
         default=None,
         description=(
@@ -304,6 +334,8 @@ SECRETS: tuple[str, ...] = (
     "gitSshKey",
     "registryPassword",
     "registryTlsKey",
+    "dockerTlsKey",
+    "tcpTlsKey",
     "mirrorPassword",
     "dockerConfig",
     "storageCredentials",

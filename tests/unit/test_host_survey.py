@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from components.docker import host
-from components.docker.access import AccessError, group_in_container, socket_access
+from components.docker.access import host_socket
+from components.docker.access.host_socket import AccessError, group_in_container
 from components.settings import DockerSettings
 from tests.support import fake_docker
 from tests.support.fake_docker import container, volume
@@ -25,10 +26,17 @@ def port() -> int:
         return int(probe.getsockname()[1])
 
 
-def survey(tmp_path: Path, *, port: int, jenkins: dict[str, Any] | None = None, **engine: Any) -> list[str]:
+def survey(
+    tmp_path: Path,
+    *,
+    port: int,
+    jenkins: dict[str, Any] | None = None,
+    docker: dict[str, Any] | None = None,
+    **engine: Any,
+) -> list[str]:
     with fake_docker.listening(tmp_path / "docker.sock", **engine) as where:
         stack = settings(
-            docker={"acceptRootOnHost": True, "host": where, "socketGroup": 998},
+            docker={"acceptRootOnHost": True, "host": where, **(docker or {"socketGroup": 998})},
             jenkins={"httpPort": port, "agentPort": None, **(jenkins or {})},
         )
         return [str(problem) for problem in host.survey(stack, project="ci", stack="test")]
@@ -70,6 +78,43 @@ def test_a_home_that_the_stack_did_not_make_is_refused_unless_it_is_adopted(tmp_
     assert survey(tmp_path, port=port, volumes=foreign, jenkins={"adoptHome": True}) == []
 
 
+DIND = {"access": "dind", "dind": {"containerName": "engine"}}
+
+
+@pytest.mark.parametrize(
+    ("there", "name"),
+    [
+        ({"containers": [container("engine")]}, "engine"),
+        ({"networks": {"engine": volume("engine")}}, "engine"),
+        ({"volumes": {"engine-images": volume("engine-images", owner="ci/other")}}, "engine-images"),
+        ({"volumes": {"engine-certificates": volume("engine-certificates")}}, "engine-certificates"),
+    ],
+    ids=["container", "network", "images", "certificates"],
+)
+def test_what_an_engine_of_the_stacks_own_is_called_must_be_nobody_elses(
+    tmp_path: Path, port: int, there: dict[str, Any], name: str
+) -> None:
+    [text] = survey(tmp_path, port=port, docker=DIND, **there)
+    assert f'ci:docker.dind.containerName = "{name}" is a ' in text
+    assert "give another name, or remove it first (`docker " in text
+
+
+def test_an_engine_of_the_stacks_own_is_not_in_its_own_way(tmp_path: Path, port: int) -> None:
+    found = survey(
+        tmp_path,
+        port=port,
+        docker=DIND,
+        containers=[container("engine", owner=OURS)],
+        networks={"engine": volume("engine", owner=OURS)},
+        volumes={name: volume(name, owner=OURS) for name in ("engine-images", "engine-certificates")},
+    )
+    assert found == []
+
+
+def test_a_network_whose_id_begins_with_the_name_is_another(tmp_path: Path, port: int) -> None:
+    assert survey(tmp_path, port=port, docker=DIND, networks={"engine": volume("another")}) == []
+
+
 def test_a_port_that_another_container_holds_is_refused_with_its_name(tmp_path: Path, port: int) -> None:
     [text] = survey(tmp_path, port=port, containers=[container("grafana", port=port, ip="0.0.0.0")])
     assert f"ci:jenkins.httpPort = {port} is taken on 127.0.0.1 by the container grafana" in text
@@ -95,7 +140,7 @@ def test_a_docker_client_that_the_host_lacks_is_refused(tmp_path: Path, port: in
 
 def refusal(docker: DockerSettings) -> str:
     with pytest.raises(AccessError) as caught:
-        socket_access(docker)
+        host_socket.find(docker)
     return str(caught.value)
 
 
@@ -129,16 +174,16 @@ def test_the_sockets_group_is_read_from_the_socket(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as made:
         made.bind(str(path))
         os.chown(path, 0, 4242)
-        assert socket_access(local(path)).group == 4242
+        assert host_socket.find(local(path)).group == 4242
         os.chown(path, 0, 4243)
-        assert socket_access(local(path)).group == 4243
+        assert host_socket.find(local(path)).group == 4243
 
 
 def test_roots_own_group_is_refused_unless_it_is_meant() -> None:
     with pytest.raises(AccessError, match="root's own group"):
         group_in_container("/var/run/docker.sock", owner=0, group=0)
     meant = settings(docker={"acceptRootOnHost": True, "socketGroup": 0}).docker
-    assert socket_access(meant).group == 0
+    assert host_socket.find(meant).group == 0
 
 
 def test_a_rootless_engines_socket_belongs_to_group_0_in_its_containers() -> None:
@@ -159,7 +204,7 @@ def ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_over_ssh_the_group_is_read_on_the_engines_host(ssh: Path) -> None:
     (ssh / "answer").write_text("0:961:socket\n")
     docker = settings(docker={"acceptRootOnHost": True, "host": "ssh://deploy@build-1.example.org:2222"}).docker
-    assert socket_access(docker).group == 961
+    assert host_socket.find(docker).group == 961
     asked = (ssh / "asked").read_text()
     assert "-p 2222 -- deploy@build-1.example.org stat -L -c %u:%g:%F /var/run/docker.sock" in asked
 

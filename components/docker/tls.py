@@ -1,0 +1,135 @@
+"""The way to an engine that listens on TCP: by TLS, with a certificate on either side, or not at all.
+
+`tls_survey` looks at the files, and asks the engine, before anything is made by them.
+"""
+
+import contextlib
+import http.client
+import os
+import ssl
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from components import certificates
+from components.settings import Settings
+from components.settings.engines import TlsFiles
+
+TIMEOUT_SECONDS: Final = 10
+"""How long an engine that is there may take for one word."""
+
+HOST_KEY: Final = "ci:dockerTlsKey"
+JOBS_KEY: Final = "ci:tcpTlsKey"
+"""The settings with the keys for the engine that Jenkins runs on, and for the one of its jobs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """An engine that the settings name, and where they say by which certificates it is reached."""
+
+    host: str
+    """`tcp://name:port`."""
+
+    host_key: str
+    """The setting that names it, as typed."""
+
+    section: str
+    """The setting that the three files are in: `ci:docker.tls`."""
+
+    secret_key: str
+    """The setting that holds the key where no file does."""
+
+    files: TlsFiles
+    secret: SecretStr | None
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Its name or address, and its port."""
+        where = urlsplit(self.host)
+        return where.hostname or "", where.port or 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Client:
+    """What a client of an engine shows and trusts, in PEM."""
+
+    ca: str
+    certificate: str
+    key: str = field(repr=False)
+
+    def context(self, *, anonymous: bool = False) -> ssl.SSLContext:
+        """Make the TLS context; `anonymous` shows no certificate. Raises ssl.SSLError for what OpenSSL can't use."""
+        made = ssl.create_default_context(cadata=self.ca)
+        if not anonymous:
+            with _file(f"{self.certificate}\n{self.key}\n") as path:
+                made.load_cert_chain(path)
+        return made
+
+
+@contextlib.contextmanager
+def _file(text: str) -> Iterator[str]:
+    """Give a path under which OpenSSL, which takes a key from files alone, reads this text. It never is on a disk."""
+    if not hasattr(os, "memfd_create"):
+        with tempfile.NamedTemporaryFile("w") as there:  # mode 0600
+            there.write(text)
+            there.flush()
+            yield there.name
+        return
+    memory = os.memfd_create("client-certificate")
+    try:
+        os.write(memory, text.encode())
+        yield f"/proc/self/fd/{memory}"
+    finally:
+        os.close(memory)
+
+
+def host(settings: Settings) -> Place | None:
+    """Give the engine that Jenkins runs on, where it is one that listens on TCP and its certificates are given."""
+    docker = settings.docker
+    if docker.tls is None or not docker.host.startswith("tcp://"):
+        return None
+    return at_host(docker.host, docker.tls, settings.docker_tls_key)
+
+
+def at_host(address: str, files: TlsFiles, secret: SecretStr | None) -> Place:
+    """Give the engine that Jenkins runs on by its parts."""
+    return Place(
+        host=address,
+        host_key="ci:docker.host",
+        section="ci:docker.tls",
+        secret_key=HOST_KEY,
+        files=files,
+        secret=secret,
+    )
+
+
+def jobs(settings: Settings) -> Place | None:
+    """Give the engine that `access: tcp` names."""
+    tcp = settings.docker.tcp
+    if tcp is None:
+        return None
+    return Place(
+        host=tcp.host, host_key="ci:docker.tcp.host", section="ci:docker.tcp", secret_key=JOBS_KEY,
+        files=tcp, secret=settings.tcp_tls_key,
+    )  # fmt: skip
+
+
+def client(place: Place) -> Client:
+    """Read what the client shows and trusts. Raises OSError for a file that can't be read; the survey says so first."""
+    secret = place.secret
+    key = secret.get_secret_value() if secret is not None else certificates.read(place.files.key_file or "")
+    return Client(
+        ca=certificates.read(place.files.ca_file),
+        certificate=certificates.read(place.files.certificate_file),
+        key=key,
+    )
+
+
+def connection(place: Place, context: ssl.SSLContext) -> http.client.HTTPSConnection:
+    """Give a connection to the engine. Nothing is sent yet."""
+    name, port = place.address
+    return http.client.HTTPSConnection(name, port, timeout=TIMEOUT_SECONDS, context=context)
