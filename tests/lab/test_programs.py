@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab import images, programs, upstream
+from tests.lab import images, layout, programs, upstream
+from tests.lab.lab import Lab
 from tests.lab.programs import Module
 
 
@@ -38,6 +39,14 @@ def test_another_pin_makes_another_entry_of_the_cache(tmp_path: Path, monkeypatc
     before = programs.ETCD.key()
     (folder / "go.sum").write_text((folder / "go.sum").read_text() + "\n")
     assert programs.ETCD.key() != before
+
+
+@pytest.mark.parametrize("stack", ["lab", "buildkit", "buildah"])
+def test_the_stacks_for_the_lab_name_images_that_it_has(stack: str) -> None:
+    text = (Path(__file__).parents[2] / "stacks" / f"Pulumi.{stack}.yaml").read_text()
+    named = set(re.findall(r"ci-lab/\S+", text))
+    assert named
+    assert named <= set(Lab(layout.at(None)).images.values())
 
 
 @pytest.fixture

@@ -5,11 +5,14 @@ from typing import Final
 
 from components.kubernetes.builders.pod import LOGINS, WORK, Pod, mirrored, pod, scripted, work_volume
 from components.kubernetes.builders.source import Source, source
-from components.kubernetes.builders.work import Work
+from components.kubernetes.builders.work import Work, flags
 
 _CAPABILITIES: Final = ("SETFCAP", "SETGID", "SETUID")
 """What it takes to make a user namespace with all of the container's users in it, root too (SETFCAP). In there Buildah
 has every capability, and needs no other one outside. Pod Security `baseline` lets all three be added."""
+
+_FORMAT: Final = ("--format=docker", "--identity-label=false")
+"""OCI's format has no health check and no shell. And the other builders put no label with their name on an image."""
 
 _SCRIPT: Final = """\
 mkdir none
@@ -46,9 +49,10 @@ def buildah(work: Work) -> Pod:
         "REGISTRIES": _configuration(work),
         "REGISTRY_AUTH_FILE": f"{LOGINS}/config.json",
     }
+    wanted = [*flags(work.build, platform="--platform"), *_FORMAT, *_cache(work), *_context(work, context)]
     container = {
         "name": "buildah",
-        **scripted(work, context, _SCRIPT, [*_what(work), *_cache(work), *_context(work, context)], environment),
+        **scripted(work, context, _SCRIPT, wanted, environment),
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "capabilities": {"drop": ["ALL"], "add": list(_CAPABILITIES)},
@@ -66,18 +70,6 @@ def _context(work: Work, context: Source) -> list[str]:
         return [f"--file={context.folder}/{work.build.dockerfile}", context.folder]
     # A packed context is read from the standard input.
     return [f"--file={work.build.dockerfile}", context.address or "-"]
-
-
-def _what(work: Work) -> list[str]:
-    build = work.build
-    arguments = [f"--build-arg={name}={value}" for name, value in sorted(build.args.items())]
-    arguments += [f"--label={key}={value}" for key, value in sorted(build.labels.items())]
-    if build.target is not None:
-        arguments.append(f"--target={build.target}")
-    if build.platform is not None:
-        arguments.append(f"--platform={build.platform}")
-    # OCI's format has no health check, no shell and no steps for images built on top. The others don't name themselves.
-    return [*arguments, "--format=docker", "--identity-label=false"]
 
 
 def _cache(work: Work) -> list[str]:

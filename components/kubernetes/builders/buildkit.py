@@ -49,9 +49,10 @@ def buildkit(work: Work) -> Pod:
         "DOCKER_CONFIG": LOGINS,
         "XDG_RUNTIME_DIR": f"{WORK}/run",
     }
+    wanted = [*_context(work, context), *_what(work), *_registries(work)]
     container = {
         "name": "buildkit",
-        **scripted(work, context, _SCRIPT, [*_context(work, context), *_what(work), *_registries(work)], environment),
+        **scripted(work, context, _SCRIPT, wanted, environment),
         "securityContext": {
             # newuidmap and newgidmap have a capability each as programs, which would count for nothing otherwise.
             "allowPrivilegeEscalation": True,

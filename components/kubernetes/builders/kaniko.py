@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from components.kubernetes.builders.pod import Pod, pod
 from components.kubernetes.builders.source import Source, source
-from components.kubernetes.builders.work import SECRETS_FOLDER, TRUST_FILE, Work
+from components.kubernetes.builders.work import SECRETS_FOLDER, TRUST_FILE, Work, flags
 
 _CAPABILITIES: Final = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID")
 """What unpacking an image and running its steps as other users takes. Source: the kaniko project's discussion of least
@@ -26,7 +26,7 @@ def kaniko(work: Work) -> Pod:
     context = source(work)
     container: dict[str, Any] = {
         "name": "kaniko",
-        "args": [*_context(work, context), *_what(work), *_registries(work), *_HOW],
+        "args": [*_context(work, context), *flags(work.build, platform="--custom-platform"), *_registries(work), *_HOW],
         "env": _environment(work),
         "securityContext": {
             "allowPrivilegeEscalation": False,
@@ -48,17 +48,6 @@ def _context(work: Work, context: Source) -> list[str]:
     kinds = {"dir://": context.folder, "tar://": context.packed, "": context.address}
     [address] = [f"{scheme}{where}" for scheme, where in kinds.items() if where is not None]
     return [f"--context={address}", f"--dockerfile={work.build.dockerfile}"]
-
-
-def _what(work: Work) -> list[str]:
-    build = work.build
-    arguments = [f"--build-arg={name}={value}" for name, value in sorted(build.args.items())]
-    arguments += [f"--label={key}={value}" for key, value in sorted(build.labels.items())]
-    if build.target is not None:
-        arguments.append(f"--target={build.target}")
-    if build.platform is not None:
-        arguments.append(f"--custom-platform={build.platform}")
-    return arguments
 
 
 def _registries(work: Work) -> list[str]:

@@ -52,6 +52,17 @@ class Work:
     """Environment variables, none of them secret, by which the object storage is found."""
 
 
+def flags(build: BuildSettings, *, platform: str) -> list[str]:
+    """Give what a build's Dockerfile is built with, in the flags that Kaniko and Buildah share.
+
+    platform: the one that they do not.
+    """
+    given = [f"--build-arg={name}={value}" for name, value in sorted(build.args.items())]
+    given += [f"--label={key}={value}" for key, value in sorted(build.labels.items())]
+    given += [f"--target={build.target}"] if build.target is not None else []
+    return given + ([f"{platform}={build.platform}"] if build.platform is not None else [])
+
+
 def limits(build: BuildSettings) -> dict[str, Any]:
     """Give the resources of a build's containers. Memory is reserved whole: a build that needs it would be killed."""
     wanted = build.resources
