@@ -137,7 +137,7 @@ ALL = (ETCD, KUBERNETES, REGISTRY, KANIKO, BUILDKIT, COREDNS, STORAGE)
 
 
 def ensure() -> dict[str, Path]:
-    """Every program's path by its name, built first if need be: ten minutes the first time, then nothing.
+    """Every program's path by its name, built first if need be: twelve minutes the first time, then nothing.
 
     Raises:
         Trouble: when a build fails.
