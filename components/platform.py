@@ -12,11 +12,12 @@ def survey(settings: Settings) -> Iterable[Problem]:
     project, stack = pulumi.get_project(), pulumi.get_stack()
     if settings.platform == "kubernetes":
         from components.kubernetes import history  # noqa: PLC0415 - 0.4 s that only a stack on this platform should pay
-        from components.kubernetes.cluster import ApiReader  # noqa: PLC0415
+        from components.kubernetes.cluster import ApiReader, named  # noqa: PLC0415
         from components.kubernetes.survey import survey as look  # noqa: PLC0415
 
-        reader, deployed = ApiReader(settings.kubernetes), history.read().deployed
-        return look(settings, reader, project=project, stack=stack, deployed=deployed)
+        wanted, past = settings.kubernetes, history.read()
+        deployed = (past.context, past.namespace) == (named(wanted), wanted.namespace)
+        return look(settings, ApiReader(wanted), project=project, stack=stack, deployed=deployed)
     from components.docker import host  # noqa: PLC0415 - 0.1 s, as above
 
     return host.survey(settings, project=project, stack=stack)

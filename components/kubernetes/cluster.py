@@ -12,6 +12,9 @@ import pulumi_kubernetes as kubernetes
 
 from components.settings import KubernetesSettings
 
+_METADATA_ALONE: Final = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io"
+"""Asks the API for an object without its content. Source: the Kubernetes documentation, "Kubernetes API Concepts"."""
+
 _SECONDS: Final = 10.0
 """How long one question may take. An API server that is slower is in trouble of its own."""
 
@@ -22,6 +25,12 @@ JOB_LABEL: Final = "batch.kubernetes.io/job-name"
 def kubeconfig(settings: KubernetesSettings) -> str | None:
     """Give the kubeconfig file's path, or None to look where kubectl looks."""
     return str(Path(settings.kubeconfig).expanduser().absolute()) if settings.kubeconfig else None
+
+
+def named(settings: KubernetesSettings) -> str:
+    """Say which cluster the settings name, in words. What kubectl's current context is, they do not know."""
+    context = f"context {settings.context}" if settings.context else "the current context"
+    return f"{context} of {settings.kubeconfig or 'the kubeconfig that kubectl takes'}"
 
 
 def provider(settings: KubernetesSettings) -> kubernetes.Provider:
@@ -58,6 +67,10 @@ class Reader(Protocol):
         """Give the API server's version."""
         ...
 
+    def has_secret(self, namespace: str, name: str) -> bool:
+        """Say whether there is a Secret, without reading what is in it."""
+        ...
+
     def pods(self, namespace: str, job: str) -> list[Mapping[str, Any]]:
         """Give a Job's pods, the newest first, as the API has them."""
         ...
@@ -92,7 +105,7 @@ class ApiReader:
         except (config.ConfigException, OSError) as error:
             raise ReadError(f"the kubeconfig can't be used: {error}") from None
 
-    def _get(self, path: str, **query: str) -> Any:  # noqa: ANN401 - JSON
+    def _get(self, path: str, *, accept: str = "application/json", **query: str) -> Any:  # noqa: ANN401 - JSON
         from kubernetes.client import ApiException  # noqa: PLC0415
         from urllib3.exceptions import HTTPError  # noqa: PLC0415
 
@@ -101,7 +114,7 @@ class ApiReader:
             "GET",
             path,
             query_params=list(query.items()),
-            header_params={"Accept": "application/json"},
+            header_params={"Accept": accept},
             auth_settings=["BearerToken"],
         )
         try:
@@ -134,6 +147,10 @@ class ApiReader:
         digits = ("".join(filter(str.isdigit, str(said.get(part, "0")))) or "0" for part in ("major", "minor"))
         major, minor = (int(text) for text in digits)
         return major, minor
+
+    def has_secret(self, namespace: str, name: str) -> bool:
+        """See Reader."""
+        return self._get(f"/api/v1/namespaces/{namespace}/secrets/{name}", accept=_METADATA_ALONE) is not None
 
     def pods(self, namespace: str, job: str) -> list[Mapping[str, Any]]:
         """See Reader."""

@@ -51,10 +51,10 @@ def pack_inline(files: Mapping[str, str]) -> Packed:
 
 
 def pack_directory(folder: Path, dockerfile: str) -> Packed:
-    """Pack a folder without what its .dockerignore names.
+    """Pack a folder without what its .dockerignore names, or that of the Dockerfile itself (`<name>.dockerignore`).
 
-    The Dockerfile and .dockerignore themselves stay, as with `docker build`. A file keeps its text and whether it may
-    be executed; owner, times and other permissions do not count. Symbolic links stay links.
+    The Dockerfile and the .dockerignore themselves stay, as with `docker build`. A file keeps its text and whether it
+    may be executed; owner, times and other permissions do not count. Symbolic links stay links.
 
     Raises ContextError for a folder that is none, has no such Dockerfile, holds what is neither file, folder nor link,
     or is too big for a ConfigMap.
@@ -76,13 +76,14 @@ _Entry = tuple[str, bytes | str | None, bool]
 
 
 def _files(folder: Path, dockerfile: str) -> Iterable[_Entry]:
-    listed = folder / ignore.FILE
+    own = f"{dockerfile}{ignore.FILE}"
+    listed = own if (folder / own).is_file() else ignore.FILE
     try:
-        patterns = ignore.patterns(listed.read_text(encoding="utf-8-sig")) if listed.is_file() else []
+        text = (folder / listed).read_text(encoding="utf-8-sig") if (folder / listed).is_file() else ""
     except UnicodeDecodeError:
-        raise ContextError("has a .dockerignore that is not text in UTF-8", "write it as such") from None
+        raise ContextError(f"has a {listed} that is not text in UTF-8", "write it as such") from None
     total = 0
-    for path in ignore.walk(folder, patterns, keep=dockerfile):
+    for path in ignore.walk(folder, ignore.patterns(text), keep=(dockerfile, listed)):
         place = folder / path
         mode = place.lstat().st_mode
         if stat.S_ISLNK(mode):

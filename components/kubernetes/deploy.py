@@ -68,6 +68,7 @@ def deploy(settings: Settings, reader: Reader | None = None) -> Mapping[str, pul
         "builds": {name: build.job for name, build in builds.items()},
         "registryInCluster": where.push,
         "registryUser": settings.registry.user,
+        "context": cluster.named(settings.kubernetes),
         "namespace": places.registry,
         "buildsNamespace": places.builds,
         "pullSecret": PULL_SECRET,
@@ -140,7 +141,7 @@ def _registry(settings: Settings, places: Namespaces, opts: pulumi.ResourceOptio
     user, clear = _account(settings)
     realm = f"{pulumi.get_project()}/{pulumi.get_stack()}"
     tls_in_pod = addresses.of(settings).tls_in_pod
-    hashed = password.bcrypted(clear, realm=f"registry:{realm}/{user}")
+    hashed = password.bcrypted(clear, realm=f"registry:{realm}/{user}", cost=password.REGISTRY_COST)
     files = {
         "config.yml": texts.configuration(tls=tls_in_pod, secret=texts.signing_secret(clear, f"registry:{realm}")),
         "htpasswd": texts.users_file(user, hashed, settings.registry),

@@ -22,10 +22,10 @@ def patterns(text: str) -> list[str]:
     return found
 
 
-def walk(folder: Path, ignored: Sequence[str], *, keep: str) -> Iterator[str]:
+def walk(folder: Path, ignored: Sequence[str], *, keep: Sequence[str]) -> Iterator[str]:
     """Give the paths in a folder that are not ignored: files, links and folders, in no special order.
 
-    keep: stays whatever is ignored, as .dockerignore itself does. A path in the folder.
+    keep: paths in the folder that stay whatever is ignored.
     """
     # Imported here: 0.1 s that only a stack with a folder to pack should pay. docker's own walk passes over exceptions
     # with a wildcard inside ignored folders (`*` and `!**/*.go`), so only its patterns are taken.
@@ -40,12 +40,13 @@ def walk(folder: Path, ignored: Sequence[str], *, keep: str) -> Iterator[str]:
             now = [above or pattern.match(path) for above, pattern in zip(matched, known, strict=True)]
             last = next((pattern for pattern, hit in zip(reversed(known), reversed(now), strict=True) if hit), None)
             out = last is not None and not last.exclusion
-            if not out or path in {FILE, keep}:
+            if not out or path in keep:
                 yield path
             place = folder / path
             if not place.is_dir() or place.is_symlink():
                 continue
-            if not out or keep.startswith(f"{path}/") or any(_may_be_in(path, pattern) for pattern in known):
+            kept = any(stays.startswith(f"{path}/") for stays in keep)
+            if not out or kept or any(_may_be_in(path, pattern) for pattern in known):
                 yield from below(path, now)
 
     yield from below("", [False] * len(known))

@@ -10,14 +10,14 @@ _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 _LINES: Final = 5
 """How many lines of a failed build's log are shown. The API keeps 2048 bytes, and the provider shows them all."""
 
+_STEP_KILLED: Final = re.compile(r"signal: killed|exit (?:status|code:) 137$", re.MULTILINE)
+"""What a builder says of a RUN step that was killed: of its shell, or of what the shell had started."""
+
 _DEADLINE: Final = "longer than specified deadline"
 """What the Job controller's own warning says."""
 
 _STOPPED: Final = 143
 """How a container ends that does as it is told (SIGTERM)."""
-
-_KILLED: Final = re.compile(r"exit (?:code|status):? 137\b|signal: killed")
-"""What a builder says of a step that was killed, where the kubelet says nothing of want of memory."""
 
 _NOISE: Final = re.compile(r"-+|\s+\d+ \|.*| > importing cache manifest.*|\S+:\d+")
 """Lines of BuildKit's after a step's own last words: rules, the Dockerfile's text, the cache that is not there yet."""
@@ -63,8 +63,7 @@ def explain(  # noqa: PLR0911 - one for each kind of end
     for name, state in _failures(pods[0]):
         if state.get("exitCode") == _STOPPED and any(_DEADLINE in event for event in events):
             return f"{head}{_late(build, key)}{_tail(state)}"
-        killed = state.get("exitCode") == 137 or _KILLED.search(str(state.get("message", "")))  # noqa: PLR2004 - SIGKILL
-        if state.get("reason") == "OOMKilled" or killed:
+        if _was_killed(state):
             memory = build.resources.memory_mib
             return (
                 f"{head}it was killed, most likely for want of memory (it has {memory} MiB); "
@@ -87,6 +86,12 @@ def explain(  # noqa: PLR0911 - one for each kind of end
     if unscheduled:
         return f"{head}no node took it ({unscheduled[0]}); lower {key}.resources, or add a node"
     return f"{head}{_late(build, key)}"
+
+
+def _was_killed(state: Mapping[str, Any]) -> bool:
+    """Say whether the container was killed, or one of its steps alone, as control groups of version 1 have it."""
+    killed = state.get("reason") == "OOMKilled" or state.get("exitCode") == 137  # noqa: PLR2004 - SIGKILL
+    return killed or _STEP_KILLED.search(str(state.get("message", ""))) is not None
 
 
 def _late(build: BuildSettings, key: str) -> str:

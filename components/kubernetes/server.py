@@ -23,13 +23,17 @@ _COLLECT_AT_MOST_EVERY_MINUTES: Final = 720
 _COLLECT: Final = f"""\
 stamp={texts.DATA}/.collected
 if [ -d {texts.DATA}/docker ] && [ -z "$(find "$stamp" -mmin -{_COLLECT_AT_MOST_EVERY_MINUTES} 2>/dev/null)" ]; then
-  registry garbage-collect $FLAGS /etc/distribution/config.yml > /tmp/collected 2>&1 \\
-    || echo "the collection failed; nothing is lost, the next one tries again"
-  tail -n 5 /tmp/collected
   touch "$stamp"
+  {{
+    registry garbage-collect $FLAGS /etc/distribution/config.yml 2>&1 \\
+      || echo "the collection failed; nothing is lost, the next one tries again"
+  }} | tail -n 5
 fi
+exit 0
 """
-"""Runs before the registry does, so nobody can push meanwhile. A failure does not keep the registry from starting."""
+"""Runs before the registry does, so nobody can push meanwhile. Nothing keeps the registry from starting: not a failure,
+not a full volume, not a collection that is killed for want of memory, which is not begun again at once, and not a line
+for each of a million layers, since the last few are all that is kept."""
 
 
 @dataclass(frozen=True, kw_only=True)

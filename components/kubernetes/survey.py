@@ -26,17 +26,19 @@ _APP_ARMOR: Final = (1, 30)
 def survey(settings: Settings, reader: Reader, *, project: str, stack: str, deployed: bool) -> Iterator[Problem]:
     """Give what stands in the way.
 
-    deployed: whether this stack is in the cluster already. Then the cluster is not asked again what it was asked
-    before the first update.
+    deployed: whether this stack is in this namespace of this cluster already. Then the cluster is not asked again what
+    it was asked before the first update there.
     """
     yield from _contexts(settings)
     yield from look(settings)
     bad = list(_kubeconfig(settings))
     yield from bad
-    if bad or deployed:
+    if bad:
         return
     try:
-        yield from _cluster(settings, reader, f"{project}/{stack}")
+        if not deployed:
+            yield from _cluster(settings, reader, f"{project}/{stack}")
+        yield from _given_secret(settings, reader, deployed=deployed)
     except ReadError as error:
         yield Problem(
             key="ci:kubernetes.context",
@@ -117,6 +119,22 @@ def _loosened(settings: Settings, marks: Mapping[str, str], me: str) -> Iterator
             "somebody else",
             instead=f"write {held_to}, or let its owner change its label {ENFORCED}, or give another namespace",
         )
+
+
+def _given_secret(settings: Settings, reader: Reader, *, deployed: bool) -> Iterator[Problem]:
+    """Look for the registry's certificate. Its pod would wait for it, and the one before it would be gone."""
+    name = settings.registry.tls.secret_name if settings.registry.tls is not None else None
+    place = settings.kubernetes.namespace
+    if name is None or reader.has_secret(place, name):
+        return
+    make = f"make it with `kubectl --namespace {place} create secret tls {name} --cert=FILE --key=FILE`"
+    first = f"; before the first update also `kubectl create namespace {place}`, and write adoptNamespaces: true"
+    yield Problem(
+        key="ci:registry.tls.secretName",
+        value=name,
+        wrong=f"is not among the Secrets of the namespace {place}",
+        instead=make if deployed else f"{make}{first}",
+    )
 
 
 def _cluster(settings: Settings, reader: Reader, me: str) -> Iterator[Problem]:

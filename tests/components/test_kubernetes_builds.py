@@ -11,12 +11,14 @@ from typing import Any
 
 import pulumi
 import pytest
+from pulumi.runtime.mocks import MockCallArgs
 
-from components.kubernetes import history
+from components import platform
+from components.kubernetes import cluster, history
 from components.kubernetes.build import DigestError, failure_hook, plan
 from components.kubernetes.builders import Work
 from tests.support.engine import Engine, is_unknown, set_config
-from tests.support.kubernetes_platform import Deployed, deploy
+from tests.support.kubernetes_platform import OUTPUTS_CALL, Deployed, deploy
 from tests.support.kubernetes_stack import DIGEST, FakeReader, build, failed, settings
 
 IMAGE = f"registry.ci.svc:5000/website@{DIGEST}"
@@ -136,13 +138,50 @@ def test_outputs_that_tell_nothing_of_a_build_are_no_reason_not_to_run_it(engine
     assert "suspend" not in job(deploy(engine, last=last, builds=[build()]))["spec"]
 
 
-def test_what_the_last_update_left_says_whether_there_was_one(engine: Engine) -> None:
-    seen = []
-    answers: list[dict[str, Any]] = [{"outputs": {}}, {}, {"outputs": {"platform": "kubernetes"}}]
-    for answer in answers:
-        engine.answers["pulumi:pulumi:readStackOutputs"] = answer
-        seen.append(history.read().deployed)
-    assert seen == [False, False, True]
+HERE = {"context": "context prod of the kubeconfig that kubectl takes", "namespace": "ci"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "looks"),
+    [
+        ({}, True),
+        ({"outputs": {}}, True),
+        ({"outputs": {"platform": "docker"}}, True),
+        ({"outputs": HERE}, False),
+        ({"outputs": {**HERE, "namespace": "team"}}, True),
+        ({"outputs": {**HERE, "context": "context dev of the kubeconfig that kubectl takes"}}, True),
+    ],
+)
+def test_a_cluster_is_looked_at_before_the_first_update_and_wherever_the_stack_moves(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any], *, looks: bool
+) -> None:
+    engine.answers[OUTPUTS_CALL] = answer
+    reader = FakeReader(found={"ci": {}})
+    monkeypatch.setattr(cluster, "ApiReader", lambda _: reader)
+    found = [problem.key for problem in platform.survey(settings(kubernetes={"context": "prod"}))]
+    assert found == (["ci:kubernetes.namespace"] if looks else [])
+
+
+def test_the_engine_is_asked_once_in_a_run_for_what_the_last_update_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, call = [], Engine.call
+
+    def counted(engine: Engine, args: MockCallArgs) -> object:
+        asked.append(args.token)
+        return call(engine, args)
+
+    monkeypatch.setattr(Engine, "call", counted)
+    for runs in (1, 2):
+        engine = Engine(preview=False)
+        engine.answers[OUTPUTS_CALL] = {"outputs": {**HERE, "namespace": f"of run {runs}"}}
+        assert history.read() is history.read()
+        assert history.read().namespace == f"of run {runs}"
+        assert len(asked) == runs
+
+
+def test_the_outputs_say_which_cluster_it_is_as_the_next_update_asks(engine: Engine) -> None:
+    assert {**HERE}.items() <= deploy(engine, kubernetes={"context": "prod"}).outputs.items()
+    other = deploy(Engine(preview=False), kubernetes={"kubeconfig": "~/.kube/prod", "namespace": "team"}).outputs
+    assert (other["context"], other["namespace"]) == ("the current context of ~/.kube/prod", "team")
 
 
 def test_a_state_that_is_being_written_is_read_once_more_and_another_trouble_is_told(

@@ -80,7 +80,7 @@ def test_a_secret_is_registered_in_an_envelope_and_nowhere_else(made: Deployed, 
 
 def test_a_users_hash_and_the_registrys_signing_secret_are_in_no_clear_text(made: Deployed) -> None:
     in_clear = made.in_clear()
-    assert "$2a$10$" not in in_clear
+    assert "$2a$" not in in_clear
     assert "draintimeout" not in in_clear
 
 

@@ -59,6 +59,7 @@ class FakeReader:
     found: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     classes: Mapping[str, bool] = field(default_factory=lambda: {"standard": True})
     at: tuple[int, int] = (1, 34)
+    secrets: Sequence[str] = ()
     of_every_job: Sequence[Mapping[str, Any]] | None = None
     """The pods of each Job; None gives each one that pushed DIGEST."""
 
@@ -82,6 +83,10 @@ class FakeReader:
     def version(self) -> tuple[int, int]:
         self._ask("version")
         return self.at
+
+    def has_secret(self, namespace: str, name: str) -> bool:
+        self._ask(f"secret {namespace}/{name}")
+        return name in self.secrets
 
     def pods(self, namespace: str, job: str) -> list[Mapping[str, Any]]:
         self._ask(f"pods {namespace}/{job}")

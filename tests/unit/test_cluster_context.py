@@ -167,6 +167,13 @@ def test_the_dockerfile_and_the_dockerignore_stay_whatever_is_ignored(tmp_path: 
     assert {"ci/Dockerfile.web", ".dockerignore"} <= set(packed)
 
 
+def test_a_dockerfile_with_an_ignore_file_of_its_own_is_packed_by_that_one(tmp_path: Path) -> None:
+    folder = tree(tmp_path, "ci/web", "ci/x", "a", "b", ignore="a")
+    (folder / "ci" / "web.dockerignore").write_text("b\nci\n.dockerignore\n")
+    assert set(texts(pack_directory(folder, "ci/web"))) == {"Dockerfile", "a", "ci/web", "ci/web.dockerignore"}
+    assert set(texts(pack_directory(folder, "Dockerfile"))) >= {".dockerignore", "b", "ci/web.dockerignore"}
+
+
 def test_a_mark_of_byte_order_is_no_part_of_the_first_pattern(tmp_path: Path) -> None:
     folder = tree(tmp_path, "a")
     (folder / ".dockerignore").write_bytes(b"\xef\xbb\xbfa\n")

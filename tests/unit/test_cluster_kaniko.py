@@ -18,7 +18,7 @@ def test_the_smallest_build_is_told_just_this() -> None:
         "--cache-ttl=336h",
         "--compressed-caching=false",
         "--digest-file=/dev/termination-log",
-        "--push-retry=3",
+        "--push-retry=6",
         "--image-download-retry=3",
         "--log-format=text",
     ]

@@ -24,6 +24,7 @@ class Api:
 
     answers: dict[str, tuple[int, Any]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    accepted: list[str] = field(default_factory=list)
     address: str = ""
 
     def reader(self, folder: Path, context: str = "here", address: str | None = None) -> ApiReader:
@@ -49,6 +50,7 @@ def api() -> Iterator[Api]:
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             known.asked.append(self.path)
+            known.accepted.append(self.headers["Accept"])
             authorized = self.headers.get("Authorization") == f"Bearer {TOKEN}"
             status, body = known.answers.get(self.path.partition("?")[0], (404, {})) if authorized else (401, {})
             self.send_response(status)
@@ -84,6 +86,14 @@ def test_the_default_storage_class_is_the_one_that_is_marked(api: Api, tmp_path:
     items = [{"metadata": {"name": "a", "annotations": mark}}, {"metadata": {"name": "b", "annotations": None}}]
     api.answers["/apis/storage.k8s.io/v1/storageclasses"] = (200, {"items": items})
     assert api.reader(tmp_path).storage_classes() == {"a": True, "b": False}
+
+
+def test_a_secret_is_looked_for_without_what_is_in_it(api: Api, tmp_path: Path) -> None:
+    api.answers["/api/v1/namespaces/ci/secrets/there"] = (200, {"kind": "PartialObjectMetadata"})
+    reader = api.reader(tmp_path)
+    assert reader.has_secret("ci", "there")
+    assert not reader.has_secret("ci", "gone")
+    assert all("as=PartialObjectMetadata" in accepted for accepted in api.accepted)
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,8 @@ def test_what_fetched_the_context_does_not_hide_the_digest() -> None:
         {"reason": "OOMKilled", "exitCode": 137},
         {"reason": "OOMKilled", "exitCode": 1},
         {"reason": "Error", "exitCode": 137},
+        {"message": "error building stage: failed to execute command: waiting for process to exit: signal: killed\n"},
+        {"message": "waiting for process to exit: exit status 137"},
     ],
 )
 def test_want_of_memory_says_what_to_raise_and_to_what(state: dict[str, Any]) -> None:

@@ -77,6 +77,19 @@ def test_a_stack_that_is_deployed_does_not_ask_again() -> None:
     assert reader.asked == []
 
 
+@pytest.mark.parametrize("deployed", [False, True])
+def test_a_secret_that_there_is_not_is_refused_with_how_to_make_it(*, deployed: bool) -> None:
+    tls = {"tls": {"secretName": "own-tls"}}
+    [text] = look(FakeReader(), deployed=deployed, registry=tls)
+    assert text.startswith('ci:registry.tls.secretName = "own-tls" is not among the Secrets of the namespace ci; make')
+    assert "`kubectl --namespace ci create secret tls own-tls --cert=FILE --key=FILE`" in text
+    # A namespace that somebody had to make first is refused in its turn, unless that is written, too.
+    assert ("kubectl create namespace ci" in text and "adoptNamespaces: true" in text) is not deployed
+    reader = FakeReader(secrets=["own-tls"])
+    assert look(reader, deployed=deployed, registry=tls) == []
+    assert reader.asked[-1] == "secret ci/own-tls"
+
+
 def kubeconfig(folder: Path, content: Any) -> dict[str, Any]:
     (folder / "kubeconfig").write_text(content if isinstance(content, str) else yaml.safe_dump(content))
     return {"kubeconfig": str(folder / "kubeconfig")}

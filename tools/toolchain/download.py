@@ -9,7 +9,7 @@ from pathlib import Path
 
 import requests
 
-from tools.toolchain import cache, console, pins, pulumi_cli
+from tools.toolchain import cache, console, pins
 from tools.toolchain.errors import Trouble
 
 CONNECT_SECONDS = 5
@@ -30,9 +30,9 @@ def pulumi() -> Path:
         UnreachableError: when it can't be fetched.
         Trouble: when what came is not what the release says it published.
     """
+    machine = platform.machine()
 
     def build(part: Path) -> None:
-        machine = platform.machine()
         if machine not in pins.ARCHES:
             raise UnreachableError(f"there is none for {machine}")
         wanted = _published_sum(pins.pulumi_archive(machine))
@@ -47,7 +47,7 @@ def pulumi() -> Path:
             _unpack(archive, part / "bin")
             archive.unlink()
 
-    return cache.make("pulumi", pulumi_cli.downloaded_key(), build, waiting_for="downloading the Pulumi CLI")
+    return cache.make("pulumi", pins.pulumi_archive_key(machine), build, waiting_for="downloading the Pulumi CLI")
 
 
 def _published_sum(name: str) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tools.toolchain import cache
+
 HERE = Path(__file__).resolve().parent
 
 PULUMI_VERSION = "3.259.0"
@@ -39,6 +41,11 @@ def pulumi_archive(machine: str) -> str:
 def pulumi_archive_url(machine: str) -> str:
     """Where the official archive is published."""
     return f"https://get.pulumi.com/releases/sdk/{pulumi_archive(machine)}"
+
+
+def pulumi_archive_key(machine: str) -> str:
+    """The hash of what decides which archive it is: its key in the cache."""
+    return cache.digest(PULUMI_VERSION, machine)
 
 
 PULUMI_CHECKSUMS_URL = (

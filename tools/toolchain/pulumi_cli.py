@@ -117,12 +117,7 @@ def ensure(env: Mapping[str, str]) -> Cli:
 
 def downloaded_entry() -> Path:
     """Where the official download is, or would be."""
-    return cache.entry("pulumi", downloaded_key())
-
-
-def downloaded_key() -> str:
-    """The hash of what decides the download."""
-    return cache.digest(pins.PULUMI_VERSION, platform.machine())
+    return cache.entry("pulumi", pins.pulumi_archive_key(platform.machine()))
 
 
 def built_entry() -> Path:

@@ -27,7 +27,8 @@ echo "images are kept by $driver"
 run() { follow buildah --registries-conf=registries.conf --registries-conf-dir=none "$@"; }
 run build --tag=ci-build "$@"
 for destination in $DESTINATIONS; do
-  run push --digestfile=digest --retry=3 localhost/ci-build "docker://$destination"
+  # In a minute, a registry that was started anew to collect is there again.
+  run push --digestfile=digest --retry=6 --retry-delay=10s localhost/ci-build "docker://$destination"
   # What `images` names must be found under every tag.
   if [ -e first ] && ! cmp -s first digest; then
     echo "$destination got $(cat digest), and the first destination $(cat first)"

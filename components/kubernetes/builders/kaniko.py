@@ -15,7 +15,9 @@ _HOME: Final = "/kaniko"
 _HOW: Final = (
     # The digest as pushed becomes the pod's termination message.
     "--digest-file=/dev/termination-log",
-    "--push-retry=3",
+    # After 1, 2, 4 ... 32 seconds: in a minute, a registry that was started anew to collect is there again. A login
+    # that is refused is told at once, before the build.
+    "--push-retry=6",
     "--image-download-retry=3",
     "--log-format=text",
 )
