@@ -10,11 +10,20 @@ _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 _LINES: Final = 5
 """How many lines of a failed build's log are shown. The API keeps 2048 bytes, and the provider shows them all."""
 
-_STEP_KILLED: Final = re.compile(r"signal: killed|exit status 137$", re.MULTILINE)
-"""What the executor says of a RUN step that was killed: of its shell, or of what the shell had started."""
+_STEP_KILLED: Final = re.compile(r"signal: killed|exit (?:status|code:) 137$", re.MULTILINE)
+"""What a builder says of a RUN step that was killed: of its shell, or of what the shell had started."""
 
 _DEADLINE: Final = "longer than specified deadline"
 """What the Job controller's own warning says."""
+
+_STOPPED: Final = 143
+"""How a container ends that does as it is told (SIGTERM)."""
+
+_NOISE: Final = re.compile(r"-+|\s+\d+ \|.*| > importing cache manifest.*|\S+:\d+")
+"""Lines of BuildKit's after a step's own last words: rules, the Dockerfile's text, the cache that is not there yet."""
+
+_NO_USER_NAMESPACE: Final = ("unshare(CLONE_NEWUSER)", "rootlesskit:parent] error")
+"""What Buildah and BuildKit say where they can't make their user namespace."""
 
 _Pod = Mapping[str, Any]
 
@@ -52,6 +61,8 @@ def explain(  # noqa: PLR0911 - one for each kind of end
             return f"{head}{_late(build, key)}" + (f"\n    the last warning: {last[0]}" if last else "")
         return f"{head}{events[0] if events else 'no pod was started'}"
     for name, state in _failures(pods[0]):
+        if state.get("exitCode") == _STOPPED and any(_DEADLINE in event for event in events):
+            return f"{head}{_late(build, key)}{_tail(state)}"
         if _was_killed(state):
             memory = build.resources.memory_mib
             return (
@@ -93,6 +104,11 @@ def _late(build: BuildSettings, key: str) -> str:
 def _hint(key: str, container: str, log: str) -> str:
     if container == "fetch":
         return f", while fetching {key}.context.git"
+    if any(words in log for words in _NO_USER_NAMESPACE):
+        return (
+            ", since the node lets it make no user namespace (by the kubelet's seccompDefault, or by a sysctl); "
+            f"write {key}.builder: kaniko, or see docs/how-to/kubernetes.md"
+        )
     if "UNAUTHORIZED" in log or "authentication required" in log.lower():
         return ", since a registry refused the login: is ci:registryPassword (or ci:dockerConfig) right?"
     if "no space left" in log.lower():
@@ -101,7 +117,8 @@ def _hint(key: str, container: str, log: str) -> str:
 
 
 def _tail(state: Mapping[str, Any]) -> str:
-    lines = [line.rstrip() for line in str(state.get("message", "")).splitlines() if line.strip()]
+    lines = [line.rstrip() for line in str(state.get("message", "")).splitlines()]
+    lines = [line for line in lines if line and not _NOISE.fullmatch(line)]
     return "".join(f"\n    {line}" for line in lines[-_LINES:])
 
 

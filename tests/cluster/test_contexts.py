@@ -78,10 +78,16 @@ def deployed(
             {"name": "commit", "context": {"git": {**source, "ref": git(repository, "rev-parse", "v1")}}},
             {"name": "archive", "context": {"archive": f"{archives.url}/context.tar.gz"}},
         ]
+        builds += [
+            {**build, "name": f"{build['name']}-{builder}", "builder": builder}
+            for build in (builds[1], builds[3])
+            for builder in ("buildkit", "buildah")
+        ]
         tls = {"tls": {"certificateFile": str(certificate)}, "plainHttp": None}
         stack.deployment.secret("gitToken", TOKEN)
         stack.deployment.secret("registryTlsKey", key.read_text())
-        stack.configure(*builds, registry=tls, kubernetes={"trustedCaFile": str(lab.ca)})
+        cluster = {"trustedCaFile": str(lab.ca), "buildsPodSecurity": "privileged"}
+        stack.configure(*builds, registry=tls, kubernetes=cluster)
         stack.deployment.up()
         yield stack, stack.deployment.outputs()["images"]
 
@@ -93,6 +99,10 @@ def deployed(
         ("tag", "commit 1"),
         ("commit", "commit 1"),
         ("archive", "out of an archive"),
+        ("tag-buildkit", "commit 1"),
+        ("archive-buildkit", "out of an archive"),
+        ("tag-buildah", "commit 1"),
+        ("archive-buildah", "out of an archive"),
     ],
 )
 def test_each_context_is_built_and_pulled_over_tls(
