@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from components.settings import cluster_checks
+from components.settings import cluster_checks, proxy_checks
 from components.settings.model import DockerSettings, JenkinsSettings, JobSettings, Settings
 from components.settings.problems import Problem
 
@@ -16,6 +16,11 @@ _OF_PLATFORM = {"docker": ("docker", "jenkins", "jobs"), "kubernetes": ("kuberne
 
 _ONLY_BUILT = {"base_image": "baseImage", "docker_cli_image": "dockerCliImage", "plugins": "plugins"}
 _EVERY_INTERFACE = ("0.0.0.0", "::")  # noqa: S104 - what is refused
+
+_ROOT = {
+    "socket": "but whoever can use the engine's socket is root on its host (CIS Docker Benchmark 5.32)",
+    "proxy": "but whoever can start containers on a host may become root there, and a proxy is no sandbox",
+}
 
 
 def between(settings: Settings) -> Iterator[Problem]:
@@ -49,8 +54,16 @@ def _docker(docker: DockerSettings) -> Iterator[Problem]:
         yield Problem(
             key="ci:docker.acceptRootOnHost",
             value=False,
-            wrong="but whoever can use the engine's socket is root on its host (CIS Docker Benchmark 5.32)",
+            wrong=_ROOT[docker.access],
             instead="accept that for Jenkins and all its jobs with acceptRootOnHost: true",
+        )
+    if docker.access == "proxy":
+        yield from proxy_checks.between(docker)
+    elif "proxy" in docker.model_fields_set:
+        yield Problem(
+            key="ci:docker.proxy",
+            wrong=f"is for access: proxy, and this stack's is {docker.access}",
+            instead="leave it out, or write access: proxy",
         )
 
 

@@ -29,6 +29,7 @@ from components.settings.fields import (
     UserName,
 )
 from components.settings.kubernetes import KubernetesSettings, RegistrySettings
+from components.settings.proxy import ProxySettings
 from components.settings.section import Section
 
 
@@ -40,9 +41,12 @@ class DockerSettings(Section):
         description="Where the engine listens: `unix:///path` on this machine, or `ssh://user@host[:port]`.",
         examples=["unix:///var/run/docker.sock"],
     )
-    access: Literal["socket"] = Field(
+    access: Literal["socket", "proxy"] = Field(
         default="socket",
-        description="How a job reaches the engine. `socket` mounts the engine's own socket into the container.",
+        description=(
+            "How a job reaches an engine. `socket` mounts the host engine's own socket into the container. `proxy` "
+            "gives Jenkins the socket of a proxy instead, which refuses what a Docker pipeline does not need."
+        ),
     )
     accept_root_on_host: bool = Field(
         default=False,
@@ -66,6 +70,7 @@ class DockerSettings(Section):
         ),
         examples=[998],
     )
+    proxy: ProxySettings = Field(default_factory=ProxySettings, description=ProxySettings.__doc__)
 
     @property
     def is_local(self) -> bool:

@@ -10,13 +10,14 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tools.offline import archive, binaries
+from tools.offline import archive, binaries, proxy
 from tools.toolchain import cache, console, docker_engine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CONTROLLER = "ci-offline-controller:1"
+PROXY = "ci-offline-proxy:1"
 BASE = "alpine:latest"
 STAND_IN = "ci.stand-in"
 """The label of both images: what they stand in for, in words."""
@@ -78,6 +79,17 @@ def ensure_controller(host: str) -> str:
     return CONTROLLER
 
 
+def ensure_proxy(host: str) -> str:
+    """Make sure that the engine holds the stand-in proxy of this version of the project. Returns its name."""
+    inputs = cache.digest(binaries.architecture(), *proxy.sources(), Path(archive.__file__))
+    if _labels(host, PROXY).get(INPUTS) != inputs:
+        from tools.offline import engine  # noqa: PLC0415  # 0.35 s, and only where there is something to do
+
+        labels = {STAND_IN: "haproxy, on networks where its image can't be pulled", INPUTS: inputs}
+        engine.load(host, PROXY, [*userland(binaries.busybox()), *proxy.entries()], proxy.config(labels, PATH))
+    return PROXY
+
+
 def ensure_base(host: str) -> str:
     """Make sure that the engine holds the image that the sample builds from, pulled if possible. Returns its name."""
     if not _has(host, BASE):
@@ -103,7 +115,7 @@ def remove(host: str) -> list[str]:
     """
     from tools.offline import engine  # noqa: PLC0415  # 0.35 s, and only where there is something to do
 
-    removed = [image for image in (CONTROLLER, BASE) if STAND_IN in _labels(host, image)]
+    removed = [image for image in (CONTROLLER, PROXY, BASE) if STAND_IN in _labels(host, image)]
     for image in removed:
         engine.remove(host, image)
     return removed
