@@ -7,13 +7,10 @@ from typing import Final
 import pulumi
 import pulumi_docker as docker
 
-from components import labels
 from components.docker.access import Access
+from components.docker.container import HOME, container_labels, duration, volume_labels
 from components.jenkins.casc import FOLDER
 from components.settings import JenkinsSettings
-
-HOME: Final = "/var/jenkins_home"
-"""Jenkins' home, at the path that the image declares. A job's `inside` mounts it into its own containers from here."""
 
 _USER: Final = "1000:1000"
 """The image's user `jenkins`. Source: the package jenkinsci/docker, debian/Dockerfile, ARG uid and gid."""
@@ -59,7 +56,6 @@ class Jenkins(pulumi.ComponentResource):
         """Register the container under `name`."""
         super().__init__("ci:docker:Jenkins", name, {"configuration": args.configuration}, opts)
         settings = args.settings
-        mine = labels.of(pulumi.get_project(), pulumi.get_stack())
         container = docker.Container(
             f"{name}-controller",
             name=settings.container_name,
@@ -88,13 +84,13 @@ class Jenkins(pulumi.ComponentResource):
                 interval="5s",
                 timeout="10s",
                 retries=6,
-                start_period=_duration(settings.start_timeout_seconds),
+                start_period=duration(settings.start_timeout_seconds),
             ),
             wait=True,
             wait_timeout=settings.start_timeout_seconds,
             stop_timeout=settings.stop_timeout_seconds,
             destroy_grace_seconds=settings.stop_timeout_seconds,  # without it the plugin kills at once
-            labels=[docker.ContainerLabelArgs(label=label, value=value) for label, value in sorted(mine.items())],
+            labels=container_labels(),
             opts=pulumi.ResourceOptions(
                 parent=self,
                 delete_before_replace=True,  # its name and ports can be held only once
@@ -108,11 +104,10 @@ class Jenkins(pulumi.ComponentResource):
 
 def home_volume(name: str, settings: JenkinsSettings, opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
     """Register the volume that holds the home of the controller `name`; give the volume's name."""
-    mine = labels.of(pulumi.get_project(), pulumi.get_stack())
     volume = docker.Volume(
         f"{name}-home",
         name=settings.home_volume,
-        labels=[docker.VolumeLabelArgs(label=label, value=value) for label, value in sorted(mine.items())],
+        labels=volume_labels(),
         # The plugin cannot change a volume, only replace it, and the home must outlive any change and the stack.
         opts=pulumi.ResourceOptions.merge(
             opts,
@@ -172,12 +167,3 @@ def _ports(settings: JenkinsSettings) -> list[docker.ContainerPortArgs]:
         for internal, external in published
         if external is not None
     ]
-
-
-def _duration(seconds: int) -> str:
-    """Write a duration as the engine's language does, for example 90 as 1m30s and 3600 as 1h0m0s."""
-    minutes, rest = divmod(seconds, 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours}h{minutes}m{rest}s"
-    return f"{minutes}m{rest}s" if minutes else f"{rest}s"

@@ -4,8 +4,8 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from components.settings import cluster_checks, proxy_checks
-from components.settings.model import DockerSettings, JenkinsSettings, JobSettings, Settings
+from components.settings import access_checks, cluster_checks
+from components.settings.model import JenkinsSettings, JobSettings, Settings
 from components.settings.problems import Problem
 
 SAMPLE_JOB = "sample"
@@ -17,11 +17,6 @@ _OF_PLATFORM = {"docker": ("docker", "jenkins", "jobs"), "kubernetes": ("kuberne
 _ONLY_BUILT = {"base_image": "baseImage", "docker_cli_image": "dockerCliImage", "plugins": "plugins"}
 _EVERY_INTERFACE = ("0.0.0.0", "::")  # noqa: S104 - what is refused
 
-_ROOT = {
-    "socket": "but whoever can use the engine's socket is root on its host (CIS Docker Benchmark 5.32)",
-    "proxy": "but whoever can start containers on a host may become root there, and a proxy is no sandbox",
-}
-
 
 def between(settings: Settings) -> Iterator[Problem]:
     """Give every problem that lies between two settings, each under the key that is best changed."""
@@ -29,7 +24,7 @@ def between(settings: Settings) -> Iterator[Problem]:
     if settings.platform == "kubernetes":
         yield from cluster_checks.between(settings)
         return
-    yield from _docker(settings.docker)
+    yield from access_checks.between(settings)
     yield from _ports(settings.jenkins)
     yield from _image(settings.jenkins)
     yield from _memory(settings.jenkins)
@@ -47,24 +42,6 @@ def _other_platform(settings: Settings) -> Iterator[Problem]:
                     wrong=f"belongs to the platform {platform}, and this stack's is {settings.platform}",
                     instead=f"leave it out, or write ci:platform: {platform}",
                 )
-
-
-def _docker(docker: DockerSettings) -> Iterator[Problem]:
-    if not docker.accept_root_on_host:
-        yield Problem(
-            key="ci:docker.acceptRootOnHost",
-            value=False,
-            wrong=_ROOT[docker.access],
-            instead="accept that for Jenkins and all its jobs with acceptRootOnHost: true",
-        )
-    if docker.access == "proxy":
-        yield from proxy_checks.between(docker)
-    elif "proxy" in docker.model_fields_set:
-        yield Problem(
-            key="ci:docker.proxy",
-            wrong=f"is for access: proxy, and this stack's is {docker.access}",
-            instead="leave it out, or write access: proxy",
-        )
 
 
 def _ports(jenkins: JenkinsSettings) -> Iterator[Problem]:
