@@ -62,7 +62,6 @@ def render(*, socket: str, engine: str, container: str, volume: str) -> str:
         volume: the name of the volume that holds `socket`.
     """
     lines = [
-        f"    http-error status 400 {_answer(f'{REFUSED}it is no well-formed request')}",
         f"    http-error status 503 {_answer('the proxy of this CI does not reach the Docker engine behind it')}",
         "",
         "frontend filter",
