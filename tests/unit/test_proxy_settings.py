@@ -7,8 +7,11 @@ import pytest
 import yaml
 
 from components.docker.access import proxy
+from ops import choice
 from tests.support.settings import problems, settings
 from tools.offline import images
+
+STACKS = Path(__file__).parents[2] / "stacks"
 
 
 def said(**changed: Any) -> str:
@@ -64,9 +67,30 @@ def test_what_it_makes_under_a_name_of_its_own_is_looked_for_first() -> None:
 
 
 def test_the_stack_for_a_closed_network_is_the_other_one_with_images_that_stand_in() -> None:
-    folder = Path(__file__).parents[2] / "stacks"
-    usual = yaml.safe_load((folder / "Pulumi.proxy.yaml").read_text())["config"]
-    offline = yaml.safe_load((folder / "Pulumi.proxy-offline.yaml").read_text())["config"]
+    usual = yaml.safe_load((STACKS / "Pulumi.proxy.yaml").read_text())["config"]
+    offline = yaml.safe_load((STACKS / "Pulumi.proxy-offline.yaml").read_text())["config"]
     assert offline.pop("ci:jenkins") == {"image": images.CONTROLLER}
     assert offline["ci:docker"].pop("proxy") == {"image": images.PROXY}
     assert offline == usual
+
+
+@pytest.mark.parametrize(
+    ("docker", "wanted"),
+    [
+        ({"access": "proxy"}, "haproxy:3.2.21-alpine"),
+        (
+            {"access": "proxy", "proxy": {"image": "registry.example.org/haproxy:3.2"}},
+            "registry.example.org/haproxy:3.2",
+        ),
+        ({"access": "socket"}, None),
+    ],
+    ids=["default", "given", "other access"],
+)
+def test_make_up_asks_for_the_proxys_image_too(docker: dict[str, Any], wanted: str | None) -> None:
+    found = choice.images({"config": {"ci:platform": "docker", "ci:docker": docker}})
+    assert found == ["jenkins/jenkins:2.568.2-lts-jdk21", "docker:28.5.2-cli", *([wanted] if wanted else [])]
+
+
+def test_the_stand_ins_of_a_stack_are_made_before_it_is_deployed() -> None:
+    settings = {"config": yaml.safe_load((STACKS / "Pulumi.proxy-offline.yaml").read_text())["config"]}
+    assert set(choice.stand_ins(settings)) == {images.CONTROLLER, images.PROXY}
