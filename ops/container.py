@@ -13,6 +13,8 @@ from components import labels
 from ops import choice
 from tools.toolchain import console, docker_engine
 
+NO_CAPABILITIES = "unable to apply caps"
+"""What the engine says where a privileged container can't start. Source: opencontainers/runc, its capabilities."""
 LOG_LINES = 20
 """How much of a container's log is shown when it is not well. A refused configuration takes Jenkins about ten."""
 
@@ -50,6 +52,7 @@ def show_log(host: str, name: str) -> None:
     """Show how the log of a container that is not well ends: Jenkins says there why it does not start."""
     if not trouble(host, name, starting_is_well=False):
         return
+    _explain(host, name)
     import docker
 
     try:
@@ -59,3 +62,14 @@ def show_log(host: str, name: str) -> None:
     if lines:
         console.note(f"\nThe last lines of `docker logs {name}`:")
         console.note("".join(f"  | {line}\n" for line in lines.decode(errors="replace").splitlines()))
+
+
+def _explain(host: str, name: str) -> None:
+    """Say what to write where the machine can't give a container the privileges that it is to have."""
+    status, seen = docker_engine.get(host, f"/containers/{name}/json")
+    said = str(seen["State"].get("Error") or "") if status == http.client.OK else ""
+    if NO_CAPABILITIES in said:
+        console.note(
+            f"\nThis machine keeps a capability back, so {name} can't start with all of them. An engine beside Jenkins "
+            "does with fewer: write privileged: false under ci:docker.dind."
+        )

@@ -65,7 +65,7 @@ def recover(named: str | None, *, yes: bool) -> int:
         done.append("took the lock away")
     pending = pending_operations(workspace, stack)
     for operation in pending:
-        removed = _remove_half_made(operation, workspace, stack)
+        removed = remove_half_made(operation, workspace, stack)
         done += [removed] if removed else []
     if pending:
         # Once more through Pulumi, so that the state tells what is really there.
@@ -178,7 +178,7 @@ def pending_operations(workspace: Workspace, stack: str) -> list[dict[str, Any]]
     return found
 
 
-def _remove_half_made(operation: Mapping[str, Any], workspace: Workspace, stack: str) -> str:
+def remove_half_made(operation: Mapping[str, Any], workspace: Workspace, stack: str) -> str:
     """Remove the container or network of a half-done create, if there is one. Says what it did."""
     resource = operation.get("resource") or {}
     name = (resource.get("inputs") or {}).get("name")

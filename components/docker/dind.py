@@ -144,7 +144,7 @@ def _privileges(settings: DindSettings) -> dict[str, Any]:
         return {"privileged": True}
     return {
         "privileged": False,
-        # By their whole names: so the engine gives them back, and by the short ones a change would be seen.
+        # By their whole names: so newer engines give them back, and by the short ones a change would be seen.
         "capabilities": docker.ContainerCapabilitiesArgs(
             adds=[f"CAP_{name}" for name in sorted(settings.capabilities)]
         ),

@@ -11,7 +11,7 @@ import pulumi
 import pulumi_docker as docker
 
 from components import labels
-from components.docker import access, tls
+from components.docker import access, tls, tls_survey
 from components.docker.engine import Engine, EngineError
 from components.docker.owned import Owned, foreign
 from components.settings import JenkinsSettings, Problem, Settings
@@ -55,7 +55,7 @@ def survey(settings: Settings, *, project: str, stack: str) -> Iterator[Problem]
     """
     mode = access.of(settings.docker)
     place = tls.host(settings)
-    found = [*(tls.survey(place) if place else ()), *mode.survey(settings)]
+    found = [*(tls_survey.survey(place) if place else ()), *mode.survey(settings)]
     yield from found
     there = None if found else engine(settings)
     if there is None:

@@ -13,6 +13,10 @@ from tests.parity.support import Entry, Stack, container
 
 Edit = tuple[str, dict[str, Any], dict[str, Any], str]
 
+_ADDS = {"capabilities": {"adds": ["CAP_NET_ADMIN", "CAP_SYS_ADMIN"]}}
+_UNCONFINED = {"security_opts": ["apparmor=unconfined", "seccomp=unconfined"]}
+_IN_BRIDGE = {"networks_advanced": [{"name": "bridge"}]}
+
 # (name, properties before, properties after, what happens). The containers are made, never started.
 CONTAINER_EDITS: list[Edit] = [
     ("nothing", {"memory": 32, "memory_swap": 32}, {"memory": 32, "memory_swap": 32}, "same"),
@@ -59,6 +63,13 @@ CONTAINER_EDITS: list[Edit] = [
     ("privileged", {}, {"privileged": True}, "replace"),
     ("drops", {"capabilities": {"drops": ["ALL"]}}, {"capabilities": {"drops": ["CAP_CHOWN"]}}, "replace"),
     ("drops-added", {}, {"capabilities": {"drops": ["ALL"]}}, "replace"),
+    ("adds", {"capabilities": {"adds": ["CAP_NET_ADMIN"]}}, {"capabilities": {"adds": ["CAP_SYS_ADMIN"]}}, "replace"),
+    ("adds-same", _ADDS, _ADDS, "same"),
+    ("security-opts-two", _UNCONFINED, _UNCONFINED, "same"),
+    ("security-opts-gone", _UNCONFINED, {}, "same"),
+    ("network-alias", _IN_BRIDGE, {"networks_advanced": [{"name": "bridge", "aliases": ["docker"]}]}, "replace"),
+    ("network-same", _IN_BRIDGE, _IN_BRIDGE, "same"),
+    ("network-gone", _IN_BRIDGE, {}, "replace"),
     (
         "security-opts",
         {"security_opts": ["no-new-privileges:true"]},

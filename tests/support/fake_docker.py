@@ -40,19 +40,23 @@ def serving(path: Path, answer: Callable[[str], tuple[int, object]]) -> Iterator
 
 @contextmanager
 def listening(
-    path: Path, *, containers: list[Mapping[str, Any]] | None = None, volumes: Mapping[str, Any] | None = None
+    path: Path,
+    *,
+    containers: list[Mapping[str, Any]] | None = None,
+    volumes: Mapping[str, Any] | None = None,
+    networks: Mapping[str, Any] | None = None,
 ) -> Iterator[str]:
-    """Answer at `path` with these containers and volumes; give the host as a stack's settings name it."""
+    """Answer at `path` with these containers, volumes and networks; give the host as a stack's settings name it."""
 
     def answer(target: str) -> tuple[int, object]:
         name = target.rpartition("/")[2]
         if target == "/containers/json?all=1":
             return 200, containers or []
-        if not target.startswith("/volumes/"):
+        [_, kind, _] = target.split("/")
+        if kind not in {"volumes", "networks"}:
             return 500, {"message": f"not planned: {target}"}
-        if name in (volumes or {}):
-            return 200, (volumes or {})[name]
-        return 404, {"message": f"get {name}: no such volume"}
+        known = (volumes if kind == "volumes" else networks) or {}
+        return (200, known[name]) if name in known else (404, {"message": f"get {name}: no such {kind[:-1]}"})
 
     with serving(path, answer) as host:
         yield host
@@ -69,6 +73,6 @@ def container(name: str, *, owner: str | None = None, port: int | None = None, i
 
 
 def volume(name: str, *, owner: str | None = None) -> dict[str, Any]:
-    """Give a volume as the engine does; without labels it says null."""
+    """Give a volume, or a network, as the engine does; without labels it says null."""
     project, _, stack = (owner or "").partition("/")
     return {"Name": name, "Labels": {"ci.project": project, "ci.stack": stack} if owner else None}

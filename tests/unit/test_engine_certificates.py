@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from components.docker import host, tls
+from components.docker import host, tls, tls_survey
 from components.settings import Settings
 from tests.support import tls_server
 from tests.support.certificates import Authority, Pair
@@ -53,7 +53,7 @@ class Case:
         with tls_server.serving(self.folder, pair=self.server, clients=self.clients) as port:
             place = tls.jobs(self.stack(port))
             assert place is not None
-            return [str(problem) for problem in tls.survey(place)]
+            return [str(problem) for problem in tls_survey.survey(place)]
 
 
 @pytest.fixture
@@ -146,7 +146,7 @@ def test_a_key_that_is_none_and_a_file_that_is_not_there_are_told_together(case:
     place = tls.jobs(stack)
     assert place is not None
     (case.folder / "ca.pem").unlink()
-    found = [str(problem) for problem in tls.survey(place)]
+    found = [str(problem) for problem in tls_survey.survey(place)]
     assert len(found) == 1
     assert "ci:docker.tcp.caFile" in found[0]
     assert "can't be read (No such file or directory)" in found[0]
@@ -157,9 +157,9 @@ def test_an_engine_that_nobody_answers_for_is_in_the_way_unless_only_jenkins_hos
         pass  # free again, and nobody's
     place = tls.jobs(case.stack(port))
     assert place is not None
-    [text] = [str(problem) for problem in tls.survey(place)]
+    [text] = [str(problem) for problem in tls_survey.survey(place)]
     assert f'ci:docker.tcp.host = "tcp://127.0.0.1:{port}" does not answer (connection refused)' in text
-    assert list(tls.survey(place, must_answer=False)) == []
+    assert list(tls_survey.survey(place, must_answer=False)) == []
 
 
 def test_the_hosts_own_certificates_are_looked_at_in_the_same_way(case: Case) -> None:

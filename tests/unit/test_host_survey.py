@@ -26,10 +26,17 @@ def port() -> int:
         return int(probe.getsockname()[1])
 
 
-def survey(tmp_path: Path, *, port: int, jenkins: dict[str, Any] | None = None, **engine: Any) -> list[str]:
+def survey(
+    tmp_path: Path,
+    *,
+    port: int,
+    jenkins: dict[str, Any] | None = None,
+    docker: dict[str, Any] | None = None,
+    **engine: Any,
+) -> list[str]:
     with fake_docker.listening(tmp_path / "docker.sock", **engine) as where:
         stack = settings(
-            docker={"acceptRootOnHost": True, "host": where, "socketGroup": 998},
+            docker={"acceptRootOnHost": True, "host": where, **(docker or {"socketGroup": 998})},
             jenkins={"httpPort": port, "agentPort": None, **(jenkins or {})},
         )
         return [str(problem) for problem in host.survey(stack, project="ci", stack="test")]
@@ -69,6 +76,43 @@ def test_a_home_that_the_stack_did_not_make_is_refused_unless_it_is_adopted(tmp_
     assert 'ci:jenkins.homeVolume = "jenkins_home" is a volume already' in text
     assert "adoptHome: true" in text
     assert survey(tmp_path, port=port, volumes=foreign, jenkins={"adoptHome": True}) == []
+
+
+DIND = {"access": "dind", "dind": {"containerName": "engine"}}
+
+
+@pytest.mark.parametrize(
+    ("there", "name"),
+    [
+        ({"containers": [container("engine")]}, "engine"),
+        ({"networks": {"engine": volume("engine")}}, "engine"),
+        ({"volumes": {"engine-images": volume("engine-images", owner="ci/other")}}, "engine-images"),
+        ({"volumes": {"engine-certificates": volume("engine-certificates")}}, "engine-certificates"),
+    ],
+    ids=["container", "network", "images", "certificates"],
+)
+def test_what_an_engine_of_the_stacks_own_is_called_must_be_nobody_elses(
+    tmp_path: Path, port: int, there: dict[str, Any], name: str
+) -> None:
+    [text] = survey(tmp_path, port=port, docker=DIND, **there)
+    assert f'ci:docker.dind.containerName = "{name}" is a ' in text
+    assert "give another name, or remove it first (`docker " in text
+
+
+def test_an_engine_of_the_stacks_own_is_not_in_its_own_way(tmp_path: Path, port: int) -> None:
+    found = survey(
+        tmp_path,
+        port=port,
+        docker=DIND,
+        containers=[container("engine", owner=OURS)],
+        networks={"engine": volume("engine", owner=OURS)},
+        volumes={name: volume(name, owner=OURS) for name in ("engine-images", "engine-certificates")},
+    )
+    assert found == []
+
+
+def test_a_network_whose_id_begins_with_the_name_is_another(tmp_path: Path, port: int) -> None:
+    assert survey(tmp_path, port=port, docker=DIND, networks={"engine": volume("another")}) == []
 
 
 def test_a_port_that_another_container_holds_is_refused_with_its_name(tmp_path: Path, port: int) -> None:

@@ -5,6 +5,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import docker
 import pytest
 from pydantic import SecretStr
 from rich.console import Console
@@ -14,6 +15,8 @@ from ops import sample
 from ops.jenkins import Jenkins, LoginRefusedError, NoSuchJobError, NotYetError
 from tests.support.fake_jenkins import PASSWORD, USER, FakeJenkins, Server
 from tools.toolchain.errors import Trouble
+
+WHERE = sample.Where(engine="unix:///x", client=docker.DockerClient)
 
 Opened = Callable[..., Jenkins]
 
@@ -49,9 +52,9 @@ def opened(server: Server) -> Iterator[Opened]:
 
 
 def run(url: str, monkeypatch: pytest.MonkeyPatch, **changed: Any) -> str:
-    monkeypatch.setattr(sample, "_show_image", lambda host, console: console.print(f"the image on {host}"))
+    monkeypatch.setattr(sample, "_show_image", lambda where, console: console.print(f"the image on {where.engine}"))
     screen = io.StringIO()
-    asked = {"url": url, "user": USER, "password": SecretStr(PASSWORD), "job": "sample", "docker_host": "unix:///x"}
+    asked = {"url": url, "user": USER, "password": SecretStr(PASSWORD), "job": "sample", "where": WHERE}
     sample.run_sample(**{**asked, "timeout_seconds": 20, **changed}, console=Console(file=screen, width=200))
     return screen.getvalue()
 

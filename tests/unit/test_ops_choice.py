@@ -109,6 +109,26 @@ def test_the_images_follow_the_settings() -> None:
     assert images(baseImage="x:1", dockerCliImage="y:2") == ["x:1", "y:2"]
 
 
+def test_the_images_are_those_of_the_chosen_access_too() -> None:
+    def config(**docker: Any) -> dict[str, Any]:
+        return {"config": {"ci:jenkins": {"image": "a/b:1"}, "ci:docker": docker}}
+
+    assert choice.images(config(access="dind")) == ["a/b:1", "docker:28.5.2-dind"]
+    assert choice.images(config(access="dind", dind={"image": "x:2"})) == ["a/b:1", "x:2"]
+    assert choice.images(config(dind={"image": "x:2"})) == ["a/b:1"]
+    offline = config(access="dind", dind={"image": "ci-offline-dind:1"})
+    assert choice.images(offline) == ["a/b:1"]
+    assert choice.stand_ins(offline) == ["ci-offline-dind:1"]
+
+
+def test_a_stack_whose_images_cannot_be_had_is_told_its_own_stand_in(clone: Clone, registry: dict[str, Any]) -> None:
+    registry["trouble"] = "no such host"
+    for name in ("dind", "dind-offline"):
+        clone.committed(name).write_text("config: {}\n")
+    with pytest.raises(Trouble, match="make up STACK=dind-offline"):
+        choice.for_up(clone, "dind", DOCKER)
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"stack": 3}', '{"stack": "gone"}'])
 def test_a_broken_or_stale_memory_means_the_usual_stack(clone: Clone, text: str) -> None:
     clone.local.mkdir()

@@ -16,8 +16,15 @@ _EXTENSIONS = "xtables"
 """The folder, among its libraries, from which iptables loads what a rule asks for."""
 _AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
 _OPENSSL_CONF = "/etc/ssl/openssl.cnf"
-_OPENSSL_TEXT = "[req]\ndistinguished_name = subject\n[subject]\n"
-"""The least that `openssl req` asks for; each distribution looks for it in another place."""
+_OPENSSL_TEXT = """\
+[req]
+distinguished_name = subject
+x509_extensions = authority
+[subject]
+[authority]
+basicConstraints = critical,CA:TRUE
+"""
+"""The least that `openssl req` asks for. Distributions have theirs in different places."""
 _ENTRYPOINT = Path(__file__).with_name("engine-entrypoint.sh")
 
 

@@ -34,7 +34,7 @@ if [ -n "$certs" ]; then
     mkdir -p "$certs/ca"
     key "$certs/ca/key.pem"
     openssl req -new -x509 -key "$certs/ca/key.pem" -out "$certs/ca/cert.pem" -subj '/CN=docker:dind CA' \
-        -days "$days" -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,digitalSignature,keyCertSign
+        -days "$days" -addext keyUsage=critical,digitalSignature,keyCertSign
     signed server 'docker:dind server' 'extendedKeyUsage = serverAuth' \
         "subjectAltName = $(names | sort -u | paste -s -d , -)"
     signed client 'docker:dind client' 'extendedKeyUsage = clientAuth'
@@ -44,8 +44,7 @@ if [ -n "$certs" ]; then
 fi
 
 # An engine that was killed leaves these, and its process's number may be another's now.
-find /run /var/run -iname 'docker*.pid' -delete 2> /dev/null || :
-find /run /var/run -iname 'container*.pid' -delete 2> /dev/null || :
+rm -f /run/docker*.pid /run/docker/containerd/containerd.pid
 
 # Control groups of version 2 let no group have both processes and groups with controllers.
 if [ -f /sys/fs/cgroup/cgroup.controllers ]; then

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pulumi
 import pulumi_docker as docker
 
-from components.docker import tls
+from components.docker import tls, tls_survey
 from components.docker.access.shape import Access, Surroundings
 from components.docker.owned import Owned
 from components.settings import Problem, Settings
@@ -29,7 +29,7 @@ def survey(settings: Settings) -> Iterator[Problem]:
     place = tls.jobs(settings)
     if place is not None:
         # A host elsewhere may reach what this machine does not.
-        yield from tls.survey(place, must_answer=settings.docker.is_local)
+        yield from tls_survey.survey(place, must_answer=settings.docker.is_local)
 
 
 def declare(settings: Settings, _: Surroundings, __: pulumi.ResourceOptions) -> Access:
