@@ -30,6 +30,7 @@ from components.settings.fields import (
     UserName,
 )
 from components.settings.kubernetes import KubernetesSettings, RegistrySettings
+from components.settings.proxy import ProxySettings
 from components.settings.section import Section
 
 
@@ -45,11 +46,12 @@ class DockerSettings(Section):
         examples=["unix:///var/run/docker.sock"],
     )
     tls: TlsFiles | None = Field(default=None, description=f"For `host: tcp://...`. {TlsFiles.__doc__}")
-    access: Literal["socket", "dind", "tcp"] = Field(
+    access: Literal["socket", "proxy", "dind", "tcp"] = Field(
         default="socket",
         description=(
-            "How a job reaches an engine. `socket` mounts the host engine's own socket into the container. `dind` runs "
-            "an engine of its own in a container beside Jenkins. `tcp` uses one on another machine."
+            "How a job reaches an engine. `socket` mounts the host engine's own socket into the container. `proxy` "
+            "gives Jenkins the socket of a proxy instead, which refuses what a Docker pipeline does not need. `dind` "
+            "runs an engine of its own in a container beside Jenkins. `tcp` uses one on another machine."
         ),
     )
     accept_root_on_host: bool = Field(
@@ -75,6 +77,7 @@ class DockerSettings(Section):
         ),
         examples=[998],
     )
+    proxy: ProxySettings = Field(default_factory=ProxySettings, description=ProxySettings.__doc__)
     dind: DindSettings = Field(default_factory=DindSettings, description=DindSettings.__doc__)
     tcp: TcpSettings | None = Field(default=None, description=TcpSettings.__doc__)
 

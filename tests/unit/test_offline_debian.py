@@ -1,0 +1,65 @@
+"""Where the stand-in proxy's program comes from: Debian's packages, by the mirror that the machine has."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.programs import script
+from tools.offline import debian
+from tools.toolchain.errors import Trouble
+
+TARGETS = """\
+bookworm-updates http://mirror.example.org/debian/
+bookworm http://mirror.example.org/debian/
+bookworm-security http://security.example.org/debian-security/
+"""
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give a folder of programs that is all the machine has, and a keyring."""
+    keyring = tmp_path / "keyring.gpg"
+    keyring.touch()
+    monkeypatch.setattr(debian, "_KEYRING", keyring)
+    monkeypatch.setattr("tools.toolchain.cache.root", lambda: tmp_path / "cache")
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:/usr/bin:/bin")
+    (tmp_path / "targets").write_text(TARGETS)
+    script(
+        tmp_path / "bin/apt-get",
+        f'echo "$@" >> {tmp_path}/asked\n'
+        f'case "$*" in indextargets*) cat {tmp_path}/targets;; *update) cp sources.list {tmp_path}/sources;; '
+        "*install*) touch cache/archives/x.deb;; esac",
+    )
+    script(tmp_path / "bin/dpkg-deb", 'mkdir -p "$3"; echo unpacked > "$3/x"')
+    return tmp_path
+
+
+def test_a_package_is_taken_from_the_machines_own_mirror_of_another_release(machine: Path) -> None:
+    root = debian.unpack("haproxy", machine / "part", release="trixie")
+    assert (root / "x").read_text() == "unpacked\n"
+    assert [path.name for path in (machine / "part").iterdir()] == ["root"]
+    asked = (machine / "asked").read_text()
+    assert "--download-only install haproxy" in asked
+    # With lists, sources and a record of installed packages of its own, so that nothing of the machine's is touched.
+    for option in ("Dir::Etc::SourceList=", "Dir::Etc::SourceParts=/dev/null", "Dir::State::status=", "Dir::Cache="):
+        assert option in asked
+
+
+def test_the_source_is_signed_and_is_neither_updates_nor_security(machine: Path) -> None:
+    debian.unpack("haproxy", machine / "part", release="trixie")
+    keyring = machine / "keyring.gpg"
+    assert (machine / "sources").read_text() == (
+        f"deb [signed-by={keyring}] http://mirror.example.org/debian/ trixie main\n"
+    )
+
+
+def test_a_machine_without_debians_keyring_is_told_what_to_do(machine: Path) -> None:
+    (machine / "keyring.gpg").unlink()
+    with pytest.raises(Trouble, match="name it in the stack's settings"):
+        debian.unpack("haproxy", machine / "part", release="trixie")
+
+
+def test_a_machine_without_a_release_is_told_so(machine: Path) -> None:
+    (machine / "targets").write_text("bookworm-updates http://mirror.example.org/debian/\n")
+    with pytest.raises(Trouble, match="no Debian release"):
+        debian.unpack("haproxy", machine / "part", release="trixie")
