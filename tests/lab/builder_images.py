@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from tests.lab.git_image import libraries
+from tools.offline import programs as machine
 from tools.offline.archive import Entry
-from tools.toolchain.errors import Trouble
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
+    from pathlib import Path
 
 UID = 1000
 """The user of BuildKit's published image without root."""
@@ -33,17 +32,14 @@ def buildkit(programs: Mapping[str, Path]) -> tuple[tuple[Entry, ...], Mapping[s
     Raises:
         Trouble: when this machine lacks runc or what maps ids.
     """
-    mappers = {name: _program(name, "uidmap") for name in _ID_MAPPERS}
-    runc = _program("runc", "runc")
+    mappers = machine.find(*_ID_MAPPERS, remedy="apt-get install uidmap")
+    runc = machine.find("runc", remedy="apt-get install runc")["runc"]
+    placed = {"/usr/bin/buildkit-runc": runc, **{f"/usr/bin/{name}": path for name, path in mappers.items()}}
+    # Not setuid: as root without CAP_SYS_ADMIN they would not be let write another user's map.
+    capabilities = {f"/usr/bin/{name}": number for name, number in _ID_MAPPERS.items()}
     entries = (
         *(Entry(f"/usr/bin/{name}", source=programs[name]) for name in ("buildctl", "buildkitd", "rootlesskit")),
-        Entry("/usr/bin/buildkit-runc", source=runc),
-        # Not setuid: as root without CAP_SYS_ADMIN they would not be let write another user's map.
-        *(
-            Entry(f"/usr/bin/{name}", source=path, capability=_ID_MAPPERS[name])
-            for name, path in sorted(mappers.items())
-        ),
-        *_libraries(runc, *mappers.values()),
+        *(replace(entry, capability=capabilities.get(entry.path)) for entry in machine.entries(placed)),
         Entry("/etc/subuid", mode=0o644, content="user:100000:65536\n"),
         Entry("/etc/subgid", mode=0o644, content="user:100000:65536\n"),
         Entry(_HOME, owner=UID),
@@ -58,24 +54,11 @@ def buildah() -> tuple[tuple[Entry, ...], Mapping[str, Any]]:
     Raises:
         Trouble: when this machine has none.
     """
-    program = _program("buildah", "buildah")
+    program = machine.find("buildah", remedy="apt-get install buildah")["buildah"]
     entries = (
-        Entry("/usr/bin/buildah", source=program),
-        *_libraries(program),
+        *machine.entries({"/usr/bin/buildah": program}),
         Entry("/etc/containers/policy.json", mode=0o644, content=_POLICY),
         Entry("/root"),
         Entry("/var/tmp", mode=0o1777),
     )
     return entries, {"Cmd": ["/bin/sh"], "Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]}
-
-
-def _libraries(*programs: Path) -> Iterable[Entry]:
-    found = set().union(*(libraries(program) for program in programs))
-    return [Entry(str(path), source=path.resolve()) for path in sorted(found)]
-
-
-def _program(name: str, package: str) -> Path:
-    found = shutil.which(name, path="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
-    if found is None:
-        raise Trouble(f"This machine has no {name}.", f"apt-get install {package}")
-    return Path(found)
