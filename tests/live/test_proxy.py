@@ -422,6 +422,13 @@ MUTATIONS: dict[str, str] = {
     "the host's network by a key": created(
         '{"Image":"alpine:latest","NetworkingConfig":{"EndpointsConfig":{"x":{},"host":{}}}}'
     ),
+    "a path behind a thousand volumes": created(evil(Binds=[*["v:/x"] * 1000, "/:/h"])),
+    "a path behind four thousand volumes": created(evil(Binds=[*["v:/x"] * 4000, "/:/h"])),
+    "the proxy behind three thousand others": created(evil(VolumesFrom=[*["abcdef"] * 3000, PROXY])),
+    "a path behind a long name": created(evil(Binds=["v" * 40_000, "/:/h"])),
+    "a path behind much space": created(BINDS % ('"Binds":[' + " " * 40_000 + '"/:/h"]')),
+    "lists in lists": created(BINDS % ('"Binds":[' + '"binds":[' * 4000)),
+    "no end of a string": created('{"Image":"alpine:latest'),
     "a second value behind": created(evil() + evil(Privileged=True)),
     "another key's string before": created(BINDS % '"Env":["\\"Privileged\\": false"],"Privileged":true'),
 }
