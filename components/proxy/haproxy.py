@@ -121,7 +121,6 @@ def _rules(container: str, volume: str) -> list[str]:
         "http-request set-var(txn.length) req.body_len if METH_POST judged",
         _deny("its body did not come", "METH_POST judged !{ req.body_size,sub(txn.length) 0 }"),
         'http-request set-var-fmt(txn.body) "%[env(HOSTNAME)] %[req.body]" if METH_POST judged',
-        *(_deny(words, f"{{ var(txn.body) -m reg -i {_word(what)} }}") for what, words in bodies.hidden(volume)),
         *(
             # The digits of its own id, for a rule that is about it.
             _deny(rule.words, f"{{ var(txn.body) -m reg -i {_word(f'(?s)^{OWN_ID} .*?{rule.broken}')} }}")
@@ -129,6 +128,7 @@ def _rules(container: str, volume: str) -> list[str]:
             else _deny(rule.words, f"{{ var(txn.body) -m reg -i {_word(rule.broken)} }}")
             for rule in bodies.rules(container)
         ),
+        *(_deny(words, f"{{ var(txn.body) -m reg -i {_word(what)} }}") for what, words in bodies.hidden(volume)),
         f"acl clean var(txn.body) -m reg -i {_word(bodies.clean(container, volume))}",
         _deny("it says what a container must not be, or is no JSON", "METH_POST judged !clean"),
         "http-request set-log-level silent",
