@@ -84,14 +84,14 @@ def for_up(clone: Clone, named: str | None, settings: dict[str, Any]) -> str:
     if named is not None or not clone.committed(STAND_IN).is_file():
         raise Trouble(
             f"Stack {stack} can't be brought up: {trouble}.",
-            f"Let the engine reach the image's registry, or try the stand-in: make up STACK={_twin(clone, stack)}",
+            f"Let the engine reach the image's registry, or try the stand-in: make up STACK={twin(clone, stack)}",
         )
     console.note(f"{trouble}. Bringing up stack {STAND_IN} instead, with a stand-in that is not Jenkins.")
     remember(clone, STAND_IN, trouble)
     return STAND_IN
 
 
-def _twin(clone: Clone, stack: str) -> str:
+def twin(clone: Clone, stack: str) -> str:
     """The stack that is this one with images that stand in."""
     own = f"{stack}-{STAND_IN}"
     return own if clone.committed(own).is_file() else STAND_IN

@@ -47,7 +47,7 @@ def examine(named: str | None) -> Iterator[Finding]:
         yield from cluster_doctor.examine(here, settings, stack)
     else:
         yield _engine(choice.docker_host(settings))
-        yield from _images(settings)
+        yield from _images(here, stack, settings)
     yield _state(here)
     yield _disk()
 
@@ -96,7 +96,7 @@ def _engine(host: str) -> Finding:
     return Finding(name, "note", seen, "`make up` installs and starts it")
 
 
-def _images(settings: dict[str, Any]) -> Iterator[Finding]:
+def _images(here: clone.Clone, stack: str, settings: dict[str, Any]) -> Iterator[Finding]:
     host = choice.docker_host(settings)
     if not host.startswith("unix://") or stackfile.setting(settings, "ci:platform") != "docker":
         return
@@ -107,7 +107,10 @@ def _images(settings: dict[str, Any]) -> Iterator[Finding]:
     except docker_engine.DeniedError:
         return
     if trouble:
-        yield Finding("images", "note", trouble, f"`make up` brings up stack {choice.STAND_IN} instead")
+        instead = choice.twin(here, stack)
+        usual = stack == choice.USUAL
+        advice = f"`make up` brings up stack {instead} instead" if usual else f"The stand-in: make up STACK={instead}"
+        yield Finding("images", "note", trouble, advice)
     else:
         yield Finding("images", "ok", ", ".join([*choice.images(settings), *choice.stand_ins(settings)]))
 
