@@ -9,11 +9,11 @@ from typing import Any
 
 import pulumi_docker as docker
 
-from components import labels
+from components import certificates, labels
 from components.docker import access
 from components.docker.engine import Engine, EngineError
 from components.docker.owned import Owned, foreign
-from components.settings import DockerSettings, JenkinsSettings, Problem, Settings
+from components.settings import DockerSettings, GitlabRunnerSettings, JenkinsSettings, Problem, Settings
 
 
 def provider(settings: DockerSettings) -> docker.Provider:
@@ -31,16 +31,17 @@ def survey(settings: Settings, *, project: str, stack: str) -> Iterator[Problem]
     names that the stack will use there, and the two ports.
     """
     mode = access.of(settings.docker)
-    found = list(mode.survey(settings))
+    found = [*mode.survey(settings), *_authorities(settings.gitlab_runner)]
     yield from found
     if found or not settings.docker.is_local:
         return
-    jenkins = settings.jenkins
+    jenkins, runner = settings.jenkins, settings.gitlab_runner
     engine = Engine(settings.docker.host.removeprefix("unix://"))
     me = f"{project}/{stack}"
+    makes = _makes(jenkins) if runner is None else _makes_runner(runner)
     try:
         containers = engine.containers()
-        taken = list(foreign([*_makes(jenkins), *mode.makes(settings)], engine, containers, me))
+        taken = list(foreign([*makes, *mode.makes(settings)], engine, containers, me))
     except EngineError as error:
         yield Problem(
             key="ci:docker.host",
@@ -50,6 +51,8 @@ def survey(settings: Settings, *, project: str, stack: str) -> Iterator[Problem]
         )
         return
     yield from taken
+    if runner is not None:
+        return
     yield from _ports(jenkins, containers, me)
     if jenkins.docker_client == "host" and not os.access(jenkins.docker_client_path, os.X_OK):
         yield Problem(
@@ -74,6 +77,21 @@ def _makes(jenkins: JenkinsSettings) -> Iterator[Owned]:
             key="ci:jenkins.homeVolume",
             instead="write adoptHome: true to run Jenkins on what it holds, or give another name: jenkins_home_2",
         )
+
+
+def _authorities(runner: GitlabRunnerSettings | None) -> Sequence[Problem]:
+    if runner is None or runner.ca_file is None:
+        return ()
+    return certificates.readable("ci:gitlabRunner.caFile", runner.ca_file)[1]
+
+
+def _makes_runner(runner: GitlabRunnerSettings) -> Iterator[Owned]:
+    yield Owned(
+        kind="container",
+        name=runner.container_name,
+        key="ci:gitlabRunner.containerName",
+        instead=f"give another name, or remove it first (`docker rm -f {runner.container_name}`)",
+    )
 
 
 def _ports(jenkins: JenkinsSettings, containers: Sequence[Mapping[str, Any]], me: str) -> Iterator[Problem]:

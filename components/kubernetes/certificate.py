@@ -3,16 +3,11 @@
 import datetime as dt
 import hashlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
+from components.certificates import readable
 from components.kubernetes import addresses
 from components.settings import Problem, Settings
-
-
-def read(path: str) -> str:
-    """Give a PEM file's text. `~` is the user's folder."""
-    return Path(path).expanduser().read_text(encoding="ascii")
 
 
 def digest(text: str) -> str:
@@ -21,34 +16,20 @@ def digest(text: str) -> str:
 
 
 def look(settings: Settings) -> Iterator[Problem]:
-    """Give what is wrong with `trustedCaFile`, and with `tls.certificateFile` and its key."""
+    """Give what is wrong with `trustedCaFile`, the runner's `caFile`, and with `tls.certificateFile` and its key."""
     trusted = settings.kubernetes.trusted_ca_file
     if trusted is not None:
-        yield from _readable("ci:kubernetes.trustedCaFile", trusted)[1]
+        yield from readable("ci:kubernetes.trustedCaFile", trusted)[1]
+    if settings.gitlab_runner is not None and settings.gitlab_runner.ca_file is not None:
+        yield from readable("ci:gitlabRunner.caFile", settings.gitlab_runner.ca_file)[1]
     tls = settings.registry.tls
     if tls is None or tls.certificate_file is None:
         return
     key = "ci:registry.tls.certificateFile"
-    chain, problems = _readable(key, tls.certificate_file)
+    chain, problems = readable(key, tls.certificate_file)
     yield from problems
     if chain and settings.registry_tls_key is not None:
         yield from _pair(key, tls.certificate_file, chain[0], settings)
-
-
-def _readable(key: str, path: str) -> tuple[list[Any], list[Problem]]:
-    from cryptography import x509  # noqa: PLC0415 - 0.05 s that only a stack with certificate files pays
-
-    try:
-        found = x509.load_pem_x509_certificates(read(path).encode())
-    except OSError as error:
-        wrong = f"can't be read ({error.strerror})"
-    except ValueError:
-        wrong = "holds no certificates in PEM form"
-    else:
-        return found, []
-    return [], [
-        Problem(key=key, value=path, wrong=wrong, instead="give the path of a file with BEGIN CERTIFICATE in it")
-    ]
 
 
 def _pair(key: str, path: str, certificate: Any, settings: Settings) -> Iterator[Problem]:  # noqa: ANN401 - see above

@@ -11,7 +11,7 @@ import yaml
 
 from components.settings.load import PREFIX, read
 from components.settings.model import SECRETS, Settings
-from tests.support.settings import PASSWORD
+from tests.support.settings import PASSWORD, RUNNER_TOKEN
 from tools import reference
 
 ROOT = Path(__file__).parent.parent.parent
@@ -42,11 +42,14 @@ def test_a_removed_container_is_put_back_since_every_update_refreshes_first() ->
 
 
 @pytest.mark.parametrize("stack", STACKS, ids=lambda path: path.name)
-def test_every_committed_stack_is_right_once_it_has_its_password(stack: Path) -> None:
+def test_every_committed_stack_is_right_once_it_has_its_secrets(stack: Path) -> None:
     values = config(stack)
     raw = {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
-    needed = {"docker": "adminPassword", "kubernetes": "registryPassword"}[values["platform"]]
-    settings, problems = read({**raw, needed: PASSWORD}, frozenset({needed}))
+    needed = {"registryPassword": PASSWORD} if values["platform"] == "kubernetes" else {"adminPassword": PASSWORD}
+    if "gitlabRunner" in values:
+        needed["gitlabRunnerToken"] = RUNNER_TOKEN
+        needed.pop("adminPassword", None)
+    settings, problems = read({**raw, **needed}, frozenset(needed))
     assert problems == []
     assert settings is not None
 
@@ -120,8 +123,10 @@ def test_the_readme_shows_every_verb_that_the_makefile_has_for_a_newcomer(comman
 def test_the_readmes_table_names_only_settings_that_exist() -> None:
     schema = Settings.model_json_schema()
     known = {f"{PREFIX}{key}" for key in KEYS}
-    for key in ("docker", "jenkins", "kubernetes", "registry"):
-        section = schema["$defs"][schema["properties"][key]["$ref"].rpartition("/")[2]]
+    for key in ("docker", "jenkins", "gitlabRunner", "kubernetes", "registry"):
+        place = schema["properties"][key]
+        reference_to = place.get("$ref") or place["anyOf"][0]["$ref"]
+        section = schema["$defs"][reference_to.rpartition("/")[2]]
         known |= {f"{PREFIX}{key}.{name}" for name in section["properties"]}
     named = set(re.findall(r"`(ci:[A-Za-z.]+)`", (ROOT / "README.md").read_text()))
     assert named

@@ -45,7 +45,7 @@ def claims(stack: Stack) -> dict[str, dict[str, str]]:
 def test_each_namespace_claims_the_strictest_level_that_lets_its_pods_in(
     stacks: dict[str, Stack], name: str, version: str
 ) -> None:
-    pods = list(stacks[name].pods())
+    pods = [*stacks[name].pods(), *stacks[name].jobs()]
     verdicts = judge(pods, version)
     for namespace, claimed in claims(stacks[name]).items():
         inside = [verdict for pod, verdict in zip(pods, verdicts, strict=True) if pod.namespace == namespace]
@@ -54,10 +54,17 @@ def test_each_namespace_claims_the_strictest_level_that_lets_its_pods_in(
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_the_registry_its_mirror_and_its_restarter_pass_restricted(stacks: dict[str, Stack], version: str) -> None:
+def test_the_registry_its_mirror_its_restarter_and_a_gitlab_runner_pass_restricted(
+    stacks: dict[str, Stack], version: str
+) -> None:
     pods = [pod for pod in stacks["everything"].pods() if pod.namespace == "ci"]
-    assert {pod.owner for pod in pods} == {"StatefulSet registry", "StatefulSet mirror", "CronJob restarter"}
-    assert [verdict["restricted"] for verdict in judge(pods, version)] == [[], [], []]
+    assert {pod.owner for pod in pods} == {
+        "StatefulSet registry",
+        "StatefulSet mirror",
+        "CronJob restarter",
+        "Deployment gitlab-runner",
+    }
+    assert [verdict["restricted"] for verdict in judge(pods, version)] == [[], [], [], []]
     # The collector is an init container of the registry's, so it was judged with it.
     [registry] = [pod for pod in pods if pod.owner == "StatefulSet registry"]
     assert [each["name"] for each in registry.spec["initContainers"]] == ["collect"]
@@ -73,6 +80,19 @@ def test_kaniko_passes_baseline_with_every_kind_of_context_and_misses_restricted
     for pod, verdict in zip(pods, judge(pods, version), strict=True):
         assert verdict["baseline"] == [], pod.owner
         assert {reason.partition(": ")[0] for reason in verdict["restricted"]} == KANIKO_IS_NOT_RESTRICTED, pod.owner
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_gitlab_runners_jobs_pass_baseline_and_miss_restricted_by_what_kaniko_takes(
+    stacks: dict[str, Stack], version: str
+) -> None:
+    for name in ("gitlab-kubernetes", "everything"):
+        [job] = stacks[name].jobs()
+        [verdict] = judge([job], version)
+        assert job.namespace == "ci-builds"
+        assert verdict["baseline"] == []
+        missed = {reason.partition(": ")[0] for reason in verdict["restricted"]}
+        assert missed <= KANIKO_IS_NOT_RESTRICTED
 
 
 def test_what_clones_a_repository_is_root_without_a_single_capability(stacks: dict[str, Stack]) -> None:

@@ -10,6 +10,14 @@ from components.settings.load import read
 PASSWORD = "correct-horse-battery"
 """Made up here and used nowhere else."""
 
+RUNNER_TOKEN = "glrt-made-up_0123456789-abc"
+"""Likewise, in the form of a GitLab Runner's authentication token."""
+
+RUNNER = {"url": "https://gitlab.example.org"}
+"""All that a GitLab Runner has to be told, beside its token."""
+
+SECRETS = ("adminPassword", "gitToken", "gitlabRunnerToken")
+
 
 def raw(**keys: Any) -> dict[str, str]:
     """Give config as the engine hands it over: text as it is, everything else as JSON. None leaves a key out."""
@@ -28,13 +36,13 @@ def raw(**keys: Any) -> dict[str, str]:
 
 def settings(**keys: Any) -> Settings:
     """Give the settings of a stack that has these keys; fails the test where they are wrong."""
-    found, problems = read(raw(**keys), frozenset({"adminPassword", "gitToken"}))
+    found, problems = read(raw(**keys), frozenset(SECRETS))
     assert not problems, problems
     assert found is not None
     return found
 
 
-def problems(*, secret: Sequence[str] = ("adminPassword", "gitToken"), **keys: Any) -> list[Problem]:
+def problems(*, secret: Sequence[str] = SECRETS, **keys: Any) -> list[Problem]:
     """Give what is wrong with a stack that has these keys."""
     return list(read(raw(**keys), frozenset(secret))[1])
 
