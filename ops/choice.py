@@ -82,9 +82,9 @@ def for_up(clone: Clone, named: str | None, settings: dict[str, Any]) -> str:
     if not trouble:
         return stack
     if named is not None or not clone.committed(STAND_IN).is_file():
+        other = "" if stackfile.gitlab_runner(settings) else f", or try the stand-in: make up STACK={STAND_IN}"
         raise Trouble(
-            f"Stack {stack} can't be brought up: {trouble}.",
-            f"Let the engine reach the image's registry, or try the stand-in: make up STACK={STAND_IN}",
+            f"Stack {stack} can't be brought up: {trouble}.", f"Let the engine reach the image's registry{other}"
         )
     console.note(f"{trouble}. Bringing up stack {STAND_IN} instead, with a stand-in that is not Jenkins.")
     remember(clone, STAND_IN, trouble)
@@ -107,6 +107,8 @@ def image_trouble(settings: dict[str, Any]) -> str:
 
 def images(settings: dict[str, Any]) -> list[str]:
     """The images that a Docker stack pulls, by its settings and their defaults."""
+    if stackfile.gitlab_runner(settings):
+        return [] if needs_stand_in(settings) else [_runner_image(settings)]
     from components.settings.model import JenkinsSettings
 
     def value(name: str, field: str) -> str:
@@ -130,8 +132,24 @@ def docker_host(settings: dict[str, Any]) -> str:
 
 def needs_stand_in(settings: dict[str, Any]) -> str:
     """The stand-in image that a stack's settings name, or nothing."""
-    image = str(stackfile.setting(settings, "ci:jenkins", "image", default=""))
+    section = "ci:gitlabRunner" if stackfile.gitlab_runner(settings) else "ci:jenkins"
+    image = str(stackfile.setting(settings, section, "image", default=""))
     return image if image.startswith("ci-offline-") else ""
+
+
+def make_stand_in(settings: dict[str, Any]) -> None:
+    """Make the stand-in images that a stack needs, unless its engine has them."""
+    from tools.offline import gitlab_runner, images
+
+    made = gitlab_runner if stackfile.gitlab_runner(settings) else images
+    made.ensure(docker_host(settings))
+
+
+def _runner_image(settings: dict[str, Any]) -> str:
+    from components.settings import GitlabRunnerSettings
+
+    default = GitlabRunnerSettings.model_fields["image"].default
+    return str(stackfile.setting(settings, "ci:gitlabRunner", "image", default=default))
 
 
 def resources(clone: Clone, stack: str) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Jenkins' container after an update: whether it is well, and what its log says if not."""
+"""The container of Jenkins, or of a GitLab Runner, after an update: whether it is well, and its log if not."""
 
 # ruff: noqa: PLC0415 - imported late: what a quiet `make up` does not need is not to cost it time
 
@@ -30,10 +30,18 @@ def trouble(host: str, name: str, *, starting_is_well: bool = True) -> str:
     return f"the container {name} is {health}" if health in ill else ""
 
 
+def name_of(settings: dict[str, Any]) -> str:
+    """The name of a Docker stack's container, by its settings and their defaults."""
+    section, default = ("ci:jenkins", "jenkins-server")
+    if stackfile.gitlab_runner(settings):
+        section, default = ("ci:gitlabRunner", "gitlab-runner")
+    return str(stackfile.setting(settings, section, "containerName", default=default))
+
+
 def show_log(settings: dict[str, Any]) -> None:
     """Show how the log of a container that is not well ends: Jenkins says there why it does not start."""
     host = choice.docker_host(settings)
-    name = str(stackfile.setting(settings, "ci:jenkins", "containerName", default="jenkins-server"))
+    name = name_of(settings)
     if not trouble(host, name, starting_is_well=False):
         return
     import docker

@@ -1,7 +1,5 @@
 """`up`, `preview` and `down`: what stands around Pulumi's own commands."""
 
-# ruff: noqa: PLC0415 - imported late: what a quiet `make up` does not need is not to cost it time
-
 from __future__ import annotations
 
 import dataclasses
@@ -11,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ops import choice, cluster, container, run, stackfile, state_files
+from ops import choice, cluster, container, local, run, stackfile, state_files
 from ops.clone import Clone, here, read_yaml
 from ops.local import Workspace
 from tools.toolchain import console, docker_engine, plugins, toolchain
@@ -104,6 +102,7 @@ def up(named: str | None, *, yes: bool, words: Sequence[str]) -> int:
     """
     clone = here()
     settings = known_settings(clone, named)
+    local.require_runner_token(settings, named or choice.remembered(clone))
     if stackfile.platform(settings) == "kubernetes":
         return _up_on_cluster(open_workspace(named), named or choice.remembered(clone), yes=yes, words=words)
     workspace = open_workspace(named)
@@ -111,9 +110,7 @@ def up(named: str | None, *, yes: bool, words: Sequence[str]) -> int:
         docker_engine.ensure(choice.docker_host(settings))
     stack = choice.for_up(clone, named, settings)
     if choice.needs_stand_in(workspace.settings(stack)):
-        from tools.offline import images
-
-        images.ensure(choice.docker_host(workspace.settings(stack)))
+        choice.make_stand_in(workspace.settings(stack))
     outcome = pulumi(workspace, "up", stack, [*_without_preview(yes=yes), *words])
     if outcome.status == 0:
         choice.came_up(clone, stack)

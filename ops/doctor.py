@@ -48,6 +48,7 @@ def examine(named: str | None) -> Iterator[Finding]:
     else:
         yield _engine(choice.docker_host(settings))
         yield from _images(settings)
+    yield from _runner_token(settings, stack)
     yield _state(here)
     yield _disk()
 
@@ -106,10 +107,24 @@ def _images(settings: dict[str, Any]) -> Iterator[Finding]:
         trouble = choice.image_trouble(settings)
     except docker_engine.DeniedError:
         return
-    if trouble:
+    if trouble and stackfile.gitlab_runner(settings):
+        yield Finding("images", "BAD", trouble, "Let the engine reach the image's registry")
+    elif trouble:
         yield Finding("images", "note", trouble, f"`make up` brings up stack {choice.STAND_IN} instead")
     else:
         yield Finding("images", "ok", ", ".join(choice.images(settings)) or choice.needs_stand_in(settings))
+
+
+def _runner_token(settings: dict[str, Any], stack: str) -> Iterator[Finding]:
+    """Whether a GitLab Runner has its token; nothing where there is no runner."""
+    if not stackfile.gitlab_runner(settings):
+        return
+    try:
+        local.require_runner_token(settings, stack)
+    except Trouble as trouble:
+        yield Finding("runner's token", "BAD", trouble.what.rstrip("."), trouble.remedy)
+        return
+    yield Finding("runner's token", "ok", "set; `make status` asks GitLab whether it holds")
 
 
 def _state(here: clone.Clone) -> Finding:

@@ -8,7 +8,7 @@ import collections
 import json
 from typing import TYPE_CHECKING, Any
 
-from ops import choice, deploy, run, stackfile
+from ops import choice, deploy, gitlab, run, stackfile
 from ops.recover import CONTAINER
 from tools.toolchain import console
 
@@ -112,10 +112,12 @@ def _runtime(deployment: Mapping[str, Any], settings: dict[str, Any]) -> tuple[b
         return False, [("container", f"{name} is gone from the engine at {host}; `make up` brings it back")]
     except docker.errors.DockerException as failed:
         return False, [("container", f"the engine at {host} does not answer ({failed}); `make doctor` says more")]
-    return _container(container, deployed)
+    return _container(container, deployed, runner=stackfile.gitlab_runner(settings))
 
 
-def _container(container: Container, deployed: Mapping[str, Any]) -> tuple[bool, list[tuple[str, str]]]:
+def _container(
+    container: Container, deployed: Mapping[str, Any], *, runner: bool
+) -> tuple[bool, list[tuple[str, str]]]:
     state = container.attrs["State"]
     health = (state.get("Health") or {}).get("Status", "no health check")
     config, host_config = container.attrs["Config"], container.attrs["HostConfig"]
@@ -125,7 +127,11 @@ def _container(container: Container, deployed: Mapping[str, Any]) -> tuple[bool,
         ("container", f"{container.name}: {state['Status']}, {health}, since {state['StartedAt'][:19]}Z"),
         ("runs as", f"user {config.get('User') or 'root'}, further groups {groups}"),
     ]
-    if state["Status"] == "running":
+    if state["Status"] == "running" and runner:
+        known, verdict = gitlab.known(container.exec_run)
+        well = well and known
+        rows.append(("GitLab", verdict))
+    elif state["Status"] == "running":
         # What the whole set-up is for: the plain user inside, with no help from root, drives the host's engine.
         code, said = container.exec_run(["docker", "version", "--format", "{{.Server.Version}}"], user=CONTROLLER_USER)
         text = said.decode(errors="replace").strip() if isinstance(said, bytes) else ""

@@ -72,12 +72,16 @@ class Lab:
 
     @functools.cached_property
     def images(self) -> Mapping[str, str]:
-        """The images on the node, as a Pod spec has them: busybox, coredns, git, kaniko, kubectl, pause, registry."""
+        """The images on the node, as a Pod spec has them.
+
+        busybox, coredns, git, gitlab-runner (a stand-in), kaniko, kubectl, pause, registry.
+        """
         version = cluster.versions()
         return {
             "busybox": images.BUSYBOX,
             "coredns": f"ci-lab/coredns:{version['coredns']}",
             "git": images.GIT,
+            "gitlab-runner": images.GITLAB_RUNNER,
             "kaniko": f"ci-lab/kaniko:{version['executor']}",
             "kubectl": f"ci-lab/kubectl:{version['kubectl']}",
             "pause": configs.PAUSE,

@@ -17,8 +17,8 @@ _PLACES: Final = {
         instance job_status_final_update_retry_limit kubernetes labels limit machine monitoring name
         output_limit parallels post_build_script post_get_sources_script pre_build_script
         pre_get_sources_script prepare_timeout proxy_exec referees request_concurrency
-        safe_directory_checkout shell slot_cgroup_template ssh step_runner_image strict_check_interval tls-
-        ca-file tls-cert-file tls-key-file token token_expires_at token_obtained_at unhealthy_interval
+        safe_directory_checkout shell slot_cgroup_template ssh step_runner_image strict_check_interval
+        tls-ca-file tls-cert-file tls-key-file token token_expires_at token_obtained_at unhealthy_interval
         unhealthy_requests_limit url use_slot_cgroups virtualbox
     """,
     "runners.docker": """
