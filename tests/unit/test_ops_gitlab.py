@@ -1,0 +1,109 @@
+"""What the operator's verbs do with a stack that has a GitLab Runner."""
+
+from typing import Any
+
+import pytest
+
+from ops import choice, container, doctor, gitlab, local, samples, stackfile
+from tools.offline import gitlab_runner
+from tools.toolchain.errors import Trouble
+
+
+def stack(platform: str = "docker", **runner: Any) -> dict[str, Any]:
+    section = {"url": "https://gitlab.example.org", **runner}
+    return {"config": {"ci:platform": platform, "ci:gitlabRunner": section}}
+
+
+def with_token(settings: dict[str, Any]) -> dict[str, Any]:
+    return {"config": {**settings["config"], "ci:gitlabRunnerToken": {"secure": "v1:cipher"}}}
+
+
+def test_an_empty_section_is_no_runner() -> None:
+    assert not stackfile.gitlab_runner({"config": {"ci:platform": "docker", "ci:gitlabRunner": {}}})
+    assert stackfile.gitlab_runner(stack())
+
+
+@pytest.mark.parametrize("platform", ["docker", "kubernetes"])
+def test_no_token_is_made_up_and_the_way_to_one_is_said(platform: str) -> None:
+    with pytest.raises(Trouble) as caught:
+        local.require_runner_token(stack(platform), "gitlab")
+    assert "only https://gitlab.example.org can make one" in caught.value.what
+    assert "Settings > CI/CD > Runners of a project" in caught.value.remedy
+    assert "make set KEY=ci:gitlabRunnerToken STACK=gitlab" in caught.value.remedy
+
+
+def test_a_stack_that_has_its_token_or_no_runner_goes_on() -> None:
+    local.require_runner_token(with_token(stack()), "gitlab")
+    local.require_runner_token({"config": {"ci:platform": "docker"}}, "dev")
+
+
+def test_a_runner_on_a_docker_host_needs_no_password_and_one_in_a_cluster_the_registrys() -> None:
+    assert local.password_key(stack()) == ""
+    assert local.password_key(stack("kubernetes")) == "ci:registryPassword"
+    assert "ci:gitlabRunnerToken" in local.secret_keys()
+
+
+def test_the_image_that_is_asked_for_is_the_runners() -> None:
+    [default] = choice.images(stack())
+    assert default.startswith("gitlab/gitlab-runner:alpine-v")
+    assert choice.images(stack(image="registry.example.org/runner:1")) == ["registry.example.org/runner:1"]
+
+
+def test_a_stand_in_is_made_here_and_asked_of_no_registry() -> None:
+    settings = stack(image=gitlab_runner.IMAGE)
+    assert choice.needs_stand_in(settings) == gitlab_runner.IMAGE
+    assert choice.images(settings) == []
+
+
+def test_the_log_that_is_shown_is_the_runners() -> None:
+    assert container.name_of(stack()) == "gitlab-runner"
+    assert container.name_of(stack(containerName="mine")) == "mine"
+    assert container.name_of({"config": {"ci:platform": "docker"}}) == "jenkins-server"
+
+
+@pytest.mark.parametrize(
+    ("code", "output", "well", "said"),
+    [
+        (0, b"\x1b[0;mVerifying runner... is alive \x1b[0;m runner=abc\n", True, "takes its token"),
+        (1, b"Verifying runner... is removed\nFATAL: Failed to verify runners\n", False, "FATAL: Failed to verify"),
+        (3, b"This is not GitLab Runner but a stand-in\n", True, "runs no jobs"),
+        (127, b"", False, "exit code 127"),
+        (0, b"", False, "exit code 0"),
+    ],
+)
+def test_whether_gitlab_knows_the_runner_is_what_the_runner_itself_is_told(
+    code: int, output: bytes, *, well: bool, said: str
+) -> None:
+    asked: list[list[str]] = []
+
+    def run(words: list[str]) -> tuple[int, bytes]:
+        asked.append(words)
+        return code, output
+
+    assert gitlab.known(run)[0] is well
+    assert said in gitlab.known(run)[1]
+    assert asked[0] == ["gitlab-runner", "verify", "--config=/etc/ci/gitlab-runner/config.toml"]
+
+
+def test_the_doctor_says_what_is_missing_before_an_update_does() -> None:
+    [finding] = doctor._runner_token(stack(), "gitlab")  # noqa: SLF001
+    assert (finding.mark, "ci:gitlabRunnerToken" in finding.seen) == ("BAD", True)
+    [finding] = doctor._runner_token(with_token(stack()), "gitlab")  # noqa: SLF001
+    assert finding.mark == "ok"
+    assert list(doctor._runner_token({"config": {"ci:platform": "docker"}}, "dev")) == []  # noqa: SLF001
+
+
+@pytest.mark.parametrize(
+    ("settings", "example"),
+    [
+        (stack(), "examples/gitlab-docker"),
+        (stack(engine="dind"), "examples/gitlab-dind"),
+        (stack("kubernetes"), "examples/gitlab-kubernetes"),
+    ],
+)
+def test_there_is_no_sample_to_start_from_here_and_the_one_to_push_is_named(
+    settings: dict[str, Any], example: str
+) -> None:
+    trouble = samples._only_gitlab_can(settings, "gitlab")  # noqa: SLF001
+    assert "takes jobs from https://gitlab.example.org alone" in trouble.what
+    assert example in trouble.remedy
