@@ -24,7 +24,9 @@ CA: Final = "gitlab-ca.crt"
 PORT: Final = 9252
 """Where the runner says that it runs, and shows its metrics. Source: GitLab Runner's documentation, "Monitoring"."""
 
-HOME: Final = "/home/gitlab-runner"
+HOME: Final = "/tmp"  # noqa: S108 - in the container, where nobody else is
+"""The image's own home is for its user `gitlab-runner`, and on Ubuntu for no other."""
+
 USER: Final = 65_532
 """The user and group that the runner runs as. The image names none, so it would be root; no node has one of so high a
 number."""

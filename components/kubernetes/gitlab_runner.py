@@ -143,7 +143,6 @@ def _pod(settings: GitlabRunnerSettings, files: Any, account: Any) -> dict[str, 
         "volume_mounts": [
             {"name": "files", "mount_path": config.FOLDER, "read_only": True},
             {"name": "home", "mount_path": config.HOME},
-            {"name": "tmp", "mount_path": "/tmp"},  # noqa: S108 - in the container
         ],
         "termination_message_policy": "FallbackToLogsOnError",
     }
@@ -165,6 +164,5 @@ def _pod(settings: GitlabRunnerSettings, files: Any, account: Any) -> dict[str, 
         "volumes": [
             {"name": "files", "secret": {"secret_name": files, "default_mode": 0o440}},
             {"name": "home", "empty_dir": {"size_limit": "64Mi"}},
-            {"name": "tmp", "empty_dir": {"size_limit": "64Mi"}},
         ],
     }

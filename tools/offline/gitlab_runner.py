@@ -59,8 +59,8 @@ def entries(busybox: Path) -> Iterator[archive.Entry]:
     """The image's file system."""
     yield from images.userland(busybox)
     yield archive.Entry("/usr/bin/gitlab-runner", content=_PROGRAM)
-    # As in the real image, these belong to a user that the stack does not run it as.
-    yield archive.Entry("/home/gitlab-runner", mode=0o1777)
+    # As in the real image on Ubuntu: its user's, and the stack runs it as another.
+    yield archive.Entry("/home/gitlab-runner", mode=0o750, owner=999)
 
 
 def ensure(host: str) -> str:
