@@ -82,9 +82,9 @@ def for_up(clone: Clone, named: str | None, settings: dict[str, Any]) -> str:
     if not trouble:
         return stack
     if named is not None or not clone.committed(STAND_IN).is_file():
-        other = "" if stackfile.gitlab_runner(settings) else f", or try the stand-in: make up STACK={STAND_IN}"
         raise Trouble(
-            f"Stack {stack} can't be brought up: {trouble}.", f"Let the engine reach the image's registry{other}"
+            f"Stack {stack} can't be brought up: {trouble}.",
+            f"Let the engine reach the image's registry, or try the stand-in: {_stand_in_for(settings, stack)}",
         )
     console.note(f"{trouble}. Bringing up stack {STAND_IN} instead, with a stand-in that is not Jenkins.")
     remember(clone, STAND_IN, trouble)
@@ -135,6 +135,14 @@ def needs_stand_in(settings: dict[str, Any]) -> str:
     section = "ci:gitlabRunner" if stackfile.gitlab_runner(settings) else "ci:jenkins"
     image = str(stackfile.setting(settings, section, "image", default=""))
     return image if image.startswith("ci-offline-") else ""
+
+
+def _stand_in_for(settings: dict[str, Any], stack: str) -> str:
+    if not stackfile.gitlab_runner(settings):
+        return f"make up STACK={STAND_IN}"
+    from tools.offline import gitlab_runner
+
+    return f"echo {gitlab_runner.IMAGE} | make set KEY=ci:gitlabRunner.image STACK={stack}. It runs no jobs"
 
 
 def make_stand_in(settings: dict[str, Any]) -> None:

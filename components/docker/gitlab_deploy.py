@@ -49,7 +49,7 @@ def deploy(settings: Settings, runner: GitlabRunnerSettings) -> Mapping[str, pul
         "images": {},
         "container": made.container,
         "dockerHost": settings.docker.host,
-        "engine": runner.engine,
+        "jobEngine": runner.engine,
         "next": _next(runner),
     }
 

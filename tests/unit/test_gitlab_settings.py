@@ -1,9 +1,12 @@
 """What is said of a GitLab Runner's settings before anything is made."""
 
+from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 
+from components.docker import host
+from components.kubernetes import certificate
 from components.settings import DockerSettings, Settings, gitlab_checks
 from tests.support import kubernetes_stack
 from tests.support.settings import RUNNER, RUNNER_TOKEN, problems, settings
@@ -152,3 +155,15 @@ def test_a_quota_must_hold_every_job_that_may_run_at_one_time() -> None:
 
 def test_a_token_without_a_runner_is_no_problem_so_that_a_stack_can_try_without() -> None:
     assert isinstance(settings(gitlabRunnerToken=RUNNER_TOKEN), Settings)
+
+
+def test_a_file_of_authorities_that_cannot_be_read_is_refused_on_either_platform(tmp_path: Path) -> None:
+    runner = {**RUNNER, "caFile": str(tmp_path / "none.pem")}
+    on_host = settings(**{**DOCKER, "gitlabRunner": runner})
+    in_cluster = kubernetes_stack.settings(gitlabRunner=runner, gitlabRunnerToken=RUNNER_TOKEN)
+    for found in (list(host.survey(on_host, project="ci", stack="test")), list(certificate.look(in_cluster))):
+        [problem] = [str(each) for each in found if each.key == "ci:gitlabRunner.caFile"]
+        assert "can't be read (No such file or directory)" in problem
+    (tmp_path / "none.pem").write_text("no certificate")
+    [problem] = [str(each) for each in certificate.look(in_cluster)]
+    assert "holds no certificates in PEM form" in problem

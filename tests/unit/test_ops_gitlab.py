@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ops import choice, container, doctor, gitlab, local, samples, stackfile
+from ops import choice, cluster_status, container, doctor, gitlab, local, samples, stackfile
 from tools.offline import gitlab_runner
 from tools.toolchain.errors import Trouble
 
@@ -107,3 +107,53 @@ def test_there_is_no_sample_to_start_from_here_and_the_one_to_push_is_named(
     trouble = samples._only_gitlab_can(settings, "gitlab")  # noqa: SLF001
     assert "takes jobs from https://gitlab.example.org alone" in trouble.what
     assert example in trouble.remedy
+
+
+class OneRunner:
+    """A cluster with a runner's pod in it, or none."""
+
+    def __init__(self, *, ready: bool | None, said: str = "") -> None:
+        self.ready, self.said = ready, said
+        self.ran: list[str] = []
+
+    def items(self, path: str, **query: str) -> list[dict[str, Any]]:
+        assert (path, query) == (
+            "/api/v1/namespaces/ci/pods",
+            {"labelSelector": "app.kubernetes.io/name=gitlab-runner"},
+        )
+        if self.ready is None:
+            return []
+        conditions = [{"type": "Ready", "status": str(self.ready)}]
+        return [{"metadata": {"name": "gitlab-runner-1"}, "status": {"conditions": conditions, "phase": "Running"}}]
+
+    def run(self, namespace: str, pod: str, *command: str) -> str:
+        assert (namespace, pod) == ("ci", "gitlab-runner-1")
+        self.ran += command
+        return self.said
+
+
+def rows(there: Any) -> list[tuple[str, str, bool]]:
+    return list(cluster_status._runner(there, "ci"))  # noqa: SLF001
+
+
+def test_in_a_cluster_the_status_tells_of_the_pod_and_of_what_gitlab_says() -> None:
+    there = OneRunner(ready=True, said="Verifying runner... is valid\n0\n")
+    [pod, known] = rows(there)
+    assert (pod[0], pod[2]) == ("gitlab-runner pod", True)
+    assert known == ("GitLab", "knows the runner and takes its token", True)
+    assert there.ran[-3:] == list(gitlab.VERIFY)
+
+
+def test_in_a_cluster_a_refused_token_is_not_well() -> None:
+    [_, known] = rows(
+        OneRunner(ready=True, said="Verifying runner... is not valid\nFATAL: Failed to verify runners\n1\n")
+    )
+    assert known[2] is False
+    assert "FATAL: Failed to verify runners" in known[1]
+
+
+def test_in_a_cluster_a_runner_that_is_gone_or_not_ready_is_asked_nothing() -> None:
+    assert rows(OneRunner(ready=None)) == [("gitlab-runner pod", "gone from ci; `make up` brings it back", False)]
+    there = OneRunner(ready=False)
+    [(_, _, well)] = rows(there)
+    assert (well, there.ran) == (False, [])
