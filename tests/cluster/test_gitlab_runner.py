@@ -163,22 +163,6 @@ def test_a_jobs_pod_is_let_into_the_builds_namespace_and_one_with_more_rights_is
     assert 'violates PodSecurity "baseline' in refusal()
 
 
-def test_another_token_is_one_new_pod_and_the_same_machine_to_gitlab(deployed: Stack) -> None:
-    before, was = pod(deployed).metadata.uid, files(deployed)
-    deployed.deployment.secret("gitlabRunnerToken", f"{TOKEN}-rotated")
-    try:
-        changes = deployed.deployment.up()
-        assert {kind: count for kind, count in changes.items() if kind != "same"} == {"update": 2}
-        until(lambda: len(deployed.core.list_namespaced_pod(deployed.namespace, label_selector=OWN).items) == 1)
-        assert pod(deployed).metadata.uid != before
-        assert configuration(deployed)["runners"][0]["token"] == f"{TOKEN}-rotated"
-        assert files(deployed).metadata.uid == was.metadata.uid
-        assert files(deployed).data[config.SYSTEM_ID] == was.data[config.SYSTEM_ID]
-    finally:
-        deployed.deployment.secret("gitlabRunnerToken", TOKEN)
-        deployed.deployment.up()
-
-
 @pytest.mark.skipif(not (RUNNER and HELPER and KANIKO), reason=NO_RUNNER)
 def test_a_real_runner_builds_the_sample_in_a_pod_and_the_registry_has_it(
     deployed: Stack, gitlab_server: FakeGitlab
@@ -192,5 +176,21 @@ def test_a_real_runner_builds_the_sample_in_a_pod_and_the_registry_has_it(
     assert pushed is not None
     assert f"localhost:{deployed.node_port}/team-hello@{pushed}" in trace
     assert "correct-horse-battery" not in trace
+    # Its role was enough.
+    log = deployed.core.read_namespaced_pod_log(pod(deployed).metadata.name, deployed.namespace)
+    assert "forbidden" not in f"{log}{trace}".lower()
     # The pod of a job goes with the job.
     until(lambda: not deployed.core.list_namespaced_pod(deployed.builds).items)
+
+
+def test_another_token_is_one_new_pod_and_the_same_machine_to_gitlab(deployed: Stack) -> None:
+    # The last test, since the GitLab of the others does not know this token.
+    before, was = pod(deployed).metadata.uid, files(deployed)
+    deployed.deployment.secret("gitlabRunnerToken", f"{TOKEN}-rotated")
+    changes = deployed.deployment.up()
+    assert {kind: count for kind, count in changes.items() if kind != "same"} == {"update": 2}
+    until(lambda: len(deployed.core.list_namespaced_pod(deployed.namespace, label_selector=OWN).items) == 1)
+    assert pod(deployed).metadata.uid != before
+    assert configuration(deployed)["runners"][0]["token"] == f"{TOKEN}-rotated"
+    assert files(deployed).metadata.uid == was.metadata.uid
+    assert files(deployed).data[config.SYSTEM_ID] == was.data[config.SYSTEM_ID]
