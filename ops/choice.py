@@ -81,20 +81,23 @@ def for_up(clone: Clone, named: str | None, settings: dict[str, Any]) -> str:
     trouble = image_trouble(settings)
     if not trouble:
         return stack
-    if named is not None or not clone.committed(STAND_IN).is_file():
+    if named is not None or stackfile.gitlab_runner(settings) or not clone.committed(STAND_IN).is_file():
         raise Trouble(
             f"Stack {stack} can't be brought up: {trouble}.",
-            f"Let the engine reach the image's registry, or try the stand-in: make up STACK={twin(clone, stack)}",
+            f"Let the engine reach the image's registry, or try the stand-in: "
+            f"make up STACK={twin(clone, stack, settings)}",
         )
     console.note(f"{trouble}. Bringing up stack {STAND_IN} instead, with a stand-in that is not Jenkins.")
     remember(clone, STAND_IN, trouble)
     return STAND_IN
 
 
-def twin(clone: Clone, stack: str) -> str:
-    """The stack that is this one with images that stand in."""
+def twin(clone: Clone, stack: str, settings: dict[str, Any]) -> str:
+    """The stack that is this one with images that stand in, or else the one of its kind."""
     own = f"{stack}-{STAND_IN}"
-    return own if clone.committed(own).is_file() else STAND_IN
+    if clone.committed(own).is_file():
+        return own
+    return f"gitlab-{STAND_IN}" if stackfile.gitlab_runner(settings) else STAND_IN
 
 
 def image_trouble(settings: dict[str, Any]) -> str:
@@ -113,6 +116,18 @@ def image_trouble(settings: dict[str, Any]) -> str:
 
 def images(settings: dict[str, Any]) -> list[str]:
     """The images that a Docker stack pulls, by its settings and their defaults."""
+    wanted = _runners(settings) if stackfile.gitlab_runner(settings) else _jenkins(settings)
+    return [image for image in [*wanted, *_besides(settings)] if not _stands_in(image)]
+
+
+def _runners(settings: dict[str, Any]) -> list[str]:
+    from components.settings import GitlabRunnerSettings
+
+    default = GitlabRunnerSettings.model_fields["image"].default
+    return [str(stackfile.setting(settings, "ci:gitlabRunner", "image", default=default))]
+
+
+def _jenkins(settings: dict[str, Any]) -> list[str]:
     from components.settings.model import JenkinsSettings
 
     def value(name: str, field: str) -> str:
@@ -120,12 +135,10 @@ def images(settings: dict[str, Any]) -> list[str]:
 
     own = stackfile.setting(settings, "ci:jenkins", "image")
     if own:
-        wanted = [str(own)]
-    elif value("dockerClient", "docker_client") == "host":
-        wanted = [value("baseImage", "base_image")]
-    else:
-        wanted = [value("baseImage", "base_image"), value("dockerCliImage", "docker_cli_image")]
-    return [image for image in [*wanted, *_besides(settings)] if not _stands_in(image)]
+        return [str(own)]
+    if value("dockerClient", "docker_client") == "host":
+        return [value("baseImage", "base_image")]
+    return [value("baseImage", "base_image"), value("dockerCliImage", "docker_cli_image")]
 
 
 def _besides(settings: dict[str, Any]) -> list[str]:
@@ -148,7 +161,8 @@ def docker_host(settings: dict[str, Any]) -> str:
 
 def stand_ins(settings: dict[str, Any]) -> list[str]:
     """The stand-in images that a stack's settings name."""
-    named = [str(stackfile.setting(settings, "ci:jenkins", "image", default="")), *_besides(settings)]
+    section = "ci:gitlabRunner" if stackfile.gitlab_runner(settings) else "ci:jenkins"
+    named = [str(stackfile.setting(settings, section, "image", default="")), *_besides(settings)]
     return [image for image in named if _stands_in(image)]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ops import builds, stackfile
+from ops import builds, gitlab, stackfile
 from ops.cluster import ApiError, Cluster
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ def rows(
         servers = ["registry", "mirror"] if stackfile.setting(settings, "ci:registry", "mirror") else ["registry"]
         for name in servers:
             yield from _server(cluster, namespace, name)
+        if stackfile.gitlab_runner(settings):
+            yield from _runner(cluster, namespace)
         yield from _builds(cluster, f"{namespace}-builds", settings, resources, found)
     except ApiError as error:
         yield "cluster", f"{error.what}; `make doctor` says more", False
@@ -54,6 +56,32 @@ def _server(cluster: Cluster, namespace: str, name: str) -> Iterator[Row]:
         claim = cluster.find(f"/api/v1/namespaces/{namespace}/persistentvolumeclaims/{name}") or {}
         size = ((claim.get("status") or {}).get("capacity") or {}).get("storage", "unknown size")
         yield from _volume(cluster, namespace, name, size)
+
+
+def _runner(cluster: Cluster, namespace: str) -> Iterator[Row]:
+    """The GitLab Runner's pod, and whether GitLab knows it."""
+    title = "gitlab-runner pod"
+    found = cluster.items(f"/api/v1/namespaces/{namespace}/pods", labelSelector="app.kubernetes.io/name=gitlab-runner")
+    if not found:
+        yield title, f"gone from {namespace}; `make up` brings it back", False
+        return
+    newest = max(found, key=lambda pod: str(pod["metadata"].get("creationTimestamp")))
+    ready, said = readiness(newest)
+    yield title, said, ready
+    if ready:
+        well, said = gitlab.known(lambda words: _answer(cluster, namespace, newest["metadata"]["name"], words))
+        yield "GitLab", said, well
+
+
+def _answer(cluster: Cluster, namespace: str, pod: str, words: list[str]) -> tuple[int, str]:
+    """Run words in a pod; give 0 and what was printed, or another code and why it failed."""
+    try:
+        # The API gives no exit code with what was printed, so a shell puts it behind.
+        said = cluster.run(namespace, pod, "sh", "-c", '"$@" 2>&1; echo "$?"', "sh", *words)
+        text, _, code = said.strip().rpartition("\n")
+        return int(code), text
+    except (ApiError, ValueError) as failed:
+        return 1, str(failed)
 
 
 def readiness(pod: Mapping[str, Any]) -> tuple[bool, str]:

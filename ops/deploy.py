@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ops import choice, cluster, container, run, stackfile, state_files
+from ops import choice, cluster, container, local, run, stackfile, state_files
 from ops.clone import Clone, here, read_yaml
 from ops.local import Workspace
 from tools.toolchain import console, docker_engine, plugins, toolchain
@@ -104,6 +104,7 @@ def up(named: str | None, *, yes: bool, words: Sequence[str]) -> int:
     """
     clone = here()
     settings = known_settings(clone, named)
+    local.require_runner_token(settings, named or choice.remembered(clone))
     if stackfile.platform(settings) == "kubernetes":
         return _up_on_cluster(open_workspace(named), named or choice.remembered(clone), yes=yes, words=words)
     workspace = open_workspace(named)

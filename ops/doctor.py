@@ -48,6 +48,7 @@ def examine(named: str | None) -> Iterator[Finding]:
     else:
         yield _engine(choice.docker_host(settings))
         yield from _images(here, stack, settings)
+    yield from _runner_token(settings, stack)
     yield _state(here)
     yield _disk()
 
@@ -107,12 +108,26 @@ def _images(here: clone.Clone, stack: str, settings: dict[str, Any]) -> Iterator
     except docker_engine.DeniedError:
         return
     if trouble:
-        instead = choice.twin(here, stack)
-        usual = stack == choice.USUAL
-        advice = f"`make up` brings up stack {instead} instead" if usual else f"The stand-in: make up STACK={instead}"
+        instead = choice.twin(here, stack, settings)
+        falls_back = stack == choice.USUAL and not stackfile.gitlab_runner(settings)
+        advice = (
+            f"`make up` brings up stack {instead} instead" if falls_back else f"The stand-in: make up STACK={instead}"
+        )
         yield Finding("images", "note", trouble, advice)
     else:
         yield Finding("images", "ok", ", ".join([*choice.images(settings), *choice.stand_ins(settings)]))
+
+
+def _runner_token(settings: dict[str, Any], stack: str) -> Iterator[Finding]:
+    """Whether a GitLab Runner has its token; nothing where there is no runner."""
+    if not stackfile.gitlab_runner(settings):
+        return
+    try:
+        local.require_runner_token(settings, stack)
+    except Trouble as trouble:
+        yield Finding("runner's token", "BAD", trouble.what.rstrip("."), trouble.remedy)
+        return
+    yield Finding("runner's token", "ok", "set; `make status` asks GitLab whether it holds")
 
 
 def _state(here: clone.Clone) -> Finding:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 ADMIN_PASSWORD = "ci:adminPassword"  # noqa: S105 - the key, not the password
 REGISTRY_PASSWORD = "ci:registryPassword"  # noqa: S105 - as above
+RUNNER_TOKEN = "ci:gitlabRunnerToken"  # noqa: S105 - as above
 WHOSE = {ADMIN_PASSWORD: "the administrator", REGISTRY_PASSWORD: "the registry's user"}
 """Whose password a generated one is."""
 
@@ -182,11 +183,30 @@ def wanted_password(committed: dict[str, Any], overlay: dict[str, Any]) -> str:
 
 
 def password_key(settings: dict[str, Any]) -> str:
-    """The key of the password that a stack cannot do without; empty where Jenkins asks for one by itself."""
+    """The key of the password that a stack cannot do without; empty where Jenkins, or GitLab, has its own."""
     if stackfile.platform(settings) == "kubernetes":
         return REGISTRY_PASSWORD
+    if stackfile.gitlab_runner(settings):
+        return ""
     by_casc = stackfile.setting(settings, "ci:jenkins", "setup", default="casc") == "casc"
     return ADMIN_PASSWORD if stackfile.platform(settings) == "docker" and by_casc else ""
+
+
+def require_runner_token(settings: dict[str, Any], stack: str) -> None:
+    """See that a stack with a GitLab Runner has its token, which nobody but GitLab can make.
+
+    Raises:
+        Trouble: when it has none.
+    """
+    if stackfile.gitlab_runner(settings) and RUNNER_TOKEN not in stackfile.keys(settings):
+        from components.settings.fields import WHERE_RUNNERS_ARE_MADE  # noqa: PLC0415 - as above
+
+        url = stackfile.setting(settings, "ci:gitlabRunner", "url", default="GitLab")
+        raise Trouble(
+            f"Stack {stack} has no {RUNNER_TOKEN}, and only {url} can make one.",
+            f"Make a runner there ({WHERE_RUNNERS_ARE_MADE}: New runner), then give the token that it shows: "
+            f"make set KEY={RUNNER_TOKEN} STACK={stack}",
+        )
 
 
 def secret_keys() -> frozenset[str]:

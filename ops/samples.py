@@ -27,10 +27,24 @@ def sample(named: str | None) -> None:
     found = deploy.outputs(workspace, stack) if workspace.exists(stack) else {}
     if not found.get("url"):
         raise Trouble(f"Stack {stack} is not up.", f"Bring it up first: make up STACK={stack}")
+    if stackfile.gitlab_runner(settings) and not found.get("images"):
+        raise _only_gitlab_can(settings, stack)
     if stackfile.platform(settings) == "kubernetes":
         _in_cluster(workspace, settings, stack, found)
     else:
         _by_jenkins(workspace, stack, found)
+
+
+def _only_gitlab_can(settings: dict[str, Any], stack: str) -> Trouble:
+    example = "examples/gitlab-kubernetes"
+    if stackfile.platform(settings) == "docker":
+        engine = stackfile.setting(settings, "ci:gitlabRunner", "engine", default="socket")
+        example = "examples/gitlab-dind" if engine == "dind" else "examples/gitlab-docker"
+    url = stackfile.setting(settings, "ci:gitlabRunner", "url", default="GitLab")
+    return Trouble(
+        f"Stack {stack} has no sample that can be started from here: its runner takes jobs from {url} alone.",
+        f"Push what is in {example} to a project there that may use the runner, and watch its pipeline.",
+    )
 
 
 def _by_jenkins(workspace: Workspace, stack: str, found: dict[str, Any]) -> None:

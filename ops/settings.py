@@ -9,7 +9,7 @@ import shlex
 import sys
 
 from ops import choice, deploy, engine, run, stackfile
-from ops.local import Workspace, password_key, secret_keys
+from ops.local import RUNNER_TOKEN, Workspace, password_key, secret_keys
 from tools.toolchain import console
 from tools.toolchain.errors import Trouble
 
@@ -45,6 +45,11 @@ def stack_password(workspace: Workspace, stack: str) -> str:
     """
     settings = workspace.settings(stack)
     key = password_key(settings)
+    if not key and stackfile.gitlab_runner(settings):
+        raise Trouble(
+            f"Stack {stack} has no password: people log in to GitLab, with their own.",
+            f"The runner's token is shown by nobody; a new one: make set KEY={RUNNER_TOKEN} STACK={stack}",
+        )
     if not key:
         return _wizards_password(workspace, stack)
     if key not in stackfile.keys(settings):

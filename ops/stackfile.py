@@ -54,3 +54,8 @@ def setting(config: dict[str, Any], key: str, *path: str, default: Any = None) -
 def platform(config: dict[str, Any]) -> str:
     """Where a stack's CI runs, as its file says: `docker`, `kubernetes`; empty where it says nothing."""
     return str(setting(config, "ci:platform", default=""))
+
+
+def gitlab_runner(config: dict[str, Any]) -> bool:
+    """Whether the stack has a GitLab Runner; on a Docker host it then has no Jenkins."""
+    return bool(keys(config).get("ci:gitlabRunner"))

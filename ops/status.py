@@ -8,7 +8,7 @@ import collections
 import json
 from typing import TYPE_CHECKING, Any
 
-from ops import choice, deploy, engine, run, stackfile
+from ops import choice, deploy, engine, gitlab, run, stackfile
 from ops.recover import CONTAINER
 from tools.toolchain import console
 
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
     from ops.local import Workspace
 
-CONTROLLER = "::jenkins-controller"
-"""How the address of the controller's resource ends in a state."""
+CONTROLLER, RUNNER = "::jenkins-controller", "::gitlab-runner-container"
+MAIN = (CONTROLLER, RUNNER)
+"""How the address of a Docker stack's main container ends in a state: Jenkins', or a GitLab Runner's."""
 CONTROLLER_USER = "1000"
 WORDY = frozenset({"next", "images", "builds", "containerdHosts", "besides", "keptVolumes"})
 """Outputs that are no line of a table, or that each build's own line tells."""
@@ -103,7 +104,7 @@ def _runtime(workspace: Workspace, stack: str, deployment: Mapping[str, Any]) ->
     if stackfile.platform(settings) != "docker":
         return bool(deployment.get("resources")), []
     deployed = [entry for entry in deployment.get("resources") or [] if entry["type"] == CONTAINER]
-    if not any(entry["urn"].endswith(CONTROLLER) for entry in deployed):
+    if not any(entry["urn"].endswith(MAIN) for entry in deployed):
         return False, [("container", "not deployed; `make up` deploys it")]
     import docker
 
@@ -113,11 +114,11 @@ def _runtime(workspace: Workspace, stack: str, deployment: Mapping[str, Any]) ->
         there = engine.client(workspace, stack)
     except (docker.errors.DockerException, OSError) as failed:
         return False, [("engine", f"{host} does not answer ({failed}); `make doctor` says more")]
-    # What Jenkins needs first: a controller that can't reach its engine is explained by the row above it.
-    for entry in sorted(deployed, key=lambda entry: entry["urn"].endswith(CONTROLLER)):
+    # What it needs comes first: a controller that can't reach its engine is explained by the row above it.
+    for entry in sorted(deployed, key=lambda entry: entry["urn"].endswith(MAIN)):
         name = (entry.get("outputs") or {}).get("name", "")
         role = entry["urn"].rpartition("::")[2].removesuffix("-container")
-        title = "container" if entry["urn"].endswith(CONTROLLER) else role
+        title = "container" if entry["urn"].endswith(MAIN) else role
         try:
             container = there.containers.get(name)
         except docker.errors.NotFound:
@@ -125,7 +126,7 @@ def _runtime(workspace: Workspace, stack: str, deployment: Mapping[str, Any]) ->
         except docker.errors.DockerException as failed:
             return False, [(title, f"the engine at {host} does not answer ({failed}); `make doctor` says more")]
         else:
-            well, more = (_controller if title == "container" else _besides)(title, container, entry)
+            well, more = (_main if title == "container" else _besides)(title, container, entry)
         wells.append(well)
         rows += more
     return all(wells), rows
@@ -148,7 +149,8 @@ def _besides(title: str, container: Container, deployed: Mapping[str, Any]) -> t
     return well and not drift, [(title, f"{said}{privileged}{more}")]
 
 
-def _controller(title: str, container: Container, deployed: Mapping[str, Any]) -> tuple[bool, list[tuple[str, str]]]:
+def _main(title: str, container: Container, deployed: Mapping[str, Any]) -> tuple[bool, list[tuple[str, str]]]:
+    """How Jenkins is, or a GitLab Runner, and whether it can do its work."""
     well, said = _how(container)
     config, host_config = container.attrs["Config"], container.attrs["HostConfig"]
     groups = ", ".join(host_config.get("GroupAdd") or []) or "none"
@@ -157,18 +159,9 @@ def _controller(title: str, container: Container, deployed: Mapping[str, Any]) -
         ("runs as", f"user {config.get('User') or 'root'}, further groups {groups}"),
     ]
     if container.attrs["State"]["Status"] == "running":
-        # What the whole set-up is for: the plain user inside, with no help from root, drives the jobs' engine.
-        code, answer = container.exec_run(
-            ["docker", "version", "--format", "{{.Server.Version}}"], user=CONTROLLER_USER
-        )
-        text = answer.decode(errors="replace").strip() if isinstance(answer, bytes) else ""
-        well = well and code == 0
-        rows.append(
-            (
-                "engine from inside",
-                f"version {text}, as user {CONTROLLER_USER}" if code == 0 else f"not reachable: {text}",
-            )
-        )
+        fit, row = (_known if deployed["urn"].endswith(RUNNER) else _drives)(container)
+        well = well and fit
+        rows.append(row)
     drift = drifted(container.attrs, deployed)
     rows.append(
         (
@@ -177,6 +170,20 @@ def _controller(title: str, container: Container, deployed: Mapping[str, Any]) -
         )
     )
     return well and not drift, rows
+
+
+def _known(container: Container) -> tuple[bool, tuple[str, str]]:
+    """Whether GitLab knows a runner."""
+    well, said = gitlab.known(container.exec_run)
+    return well, ("GitLab", said)
+
+
+def _drives(container: Container) -> tuple[bool, tuple[str, str]]:
+    """What the whole set-up is for: whether the plain user inside, with no help from root, drives the jobs' engine."""
+    code, answer = container.exec_run(["docker", "version", "--format", "{{.Server.Version}}"], user=CONTROLLER_USER)
+    text = answer.decode(errors="replace").strip() if isinstance(answer, bytes) else ""
+    said = f"version {text}, as user {CONTROLLER_USER}" if code == 0 else f"not reachable: {text}"
+    return code == 0, ("engine from inside", said)
 
 
 def drifted(seen: Mapping[str, Any], deployed: Mapping[str, Any]) -> list[str]:

@@ -21,6 +21,10 @@ _NO_HASH: Final = "(made from ci:adminPassword)"
 
 def deploy(settings: Settings) -> Mapping[str, pulumi.Input[object]]:
     """Register everything; give the stack's outputs by name."""
+    if settings.gitlab_runner is not None:
+        from components.docker import gitlab_deploy  # noqa: PLC0415 - what only a stack with a runner should pay
+
+        return gitlab_deploy.deploy(settings, settings.gitlab_runner)
     jenkins = settings.jenkins
     on_host = pulumi.ResourceOptions(provider=host.provider(settings))
     home = home_volume("jenkins", jenkins, on_host)

@@ -10,11 +10,11 @@ from typing import Any
 import pulumi
 import pulumi_docker as docker
 
-from components import labels
+from components import certificates, labels
 from components.docker import access, tls, tls_survey
 from components.docker.engine import Engine, EngineError
 from components.docker.owned import Owned, foreign
-from components.settings import JenkinsSettings, Problem, Settings
+from components.settings import GitlabRunnerSettings, JenkinsSettings, Problem, Settings
 
 
 def provider(settings: Settings) -> docker.Provider:
@@ -50,21 +50,26 @@ def engine(settings: Settings) -> Engine | None:
 def survey(settings: Settings, *, project: str, stack: str) -> Iterator[Problem]:
     """Give what on the host stands in the way, before anything is made there.
 
-    Asks the way to the jobs' engine for what is wrong with it, and the engine that Jenkins runs on, unless it is behind
-    ssh, for its containers, the names that the stack will use there, and the two ports.
+    Asks the way to the jobs' engine for what is wrong with it, and the engine that Jenkins or a GitLab Runner runs on,
+    unless it is behind ssh, for its containers, the names that the stack will use there, and Jenkins' two ports.
     """
     mode = access.of(settings.docker)
     place = tls.host(settings)
-    found = [*(tls_survey.survey(place) if place else ()), *mode.survey(settings)]
+    found = [
+        *(tls_survey.survey(place) if place else ()),
+        *mode.survey(settings),
+        *_authorities(settings.gitlab_runner),
+    ]
     yield from found
     there = None if found else engine(settings)
     if there is None:
         return
-    jenkins = settings.jenkins
+    jenkins, runner = settings.jenkins, settings.gitlab_runner
     me = f"{project}/{stack}"
+    makes = _makes(jenkins) if runner is None else _makes_runner(runner)
     try:
         containers = there.containers()
-        taken = list(foreign([*_makes(jenkins), *mode.makes(settings)], there, containers, me))
+        taken = list(foreign([*makes, *mode.makes(settings)], there, containers, me))
     except EngineError as error:
         yield Problem(
             key="ci:docker.host",
@@ -74,6 +79,8 @@ def survey(settings: Settings, *, project: str, stack: str) -> Iterator[Problem]
         )
         return
     yield from taken
+    if runner is not None:
+        return
     yield from _ports(jenkins, containers, me, local=settings.docker.is_local)
     if (
         jenkins.docker_client == "host"
@@ -102,6 +109,21 @@ def _makes(jenkins: JenkinsSettings) -> Iterator[Owned]:
             key="ci:jenkins.homeVolume",
             instead="write adoptHome: true to run Jenkins on what it holds, or give another name: jenkins_home_2",
         )
+
+
+def _authorities(runner: GitlabRunnerSettings | None) -> Sequence[Problem]:
+    if runner is None or runner.ca_file is None:
+        return ()
+    return certificates.chain("ci:gitlabRunner.caFile", runner.ca_file)[1]
+
+
+def _makes_runner(runner: GitlabRunnerSettings) -> Iterator[Owned]:
+    yield Owned(
+        kind="container",
+        name=runner.container_name,
+        key="ci:gitlabRunner.containerName",
+        instead=f"give another name, or remove it first (`docker rm -f {runner.container_name}`)",
+    )
 
 
 def _ports(

@@ -19,10 +19,12 @@ def digest(text: str) -> str:
 
 
 def look(settings: Settings) -> Iterator[Problem]:
-    """Give what is wrong with `trustedCaFile`, and with `tls.certificateFile` and its key."""
+    """Give what is wrong with `trustedCaFile`, the runner's `caFile`, and with `tls.certificateFile` and its key."""
     trusted = settings.kubernetes.trusted_ca_file
     if trusted is not None:
         yield from certificates.chain("ci:kubernetes.trustedCaFile", trusted)[1]
+    if settings.gitlab_runner is not None and settings.gitlab_runner.ca_file is not None:
+        yield from certificates.chain("ci:gitlabRunner.caFile", settings.gitlab_runner.ca_file)[1]
     tls = settings.registry.tls
     if tls is None or tls.certificate_file is None:
         return

@@ -6,8 +6,8 @@ from pathlib import Path
 import pulumi
 from pulumi_kubernetes import core
 
-from components import password
-from components.kubernetes import addresses, certificate, cluster, history, namespaces, texts
+from components import certificates, password
+from components.kubernetes import addresses, certificate, cluster, gitlab_deploy, history, namespaces, texts
 from components.kubernetes.build import Build, Plan, failure_hook, plan
 from components.kubernetes.builders import Work
 from components.kubernetes.builders.work import GIT_SECRET, PUSH_SECRET, STORAGE_SECRET, TRUST, TRUST_FILE
@@ -18,7 +18,7 @@ from components.kubernetes.namespaces import Namespaces, NamespacesArgs
 from components.kubernetes.network import Network, NetworkArgs
 from components.kubernetes.registry import Registry, RegistryArgs
 from components.settings import BuildSettings, Settings
-from components.settings.cluster_checks import logins, own_repository, quota_of
+from components.settings.cluster_checks import logins, own_repository, pods_of, quota_of
 
 PULL_SECRET = "registry-pull"  # noqa: S105 - a name
 
@@ -38,6 +38,7 @@ def deploy(settings: Settings, reader: Reader | None = None) -> Mapping[str, pul
             registry=settings.registry,
             registry_namespace=places.registry,
             builds_namespace=places.builds,
+            gitlab=settings.gitlab_runner.url if settings.gitlab_runner is not None else None,
         ),
         on_cluster,
     )
@@ -60,6 +61,8 @@ def deploy(settings: Settings, reader: Reader | None = None) -> Mapping[str, pul
         for each in plans
         if hook is not None
     }
+    if settings.gitlab_runner is not None:
+        gitlab_deploy.runner(settings, settings.gitlab_runner, where, places, pull_secret=PULL_SECRET, opts=ready)
     return {
         "platform": settings.platform,
         "url": where.url,
@@ -96,7 +99,7 @@ def _plan(place: int, build: BuildSettings, settings: Settings, where: addresses
         plain_registries=where.plain,
         mirrors=dict.fromkeys(mirror.hosts, mirrored) if mirror is not None and mirrored is not None else {},
         git_image=kubernetes.git_image,
-        trusted_ca=certificate.digest(certificate.read(trusted)) if trusted else None,
+        trusted_ca=certificate.digest(certificates.read(trusted)) if trusted else None,
         object_storage={
             **({"AWS_REGION": storage.region} if storage.region else {}),
             **({"S3_ENDPOINT": storage.endpoint, "S3_FORCE_PATH_STYLE": "true"} if storage.endpoint else {}),
@@ -125,7 +128,7 @@ def _namespaces(settings: Settings, opts: pulumi.ResourceOptions) -> Namespaces:
             settings=settings.kubernetes,
             cpu_millicores=cpu,
             memory_mib=memory,
-            builds=sum(2 if build.schedule else 1 for build in settings.builds),
+            builds=pods_of(settings),
         ),
         opts,
     )
@@ -155,7 +158,7 @@ def _registry(settings: Settings, places: Namespaces, opts: pulumi.ResourceOptio
             namespace=places.registry,
             kubectl_image=settings.kubernetes.kubectl_image,
             files=pulumi.Output.secret(files),
-            certificate=certificate.read(given) if given else None,
+            certificate=certificates.read(given) if given else None,
             certificate_key=pulumi.Output.secret(key.get_secret_value()) if key else None,
         ),
         opts,
@@ -213,7 +216,7 @@ def _logins(
             core.v1.ConfigMap(
                 "trusted-ca",
                 metadata={"name": TRUST, "namespace": places.builds},
-                data={TRUST_FILE: certificate.read(settings.kubernetes.trusted_ca_file)},
+                data={TRUST_FILE: certificates.read(settings.kubernetes.trusted_ca_file)},
                 opts=opts,
             )
         )
@@ -232,7 +235,9 @@ def _next(settings: Settings, where: addresses.Addresses) -> list[str]:
     stack = pulumi.get_stack()
     how = f"the password: `make password STACK={stack}`, or `pulumi config get ci:registryPassword`"
     steps = [f"Log in: `docker login {pull}` as {settings.registry.user}; {how}."]
-    if not settings.builds:
+    if settings.gitlab_runner is not None:
+        steps += gitlab_deploy.steps(settings.gitlab_runner, where, settings.registry.user)
+    elif not settings.builds:
         steps.append("Add an image to ci:builds, for example {name: website, context: {directory: images/website}}.")
     if addresses.hosts_toml(settings) is not None:
         place = f"/etc/containerd/certs.d/{pull}/hosts.toml"

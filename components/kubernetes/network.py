@@ -17,6 +17,7 @@ APP: Final = "app.kubernetes.io/name"
 """The label that a pod's role stands in."""
 
 RESTARTER: Final = "restarter"
+GITLAB_RUNNER: Final = "gitlab-runner"
 _NAME: Final = "kubernetes.io/metadata.name"
 """The label in which Kubernetes itself keeps a namespace's name."""
 
@@ -44,6 +45,8 @@ class NetworkArgs:
     registry: RegistrySettings
     registry_namespace: pulumi.Input[str]
     builds_namespace: pulumi.Input[str]
+    gitlab: str | None = None
+    """GitLab's address, where a runner is to reach it."""
 
 
 class Network(pulumi.ComponentResource):
@@ -95,6 +98,17 @@ def _policies(args: NetworkArgs) -> Mapping[tuple[str, str], Any]:
             "podSelector": {"matchLabels": {APP: RESTARTER}},
             "policyTypes": ["Egress"],
             "egress": [dns, {"ports": [_tcp(port) for port in _API_PORTS]}],
+        }
+    if args.gitlab is not None:
+        policies["registry", GITLAB_RUNNER] = {
+            "podSelector": {"matchLabels": {APP: GITLAB_RUNNER}},
+            "policyTypes": ["Egress"],
+            "egress": [
+                dns,
+                {"ports": [_tcp(port) for port in _API_PORTS]},
+                # A policy knows no names, so GitLab may be anywhere; but only its port is open.
+                {"to": _blocks(EVERYWHERE), "ports": [_tcp(_port(args.gitlab))]},
+            ],
         }
     return policies
 

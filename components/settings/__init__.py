@@ -5,6 +5,7 @@ lists everything that is wrong. Components never read config; each takes a piece
 """
 
 from components.settings.builds import BuildSettings
+from components.settings.gitlab import GitlabRunnerSettings
 from components.settings.kubernetes import KubernetesSettings, RegistrySettings
 from components.settings.load import load
 from components.settings.model import DockerSettings, JenkinsSettings, JobSettings, Settings
@@ -13,6 +14,7 @@ from components.settings.problems import NotAcceptedError, Problem, SettingsErro
 __all__ = [
     "BuildSettings",
     "DockerSettings",
+    "GitlabRunnerSettings",
     "JenkinsSettings",
     "JobSettings",
     "KubernetesSettings",

@@ -3,7 +3,10 @@
 from collections.abc import Iterator
 from typing import Final
 
+from pydantic import SecretStr
+
 from components.settings import proxy_checks
+from components.settings.engines import TlsFiles
 from components.settings.model import DockerSettings, Settings
 from components.settings.problems import Problem
 
@@ -25,19 +28,25 @@ _OF_SOCKET: Final = {"socket_path": "socketPath", "socket_group": "socketGroup"}
 
 def between(settings: Settings) -> Iterator[Problem]:
     """Give every problem that lies between two settings of `ci:docker`, or between it and another key."""
-    docker = settings.docker
+    docker, runner = settings.docker, settings.gitlab_runner is not None
+    main = "the GitLab Runner" if runner else "Jenkins"
+    # A runner has the host's own socket in any case; gitlab_checks refuses another access beside it.
+    access = "socket" if runner else docker.access
     if not docker.accept_root_on_host:
-        less = docker.access == "dind" and not docker.dind.privileged
+        less = access == "dind" and not docker.dind.privileged
         yield Problem(
             key="ci:docker.acceptRootOnHost",
             value=False,
-            wrong=f"but {_LESS_THAN_PRIVILEGED if less else _ROOT[docker.access]}",
-            instead="accept that for Jenkins and all its jobs with acceptRootOnHost: true",
+            wrong=f"but {_LESS_THAN_PRIVILEGED if less else _ROOT[access]}",
+            instead=f"accept that for {main} and all its jobs with acceptRootOnHost: true",
         )
+    yield from _certificates(settings)
+    if runner:
+        return
     yield from _other_access(docker)
+    yield from _tcp(settings)
     yield from _dind(settings)
     yield from proxy_checks.between(settings)
-    yield from _certificates(settings)
 
 
 def _other_access(docker: DockerSettings) -> Iterator[Problem]:
@@ -56,7 +65,7 @@ def _other_access(docker: DockerSettings) -> Iterator[Problem]:
 
 
 def _certificates(settings: Settings) -> Iterator[Problem]:
-    """Give what is missing of the certificates by which an engine on TCP is reached."""
+    """Give what is missing of the certificates by which a host on TCP is reached."""
     docker = settings.docker
     on_tcp = docker.host.startswith("tcp://")
     if on_tcp and docker.tls is None:
@@ -71,32 +80,38 @@ def _certificates(settings: Settings) -> Iterator[Problem]:
             wrong=f"has no effect on {docker.host}",
             instead="write host: tcp://name:2376 beside it, or leave it out",
         )
+    yield from _key("ci:docker.tls", docker.tls, "ci:dockerTlsKey", settings.docker_tls_key)
+
+
+def _tcp(settings: Settings) -> Iterator[Problem]:
+    """Give what is missing of the certificates by which jobs reach an engine on TCP."""
+    docker = settings.docker
     if docker.access == "tcp" and docker.tcp is None:
         yield Problem(
             key="ci:docker.tcp",
             wrong="is missing, and access: tcp is by it",
             instead="give tcp: {host: tcp://builder.example.org:2376, caFile: ca.pem, certificateFile: cert.pem}",
         )
-    keys = {
-        "ci:docker.tls": (docker.tls, "ci:dockerTlsKey", settings.docker_tls_key),
-        "ci:docker.tcp": (docker.tcp, "ci:tcpTlsKey", settings.tcp_tls_key),
-    }
-    for section, (files, secret_key, secret) in keys.items():
-        if files is None and secret is not None:
-            yield Problem(
-                key=section,
-                wrong=f"is missing, and {secret_key} is the key of its certificate",
-                instead=f"give both, or remove the secret (`pulumi config rm {secret_key}`)",
-            )
-        elif files is not None and (files.key_file is None) == (secret is None):
-            both = secret is not None
-            yield Problem(
-                key=f"{section}.keyFile" if both else secret_key,
-                wrong="stands beside the secret, and there is one key" if both else "is missing, and so is a keyFile",
-                instead=f"leave it out, or remove the secret (`pulumi config rm {secret_key}`)"
-                if both
-                else f"set it with `pulumi config set --secret {secret_key} < key.pem`, or give its file",
-            )
+    yield from _key("ci:docker.tcp", docker.tcp, "ci:tcpTlsKey", settings.tcp_tls_key)
+
+
+def _key(section: str, files: TlsFiles | None, secret_key: str, secret: SecretStr | None) -> Iterator[Problem]:
+    """Give what is wrong with where a certificate's key is: in one place, a file or a secret."""
+    if files is None and secret is not None:
+        yield Problem(
+            key=section,
+            wrong=f"is missing, and {secret_key} is the key of its certificate",
+            instead=f"give both, or remove the secret (`pulumi config rm {secret_key}`)",
+        )
+    elif files is not None and (files.key_file is None) == (secret is None):
+        both = secret is not None
+        yield Problem(
+            key=f"{section}.keyFile" if both else secret_key,
+            wrong="stands beside the secret, and there is one key" if both else "is missing, and so is a keyFile",
+            instead=f"leave it out, or remove the secret (`pulumi config rm {secret_key}`)"
+            if both
+            else f"set it with `pulumi config set --secret {secret_key} < key.pem`, or give its file",
+        )
 
 
 def _dind(settings: Settings) -> Iterator[Problem]:

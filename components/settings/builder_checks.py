@@ -1,14 +1,12 @@
 """What must hold between a build and the builder that it names."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from components.settings.builds import BuildSettings
 from components.settings.model import Settings
-from components.settings.pod_security import NEEDS, Level
+from components.settings.pod_security import LEVEL_KEY, NEEDS, Level, in_words
 from components.settings.problems import Problem
-
-LEVEL_KEY = "ci:kubernetes.buildsPodSecurity"
 
 
 def between(settings: Settings) -> Iterator[Problem]:
@@ -37,15 +35,10 @@ def _level(key: str, build: BuildSettings, held_to: Level) -> Iterator[Problem]:
         yield Problem(
             key=f"{key}.builder",
             value=build.builder,
-            wrong=f"needs Pod Security {needs.level}, and {_names(checks)} would refuse it in the builds' namespace, "
+            wrong=f"needs Pod Security {needs.level}, and {in_words(checks)} would refuse it in the builds' namespace, "
             f"which is held to {held_to}",
             instead=f"write {LEVEL_KEY}: {needs.level}" + (f", or builder: {' or '.join(others)}" if others else ""),
         )
-
-
-def _names(checks: Sequence[str]) -> str:
-    [*most, last] = checks
-    return f"the checks {', '.join(most)} and {last}" if most else f"the check {last}"
 
 
 def _cache(key: str, build: BuildSettings) -> Iterator[Problem]:

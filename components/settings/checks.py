@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from components.settings import access_checks, cluster_checks
+from components.settings import access_checks, cluster_checks, gitlab_checks
 from components.settings.model import JenkinsSettings, JobSettings, Settings
 from components.settings.problems import Problem
 
@@ -21,10 +21,13 @@ _EVERY_INTERFACE = ("0.0.0.0", "::")  # noqa: S104 - what is refused
 def between(settings: Settings) -> Iterator[Problem]:
     """Give every problem that lies between two settings, each under the key that is best changed."""
     yield from _other_platform(settings)
+    yield from gitlab_checks.between(settings)
     if settings.platform == "kubernetes":
         yield from cluster_checks.between(settings)
         return
     yield from access_checks.between(settings)
+    if settings.gitlab_runner is not None:
+        return
     yield from _ports(settings.jenkins)
     yield from _image(settings.jenkins)
     yield from _memory(settings.jenkins)

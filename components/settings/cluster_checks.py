@@ -8,6 +8,7 @@ from typing import Final
 from components.settings import builder_checks
 from components.settings.builds import BuildSettings
 from components.settings.fields import image_domain
+from components.settings.gitlab import HELPER_CPU_MILLICORES, HELPER_MEMORY_MIB
 from components.settings.model import Settings
 from components.settings.problems import Problem
 
@@ -282,15 +283,19 @@ def _quota(settings: Settings) -> Iterator[Problem]:
     quota = settings.kubernetes.quota
     if quota is None:
         return
-    for field, key, unit in (("cpu_millicores", "cpuMillicores", "thousandths"), ("memory_mib", "memoryMib", "MiB")):
-        needed = sum(getattr(build.resources, field) * _pods(build) for build in settings.builds)
-        allowed = getattr(quota, field)
+    cpu, memory = _needed(settings)
+    jobs = " and a GitLab Runner's jobs" if settings.gitlab_runner is not None else ""
+    also = ", or ci:gitlabRunner.concurrency" if jobs else ""
+    for needed, allowed, key, unit in (
+        (cpu, quota.cpu_millicores, "cpuMillicores", "thousandths"),
+        (memory, quota.memory_mib, "memoryMib", "MiB"),
+    ):
         if needed > allowed:
             yield Problem(
                 key=f"ci:kubernetes.quota.{key}",
                 value=allowed,
-                wrong=f"is less than the {needed} {unit} of all builds' limits, so some would be refused (403)",
-                instead=f"give {needed} or more, or lower ci:builds[...].resources.{key}",
+                wrong=f"is less than the {needed} {unit} of all builds'{jobs} limits, so some would be refused (403)",
+                instead=f"give {needed} or more, or lower ci:builds[...].resources.{key}{also}",
             )
 
 
@@ -299,12 +304,24 @@ def _pods(build: BuildSettings) -> int:
     return 2 if build.schedule else 1
 
 
+def pods_of(settings: Settings) -> int:
+    """Give how many pods the builds, and a GitLab Runner's jobs, are at one time."""
+    jobs = settings.gitlab_runner.concurrency if settings.gitlab_runner is not None else 0
+    return sum(_pods(build) for build in settings.builds) + jobs
+
+
 def quota_of(settings: Settings) -> tuple[int, int]:
     """Give the builds' quota: thousandths of a processor, and MiB of memory."""
     quota = settings.kubernetes.quota
-    if quota is not None:
-        return quota.cpu_millicores, quota.memory_mib
-    return (
-        sum(build.resources.cpu_millicores * _pods(build) for build in settings.builds),
-        sum(build.resources.memory_mib * _pods(build) for build in settings.builds),
-    )
+    return _needed(settings) if quota is None else (quota.cpu_millicores, quota.memory_mib)
+
+
+def _needed(settings: Settings) -> tuple[int, int]:
+    """Give what everything that may run at one time is limited to: thousandths of a processor, and MiB of memory."""
+    cpu = sum(build.resources.cpu_millicores * _pods(build) for build in settings.builds)
+    memory = sum(build.resources.memory_mib * _pods(build) for build in settings.builds)
+    runner = settings.gitlab_runner
+    if runner is not None:
+        cpu += runner.concurrency * (runner.jobs.cpu_millicores + HELPER_CPU_MILLICORES)
+        memory += runner.concurrency * (runner.jobs.memory_mib + HELPER_MEMORY_MIB)
+    return cpu, memory

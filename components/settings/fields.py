@@ -36,6 +36,11 @@ _OPENING_JAVA_OPTIONS: Final = {
 _LONGEST_TEXT: Final = 60_000
 """Bytes in UTF-8. A constant of a Java class holds 65,535; the rest is for what quoting adds."""
 
+WHERE_RUNNERS_ARE_MADE: Final = (
+    "Settings > CI/CD > Runners of a project, Build > Runners of a group, Admin > CI/CD > Runners"
+)
+"""Where GitLab shows a new runner's authentication token, once. Source: GitLab's documentation, "Manage runners"."""
+
 _GUESSED_PASSWORDS: Final = (
     "password",
     "admin",
@@ -304,6 +309,31 @@ def _token(value: SecretStr) -> SecretStr:
     return value
 
 
+def _server_address(value: str) -> str:
+    if re.match(r"https?://[^/]*@", value):
+        raise NotAcceptedError("has a credential in it", "give the plain address")
+    if not re.fullmatch(r"https?://[A-Za-z0-9][A-Za-z0-9.-]*(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~-]+)*/?", value):
+        raise NotAcceptedError(
+            "is not a server's address", "give https://host, with a port or a path behind it if need be"
+        )
+    return value.rstrip("/")
+
+
+def _runner_token(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value()
+    if text.startswith(("GR1348941", "glrtr-")):
+        raise NotAcceptedError(
+            "is a registration token, or was made with one: GitLab has given that way up",
+            f"make a runner in GitLab, whose token begins with glrt- ({WHERE_RUNNERS_ARE_MADE})",
+        )
+    if not re.fullmatch(r"glrt-[A-Za-z0-9_.-]{20,250}", text):
+        raise NotAcceptedError(
+            "is not a runner's authentication token, which is glrt- and 20 or more letters, digits, '_', '-' or '.'",
+            f"make a runner in GitLab and set the token that it shows ({WHERE_RUNNERS_ARE_MADE})",
+        )
+    return value
+
+
 Port = Annotated[int, Field(ge=1, le=65535)]
 ImageReference = Annotated[str, AfterValidator(_image)]
 DockerName = Annotated[str, AfterValidator(_docker_name)]
@@ -325,3 +355,5 @@ RelativePath = Annotated[str, AfterValidator(_relative_path)]
 Cron = Annotated[str, AfterValidator(_cron)]
 NewPassword = Annotated[SecretStr, AfterValidator(_new_password)]
 Token = Annotated[SecretStr, AfterValidator(_token)]
+ServerAddress = Annotated[str, AfterValidator(_server_address)]
+RunnerToken = Annotated[SecretStr, AfterValidator(_runner_token)]

@@ -36,6 +36,9 @@ _REQUIRED: Final[Mapping[str, Mapping[str, Any]]] = {
 }
 """What an entry of these lists cannot do without, beside its name: stands in the place of what is wrong there."""
 
+_REQUIRED_OF_MAP: Final[Mapping[str, Mapping[str, Any]]] = {"gitlabRunner": {"url": "https://gitlab.example.org"}}
+"""What these maps cannot do without, likewise. Without the map, the stack would be taken for one with Jenkins."""
+
 
 def _nothing(_: Settings) -> Iterable[Problem]:
     return ()
@@ -145,6 +148,13 @@ def _remove(values: Any, location: _Location) -> None:  # noqa: ANN401 - any JSO
         if len(location) == 3 and location[2] in whole:  # noqa: PLR2004 - what an entry needs
             values[location[0]][place][location[2]] = whole[str(location[2])]
             return
+    needed = _REQUIRED_OF_MAP.get(str(location[0]))
+    if needed is not None and len(location) == 1:
+        values[location[0]] = dict(needed)
+        return
+    if needed is not None and len(location) == 2 and location[1] in needed:  # noqa: PLR2004
+        values[location[0]][location[1]] = needed[str(location[1])]
+        return
     *parents, last = location
     for part in parents:
         try:

@@ -1,11 +1,11 @@
 """Every setting: unit, range, default and what it is for. docs/reference/settings.md is made from this module.
 
-The Docker platform's are here; the other platform's are in `kubernetes` and `builds`.
+The Docker platform's are here; the other platform's are in `kubernetes` and `builds`, a GitLab Runner's in `gitlab`.
 """
 
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 
 from components.settings.builds import BuildSettings
 from components.settings.cluster_fields import PrivateKey
@@ -26,9 +26,11 @@ from components.settings.fields import (
     Port,
     RelativePath,
     Repository,
+    RunnerToken,
     Token,
     UserName,
 )
+from components.settings.gitlab import GitlabRunnerSettings
 from components.settings.kubernetes import KubernetesSettings, RegistrySettings
 from components.settings.proxy import ProxySettings
 from components.settings.section import Section
@@ -244,6 +246,7 @@ class Settings(Section):
         description="The pipelines that Jenkins has from the start, beside the sample.",
         examples=[[{"name": "website", "repository": "https://git.example.org/team/website.git"}]],
     )
+    gitlab_runner: GitlabRunnerSettings | None = Field(default=None, description=GitlabRunnerSettings.__doc__)
     kubernetes: KubernetesSettings = Field(default_factory=KubernetesSettings, description=KubernetesSettings.__doc__)
     registry: RegistrySettings = Field(default_factory=RegistrySettings, description=RegistrySettings.__doc__)
     builds: tuple[BuildSettings, ...] = Field(
@@ -257,6 +260,13 @@ class Settings(Section):
         description=(
             "The administrator's password, 12 characters to 72 bytes. A secret: "
             "`pulumi config set --secret ci:adminPassword`. Needed by `setup: casc`."
+        ),
+    )
+    gitlab_runner_token: RunnerToken | None = Field(
+        default=None,
+        description=(
+            "The authentication token (`glrt-...`) of the runner that was made in GitLab. A secret: "
+            "`pulumi config set --secret ci:gitlabRunnerToken`. Needed by `ci:gitlabRunner`."
         ),
     )
     git_token: Token | None = Field(
@@ -322,6 +332,12 @@ class Settings(Section):
         ),
     )
 
+    @field_validator("gitlab_runner", mode="before")
+    @classmethod
+    def _none_is_none(cls, value: object) -> object:
+        # An empty map is what Pulumi.yaml gives every stack.
+        return None if value == {} else value
+
     @property
     def url(self) -> str:
         """The web interface's address as the Docker host sees it, without a slash at the end."""
@@ -333,6 +349,7 @@ class Settings(Section):
 
 SECRETS: tuple[str, ...] = (
     "adminPassword",
+    "gitlabRunnerToken",
     "gitToken",
     "gitSshKey",
     "registryPassword",

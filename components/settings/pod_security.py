@@ -8,6 +8,9 @@ Level = Literal["restricted", "baseline", "privileged"]
 LEVELS: Final[Sequence[Level]] = ("restricted", "baseline", "privileged")
 """The levels, the strictest first. Source: the Kubernetes documentation, "Pod Security Standards"."""
 
+LEVEL_KEY: Final = "ci:kubernetes.buildsPodSecurity"
+"""The setting that says the level of the builds' namespace."""
+
 Builder = Literal["kaniko", "buildkit", "buildah"]
 
 
@@ -38,6 +41,15 @@ NEEDS: Final[Mapping[Builder, Needs]] = {
     ),
 }
 """By builder. A context out of git adds `runAsNonRoot` to what `restricted` has against it, since ssh must be root."""
+
+RUNNERS_JOBS: Final = Needs(refused_by={"restricted": ("capabilities", "runAsNonRoot")})
+"""Of a GitLab Runner's jobs, which may build with kaniko: they get its capabilities, and the user of their image."""
+
+
+def in_words(checks: Sequence[str]) -> str:
+    """Name checks in a sentence: "the checks capabilities and runAsUser"."""
+    [*most, last] = checks
+    return f"the checks {', '.join(most)} and {last}" if most else f"the check {last}"
 
 
 def looser(level: Level, than: str) -> bool:

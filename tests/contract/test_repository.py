@@ -11,7 +11,7 @@ import yaml
 
 from components.settings.load import PREFIX, read
 from components.settings.model import SECRETS, DockerSettings, Settings
-from tests.support.settings import PASSWORD, TLS_KEY
+from tests.support.settings import PASSWORD, RUNNER_TOKEN, TLS_KEY
 from tools import reference
 
 ROOT = Path(__file__).parent.parent.parent
@@ -48,6 +48,9 @@ def test_every_committed_stack_is_right_once_it_has_its_secrets(stack: Path) -> 
     needed = {{"docker": "adminPassword", "kubernetes": "registryPassword"}[values["platform"]]: PASSWORD}
     if values.get("docker", {}).get("access") == "tcp":
         needed["tcpTlsKey"] = TLS_KEY
+    if "gitlabRunner" in values:
+        needed["gitlabRunnerToken"] = RUNNER_TOKEN
+        needed.pop("adminPassword", None)
     settings, problems = read({**raw, **needed}, frozenset(needed))
     assert problems == []
     assert settings is not None
@@ -88,6 +91,12 @@ def test_the_dind_stack_for_closed_networks_is_the_dind_stack_with_other_images_
     real, offline = config(ROOT / "stacks/Pulumi.dind.yaml"), config(ROOT / "stacks/Pulumi.dind-offline.yaml")
     assert offline.pop("jenkins") == {"image": "ci-offline-controller:1"}
     assert offline["docker"].pop("dind") == {"image": "ci-offline-dind:1", "privileged": False}
+    assert offline == real
+
+
+def test_the_gitlab_stack_for_closed_networks_is_the_gitlab_stack_with_another_image() -> None:
+    real, offline = config(ROOT / "stacks/Pulumi.gitlab.yaml"), config(ROOT / "stacks/Pulumi.gitlab-offline.yaml")
+    assert offline["gitlabRunner"].pop("image") == "ci-offline-gitlab-runner:1"
     assert offline == real
 
 
@@ -137,8 +146,10 @@ def test_the_readme_shows_every_verb_that_the_makefile_has_for_a_newcomer(comman
 def test_the_readmes_table_names_only_settings_that_exist() -> None:
     schema = Settings.model_json_schema()
     known = {f"{PREFIX}{key}" for key in KEYS}
-    for key in ("docker", "jenkins", "kubernetes", "registry"):
-        section = schema["$defs"][schema["properties"][key]["$ref"].rpartition("/")[2]]
+    for key in ("docker", "jenkins", "gitlabRunner", "kubernetes", "registry"):
+        place = schema["properties"][key]
+        reference_to = place.get("$ref") or place["anyOf"][0]["$ref"]
+        section = schema["$defs"][reference_to.rpartition("/")[2]]
         known |= {f"{PREFIX}{key}.{name}" for name in section["properties"]}
     named = set(re.findall(r"`(ci:[A-Za-z.]+)`", (ROOT / "README.md").read_text()))
     assert named

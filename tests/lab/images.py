@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.lab import builder_images, configs, git_image
-from tools.offline import archive, binaries, images
+from tools.offline import archive, binaries, gitlab_runner, images
 from tools.offline.archive import Entry
 from tools.toolchain import cache
 from tools.toolchain.errors import Trouble
@@ -19,6 +19,7 @@ CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 BUSYBOX = "ci-lab/busybox:1"
 GIT = "ci-lab/git:1"
 BUILDAH = "ci-lab/buildah:1"
+GITLAB_RUNNER = "ci-lab/gitlab-runner:1"
 NODE = "node"
 UPSTREAM = "upstream"
 
@@ -125,6 +126,7 @@ def all_of(programs: Mapping[str, Path], versions: Mapping[str, str]) -> list[Im
             {"Entrypoint": ["/bin/kubectl"], "Env": ["PATH=/bin"], "User": "65532"},
             NODE,
         ),
+        Image(GITLAB_RUNNER, (*userland, *gitlab_runner.entries()), gitlab_runner.config({}, images.PATH), NODE),
     ]
 
 

@@ -80,6 +80,7 @@ class Lab:
             "busybox": images.BUSYBOX,
             "coredns": f"ci-lab/coredns:{version['coredns']}",
             "git": images.GIT,
+            "gitlab-runner": images.GITLAB_RUNNER,
             "kaniko": f"ci-lab/kaniko:{version['executor']}",
             "kubectl": f"ci-lab/kubectl:{version['kubectl']}",
             "pause": configs.PAUSE,

@@ -9,7 +9,7 @@ import pytest
 
 from components.kubernetes.builders import BUILDERS
 from components.settings import BuildSettings
-from components.settings.pod_security import NEEDS, Builder, Level
+from components.settings.pod_security import NEEDS, RUNNERS_JOBS, Builder, Level
 from tests.manifests import programs
 from tests.manifests.stacks import ALL
 from tests.manifests.test_schema import OLDEST
@@ -58,7 +58,7 @@ def claims(stack: Stack) -> dict[str, dict[str, str]]:
 def test_every_pod_passes_the_level_that_its_namespace_claims(
     stacks: dict[str, Stack], name: str, version: str
 ) -> None:
-    pods = list(stacks[name].pods())
+    pods = [*stacks[name].pods(), *stacks[name].jobs()]
     claimed = claims(stacks[name])
     for namespace, modes in claimed.items():
         expected = (
@@ -70,10 +70,17 @@ def test_every_pod_passes_the_level_that_its_namespace_claims(
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_the_registry_its_mirror_and_its_restarter_pass_restricted(stacks: dict[str, Stack], version: str) -> None:
+def test_the_registry_its_mirror_its_restarter_and_a_gitlab_runner_pass_restricted(
+    stacks: dict[str, Stack], version: str
+) -> None:
     pods = [pod for pod in stacks["everything"].pods() if pod.namespace == "ci"]
-    assert {pod.owner for pod in pods} == {"StatefulSet registry", "StatefulSet mirror", "CronJob restarter"}
-    assert [verdict["restricted"] for verdict in judge(pods, version)] == [[], [], []]
+    assert {pod.owner for pod in pods} == {
+        "StatefulSet registry",
+        "StatefulSet mirror",
+        "CronJob restarter",
+        "Deployment gitlab-runner",
+    }
+    assert [verdict["restricted"] for verdict in judge(pods, version)] == [[], [], [], []]
     # The collector is an init container of the registry's, so it was judged with it.
     [registry] = [pod for pod in pods if pod.owner == "StatefulSet registry"]
     assert [each["name"] for each in registry.spec["initContainers"]] == ["collect"]
@@ -97,6 +104,18 @@ def test_each_builder_fails_just_the_checks_that_a_refusal_names_with_every_kind
             more = {"runAsNonRoot"} if fetched and level == "restricted" else set()
             assert checks(verdict[level]) == named | more, (pod.owner, level)
     assert seen == {(builder, fetched) for builder in BUILDERS for fetched in (False, True)}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_gitlab_runners_jobs_pass_baseline_and_miss_restricted_by_just_the_checks_that_a_refusal_names(
+    stacks: dict[str, Stack], version: str
+) -> None:
+    for name in ("gitlab-kubernetes", "everything"):
+        [job] = stacks[name].jobs()
+        [verdict] = judge([job], version)
+        assert job.namespace == "ci-builds"
+        assert verdict["baseline"] == []
+        assert checks(verdict["restricted"]) == set(RUNNERS_JOBS.refused_by["restricted"])
 
 
 def test_what_clones_a_repository_is_root_without_a_single_capability(stacks: dict[str, Stack]) -> None:

@@ -29,6 +29,7 @@ _SERVICE = "nobody looks for the pod by a name of its own, the one thing that a 
 
 CHECKOV: Mapping[Finding, str] = {
     ("CKV_K8S_15", "CronJob ci"): _PULL,
+    ("CKV_K8S_15", "Deployment ci"): _PULL,
     ("CKV_K8S_15", "Job ci-builds"): _PULL,
     ("CKV_K8S_15", "StatefulSet ci"): _PULL,
     ("CKV_K8S_20", "Job ci-builds"): _MAPS,
@@ -41,9 +42,11 @@ CHECKOV: Mapping[Finding, str] = {
     ("CKV_K8S_29", "Job ci-builds"): "all that Buildah's pod could say as a whole is the profile that it can't have",
     ("CKV_K8S_31", "Job ci-builds"): _SANDBOX,
     ("CKV_K8S_38", "CronJob ci"): "the restarter asks the API to delete one pod, which its role lets it and no more",
+    ("CKV_K8S_38", "Deployment ci"): "a GitLab Runner asks the API for its jobs' pods, in the builds' namespace alone",
     ("CKV_K8S_40", "CronJob ci-builds"): _ROOT,
     ("CKV_K8S_40", "Job ci-builds"): _ROOT,
     ("CKV_K8S_43", "CronJob ci"): _TAG,
+    ("CKV_K8S_43", "Deployment ci"): _TAG,
     ("CKV_K8S_43", "Job ci-builds"): _TAG,
     ("CKV_K8S_43", "StatefulSet ci"): _TAG,
 }
@@ -53,6 +56,7 @@ KUBE_SCORE: Mapping[Finding, str] = {
     ("container-image-pull-policy", "CronJob ci/kubectl"): _PULL,
     ("container-image-pull-policy", "CronJob ci-builds/fetch"): _PULL,
     ("container-image-pull-policy", "CronJob ci-builds/kaniko"): _PULL,
+    ("container-image-pull-policy", "Deployment ci/gitlab-runner"): _PULL,
     ("container-image-pull-policy", "Job ci-builds/buildah"): _PULL,
     ("container-image-pull-policy", "Job ci-builds/buildkit"): _PULL,
     ("container-image-pull-policy", "Job ci-builds/fetch"): _PULL,

@@ -60,7 +60,7 @@ def test_the_oldest_version_is_one_whose_schemas_are_known() -> None:
     assert OLDEST in {known.rpartition(".")[0] for known in library.all_versions()}
 
 
-@pytest.mark.parametrize("kind", ["StatefulSet", "CronJob", "Job", "NetworkPolicy", "Certificate"])
+@pytest.mark.parametrize("kind", ["StatefulSet", "Deployment", "CronJob", "Job", "NetworkPolicy", "Certificate"])
 def test_a_field_that_does_not_exist_is_seen(stacks: dict[str, Stack], kind: str) -> None:
     wrong = copy.deepcopy(next(each for stack in stacks.values() for each in stack.of(kind)))
     wrong["spec"]["misspelt"] = "x"
@@ -81,6 +81,7 @@ def test_every_kind_of_object_that_the_platform_has_is_in_one_of_these_stacks(st
         "Certificate",
         "ConfigMap",
         "CronJob",
+        "Deployment",
         "Ingress",
         "Job",
         "LimitRange",

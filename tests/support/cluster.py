@@ -92,8 +92,9 @@ class Stack:
         *builds: Mapping[str, Any],
         registry: Mapping[str, Any] | None = None,
         kubernetes: Mapping[str, Any] | None = None,
+        gitlab_runner: Mapping[str, Any] | None = None,
     ) -> None:
-        """Write the stack's settings: these builds, and changes to the two sections (None takes a key away)."""
+        """Write the stack's settings: these builds, changes to the two sections (None takes a key away), a runner."""
         of_registry = {
             **self.cluster.registry,
             "plainHttp": True,
@@ -112,6 +113,7 @@ class Stack:
             "kubernetes": {key: value for key, value in of_cluster.items() if value is not None},
             "registry": {key: value for key, value in of_registry.items() if value is not None},
             "builds": list(builds),
+            **({"gitlabRunner": dict(gitlab_runner)} if gitlab_runner else {}),
         }
         self.deployment.configure(**self.settings)
 

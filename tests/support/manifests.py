@@ -9,9 +9,11 @@ from typing import Any
 
 import yaml
 
+from tests.support import gitlab
 from tests.support.engine import Engine, unwrap
 from tests.support.kubernetes_platform import deploy
 from tests.support.kubernetes_stack import HASH, REGISTRY_PASSWORD
+from tests.support.settings import RUNNER_TOKEN
 
 ROOT = Path(__file__).resolve().parents[2]
 PREFIX = "ci:"
@@ -80,6 +82,13 @@ EVERYTHING: Mapping[str, Any] = {
         {"name": "gs", "context": {"archive": "gs://bucket/website.tar.gz"}},
         {"name": "volume", "context": {"volume": {"claim": "sources", "path": "website"}}},
     ],
+    "gitlabRunner": {
+        "url": "https://gitlab.example.org:8443/git",
+        "image": f"gitlab/gitlab-runner:alpine-v19.3.0{_DIGEST}",
+        "helperImage": f"registry.example.org/ci/gitlab-runner-helper:x86_64-v19.3.0{_DIGEST}",
+        "concurrency": 3,
+    },
+    "gitlabRunnerToken": RUNNER_TOKEN,
     "gitToken": "glpat-made-up-0123456789",
     "gitSshKey": "-----BEGIN PRIVATE KEY-----\nmade-up\n-----END PRIVATE KEY-----\n",
     "registryTlsKey": "-----BEGIN PRIVATE KEY-----\nmade-up\n-----END PRIVATE KEY-----\n",
@@ -154,6 +163,14 @@ class Stack:
                     spec=template["spec"],
                 )
 
+    def jobs(self) -> Iterator[Pod]:
+        """Give the pod of a job, where there is a GitLab Runner: it makes them, and no object of the stack does."""
+        for each in self.of("Secret"):
+            if "config.toml" in each["stringData"]:
+                found = gitlab.config(each["stringData"]["config.toml"])
+                namespace = found["runners"][0]["kubernetes"]["namespace"]
+                yield Pod(owner="GitLab job", namespace=namespace, metadata={}, spec=gitlab.job_pod(found))
+
     def text(self) -> str:
         """Give all objects as one file that kubectl would take. JSON is YAML, too."""
         return "".join(f"---\n{json.dumps(each, indent=1)}\n" for each in self.objects)
@@ -162,7 +179,10 @@ class Stack:
 def committed(name: str) -> Stack:
     """Render a stack as its file has it."""
     found = yaml.safe_load((ROOT / "stacks" / f"Pulumi.{name}.yaml").read_text())["config"]
-    return render(name, **{key.removeprefix(PREFIX): value for key, value in found.items()})
+    keys = {key.removeprefix(PREFIX): value for key, value in found.items()}
+    if "gitlabRunner" in keys:
+        keys["gitlabRunnerToken"] = RUNNER_TOKEN
+    return render(name, **keys)
 
 
 def everything(folder: Path) -> tuple[Stack, Stack]:
@@ -177,6 +197,7 @@ def everything(folder: Path) -> tuple[Stack, Stack]:
         **EVERYTHING,
         "kubernetes": {**EVERYTHING["kubernetes"], "trustedCaFile": str(trusted)},
         "registry": {**EVERYTHING["registry"], "tls": {"certificateFile": str(certificate)}},
+        "gitlabRunner": {**EVERYTHING["gitlabRunner"], "caFile": str(trusted)},
     }
     outputs: dict[str, Any] = {}
     first = render("everything", outputs=outputs, **keys)

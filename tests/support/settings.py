@@ -11,6 +11,12 @@ from components.settings.model import SECRETS
 PASSWORD = "correct-horse-battery"
 """Made up here and used nowhere else."""
 
+RUNNER_TOKEN = "glrt-made-up_0123456789-abc"
+"""Likewise, in the form of a GitLab Runner's authentication token."""
+
+RUNNER = {"url": "https://gitlab.example.org"}
+"""All that a GitLab Runner has to be told, beside its token."""
+
 
 def raw(**keys: Any) -> dict[str, str]:
     """Give config as the engine hands it over: text as it is, everything else as JSON. None leaves a key out."""

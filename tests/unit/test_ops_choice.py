@@ -129,6 +129,16 @@ def test_a_stack_whose_images_cannot_be_had_is_told_its_own_stand_in(clone: Clon
         choice.for_up(clone, "dind", DOCKER)
 
 
+def test_a_stack_with_a_runner_is_told_the_stand_in_of_a_runner_and_never_given_jenkins(
+    clone: Clone, registry: dict[str, Any]
+) -> None:
+    registry["trouble"] = "no such host"
+    runner = {"config": {**DOCKER["config"], "ci:gitlabRunner": {"url": "https://gitlab.example.org"}}}
+    for named in ("mine", None):
+        with pytest.raises(Trouble, match="make up STACK=gitlab-offline"):
+            choice.for_up(clone, named, runner)
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"stack": 3}', '{"stack": "gone"}'])
 def test_a_broken_or_stale_memory_means_the_usual_stack(clone: Clone, text: str) -> None:
     clone.local.mkdir()

@@ -1,4 +1,4 @@
-"""The images that stand in on a closed network: a controller that is not Jenkins, a sample's base, an engine, a proxy.
+"""The images that stand in on a closed network: for Jenkins, GitLab Runner, a sample's base, an engine, a proxy.
 
 All are made here, from Go source, packages of Debian and this machine's own engine, without a registry, and all carry a
 label that says so.
@@ -12,7 +12,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tools.offline import archive, binaries, dind, proxy
+from tools.offline import archive, binaries, dind, gitlab_runner, proxy
 from tools.toolchain import cache, console, docker_engine
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 CONTROLLER = "ci-offline-controller:1"
 PROXY = "ci-offline-proxy:1"
 DIND = "ci-offline-dind:1"
+GITLAB_RUNNER = "ci-offline-gitlab-runner:1"
 BASE = "alpine:latest"
 STAND_IN = "ci.stand-in"
 """The label of these images: what they stand in for, in words."""
@@ -44,12 +45,17 @@ def ensure(host: str, wanted: Iterable[str] = (CONTROLLER,)) -> None:
 
     Args:
         host: the engine, as `unix:///var/run/docker.sock` or `tcp://...`.
-        wanted: which, of CONTROLLER, DIND and PROXY. The base is wanted always.
+        wanted: which, of CONTROLLER, DIND, GITLAB_RUNNER and PROXY. The base is wanted always.
 
     Raises:
         Trouble: when one can't be made or put there.
     """
-    makers = {CONTROLLER: ensure_controller, DIND: ensure_dind, PROXY: ensure_proxy}
+    makers = {
+        CONTROLLER: ensure_controller,
+        DIND: ensure_dind,
+        GITLAB_RUNNER: ensure_gitlab_runner,
+        PROXY: ensure_proxy,
+    }
     for name in wanted:
         if name in makers:
             makers[name](host)
@@ -84,6 +90,21 @@ def ensure_controller(host: str) -> str:
         }
         engine.load(host, CONTROLLER, entries, config)
     return CONTROLLER
+
+
+def ensure_gitlab_runner(host: str) -> str:
+    """Make sure that the engine holds the stand-in runner of this version of the project. Returns its name."""
+    inputs = cache.digest(binaries.architecture(), *gitlab_runner.sources(), *_own_sources())
+    if _labels(host, GITLAB_RUNNER).get(INPUTS) != inputs:
+        from tools.offline import engine  # noqa: PLC0415  # 0.35 s, and only where there is something to do
+
+        labels = {
+            STAND_IN: "GitLab Runner, on networks where its image can't be pulled; it runs no jobs",
+            INPUTS: inputs,
+        }
+        entries = [*userland(binaries.busybox()), *gitlab_runner.entries()]
+        engine.load(host, GITLAB_RUNNER, entries, gitlab_runner.config(labels, PATH))
+    return GITLAB_RUNNER
 
 
 def ensure_proxy(host: str) -> str:
@@ -142,7 +163,7 @@ def remove(host: str) -> list[str]:
     """
     from tools.offline import engine  # noqa: PLC0415  # 0.35 s, and only where there is something to do
 
-    removed = [image for image in (CONTROLLER, PROXY, DIND, BASE) if STAND_IN in _labels(host, image)]
+    removed = [image for image in (CONTROLLER, GITLAB_RUNNER, PROXY, DIND, BASE) if STAND_IN in _labels(host, image)]
     for image in removed:
         engine.remove(host, image)
     return removed

@@ -1,16 +1,17 @@
 """Kaniko: builds as root of its own container, with five capabilities and no privilege on the node."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from components.kubernetes.builders.pod import Pod, pod
 from components.kubernetes.builders.source import Source, source
 from components.kubernetes.builders.work import SECRETS_FOLDER, TRUST_FILE, Work, flags
 
-_CAPABILITIES: Final = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID")
+CAPABILITIES: Final = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID")
 """What unpacking an image and running its steps as other users takes. Source: the kaniko project's discussion of least
 rights; each was needed by some Dockerfile. All are among those that Pod Security `baseline` allows to add."""
 
-_HOME: Final = "/kaniko"
+HOME: Final = "/kaniko"
 
 _HOW: Final = (
     # The digest as pushed becomes the pod's termination message.
@@ -32,13 +33,13 @@ def kaniko(work: Work) -> Pod:
         "env": _environment(work),
         "securityContext": {
             "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"], "add": list(_CAPABILITIES)},
+            "capabilities": {"drop": ["ALL"], "add": list(CAPABILITIES)},
             # Unpacks the image over its own root file system, as root of the container.
             "readOnlyRootFilesystem": False,
             "runAsUser": 0,
         },
         "volumeMounts": [
-            {"name": "logins", "mountPath": f"{_HOME}/.docker", "readOnly": True},
+            {"name": "logins", "mountPath": f"{HOME}/.docker", "readOnly": True},
             *context.mounts,
             *_trust(work),
         ],
@@ -63,13 +64,17 @@ def _registries(work: Work) -> list[str]:
             # Compressing in memory is what most builds that are killed were killed for.
             "--compressed-caching=false",
         ]
-    arguments += [f"--insecure-registry={host}" for host in work.plain_registries]
-    arguments += [f"--registry-map={host}={mirror}" for host, mirror in sorted(work.mirrors.items())]
-    return arguments
+    return [*arguments, *reach(work.plain_registries, work.mirrors)]
+
+
+def reach(plain: Sequence[str], mirrors: Mapping[str, str]) -> list[str]:
+    """Give the options for registries over plain HTTP, and for mirrors, by the host in an image's name."""
+    arguments = [f"--insecure-registry={host}" for host in plain]
+    return arguments + [f"--registry-map={host}={mirror}" for host, mirror in sorted(mirrors.items())]
 
 
 def _environment(work: Work) -> list[dict[str, str]]:
-    variables = [{"name": "SSL_CERT_DIR", "value": f"{_HOME}/ssl/certs"}]
+    variables = [{"name": "SSL_CERT_DIR", "value": f"{HOME}/ssl/certs"}]
     archive = work.build.context.archive or ""
     if archive.startswith("s3:"):
         variables.append({"name": "AWS_SHARED_CREDENTIALS_FILE", "value": f"{SECRETS_FOLDER}/storage/credentials"})
@@ -84,6 +89,4 @@ def _trust(work: Work) -> list[dict[str, Any]]:
     if work.trusted_ca is None:
         return []
     # One more file in the folder where the executor looks for certificates, beside the public ones.
-    return [
-        {"name": "trust", "mountPath": f"{_HOME}/ssl/certs/ci-trusted.crt", "subPath": TRUST_FILE, "readOnly": True}
-    ]
+    return [{"name": "trust", "mountPath": f"{HOME}/ssl/certs/ci-trusted.crt", "subPath": TRUST_FILE, "readOnly": True}]

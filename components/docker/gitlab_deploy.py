@@ -1,0 +1,71 @@
+"""Puts a GitLab Runner on a Docker host together from a stack's settings."""
+
+from collections.abc import Mapping
+
+import pulumi
+import pulumi_docker as docker
+
+from components import certificates
+from components.docker import host
+from components.docker.access import host_socket
+from components.docker.gitlab_runner import GitlabRunner, GitlabRunnerArgs
+from components.gitlab import config
+from components.settings import GitlabRunnerSettings, Settings
+
+_NO_TOKEN = "(ci:gitlabRunnerToken)"  # noqa: S105 - what stands in previews where the token is
+
+
+def deploy(settings: Settings, runner: GitlabRunnerSettings) -> Mapping[str, pulumi.Input[object]]:
+    """Register everything; give the stack's outputs by name."""
+    if settings.gitlab_runner_token is None:
+        raise AssertionError
+    on_host = pulumi.ResourceOptions(provider=host.provider(settings))
+    socket = host_socket.find(settings.docker)
+    owner = f"{pulumi.get_project()}/{pulumi.get_stack()}"
+
+    def written(token: str) -> str:
+        return config.for_docker(runner, name=owner, token=token, socket=socket.path)
+
+    trusted = certificates.read(runner.ca_file) if runner.ca_file else None
+    known = config.files(runner, config="", owner=owner, authorities=trusted)
+    text = pulumi.Output.secret(written(settings.gitlab_runner_token.get_secret_value()))
+    # The image stays on the host when the stack is destroyed, for other containers may use it.
+    image = docker.RemoteImage("gitlab-runner-image", name=runner.image, keep_locally=True, opts=on_host)
+    made = GitlabRunner(
+        "gitlab-runner",
+        GitlabRunnerArgs(
+            settings=runner,
+            image=image.image_id,
+            socket=socket,
+            shown=written(_NO_TOKEN),
+            files={**known, config.CONFIG: text},
+        ),
+        pulumi.ResourceOptions(providers=[on_host.provider] if on_host.provider else None),
+    )
+    return {
+        "platform": settings.platform,
+        "url": runner.url,
+        "registry": None,
+        "images": {},
+        "container": made.container,
+        "dockerHost": settings.docker.host,
+        "jobEngine": runner.engine,
+        "next": _next(runner),
+    }
+
+
+def _next(runner: GitlabRunnerSettings) -> list[str]:
+    example = "examples/gitlab-dind" if runner.engine == "dind" else "examples/gitlab-docker"
+    steps = [
+        f"See that the runner is online: {runner.url}, where it was made, under Runners. `make status` asks it, too."
+    ]
+    if runner.engine != "none":
+        steps.append(f"Build an image: push {example} to a project that may use the runner.")
+    risk = {
+        "socket": "Whoever can run a job here is root on the Docker host: let only projects that you trust use the "
+        "runner.",
+        "dind": "A job's engine runs privileged, and can be root on the Docker host: let only projects that you trust "
+        "use the runner.",
+        "none": "The runner itself can start any container on the Docker host; its jobs get no Docker engine.",
+    }
+    return [*steps, risk[runner.engine]]

@@ -1,0 +1,1 @@
+"""GitLab Runner's own texts: its configuration for either executor. Pure."""

@@ -1,0 +1,153 @@
+"""What the operator's verbs do with a stack that has a GitLab Runner."""
+
+from typing import Any
+
+import pytest
+
+from ops import choice, cluster_status, doctor, gitlab, local, samples, stackfile
+from tools.offline import images
+from tools.toolchain.errors import Trouble
+
+
+def stack(platform: str = "docker", **runner: Any) -> dict[str, Any]:
+    section = {"url": "https://gitlab.example.org", **runner}
+    return {"config": {"ci:platform": platform, "ci:gitlabRunner": section}}
+
+
+def with_token(settings: dict[str, Any]) -> dict[str, Any]:
+    return {"config": {**settings["config"], "ci:gitlabRunnerToken": {"secure": "v1:cipher"}}}
+
+
+def test_an_empty_section_is_no_runner() -> None:
+    assert not stackfile.gitlab_runner({"config": {"ci:platform": "docker", "ci:gitlabRunner": {}}})
+    assert stackfile.gitlab_runner(stack())
+
+
+@pytest.mark.parametrize("platform", ["docker", "kubernetes"])
+def test_no_token_is_made_up_and_the_way_to_one_is_said(platform: str) -> None:
+    with pytest.raises(Trouble) as caught:
+        local.require_runner_token(stack(platform), "gitlab")
+    assert "only https://gitlab.example.org can make one" in caught.value.what
+    assert "Settings > CI/CD > Runners of a project" in caught.value.remedy
+    assert "make set KEY=ci:gitlabRunnerToken STACK=gitlab" in caught.value.remedy
+
+
+def test_a_stack_that_has_its_token_or_no_runner_goes_on() -> None:
+    local.require_runner_token(with_token(stack()), "gitlab")
+    local.require_runner_token({"config": {"ci:platform": "docker"}}, "dev")
+
+
+def test_a_runner_on_a_docker_host_needs_no_password_and_one_in_a_cluster_the_registrys() -> None:
+    assert local.password_key(stack()) == ""
+    assert local.password_key(stack("kubernetes")) == "ci:registryPassword"
+    assert "ci:gitlabRunnerToken" in local.secret_keys()
+
+
+def test_the_image_that_is_asked_for_is_the_runners() -> None:
+    [default] = choice.images(stack())
+    assert default.startswith("gitlab/gitlab-runner:alpine-v")
+    assert choice.images(stack(image="registry.example.org/runner:1")) == ["registry.example.org/runner:1"]
+
+
+def test_a_stand_in_is_made_here_and_asked_of_no_registry() -> None:
+    settings = stack(image=images.GITLAB_RUNNER)
+    assert choice.stand_ins(settings) == [images.GITLAB_RUNNER]
+    assert choice.images(settings) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "output", "well", "said"),
+    [
+        (0, b"\x1b[0;mVerifying runner... is alive \x1b[0;m runner=abc\n", True, "takes its token"),
+        (1, b"Verifying runner... is removed\nFATAL: Failed to verify runners\n", False, "FATAL: Failed to verify"),
+        (3, b"This is not GitLab Runner but a stand-in\n", True, "runs no jobs"),
+        (127, b"", False, "exit code 127"),
+        (0, b"", False, "exit code 0"),
+    ],
+)
+def test_whether_gitlab_knows_the_runner_is_what_the_runner_itself_is_told(
+    code: int, output: bytes, *, well: bool, said: str
+) -> None:
+    asked: list[list[str]] = []
+
+    def run(words: list[str]) -> tuple[int, bytes]:
+        asked.append(words)
+        return code, output
+
+    assert gitlab.known(run)[0] is well
+    assert said in gitlab.known(run)[1]
+    assert asked[0] == ["gitlab-runner", "verify", "--config=/etc/ci/gitlab-runner/config.toml"]
+
+
+def test_the_doctor_says_what_is_missing_before_an_update_does() -> None:
+    [finding] = doctor._runner_token(stack(), "gitlab")  # noqa: SLF001
+    assert (finding.mark, "ci:gitlabRunnerToken" in finding.seen) == ("BAD", True)
+    [finding] = doctor._runner_token(with_token(stack()), "gitlab")  # noqa: SLF001
+    assert finding.mark == "ok"
+    assert list(doctor._runner_token({"config": {"ci:platform": "docker"}}, "dev")) == []  # noqa: SLF001
+
+
+@pytest.mark.parametrize(
+    ("settings", "example"),
+    [
+        (stack(), "examples/gitlab-docker"),
+        (stack(engine="dind"), "examples/gitlab-dind"),
+        (stack("kubernetes"), "examples/gitlab-kubernetes"),
+    ],
+)
+def test_there_is_no_sample_to_start_from_here_and_the_one_to_push_is_named(
+    settings: dict[str, Any], example: str
+) -> None:
+    trouble = samples._only_gitlab_can(settings, "gitlab")  # noqa: SLF001
+    assert "takes jobs from https://gitlab.example.org alone" in trouble.what
+    assert example in trouble.remedy
+
+
+class OneRunner:
+    """A cluster with a runner's pod in it, or none."""
+
+    def __init__(self, *, ready: bool | None, said: str = "") -> None:
+        self.ready, self.said = ready, said
+        self.ran: list[str] = []
+
+    def items(self, path: str, **query: str) -> list[dict[str, Any]]:
+        assert (path, query) == (
+            "/api/v1/namespaces/ci/pods",
+            {"labelSelector": "app.kubernetes.io/name=gitlab-runner"},
+        )
+        if self.ready is None:
+            return []
+        conditions = [{"type": "Ready", "status": str(self.ready)}]
+        return [{"metadata": {"name": "gitlab-runner-1"}, "status": {"conditions": conditions, "phase": "Running"}}]
+
+    def run(self, namespace: str, pod: str, *command: str) -> str:
+        assert (namespace, pod) == ("ci", "gitlab-runner-1")
+        self.ran += command
+        return self.said
+
+
+def rows(there: Any) -> list[tuple[str, str, bool]]:
+    return list(cluster_status._runner(there, "ci"))  # noqa: SLF001
+
+
+def test_in_a_cluster_the_status_tells_of_the_pod_and_of_what_gitlab_says() -> None:
+    there = OneRunner(ready=True, said="Verifying runner... is valid\n0\n")
+    [pod, known] = rows(there)
+    assert (pod[0], pod[2]) == ("gitlab-runner pod", True)
+    assert known == ("GitLab", "knows the runner and takes its token", True)
+    assert there.ran[-3:] == list(gitlab.VERIFY)
+
+
+def test_in_a_cluster_a_refused_token_is_not_well() -> None:
+    [_, known] = rows(
+        OneRunner(ready=True, said="Verifying runner... is not valid\nFATAL: Failed to verify runners\n1\n")
+    )
+    assert known[2] is False
+    assert "FATAL: Failed to verify runners" in known[1]
+
+
+def test_in_a_cluster_a_runner_that_is_gone_or_not_ready_is_asked_nothing() -> None:
+    assert rows(OneRunner(ready=None)) == [("gitlab-runner pod", "gone from ci; `make up` brings it back", False)]
+    there = OneRunner(ready=False)
+    [(_, _, well)] = rows(there)
+    assert (well, there.ran) == (False, [])
