@@ -128,7 +128,7 @@ def _runners(settings: dict[str, Any]) -> list[str]:
 
 
 def _jenkins(settings: dict[str, Any]) -> list[str]:
-    from components.settings.model import JenkinsSettings
+    from components.settings.jenkins import JenkinsSettings
 
     def value(name: str, field: str) -> str:
         return str(stackfile.setting(settings, "ci:jenkins", name, default=JenkinsSettings.model_fields[field].default))

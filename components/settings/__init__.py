@@ -5,10 +5,12 @@ lists everything that is wrong. Components never read config; each takes a piece
 """
 
 from components.settings.builds import BuildSettings
+from components.settings.docker import DockerSettings
 from components.settings.gitlab import GitlabRunnerSettings
+from components.settings.jenkins import JenkinsSettings, JobSettings
 from components.settings.kubernetes import KubernetesSettings, RegistrySettings
 from components.settings.load import load
-from components.settings.model import DockerSettings, JenkinsSettings, JobSettings, Settings
+from components.settings.model import Settings
 from components.settings.problems import NotAcceptedError, Problem, SettingsError
 
 __all__ = [

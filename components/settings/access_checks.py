@@ -6,8 +6,9 @@ from typing import Final
 from pydantic import SecretStr
 
 from components.settings import proxy_checks
+from components.settings.docker import DockerSettings
 from components.settings.engines import TlsFiles
-from components.settings.model import DockerSettings, Settings
+from components.settings.model import Settings
 from components.settings.problems import Problem
 
 _ROOT: Final = {

@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import Iterator
 
 from components.settings import access_checks, cluster_checks, gitlab_checks
-from components.settings.model import JenkinsSettings, JobSettings, Settings
+from components.settings.jenkins import JenkinsSettings, JobSettings
+from components.settings.model import Settings
 from components.settings.problems import Problem
 
 SAMPLE_JOB = "sample"

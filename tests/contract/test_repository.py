@@ -9,8 +9,9 @@ import jsonschema
 import pytest
 import yaml
 
+from components.settings.docker import DockerSettings
 from components.settings.load import PREFIX, read
-from components.settings.model import SECRETS, DockerSettings, Settings
+from components.settings.model import SECRETS, Settings
 from tests.support.settings import PASSWORD, RUNNER_TOKEN, TLS_KEY
 from tools import reference
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from components.settings.model import DockerSettings
+from components.settings.docker import DockerSettings
 from tests.support.settings import TCP, TLS_KEY, problems, settings
 
 

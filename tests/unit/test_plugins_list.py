@@ -78,7 +78,7 @@ def test_what_a_plugin_needs_is_pinned_beside_it(plugin: str) -> None:
 
 
 def test_the_list_names_the_release_that_the_default_image_has() -> None:
-    from components.settings.model import JenkinsSettings  # noqa: PLC0415
+    from components.settings.jenkins import JenkinsSettings  # noqa: PLC0415
 
     release = re.search(r":([0-9.]+)-", JenkinsSettings().base_image)
     assert release

@@ -7,8 +7,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from components.settings import SettingsError
+from components.settings.docker import DockerSettings
+from components.settings.jenkins import JenkinsSettings, JobSettings
 from components.settings.load import read
-from components.settings.model import DockerSettings, JenkinsSettings, JobSettings, Settings
+from components.settings.model import Settings
 
 SCALARS = st.one_of(
     st.none(),

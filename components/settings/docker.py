@@ -1,0 +1,63 @@
+"""The settings of the Docker host, and of how jobs reach an engine."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from components.settings.engines import DindSettings, TcpSettings, TlsFiles
+from components.settings.fields import AbsolutePath, DockerHost
+from components.settings.proxy import ProxySettings
+from components.settings.section import Section
+
+
+class DockerSettings(Section):
+    """The Docker host, and how Jenkins reaches its engine."""
+
+    host: DockerHost = Field(
+        default="unix:///var/run/docker.sock",
+        description=(
+            "Where the engine listens that Jenkins runs on: `unix:///path` on this machine, `ssh://user@host[:port]`, "
+            "or `tcp://host:port` with `tls`."
+        ),
+        examples=["unix:///var/run/docker.sock"],
+    )
+    tls: TlsFiles | None = Field(default=None, description=f"For `host: tcp://...`. {TlsFiles.__doc__}")
+    access: Literal["socket", "proxy", "dind", "tcp"] = Field(
+        default="socket",
+        description=(
+            "How a job reaches an engine. `socket` mounts the host engine's own socket into the container. `proxy` "
+            "gives Jenkins the socket of a proxy instead, which refuses what a Docker pipeline does not need. `dind` "
+            "runs an engine of its own in a container beside Jenkins. `tcp` uses one on another machine."
+        ),
+    )
+    accept_root_on_host: bool = Field(
+        default=False,
+        description=(
+            "Must be `true`, whatever the access: whoever can use an engine can start a container that is root on its "
+            "host (CIS Docker Benchmark 5.32), or break out of one that is privileged (5.4), and with it Jenkins and "
+            "every job that Jenkins runs."
+        ),
+    )
+    socket_path: AbsolutePath | None = Field(
+        default=None,
+        description=(
+            "The socket's path on the engine's host. Default: the path in `host`, or /var/run/docker.sock over ssh."
+        ),
+        examples=["/run/user/1000/docker.sock"],
+    )
+    socket_group: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = Field(
+        default=None,
+        description=(
+            "The numeric group that may use the socket, as a container sees it. Default: read from the socket at every "
+            "run, on the engine's host. 0 is root's group and is taken only when it is written here (Docker Desktop)."
+        ),
+        examples=[998],
+    )
+    proxy: ProxySettings = Field(default_factory=ProxySettings, description=ProxySettings.__doc__)
+    dind: DindSettings = Field(default_factory=DindSettings, description=DindSettings.__doc__)
+    tcp: TcpSettings | None = Field(default=None, description=TcpSettings.__doc__)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the engine that Jenkins runs on is this machine's."""
+        return self.host.startswith("unix://")
