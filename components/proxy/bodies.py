@@ -1,8 +1,12 @@
 r"""What a request's JSON must not say, as expressions (PCRE) on its text.
 
 An engine reads JSON as Go does: keys in any case, the last of two wins, space anywhere, `\u0050` for `P`, and the long
-s (U+017F) for `s`. So the expressions take no account of case, one match anywhere is enough, and what could spell a key
-in another way is itself refused. A key in a string's text does not match: its quotes are escaped there.
+s (U+017F) for `s`. So the expressions take no account of case, hold each time a key is met, and refuse what could
+spell a key in another way. They go from one string to the next, as a reader of JSON does, so what stands inside of a
+string is no key.
+
+HAProxy takes an expression that is too much for its engine as one that does not match. So what decides is `clean`,
+which has to match, and no repetition in it ever goes back.
 
 This is a list of what is known to be dangerous. It is no proof that there is nothing else, and an engine of tomorrow
 may know a field that is not in it.
@@ -16,81 +20,126 @@ LONGEST_BYTES: Final = 48 * 1024
 """What fits into the proxy's buffer beside the headers. The docker client sends 3 KiB for `docker run`, and whatever
 variables a job adds."""
 
-_STRING: Final = r'"(?:[^"\\]|\\.)*+"'
-_IN_LIST: Final = rf'\[(?:[^"\]]|{_STRING})*?'
-"""From the beginning of a list of strings to the beginning of any of its elements."""
+_HIDDEN_LETTER: Final = r"\\u(?:00(?!26|3c|3e)[2-7]|017f|212a)|\xC5\xBF|\xE2\x84\xAA"
+"""A plain letter that is spelt as an escape, which no client does, and the two that Go takes for `s` and `k`."""
+
+_ID_DIGITS: Final = 12
+"""How much of its own id a container has for a host name."""
+
+OWN_ID: Final = "".join(f"(?P<d{place}>[0-9a-f])" for place in range(_ID_DIGITS))
+"""Matches the beginning of the proxy's own id, which stands in front of what is judged, and keeps its digits."""
+
+
+def own(after: str) -> str:
+    """Give an expression for any beginning of that id, and for all of it: each is a name of the proxy's container."""
+    found = "[0-9a-f]*+"
+    for place in reversed(range(1, _ID_DIGITS)):
+        found = f"(?:(?P=d{place}){found})?+"
+    return f"(?P=d0){found}{after}"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Refusal:
-    """One thing that a body must not say."""
+class Rule:
+    """One field of a container or a command that only harmless values may have."""
 
-    expression: str
-    """Matches a body that says it. In front of the body stand the beginning of the proxy's own id, and a space."""
+    key: str
+    harmless: str
+    """An expression for what may stand behind the key."""
 
     words: str
-    """What is said to the client, as the end of a sentence that begins with "refused by this CI's proxy:"."""
+    """What is said to a client that sends something else, as the end of a sentence that begins with "refused"."""
+
+    @property
+    def broken(self) -> str:
+        """An expression for a text that breaks the rule."""
+        return rf'"{self.key}"\s*+:\s*+(?!{self.harmless})'
 
 
-_NOTHING: Final = r"null|\[\s*\]"
+_NO_TEXT: Final = r'null|""'
+_NO_LIST: Final = r"null|\[\s*+\]"
+_NO_MAP: Final = r"null|\{\s*+\}"
 
 
-def _only(key: str, harmless: str, words: str) -> Refusal:
-    return Refusal(expression=rf'"{key}"\s*+:\s*+(?!{harmless})', words=words)
+def _list_without(strings: str) -> str:
+    """Give an expression for a list of strings of which none begins like this, and for no list."""
+    return rf'null|\[\s*+(?:(?:null|"(?!{strings})(?:[^"\\]++|\\.)*+")\s*+,?\s*+)*+\]'
 
 
-def refusals(container: str, volume: str) -> tuple[Refusal, ...]:
-    """Give all of them; the two names are those of the proxy's own container and of the volume with its socket."""
+def rules(container: str) -> tuple[Rule, ...]:
+    """Give all of them; the name is that of the proxy's own container."""
+    itself = rf'(?:\\?/)?(?:{re.escape(container)}[":]|{own("[^0-9a-f]")})'
     return (
-        Refusal(
-            expression=r"\\u(?:00(?!26|3c|3e)[2-7]|017f|212a)|\xC5\xBF|\xE2\x84\xAA",
-            words="it spells plain letters as escapes, behind which a key could hide",
-        ),
-        Refusal(expression=r'"privileged"\s*+:\s*+t', words="Privileged makes a container root on the host"),
-        Refusal(
-            expression=rf'"binds"\s*+:\s*+{_IN_LIST}"\\?/',
+        Rule(key="privileged", harmless="false|null", words="Privileged makes a container root on the host"),
+        Rule(
+            key="binds",
+            harmless=_list_without(r"\\?/"),
             words="it mounts a folder of the host (-v /...); a volume is let through by its name, and --volumes-from",
         ),
-        Refusal(
-            expression=r'"type"\s*+:\s*+"(?:bind|npipe|cluster|image)"',
+        Rule(
+            key="volumesfrom",
+            harmless=_list_without(itself),
+            words="it takes the mounts of the proxy, and with them the socket of the engine",
+        ),
+        Rule(
+            key="type",
+            harmless='(?!"(?:bind|npipe|cluster|image)")',
             words="it mounts what is neither a volume nor a tmpfs (--mount)",
         ),
-        _only("driverconfig", r"null|\{\s*\}", "the driver of a volume can mount folders of the host"),
-        _only("volumedriver", r'null|""|"local"', "the driver of a volume can mount folders of the host"),
-        _only("capadd", _NOTHING, "it adds a capability (--cap-add)"),
-        _only("devices", _NOTHING, "it is given a device of the host (--device)"),
-        _only("devicerequests", _NOTHING, "it is given a device of the host (--gpus)"),
-        _only("devicecgrouprules", _NOTHING, "it is given devices of the host (--device-cgroup-rule)"),
-        _only("securityopt", _NOTHING, "it changes how it is confined (--security-opt)"),
-        _only("maskedpaths", "null", "it changes how it is confined (--security-opt systempaths)"),
-        _only("readonlypaths", "null", "it changes how it is confined (--security-opt systempaths)"),
-        _only("sysctls", r"null|\{\s*\}", "it changes settings of the kernel (--sysctl)"),
-        _only("annotations", r"null|\{\s*\}", "it speaks to the runtime past the engine (--annotation)"),
-        _only("storageopt", r"null|\{\s*\}", "it changes how the engine stores it (--storage-opt)"),
-        _only("pidmode", r'null|""', "it shares processes with the host or another container (--pid)"),
-        _only("ipcmode", r'null|""|"none"|"private"|"shareable"', "it shares memory with the host (--ipc)"),
-        _only("utsmode", r'null|""', "it shares the name of the host (--uts)"),
-        _only("usernsmode", r'null|""', "it shares the users of the host (--userns)"),
-        _only("cgroupnsmode", r'null|""|"private"', "it sees the control groups of the host (--cgroupns)"),
-        _only("cgroupparent", r'null|""', "it leaves its control group (--cgroup-parent)"),
-        _only("cgroup", r'null|""', "it leaves its control group"),
-        _only("runtime", r'null|""|"runc"', "it chooses another runtime (--runtime)"),
-        Refusal(
-            # By its id too, and by the key under which a network is joined.
-            expression=r'"networkmode"\s*+:\s*+"(?:host|[0-9a-f]{12,64}")|"host"\s*+:\s*+[{n]',
+        Rule(key="driverconfig", harmless=_NO_MAP, words="the driver of a volume can mount folders of the host"),
+        Rule(
+            key="volumedriver",
+            harmless=rf'{_NO_TEXT}|"local"',
+            words="the driver of a volume can mount folders of the host",
+        ),
+        Rule(key="capadd", harmless=_NO_LIST, words="it adds a capability (--cap-add)"),
+        Rule(key="devices", harmless=_NO_LIST, words="it is given a device of the host (--device)"),
+        Rule(key="devicerequests", harmless=_NO_LIST, words="it is given a device of the host (--gpus)"),
+        Rule(key="devicecgrouprules", harmless=_NO_LIST, words="it is given devices (--device-cgroup-rule)"),
+        Rule(key="securityopt", harmless=_NO_LIST, words="it changes how it is confined (--security-opt)"),
+        Rule(key="maskedpaths", harmless="null", words="it changes how it is confined (systempaths)"),
+        Rule(key="readonlypaths", harmless="null", words="it changes how it is confined (systempaths)"),
+        Rule(key="sysctls", harmless=_NO_MAP, words="it changes settings of the kernel (--sysctl)"),
+        Rule(key="annotations", harmless=_NO_MAP, words="it speaks to the runtime past the engine (--annotation)"),
+        Rule(key="storageopt", harmless=_NO_MAP, words="it changes how the engine stores it (--storage-opt)"),
+        Rule(key="pidmode", harmless=_NO_TEXT, words="it shares processes with others (--pid)"),
+        Rule(
+            key="ipcmode",
+            harmless=rf'{_NO_TEXT}|"none"|"private"|"shareable"',
+            words="it shares memory with others (--ipc)",
+        ),
+        Rule(key="utsmode", harmless=_NO_TEXT, words="it shares the name of the host (--uts)"),
+        Rule(key="usernsmode", harmless=_NO_TEXT, words="it shares the users of the host (--userns)"),
+        Rule(
+            key="cgroupnsmode",
+            harmless=rf'{_NO_TEXT}|"private"',
+            words="it sees the control groups of the host (--cgroupns)",
+        ),
+        Rule(key="cgroupparent", harmless=_NO_TEXT, words="it leaves its control group (--cgroup-parent)"),
+        Rule(key="cgroup", harmless=_NO_TEXT, words="it leaves its control group"),
+        Rule(key="runtime", harmless=rf'{_NO_TEXT}|"runc"', words="it chooses another runtime (--runtime)"),
+        # A network can be named by its id, and is a key where it is joined.
+        Rule(
+            key="networkmode",
+            harmless='(?!"(?:host|[0-9a-f]{12,64})")',
             words="it shares the network of the host (--network host)",
         ),
-        Refusal(
-            expression=rf'"volumesfrom"\s*+:\s*+{_IN_LIST}"/?{re.escape(container)}[":]',
-            words="it takes the mounts of the proxy, and with them the socket of the engine",
-        ),
-        Refusal(
-            # Any beginning of its id names a container.
-            expression=r"(?s)^(?P<some>[0-9a-f]+)(?P<rest>[0-9a-f]*) .*"
-            rf'"volumesfrom"\s*+:\s*+{_IN_LIST}"/?(?P=some)(?:(?P=rest)[0-9a-f]*)?[":]',
-            words="it takes the mounts of the proxy, and with them the socket of the engine",
-        ),
-        Refusal(
-            expression=rf'"{re.escape(volume)}[":]', words="it mounts the volume in which the proxy has its socket"
-        ),
+        Rule(key="host", harmless="(?![{n])", words="it shares the network of the host (--network host)"),
     )
+
+
+def hidden(volume: str) -> tuple[tuple[str, str], ...]:
+    """Give expressions for what no string may have in it or be, and what is said; the name is the proxy's volume's."""
+    return (
+        (_HIDDEN_LETTER, "it spells plain letters as escapes, behind which a key could hide"),
+        (rf'"{re.escape(volume)}[":]', "it mounts the volume in which the proxy has its socket"),
+    )
+
+
+def clean(container: str, volume: str) -> str:
+    """Give the expression that a text has to match, with the proxy's id and a space before it: it breaks no rule."""
+    every = rules(container)
+    keys = "|".join(rule.key for rule in every)
+    kept = "|".join(rf'"{rule.key}"\s*+:\s*+(?={rule.harmless})' for rule in every)
+    character = rf'(?:(?!{_HIDDEN_LETTER})(?:[^"\\]|\\.))'
+    string = rf'"(?!{re.escape(volume)}[":])(?!(?:{keys})"\s*+:){character}*+"'
+    return rf'(?s)^{OWN_ID} (?:[^"]++|{kept}|{string})*+$'

@@ -3,7 +3,8 @@
 import json
 from typing import Final
 
-from components.proxy.bodies import LONGEST_BYTES, refusals
+from components.proxy import bodies
+from components.proxy.bodies import LONGEST_BYTES, OWN_ID
 from components.proxy.calls import CALLS, HIDDEN
 
 HEALTH_PORT: Final = 8079
@@ -80,7 +81,7 @@ def _rules(container: str, volume: str) -> list[str]:
     """Give the rules in the order in which they are tried. The first that refuses ends it."""
     judged = "|".join(call.place for call in CALLS if call.body)
     name = container.replace(".", r"\.")
-    own = r"(?P<some>[0-9a-f]+)(?P<rest>[0-9a-f]*) (?:/v[0-9.]+)?/containers/"
+    itself = bodies.own("(?:/|$)")
     return [
         "# What two readers could read in two ways.",
         "acl absolute url_beg /",
@@ -107,7 +108,7 @@ def _rules(container: str, volume: str) -> list[str]:
         f"http-request deny deny_status 403 {_unknown()} if !known",
         "# Its own container, by its name or by any beginning of its id.",
         'http-request set-var-fmt(txn.own) "%[env(HOSTNAME)] %[path]"',
-        f"acl own var(txn.own) -m reg {_word(f'^{own}(?P=some)((?P=rest)[0-9a-f]*)?(/|$)')}",
+        f"acl own var(txn.own) -m reg {_word(f'^{OWN_ID} (/v[0-9.]+)?/containers/{itself}')}",
         f"acl own path_reg {_word(f'^(/v[0-9.]+)?/containers/{name}(/|$)')}",
         _deny("it is about the proxy itself", "own"),
         "# What a new container, or a new command in one, may do. The whole body has to be here before it is judged.",
@@ -121,9 +122,15 @@ def _rules(container: str, volume: str) -> list[str]:
         _deny("its body did not come", "METH_POST judged !{ req.body_size,sub(txn.length) 0 }"),
         'http-request set-var-fmt(txn.body) "%[env(HOSTNAME)] %[req.body]" if METH_POST judged',
         *(
-            _deny(refusal.words, f"{{ var(txn.body) -m reg -i {_word(refusal.expression)} }}")
-            for refusal in refusals(container, volume)
+            # The digits of its own id, for a rule that is about it.
+            _deny(rule.words, f"{{ var(txn.body) -m reg -i {_word(f'(?s)^{OWN_ID} .*?{rule.broken}')} }}")
+            if "(?P=" in rule.broken
+            else _deny(rule.words, f"{{ var(txn.body) -m reg -i {_word(rule.broken)} }}")
+            for rule in bodies.rules(container)
         ),
+        *(_deny(words, f"{{ var(txn.body) -m reg -i {_word(what)} }}") for what, words in bodies.hidden(volume)),
+        f"acl clean var(txn.body) -m reg -i {_word(bodies.clean(container, volume))}",
+        _deny("it says what a container must not be, or is no JSON", "METH_POST judged !clean"),
         "http-request set-log-level silent",
     ]
 

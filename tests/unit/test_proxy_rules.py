@@ -7,13 +7,15 @@ from typing import Any
 import pytest
 
 from components.proxy import haproxy
-from components.proxy.bodies import refusals
+from components.proxy.bodies import OWN_ID, clean, hidden, rules
 from components.proxy.calls import CALLS, HIDDEN
 
 V = "/v1.41"
 ID = "5e1f" * 16
 PROXY = "3a2b1c0d9e8f"
 """The beginning of the proxy's own id, as the engine gives it to the container for a host name."""
+
+NAME = "jenkins-docker-proxy"
 
 NEEDED = [
     "HEAD /_ping",
@@ -190,10 +192,16 @@ def passes(line: str) -> bool:
 
 
 def refused(body: str) -> list[str]:
-    """Give the words of each rule that refuses a body."""
+    """Give the words of each rule that a body breaks; what decides has to say the same."""
     text = f"{PROXY} {body}".encode().decode("latin-1")
-    made = refusals("jenkins-docker-proxy", "jenkins-docker-proxy")
-    return [one.words for one in made if re.search(one.expression, text, re.IGNORECASE | re.ASCII)]
+
+    def has(expression: str) -> bool:
+        return re.search(expression, text, re.IGNORECASE | re.ASCII | re.DOTALL) is not None
+
+    said = [words for expression, words in hidden(NAME) if has(expression)]
+    said += [rule.words for rule in rules(NAME) if has(f"^{OWN_ID} .*?{rule.broken}")]
+    assert has(clean(NAME, NAME)) == (not said)
+    return said
 
 
 @pytest.mark.parametrize("line", NEEDED)
@@ -242,6 +250,18 @@ def test_letters_that_the_engine_takes_for_others_are_refused(spelt: str, letter
     assert refused(json.dumps({"HostConfig": {spelt: ["/:/host"]}}))
 
 
+def test_what_decides_does_not_match_what_is_no_json() -> None:
+    for text in ('{"Image": "app', '"', '{} \\"', f"{ID} {{}}"):
+        assert not re.search(clean(NAME, NAME), text)
+
+
+@pytest.mark.parametrize("many", [1, 1_000, 5_000])
+def test_a_long_list_hides_nothing_behind_it(many: int) -> None:
+    assert not refused(json.dumps({"HostConfig": {"Binds": ["v:/x"] * many, "VolumesFrom": ["abcdef"] * many}}))
+    assert refused(json.dumps({"HostConfig": {"Binds": [*["v:/x"] * many, "/:/h"]}}))
+    assert refused(json.dumps({"HostConfig": {"VolumesFrom": [*["abcdef"] * many, PROXY[:5]]}}))
+
+
 def test_a_path_that_is_escaped_is_a_path() -> None:
     assert refused(r'{"HostConfig": {"Binds": ["\/:\/host"]}}')
     assert refused(r'{"HostConfig": {"Binds": [null, "\u002f:/host"]}}')
@@ -256,8 +276,9 @@ def test_the_configuration_holds_every_rule_and_logs_no_query() -> None:
     text = haproxy.render(socket="/run/x/docker.sock", engine="/var/run/docker.sock", container="a.b", volume="v")
     for call in CALLS:
         assert f"'{call.expression}'" in text
-    for one in refusals("a.b", "v"):
-        assert one.words in text
+    for rule in rules("a.b"):
+        assert rule.words in text
+    assert f"acl clean var(txn.body) -m reg -i '{clean('a.b', 'v')}'" in text
     assert "bind unix@/run/x/docker.sock mode 660" in text
     assert r"/containers/a\.b(/|$)" in text
     # A quiet build may take days; nothing but a request that does not come is given up.
