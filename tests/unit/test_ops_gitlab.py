@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ops import choice, cluster_status, doctor, gitlab, local, samples, stackfile
+from ops import choice, cluster_status, doctor, gitlab, local, samples, stackfile, status
 from tools.offline import images
 from tools.toolchain.errors import Trouble
 
@@ -151,3 +151,37 @@ def test_in_a_cluster_a_runner_that_is_gone_or_not_ready_is_asked_nothing() -> N
     there = OneRunner(ready=False)
     [(_, _, well)] = rows(there)
     assert (well, there.ran) == (False, [])
+
+
+class OneContainer:
+    """A container that runs, and gives this answer to whatever it is told to run."""
+
+    name = "gitlab-runner"
+
+    def __init__(self, code: int, answer: bytes) -> None:
+        self.code, self.answer = code, answer
+        self.ran: list[str] = []
+        self.attrs: dict[str, Any] = {
+            "Id": "a1",
+            "State": {"Status": "running", "Health": {"Status": "healthy"}, "StartedAt": "2026-01-01T00:00:00.0Z"},
+            "Config": {"User": "65532:65532"},
+            "HostConfig": {"GroupAdd": ["998"]},
+        }
+
+    def exec_run(self, words: list[str], **_: Any) -> tuple[int, bytes]:
+        self.ran += words
+        return self.code, self.answer
+
+
+def test_on_a_docker_host_a_runner_is_asked_for_gitlabs_word_and_not_for_a_docker_client_that_it_lacks() -> None:
+    deployed = {
+        "urn": "urn:pulumi:gitlab::ci::docker:index/container:Container::gitlab-runner-container",
+        "id": "a1",
+        "outputs": {"groupAdds": ["998"]},
+    }
+    for code, answer, well in ((0, b"Verifying runner... is alive\n", True), (1, b"FATAL: Failed to verify\n", False)):
+        there: Any = OneContainer(code, answer)
+        found, rows = status._main("container", there, deployed)  # noqa: SLF001
+        assert found is well
+        assert [title for title, _ in rows] == ["container", "runs as", "GitLab", "drift"]
+        assert there.ran == list(gitlab.VERIFY)
