@@ -16,9 +16,6 @@ _STEP_KILLED: Final = re.compile(r"signal: killed|exit (?:status|code:) 137$", r
 _DEADLINE: Final = "longer than specified deadline"
 """What the Job controller's own warning says."""
 
-_STOPPED: Final = 143
-"""How a container ends that does as it is told (SIGTERM)."""
-
 _NOISE: Final = re.compile(r"-+|\s+\d+ \|.*| > importing cache manifest.*|\S+:\d+")
 """Lines of BuildKit's after a step's own last words: rules, the Dockerfile's text, the cache that is not there yet."""
 
@@ -60,8 +57,10 @@ def explain(  # noqa: PLR0911 - one for each kind of end
             last = [event for event in events if _DEADLINE not in event]
             return f"{head}{_late(build, key)}" + (f"\n    the last warning: {last[0]}" if last else "")
         return f"{head}{events[0] if events else 'no pod was started'}"
+    # The Job controller ends a late pod by deleting it. How its containers end then is each builder's own affair.
+    deleted = "deletionTimestamp" in pods[0].get("metadata", {})
     for name, state in _failures(pods[0]):
-        if state.get("exitCode") == _STOPPED and any(_DEADLINE in event for event in events):
+        if deleted and any(_DEADLINE in event for event in events):
             return f"{head}{_late(build, key)}{_tail(state)}"
         if _was_killed(state):
             memory = build.resources.memory_mib

@@ -175,12 +175,17 @@ def test_a_build_beyond_its_deadline_says_what_to_raise_whether_its_pod_is_gone_
         assert "for example to 120" in text
 
 
-def test_a_builder_that_ended_when_it_was_told_to_is_late_only_where_the_deadline_told_it() -> None:
-    pod = failed(container="buildah", exitCode=143, message="STEP 2/2: RUN sleep 600")
-    text = explain(pod, events=("Job was active longer than specified deadline",), deadlineSeconds=60)
+@pytest.mark.parametrize("end", [{"exitCode": 143}, {"exitCode": 2}, {"exitCode": 137, "reason": "Error"}], ids=str)
+def test_a_builder_that_is_ended_by_the_deadline_is_late_however_it_ends(end: dict[str, Any]) -> None:
+    late = ("Job was active longer than specified deadline",)
+    pod = failed(**end, message="STEP 2/2: RUN sleep 600")
+    deleted = {**pod, "metadata": {"deletionTimestamp": "2026-01-31T03:00:00Z"}}
+    text = explain(deleted, events=late, deadlineSeconds=60)
     assert "it was not done within 60 s; raise ci:builds[3].deadlineSeconds" in text
     assert text.endswith("    STEP 2/2: RUN sleep 600")
-    assert "buildah ended with 143" in explain(pod)
+    # The warning of a Job of before is there for an hour.
+    assert "deadlineSeconds" not in explain(pod, events=late)
+    assert "deadlineSeconds" not in explain(deleted)
 
 
 def test_any_other_warning_of_the_cluster_is_passed_on() -> None:
