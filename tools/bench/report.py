@@ -102,7 +102,7 @@ def ratio(comparison: Comparison) -> str:
 
 def absolute(name: str, series: Series, unit: Unit) -> str:
     """Write a series, for example `this project 1.79 s (1.75-1.90)`."""
-    return f"{name} {_amount(series.median, unit)} ({_amount(series.low)}-{_amount(series.high)})"
+    return f"{name} {amount(series.median, unit)} ({amount(series.low)}-{amount(series.high)})"
 
 
 def _ratio(value: float) -> str:
@@ -113,7 +113,8 @@ def _number(value: float) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"  # noqa: PLR2004
 
 
-def _amount(value: float, unit: Unit | None = None) -> str:
+def amount(value: float, unit: Unit | None = None) -> str:
+    """Write a figure with its unit, if one is given, for example `1.79 s`."""
     return f"{_number(value)} {unit}" if unit else _number(value)
 
 

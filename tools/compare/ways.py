@@ -1,0 +1,67 @@
+"""The ways to build an image that are compared. A new one is one entry here, and its words in `words`."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+
+from components.settings.builds import BuildSettings
+from components.settings.model import DockerSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Platform = Literal["docker", "kubernetes"]
+
+AGAINST: Final = "socket"
+"""The way that all others are held against: what the usual stack has."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Way:
+    """One way to build an image."""
+
+    name: str
+    """As the settings have it: of `ci:docker.access`, or of a build's `builder`."""
+
+    platform: Platform
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """Settings under `ci:docker` beside `access`."""
+
+    own_engine: bool = False
+    """Whether it builds on another engine than the host's."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Built:
+    """One build that ended well."""
+
+    seconds: float
+    """From when it was asked for until the image was in the registry."""
+
+    cpu: float
+    """Processor time, seconds."""
+
+    peak: float
+    """Memory at its highest, without page cache, MiB."""
+
+    digest: str
+    """The image's, as the registry has it: `sha256:...`."""
+
+
+_ROOT: Final = {"acceptRootOnHost": True}
+
+ALL: Final = (
+    Way(name="socket", platform="docker", settings=_ROOT),
+    Way(name="kaniko", platform="kubernetes"),
+)
+"""In the order in which they are shown."""
+
+
+def known() -> dict[Platform, tuple[str, ...]]:
+    """Give the names of all ways that the settings know."""
+    access = DockerSettings.model_fields.get("access")
+    return {
+        "docker": get_args(access.annotation) if access else (AGAINST,),
+        "kubernetes": get_args(BuildSettings.model_fields["builder"].annotation),
+    }

@@ -1,0 +1,101 @@
+"""What is said of each way in words, once. Figures and rights are no part of it: they are measured, or read. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Final
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Words:
+    """What is said of one way."""
+
+    title: str
+    """What it is, in a few words."""
+
+    build: str
+    """What carries a build out."""
+
+    escape: str
+    """What a build that breaks out of what it is given can reach."""
+
+    choose: str
+    """When to choose it."""
+
+    at: str
+    """What it costs, beside what was measured."""
+
+
+WORDS: Final = {
+    "socket": Words(
+        title="the host's socket, mounted",
+        build="the host's own engine",
+        escape="root on the host, and without breaking out: any job may ask for a container that has the host's `/`",
+        choose="Everyone who can change a job may be root on the host anyway: one team, one machine.",
+        at="Jobs of different projects see and can remove each other's containers and images.",
+    ),
+    "dind": Words(
+        title="Docker-in-Docker",
+        build="an engine of the stack's own, in a container beside Jenkins",
+        escape=(
+            "the inner engine and all that it holds at once; from there the host's kernel and devices with nearly "
+            "all capabilities, which is root on the host for whoever knows how"
+        ),
+        choose="Builds must not meet the host's own containers, images and cache, and they are trusted otherwise.",
+        at="Its images and cache take disk a second time, and begin empty.",
+    ),
+    "tcp": Words(
+        title="an engine elsewhere, by TCP with certificates of both sides",
+        build="an engine on another host",
+        escape="root on the host of that engine, and not on Jenkins' own",
+        choose="There is a machine for nothing but builds, which may be thrown away and made anew.",
+        at="Each context crosses the network, and whoever has the client's key is root over there.",
+    ),
+    "proxy": Words(
+        title="the host's engine behind a proxy that filters",
+        build="the host's own engine",
+        escape="root on the host, as with the socket: what a pipeline needs, to create containers, is enough for it",
+        choose=(
+            "The socket would do, and accidents are to be kept off: nobody prunes, swarms or reads secrets by mistake."
+        ),
+        at="It is no wall against a job that means harm.",
+    ),
+    "kaniko": Words(
+        title="Kaniko in a Job",
+        build="a pod that is root of its own container, without an engine",
+        escape=(
+            "the pod's own container, as its root with few capabilities; for more it takes a hole in the node's "
+            "kernel. It reaches the pod's logins to the registry"
+        ),
+        choose=(
+            "Builds come from people who must not be root anywhere, and a cluster is there. The first choice on "
+            "Kubernetes where namespaces enforce `baseline`."
+        ),
+        at="Every build unpacks its base anew, and a layer that is in the cache is pulled to be used.",
+    ),
+    "buildkit": Words(
+        title="BuildKit without root, in a Job",
+        build="a pod that is an ordinary user, with a user namespace inside it",
+        escape=(
+            "an ordinary user of the node, whose system calls are not filtered: more of the kernel lies open to "
+            "it than to any other pod here"
+        ),
+        choose=(
+            "Dockerfiles use what only BuildKit knows (`RUN --mount`, here-documents), and the namespace may be "
+            "`privileged`."
+        ),
+        at="The node must let users make user namespaces.",
+    ),
+    "buildah": Words(
+        title="Buildah in a Job",
+        build="a pod that is root of its own container, without an engine",
+        escape=(
+            "the pod's own container, as its root with few capabilities and without a filter of system calls; for "
+            "more it takes a hole in the node's kernel"
+        ),
+        choose=(
+            "Kaniko can't build a Dockerfile that must be built under `baseline`, or the team uses Podman already."
+        ),
+        at="Its storage copies whole layers (`vfs`), so deep images take disk and time.",
+    ),
+}
