@@ -48,6 +48,10 @@ def test_every_chart_is_sound_and_says_in_words_what_it_shows() -> None:
         width = float(root.attrib["width"])
         for element in root.iter(f"{SVG}rect"):
             assert float(element.get("x", "0")) + float(element.attrib["width"]) <= width
+        for element in root.iter(f"{SVG}text"):
+            if element.attrib["text-anchor"] == "start":  # letters are about half as wide as they are high
+                letters = len(element.text or "") * float(element.attrib["font-size"]) / 2
+                assert float(element.attrib["x"]) + letters <= width, element.text
 
 
 def test_a_bar_is_as_long_as_its_figure_and_nothing_is_drawn_outside() -> None:

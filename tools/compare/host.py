@@ -17,7 +17,7 @@ from components import labels
 from ops import stackfile
 from ops.clone import read_yaml
 from tools.bench.measure import Command, run
-from tools.compare import engine
+from tools.compare import engine, nested
 from tools.compare.meter import Scope, measuring
 from tools.compare.ways import Built
 from tools.toolchain.errors import Trouble
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from tools.bench.measure import Deadline
     from tools.bench.programs import Program, Programs
+    from tools.compare.figures import Nested
     from tools.compare.registry import Registry
     from tools.compare.ways import Way
 
@@ -187,6 +188,11 @@ class HostWays:
         """Give what the engine says of each of a way's containers, the controller first."""
         containers = [self._sdk.containers.get(controller(way)), *self._others(way)]
         return [dict(container.attrs) for container in containers]
+
+    def tried(self, way: Way) -> Nested:
+        """Try out what the engine takes that a way's stack has in a container."""
+        _, engine_in_container = self.facts(way)
+        return nested.tried(self._sdk, engine_in_container)
 
     def run(self, way: Way, script: str) -> str:
         """Run a script in a way's controller, and give what it prints.

@@ -143,7 +143,7 @@ def charts(figures: Figures) -> dict[str, str]:
         title="From asking for a build to its image in the registry",
         description=_described(figures, "seconds", STEPS, "seconds"),
         unit="s",
-        legend=[f"{step}: {_STEPS[step]}" for step in STEPS],
+        legend=STEPS,
         panels=[_panel(figures, context, "seconds", STEPS) for context in figures.builds],
     )
     cold = STEPS[:1]

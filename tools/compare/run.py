@@ -19,6 +19,7 @@ from tools.compare.host import IMAGE, HostWays, trusted
 from tools.compare.plan import Plan
 from tools.compare.probes import Probes
 from tools.compare.registry import Registry
+from tools.compare.verdicts import DIND
 from tools.offline import archive, binaries, images
 from tools.toolchain import console, docker_engine
 
@@ -67,7 +68,10 @@ def measure(
         with console.step("probing what each way's builds may do", "about 1 min"):
             probes = Probes(plan, root / "host")
             found = {way.name: probes.find(way) for way in ways}
-        return Figures(machine=about, builds=builds, sizes=sizes, idle=idle, found=found)
+        inner = next((way for way in ways if way.name == DIND), None)
+        with console.step("trying out what an engine in a container takes", "about 1 min"):
+            tried = plan.host.tried(inner) if inner else None
+        return Figures(machine=about, builds=builds, sizes=sizes, idle=idle, found=found, nested=tried)
 
 
 def _deployed(  # noqa: PLR0913, PLR0917 - each is another matter

@@ -1,0 +1,50 @@
+"""What docs/comparison.md says is what was measured, of every way that the settings know."""
+
+from pathlib import Path
+
+import pytest
+
+from tools.compare import page
+from tools.compare.cluster import MEMORY_MIB
+from tools.compare.contexts import CONTEXTS, STEPS
+from tools.compare.figures import Figures
+from tools.compare.ways import ALL, known
+
+DOCS = Path(__file__).parent.parent.parent / "docs"
+FOLDER = DOCS / page.FOLDER
+
+
+@pytest.fixture(scope="module")
+def figures() -> Figures:
+    return Figures.model_validate_json((FOLDER / "figures.json").read_text())
+
+
+def test_every_way_that_the_settings_know_can_be_measured() -> None:
+    for platform, names in known().items():
+        assert {way.name for way in ALL if way.platform == platform} == set(names)
+
+
+def test_the_page_is_made_from_the_committed_figures_and_by_nobodys_hand(figures: Figures) -> None:
+    assert (DOCS / "comparison.md").read_text() == page.page(figures, memory_mib=MEMORY_MIB)
+
+
+def test_the_charts_are_made_from_the_committed_figures(figures: Figures) -> None:
+    drawn = page.charts(figures)
+    assert {file.name: file.read_text() for file in FOLDER.glob("*.svg")} == drawn
+    for name in drawn:
+        assert f"]({page.FOLDER}/{name})" in (DOCS / "comparison.md").read_text()
+
+
+def test_every_way_that_the_settings_know_is_measured_or_said_to_be_missing(figures: Figures) -> None:
+    for names in known().values():
+        for name in names:
+            assert (name in figures.ways) != (name in figures.missing), name
+            assert f"**{name}**" in (DOCS / "comparison.md").read_text()
+
+
+def test_each_context_was_built_in_each_way_and_step(figures: Figures) -> None:
+    assert list(figures.builds) == [context.name for context in CONTEXTS]
+    for steps in figures.builds.values():
+        assert list(steps) == list(STEPS)
+        for of in steps.values():
+            assert set(of) == set(figures.ways) == set(figures.found)
