@@ -59,7 +59,11 @@ echo "took $begun $ended"
 """What a job's step would do. Timed inside, so that starting the shell has no part in it; /proc/uptime counts 10 ms."""
 
 _CLEAR: Final = """\
-mine() {{ docker image ls --format '{{{{.Repository}}}}:{{{{.Tag}}}}' | grep -F -e {registry}/ -e {base} || true; }}
+mine() {{
+    docker image ls --format '{{{{.Repository}}}} {{{{.Tag}}}} {{{{.ID}}}}' |
+        awk -v registry={registry}/ -v base={base} \
+            'index($1, registry) == 1 || $1 == base {{ print $2 == "<none>" ? $3 : $1 ":" $2 }}'
+}}
 mine | xargs -r docker image rm --force > /dev/null
 test -z "$(mine)"
 """
@@ -80,6 +84,10 @@ class HostWays:
                 f"The engine's control groups are the {driver} driver's, and where that has them is not known here.",
                 'Compare with an engine that has "exec-opts": ["native.cgroupdriver=cgroupfs"] in its daemon.json.',
             )
+
+    def close(self) -> None:
+        """Close the connections to the engine."""
+        self._sdk.close()
 
     def remove(self, way: Way) -> None:
         """Remove what a way's stack has made on the engine, if there is any of it."""
@@ -132,7 +140,8 @@ class HostWays:
 
     def clear(self, way: Way, registry: Registry, base: str) -> None:
         """Let the engine that a way builds on forget the base and all images of former builds."""
-        script = _CLEAR.format(registry=shlex.quote(registry.host), base=shlex.quote(base))
+        repository = base.rpartition(":")[0]
+        script = _CLEAR.format(registry=shlex.quote(registry.host), base=shlex.quote(repository))
         if way.own_engine:
             self._inside(way, script)
         else:

@@ -91,6 +91,7 @@ def _deployed(  # noqa: PLR0913, PLR0917 - each is another matter
     base = _base(lab, programs.root)
     steps.enter_context(trusted((registry.host, lab.upstream_tls), lab.ca))
     on_host = HostWays(programs, host, _client(), deadline)
+    steps.callback(on_host.close)
     in_cluster = ClusterWays(programs, lab, deadline, cores=machine.cores())
     node = Node(lab.kubeconfig, lab.kubectl)
     names = (cluster.BUILDS, cluster.NAMESPACE)
