@@ -15,6 +15,7 @@ from tools.compare import meter
 from tools.compare.capabilities import names
 from tools.compare.contexts import CONTEXTS, MANY, STEPS
 from tools.compare.meter import Scope, measuring, spent
+from tools.compare.nested import modules, why
 from tools.compare.plan import by_step
 from tools.compare.probes import of_container, of_pod, run_step
 from tools.toolchain.errors import Trouble
@@ -148,3 +149,14 @@ def test_the_rights_of_a_pod_are_read_off_its_spec() -> None:
     )
     assert (holder.user, holder.added, holder.privileged) == ("0", ("CHOWN", "SETUID"), False)
     assert holder.security == ("seccomp=RuntimeDefault", "no-new-privileges")
+
+
+def test_the_line_that_tells_why_an_engine_failed_is_quoted_whatever_stands_behind_it() -> None:
+    said = "starting\nfailed to start daemon: can't initialize `nat`: Permission denied\n\n (exit status 4)\n"
+    assert why(said) == "failed to start daemon: can't initialize 'nat': Permission denied"
+    assert why("stopped\n") == "stopped"
+    assert why("") == "it said nothing"
+
+
+def test_what_confines_containers_is_named_as_the_engine_has_it() -> None:
+    assert modules(["name=seccomp,profile=default", "name=selinux"]) == ("seccomp", "selinux")

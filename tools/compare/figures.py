@@ -124,10 +124,10 @@ class Nested(Part):
     """The file system that the inner engine's images lie on."""
 
     security: tuple[str, ...]
-    """The host's security modules (`selinux`, `apparmor`, ...), as the kernel lists them."""
+    """What confines containers on the host (`seccomp`, `selinux`, `apparmor` ...), as its engine says."""
 
     rights: tuple[Trial, ...]
-    """Fewer and more rights than it was deployed with. The first has none beyond those of any container."""
+    """Other rights than it was deployed with. The first has none beyond those of any container."""
 
     storage: tuple[Trial, ...]
     """Other places and drivers for its images."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import docker
@@ -13,12 +13,11 @@ import docker.errors
 from tools.compare.figures import Nested, Trial
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 _SECONDS: Final = 30
 """How long an engine may take until it answers. One that can, does within five."""
 _LOOK_SECONDS: Final = 0.2
-_MODULES: Final = Path("/sys/kernel/security/lsm")
 _NAME: Final = "ci-bench-compare-trial"
 _DOCKER: Final = "docker --host unix:///var/run/docker.sock"
 _USE: Final = f"""\
@@ -27,6 +26,8 @@ tar -cf - -C / $(cd / && ls -d bin lib 2> /dev/null) | {_DOCKER} import - ci-tri
 {_DOCKER} run --rm --network none ci-trial:1 true
 """
 """Keeps an image and runs it: a layer on a layer, mounted."""
+_TROUBLE: Final = re.compile(r"fail|error|denied|refused|not permitted|not supported", re.IGNORECASE)
+_LONGEST: Final = 300
 _ELSEWHERE: Final = "--data-root=/ci-trial"
 """A folder of the container's own file system. The usual one is a volume, as the image says."""
 
@@ -40,22 +41,28 @@ def tried(client: docker.DockerClient, engine: Mapping[str, Any]) -> Nested:
     """
     plain: dict[str, Any] = {"CapAdd": None, "SecurityOpt": None, "Privileged": False}
     as_deployed = {key: engine["HostConfig"].get(key) for key in plain}
+    about = client.info()
     inside = client.containers.get(engine["Id"])
     driver = _told(inside, f"{_DOCKER} info --format '{{{{.Driver}}}}'")
     ground = _told(inside, "stat -f -c %T /var/lib/docker")
-    outer = client.info()["Driver"]
+    outer = about["Driver"]
     own = "the container's own file system"
 
     def trial(what: str, rights: Mapping[str, Any], *options: str) -> Trial:
         said = _try(client, engine, rights, options)
         return Trial(what=what, works=not said, said=said)
 
+    rights = [trial("the rights of any container", plain), trial("`--privileged`", {**plain, "Privileged": True})]
+    if not as_deployed["Privileged"]:
+        fewer = {**as_deployed, "SecurityOpt": None}
+        rights.append(trial("the same capabilities, but the engine's usual filter of system calls", fewer))
+
     return Nested(
         outer=outer,
         inner=driver,
         ground=f"a volume ({ground})",
-        security=_modules(),
-        rights=(trial("the rights of any container", plain), trial("`--privileged`", {**plain, "Privileged": True})),
+        security=modules(about.get("SecurityOptions") or ()),
+        rights=tuple(rights),
         storage=(
             trial(f"`overlay2` on {own} (`{outer}`)", as_deployed, _ELSEWHERE, "--storage-driver=overlay2"),
             trial(f"`vfs` on {own} (`{outer}`)", as_deployed, _ELSEWHERE, "--storage-driver=vfs"),
@@ -70,11 +77,15 @@ def _try(
     """Start an engine and use it; give why that did not work, empty where it did."""
     remove(client)
     config = engine["Config"]
+    deployed = rights["CapAdd"] is not None
+    own_start = client.images.get(engine["Image"]).attrs["Config"]["Entrypoint"]
     api: Any = client.api  # this method has no types
     try:
         made = api.create_container_from_config(
             {
-                **{key: config[key] for key in ("Image", "Env", "Entrypoint", "Labels")},
+                **{key: config[key] for key in ("Image", "Env", "Labels")},
+                # What the stack puts before the image's own start takes the rights that the stack gives.
+                "Entrypoint": config["Entrypoint"] if deployed else own_start,
                 "Cmd": [*(config["Cmd"] or ()), *options],
                 "HostConfig": {**rights, "LogConfig": {"Type": "json-file", "Config": {}}},
             },
@@ -83,11 +94,11 @@ def _try(
         container: Any = client.containers.get(made["Id"])
         container.start()
         if not _answers(container):
-            return _last(container.logs(tail=20).decode(errors="replace"))
+            return why(container.logs(tail=20).decode(errors="replace"))
         status, said = container.exec_run(["sh", "-c", _USE])
-        return "" if status == 0 else _last(said.decode(errors="replace"))
+        return "" if status == 0 else why(said.decode(errors="replace"))
     except docker.errors.APIError as refused:
-        return _last(str(refused.explanation or refused))
+        return why(str(refused.explanation or refused))
     finally:
         remove(client)
 
@@ -116,15 +127,15 @@ def _told(container: Any, line: str) -> str:  # noqa: ANN401 - the SDK's, withou
     return str(container.exec_run(["sh", "-c", line]).output.decode(errors="replace").strip())
 
 
-def _modules() -> tuple[str, ...]:
-    """Give the security modules of this machine's kernel; none where it does not tell."""
-    try:
-        return tuple(_MODULES.read_text(encoding="utf-8").strip().split(","))
-    except OSError:
-        return ()
+def modules(options: Sequence[str]) -> tuple[str, ...]:
+    """Give the names of what confines containers, as an engine says it of itself: `name=seccomp,profile=default`."""
+    return tuple(option.removeprefix("name=").partition(",")[0] for option in options)
 
 
-def _last(said: str) -> str:
-    """Give the last line that says something, without what leads up to it."""
+def why(said: str) -> str:
+    """Give the line of what a program said that tells why it failed: the last one that sounds like it."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
-    return lines[-1].replace('"', "'")[-200:] if lines else "it said nothing"
+    telling = [line for line in lines if _TROUBLE.search(line)]
+    found = (telling or lines or ["it said nothing"])[-1]
+    # As a quotation in a table's cell.
+    return found.translate({ord('"'): "'", ord("`"): "'", ord("|"): "/"})[:_LONGEST]

@@ -49,9 +49,9 @@ def privileged(figures: Figures, nested: Nested) -> Verdict:
         )
     modules = [name for name in ("selinux", "apparmor") if name in nested.security]
     collision = (
-        f"The collision could be tried here with {' and '.join(modules)}, which this kernel enforces."
+        f"This machine's engine confines containers by {' and '.join(modules)}, and it was so tried."
         if modules
-        else "This machine's kernel enforces neither SELinux nor AppArmor: a collision with them could not be tried."
+        else "This machine's engine has neither SELinux nor AppArmor: a collision with them could not be tried."
     )
     tried = [_said(trial, "It runs with", "It does not run with") for trial in nested.rights]
     word: Word = "not so here" if nested.rights[0].works else "true" if engine.privileged else "half true"
