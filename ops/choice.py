@@ -84,11 +84,17 @@ def for_up(clone: Clone, named: str | None, settings: dict[str, Any]) -> str:
     if named is not None or not clone.committed(STAND_IN).is_file():
         raise Trouble(
             f"Stack {stack} can't be brought up: {trouble}.",
-            f"Let the engine reach the image's registry, or try the stand-in: make up STACK={STAND_IN}",
+            f"Let the engine reach the image's registry, or try the stand-in: make up STACK={_twin(clone, stack)}",
         )
     console.note(f"{trouble}. Bringing up stack {STAND_IN} instead, with a stand-in that is not Jenkins.")
     remember(clone, STAND_IN, trouble)
     return STAND_IN
+
+
+def _twin(clone: Clone, stack: str) -> str:
+    """The stack that is this one with images that stand in."""
+    own = f"{stack}-{STAND_IN}"
+    return own if clone.committed(own).is_file() else STAND_IN
 
 
 def image_trouble(settings: dict[str, Any]) -> str:
@@ -114,13 +120,22 @@ def images(settings: dict[str, Any]) -> list[str]:
 
     own = stackfile.setting(settings, "ci:jenkins", "image")
     if own:
-        return [] if str(own).startswith("ci-offline-") else [str(own)]
-    base = [value("baseImage", "base_image")]
-    return (
-        base
-        if value("dockerClient", "docker_client") == "host"
-        else [*base, value("dockerCliImage", "docker_cli_image")]
-    )
+        wanted = [str(own)]
+    elif value("dockerClient", "docker_client") == "host":
+        wanted = [value("baseImage", "base_image")]
+    else:
+        wanted = [value("baseImage", "base_image"), value("dockerCliImage", "docker_cli_image")]
+    return [image for image in [*wanted, *_besides(settings)] if not _stands_in(image)]
+
+
+def _besides(settings: dict[str, Any]) -> list[str]:
+    """The images of what runs beside Jenkins, for the access that a stack chooses."""
+    from components.settings.engines import DindSettings
+
+    if stackfile.setting(settings, "ci:docker", "access") != "dind":
+        return []
+    default = DindSettings.model_fields["image"].default
+    return [str(stackfile.setting(settings, "ci:docker", "dind", "image", default=default))]
 
 
 def docker_host(settings: dict[str, Any]) -> str:
@@ -128,10 +143,14 @@ def docker_host(settings: dict[str, Any]) -> str:
     return str(stackfile.setting(settings, "ci:docker", "host", default=docker_engine.DEFAULT_HOST))
 
 
-def needs_stand_in(settings: dict[str, Any]) -> str:
-    """The stand-in image that a stack's settings name, or nothing."""
-    image = str(stackfile.setting(settings, "ci:jenkins", "image", default=""))
-    return image if image.startswith("ci-offline-") else ""
+def stand_ins(settings: dict[str, Any]) -> list[str]:
+    """The stand-in images that a stack's settings name."""
+    named = [str(stackfile.setting(settings, "ci:jenkins", "image", default="")), *_besides(settings)]
+    return [image for image in named if _stands_in(image)]
+
+
+def _stands_in(image: str) -> bool:
+    return image.startswith("ci-offline-")
 
 
 def resources(clone: Clone, stack: str) -> list[dict[str, Any]]:

@@ -1,13 +1,16 @@
-"""Jenkins' container after an update: whether it is well, and what its log says if not."""
+"""A stack's containers after an update: whether they are well, and what their logs say if not."""
 
 # ruff: noqa: PLC0415 - imported late: what a quiet `make up` does not need is not to cost it time
 
 from __future__ import annotations
 
 import http.client
+import json
 from typing import Any
+from urllib.parse import quote
 
-from ops import choice, stackfile
+from components import labels
+from ops import choice
 from tools.toolchain import console, docker_engine
 
 LOG_LINES = 20
@@ -30,10 +33,21 @@ def trouble(host: str, name: str, *, starting_is_well: bool = True) -> str:
     return f"the container {name} is {health}" if health in ill else ""
 
 
-def show_log(settings: dict[str, Any]) -> None:
-    """Show how the log of a container that is not well ends: Jenkins says there why it does not start."""
+def show_logs(settings: dict[str, Any], project: str, stack: str) -> None:
+    """Show how the logs of a stack's containers that are not well end."""
     host = choice.docker_host(settings)
-    name = str(stackfile.setting(settings, "ci:jenkins", "containerName", default="jenkins-server"))
+    if host.startswith("unix://"):
+        wanted = {"label": [f"{name}={value}" for name, value in labels.of(project, stack).items()]}
+        try:
+            status, found = docker_engine.get(host, f"/containers/json?all=1&filters={quote(json.dumps(wanted))}")
+        except OSError:
+            return  # There is no engine: Pulumi has said so.
+        for entry in found if status == http.client.OK else ():
+            show_log(host, entry["Names"][0].removeprefix("/"))
+
+
+def show_log(host: str, name: str) -> None:
+    """Show how the log of a container that is not well ends: Jenkins says there why it does not start."""
     if not trouble(host, name, starting_is_well=False):
         return
     import docker

@@ -110,15 +110,16 @@ def up(named: str | None, *, yes: bool, words: Sequence[str]) -> int:
     if stackfile.platform(settings) == "docker":
         docker_engine.ensure(choice.docker_host(settings))
     stack = choice.for_up(clone, named, settings)
-    if choice.needs_stand_in(workspace.settings(stack)):
+    stand_ins = choice.stand_ins(workspace.settings(stack))
+    if stand_ins:
         from tools.offline import images
 
-        images.ensure(choice.docker_host(workspace.settings(stack)))
+        images.ensure(choice.docker_host(workspace.settings(stack)), stand_ins)
     outcome = pulumi(workspace, "up", stack, [*_without_preview(yes=yes), *words])
     if outcome.status == 0:
         choice.came_up(clone, stack)
         return _say(workspace, stack, outcome)
-    container.show_log(workspace.settings(stack))
+    container.show_logs(workspace.settings(stack), clone.name, stack)
     return outcome.status
 
 
@@ -170,7 +171,8 @@ def down(named: str | None, *, yes: bool, words: Sequence[str]) -> int:
     workspace = open_workspace(named)
     clone = workspace.clone
     stack = named or choice.remembered(clone)
-    volume = outputs(workspace, stack).get("homeVolume") if workspace.exists(stack) else None
+    found = outputs(workspace, stack) if workspace.exists(stack) else {}
+    volumes = [name for name in (found.get("homeVolume"), *(found.get("keptVolumes") or ())) if name]
     outcome = pulumi(workspace, "destroy", stack, [*_consent(yes=yes), *words])
     if outcome.status == 0:
         if choice.remembered(clone) == stack:
@@ -179,18 +181,21 @@ def down(named: str | None, *, yes: bool, words: Sequence[str]) -> int:
         if not words:
             # Pulumi's own advice lacks the option, and would take the committed settings along.
             console.note(f"If you remove its record too, keep its settings: pulumi stack rm {stack} --preserve-config")
-        left = _left(clone, settings, volume) if volume or outcome.changed else ""
+        left = _left(clone, settings, volumes) if volumes or outcome.changed else ""
         if left:
             console.note(left)
     return outcome.status
 
 
-def _left(clone: Clone, settings: dict[str, Any], volume: str | None) -> str:
+def _left(clone: Clone, settings: dict[str, Any], volumes: Sequence[str]) -> str:
     """What a stack's end leaves behind, and how to remove that too."""
-    if volume:
+    if volumes:
+        home, *others = volumes
+        also = f", and {', '.join(others)} with what its own engine built" if others else ""
+        them = "them" if others else "it"
         return (
-            f"Left as it was: the volume {volume} with all of Jenkins; the next `make up` uses it again.\n"
-            f"To remove it for good: docker volume rm {volume}"
+            f"Left as {'they were' if others else 'it was'}: the volume {home} with all of Jenkins{also}; the next "
+            f"`make up` uses {them} again.\nTo remove {them} for good: docker volume rm {' '.join(volumes)}"
         )
     if stackfile.platform(settings) != "kubernetes":
         return ""
@@ -241,14 +246,14 @@ def _consent(*, yes: bool) -> list[str]:
 def _say(workspace: Workspace, stack: str, outcome: Outcome) -> int:
     """Say what there is after an update. Returns 1 if the container is not well, else 0."""
     found = outputs(workspace, stack)
-    ill = container.trouble(str(found.get("dockerHost") or ""), str(found.get("container") or ""))
-    if ill:
-        # A container that never became healthy is in the state all the same, and Pulumi sees nothing to change in it.
-        console.note(f"\nStack {stack} is deployed, but {ill}.")
-        container.show_log(workspace.settings(stack))
-        name = found["container"]
-        console.note(f"See: docker logs {name}; make status. To make it anew: docker rm -f {name} && make up")
-        return 1
+    for name in containers(found):
+        ill = container.trouble(str(found.get("dockerHost") or ""), name)
+        if ill:
+            # One that never became healthy is in the state all the same, and Pulumi sees nothing to change in it.
+            console.note(f"\nStack {stack} is deployed, but {ill}.")
+            container.show_log(str(found["dockerHost"]), name)
+            console.note(f"See: docker logs {name}; make status. To make it anew: docker rm -f {name} && make up")
+            return 1
     where = f": {found['url']}" if found.get("url") else ""
     if outcome.changed:
         console.note(f"\nStack {stack} is up ({_counts(outcome.changes)}){where}")
@@ -261,6 +266,12 @@ def _say(workspace: Workspace, stack: str, outcome: Outcome) -> int:
     for sentence in found.get("next") or []:
         console.note(f"- {sentence}")
     return 0
+
+
+def containers(found: dict[str, Any]) -> list[str]:
+    """The names of a Docker stack's containers by its outputs, in the order in which they need each other."""
+    named = [*(found.get("besides") or {}).values(), found.get("container")]
+    return [str(name) for name in named if name]
 
 
 def _counts(changes: dict[str, int]) -> str:

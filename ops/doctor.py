@@ -109,7 +109,7 @@ def _images(settings: dict[str, Any]) -> Iterator[Finding]:
     if trouble:
         yield Finding("images", "note", trouble, f"`make up` brings up stack {choice.STAND_IN} instead")
     else:
-        yield Finding("images", "ok", ", ".join(choice.images(settings)) or choice.needs_stand_in(settings))
+        yield Finding("images", "ok", ", ".join([*choice.images(settings), *choice.stand_ins(settings)]))
 
 
 def _state(here: clone.Clone) -> Finding:

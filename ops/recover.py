@@ -30,9 +30,13 @@ from tools.toolchain.errors import Trouble
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from docker import DockerClient
+    from docker.models.networks import Network
+
     from ops.local import Workspace
 
 CONTAINER = "docker:index/container:Container"
+NETWORK = "docker:index/network:Network"
 PATIENCE_SECONDS = 10
 """How long an orphaned plugin may take to end by itself when asked to, before it is made to."""
 
@@ -175,28 +179,43 @@ def pending_operations(workspace: Workspace, stack: str) -> list[dict[str, Any]]
 
 
 def _remove_half_made(operation: Mapping[str, Any], host: str) -> str:
-    """Remove the container of a half-done create, if there is one. Says what it did."""
+    """Remove the container or network of a half-done create, if there is one. Says what it did."""
     resource = operation.get("resource") or {}
     name = (resource.get("inputs") or {}).get("name")
-    if operation.get("type") != "creating" or resource.get("type") != CONTAINER or not name:
+    if operation.get("type") != "creating" or resource.get("type") not in {CONTAINER, NETWORK} or not name:
         return ""
     import docker
 
     engine = docker.DockerClient(base_url=host)
+    what, remove = ("container", "rm -f") if resource["type"] == CONTAINER else ("network", "network rm")
     try:
-        container = engine.containers.get(name)
+        found: Any = engine.containers.get(name) if what == "container" else _network(engine, name)
     except docker.errors.NotFound:
         return ""
     wanted = wanted_labels(resource["inputs"])
-    if not wanted or any(container.labels.get(key) != value for key, value in wanted.items()):
+    labels = found.labels if what == "container" else found.attrs.get("Labels") or {}
+    if not wanted or any(labels.get(key) != value for key, value in wanted.items()):
         raise Trouble(
-            f"The container {name} is in the way, and its labels say that this stack did not make it.",
-            f"Look at it, and if it may go: docker rm -f {name}",
+            f"The {what} {name} is in the way, and its labels say that this stack did not make it.",
+            f"Look at it, and if it may go: docker {remove} {name}",
         )
-    container.remove(force=True)
-    return f"removed the half-made container {name}"
+    if what == "container":
+        found.remove(force=True)
+    else:
+        found.remove()
+    return f"removed the half-made {what} {name}"
+
+
+def _network(engine: DockerClient, name: str) -> Network:
+    """The network of just this name; the engine would take the beginning of an id for one."""
+    import docker
+
+    found = [network for network in engine.networks.list(names=[name]) if network.name == name]
+    if not found:
+        raise docker.errors.NotFound(f"no network {name}")
+    return found[0]
 
 
 def wanted_labels(inputs: Mapping[str, Any]) -> dict[str, str]:
-    """The labels that a container resource asks for, from its inputs in the state."""
+    """The labels that a container or network resource asks for, from its inputs in the state."""
     return {entry["label"]: entry["value"] for entry in inputs.get("labels") or [] if isinstance(entry, dict)}

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import json
 import time
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import docker
 import docker.errors
@@ -33,24 +35,36 @@ _PLAIN = {code: None for code in range(32) if chr(code) not in "\n\t"} | {127: N
 """Takes what moves a terminal's cursor or colours out of a log: it comes from a job, which anybody may have written."""
 
 
+@dataclass(frozen=True)
+class Where:
+    """The engine of a stack's jobs, and how it is asked."""
+
+    engine: str
+    """Its address as Jenkins has it, for people."""
+    host: str
+    """The engine that Jenkins' container runs on."""
+    container: str = ""
+    """Jenkins' container, whose own docker client is asked; empty where both engines are one."""
+
+
 def run_sample(  # noqa: PLR0913  # all by keyword
     *,
     url: str,
     user: str,
     password: SecretStr,
     job: str,
-    docker_host: str,
+    where: Where,
     console: Console,
     timeout_seconds: float = 600,
 ) -> None:
-    """Start the job, show its log as it grows, and the image on the host at the end.
+    """Start the job, show its log as it grows, and the image on its engine at the end.
 
     Args:
         url: the controller's address, as in the stack's outputs.
         user: who signs in.
         password: that user's password.
         job: the job's name.
-        docker_host: the engine that should have the image, as `unix:///var/run/docker.sock`.
+        where: the engine that should have the image.
         console: where to show it.
         timeout_seconds: for all of it together.
 
@@ -66,7 +80,7 @@ def run_sample(  # noqa: PLR0913  # all by keyword
             item = _start(jenkins, job, end)
             number = _await_start(jenkins, job, item, end)
         _watch(jenkins, job, number, end, console)
-    _show_image(docker_host, console)
+    _show_image(where, console)
 
 
 def _watch(jenkins: Jenkins, job: str, number: int, end: float, console: Console) -> None:
@@ -148,22 +162,38 @@ def _left(end: float) -> float:
     return max(0.0, end - time.monotonic())
 
 
-def _show_image(host: str, console: Console) -> None:
+def _show_image(where: Where, console: Console) -> None:
     try:
-        with contextlib.closing(docker.DockerClient(base_url=host, timeout=30)) as client:
-            image = client.images.get(IMAGE)
+        image = _image(where)
     except docker.errors.ImageNotFound:
         raise Trouble(
-            f"The build was green, but the engine at {host} has no image {IMAGE}.",
+            f"The build was green, but the engine at {where.engine} has no image {IMAGE}.",
             "The controller may build on another engine: see ci:docker host and access of the stack.",
         ) from None
     except (docker.errors.DockerException, requests.RequestException) as failed:
-        raise Trouble(f"The build was green; the engine at {host} can't be asked for its image: {failed}") from failed
-    table = Table(title=f"On the engine at {host}", title_justify="left")
+        raise Trouble(
+            f"The build was green; the engine at {where.engine} can't be asked for its image: {failed}"
+        ) from failed
+    table = Table(title=f"On the engine at {where.engine}", title_justify="left")
     for name in ("image", "id", "size", "created"):
         table.add_column(name, no_wrap=True)
-    created = str(image.attrs.get("Created", ""))[:19].replace("T", " ")
-    table.add_row(
-        IMAGE, image.short_id.removeprefix("sha256:"), f"{image.attrs['Size'] / 1e6:.1f} MB", f"{created} UTC"
-    )
+    created = str(image.get("Created", ""))[:19].replace("T", " ")
+    short = str(image["Id"]).removeprefix("sha256:")[:10]
+    table.add_row(IMAGE, short, f"{image['Size'] / 1e6:.1f} MB", f"{created} UTC")
     console.print(table)
+
+
+def _image(where: Where) -> dict[str, Any]:
+    """What the engine says of the image. Raises ImageNotFound, or what the docker SDK raises otherwise."""
+    with contextlib.closing(docker.DockerClient(base_url=where.host, timeout=30)) as client:
+        if not where.container:
+            return dict(client.images.get(IMAGE).attrs)
+        # Jenkins alone has the way to its engine; its certificates are not for this machine.
+        command = ["docker", "image", "inspect", IMAGE]
+        done: Any = client.containers.get(where.container).exec_run(command, user="1000", demux=True)
+        code, (out, err) = done.exit_code, (part.decode(errors="replace") if part else "" for part in done.output)
+        if code and "No such image" in err:
+            raise docker.errors.ImageNotFound(err)
+        if code:
+            raise docker.errors.DockerException(err.strip())
+        return dict(json.loads(out)[0])

@@ -36,19 +36,24 @@ def sample(named: str | None) -> None:
 def _by_jenkins(workspace: Workspace, stack: str, found: dict[str, Any]) -> None:
     from pydantic import SecretStr
 
-    from ops.sample import run_sample
+    from ops.sample import Where, run_sample
     from ops.settings import stack_password
 
     if not found.get("sampleJob"):
         raise Trouble(
             f"Stack {stack} has no sample job.", "It is there with `setup: casc` and `sample: true`, the defaults."
         )
+    engine = found.get("engine", found["dockerHost"])
     run_sample(
         url=found["url"],
         user=found["adminUser"],
         password=SecretStr(stack_password(workspace, stack)),
         job=found["sampleJob"],
-        docker_host=found["dockerHost"],
+        where=Where(
+            engine=engine,
+            host=found["dockerHost"],
+            container="" if engine == found["dockerHost"] else found["container"],
+        ),
         console=console.out(),
     )
 

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
     from ops.local import Workspace
 
+CONTROLLER = "::jenkins-controller"
+"""How the address of the controller's resource ends in a state."""
 CONTROLLER_USER = "1000"
-WORDY = frozenset({"next", "images", "builds", "containerdHosts"})
+WORDY = frozenset({"next", "images", "builds", "containerdHosts", "besides", "keptVolumes"})
 """Outputs that are no line of a table, or that each build's own line tells."""
 
 
@@ -97,38 +99,64 @@ def _runtime(deployment: Mapping[str, Any], settings: dict[str, Any]) -> tuple[b
     """How the container is that the state speaks of, and whether it is well."""
     if stackfile.platform(settings) != "docker":
         return bool(deployment.get("resources")), []
-    deployed = next((entry for entry in deployment.get("resources") or [] if entry["type"] == CONTAINER), None)
-    if deployed is None:
+    deployed = [entry for entry in deployment.get("resources") or [] if entry["type"] == CONTAINER]
+    if not any(entry["urn"].endswith(CONTROLLER) for entry in deployed):
         return False, [("container", "not deployed; `make up` deploys it")]
     import docker
 
-    name = (deployed.get("outputs") or {}).get("name", "")
     host = choice.docker_host(settings)
-    try:
-        # An engine behind ssh is asked through the ssh command, with the user's own keys and settings.
-        engine = docker.DockerClient(base_url=host, use_ssh_client=host.startswith("ssh://"), timeout=20)
-        container = engine.containers.get(name)
-    except docker.errors.NotFound:
-        return False, [("container", f"{name} is gone from the engine at {host}; `make up` brings it back")]
-    except docker.errors.DockerException as failed:
-        return False, [("container", f"the engine at {host} does not answer ({failed}); `make doctor` says more")]
-    return _container(container, deployed)
+    wells, rows = [], []
+    # What Jenkins needs first: a controller that can't reach its engine is explained by the row above it.
+    for entry in sorted(deployed, key=lambda entry: entry["urn"].endswith(CONTROLLER)):
+        name = (entry.get("outputs") or {}).get("name", "")
+        role = entry["urn"].rpartition("::")[2].removesuffix("-container")
+        title = "container" if entry["urn"].endswith(CONTROLLER) else role
+        try:
+            # An engine behind ssh is asked through the ssh command, with the user's own keys and settings.
+            engine = docker.DockerClient(base_url=host, use_ssh_client=host.startswith("ssh://"), timeout=20)
+            container = engine.containers.get(name)
+        except docker.errors.NotFound:
+            well, more = False, [(title, f"{name} is gone from the engine at {host}; `make up` brings it back")]
+        except docker.errors.DockerException as failed:
+            return False, [(title, f"the engine at {host} does not answer ({failed}); `make doctor` says more")]
+        else:
+            well, more = (_controller if title == "container" else _besides)(title, container, entry)
+        wells.append(well)
+        rows += more
+    return all(wells), rows
 
 
-def _container(container: Container, deployed: Mapping[str, Any]) -> tuple[bool, list[tuple[str, str]]]:
+def _how(container: Container) -> tuple[bool, str]:
+    """Whether a container is well, and how it is in words."""
     state = container.attrs["State"]
     health = (state.get("Health") or {}).get("Status", "no health check")
-    config, host_config = container.attrs["Config"], container.attrs["HostConfig"]
     well = state["Status"] == "running" and health in {"healthy", "no health check"}
+    return well, f"{container.name}: {state['Status']}, {health}, since {state['StartedAt'][:19]}Z"
+
+
+def _besides(title: str, container: Container, deployed: Mapping[str, Any]) -> tuple[bool, list[tuple[str, str]]]:
+    """How a container is that Jenkins needs, such as an engine of its own."""
+    well, said = _how(container)
+    drift = drifted(container.attrs, deployed)
+    more = f"; {'; '.join(drift)}; `make up` heals it" if drift else ""
+    privileged = ", privileged" if container.attrs["HostConfig"].get("Privileged") else ""
+    return well and not drift, [(title, f"{said}{privileged}{more}")]
+
+
+def _controller(title: str, container: Container, deployed: Mapping[str, Any]) -> tuple[bool, list[tuple[str, str]]]:
+    well, said = _how(container)
+    config, host_config = container.attrs["Config"], container.attrs["HostConfig"]
     groups = ", ".join(host_config.get("GroupAdd") or []) or "none"
     rows = [
-        ("container", f"{container.name}: {state['Status']}, {health}, since {state['StartedAt'][:19]}Z"),
+        (title, said),
         ("runs as", f"user {config.get('User') or 'root'}, further groups {groups}"),
     ]
-    if state["Status"] == "running":
-        # What the whole set-up is for: the plain user inside, with no help from root, drives the host's engine.
-        code, said = container.exec_run(["docker", "version", "--format", "{{.Server.Version}}"], user=CONTROLLER_USER)
-        text = said.decode(errors="replace").strip() if isinstance(said, bytes) else ""
+    if container.attrs["State"]["Status"] == "running":
+        # What the whole set-up is for: the plain user inside, with no help from root, drives the jobs' engine.
+        code, answer = container.exec_run(
+            ["docker", "version", "--format", "{{.Server.Version}}"], user=CONTROLLER_USER
+        )
+        text = answer.decode(errors="replace").strip() if isinstance(answer, bytes) else ""
         well = well and code == 0
         rows.append(
             (

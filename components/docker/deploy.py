@@ -7,10 +7,9 @@ from typing import Final
 import pulumi
 
 from components import password
-from components.docker import host
-from components.docker.access import is_local, socket_access
+from components.docker import access, host
 from components.docker.image import controller_image
-from components.docker.jenkins import Jenkins, JenkinsArgs
+from components.docker.jenkins import Jenkins, JenkinsArgs, home_volume
 from components.jenkins import casc, jobs
 from components.settings import Settings
 from components.settings.checks import SAMPLE_JOB
@@ -23,12 +22,15 @@ def deploy(settings: Settings) -> Mapping[str, pulumi.Input[object]]:
     """Register everything; give the stack's outputs by name."""
     jenkins = settings.jenkins
     on_host = pulumi.ResourceOptions(provider=host.provider(settings.docker))
+    home = home_volume("jenkins", jenkins, on_host)
+    way = access.of(settings.docker).declare(settings, access.Surroundings(home=home), on_host)
     controller = Jenkins(
         "jenkins",
         JenkinsArgs(
             settings=jenkins,
             image=controller_image("jenkins", jenkins, on_host),
-            access=socket_access(settings.docker),
+            home=home,
+            access=way,
             configuration=_shown(settings) if _has_casc(settings) else None,
             files=_files(settings),
         ),
@@ -43,9 +45,13 @@ def deploy(settings: Settings) -> Mapping[str, pulumi.Input[object]]:
         "adminUser": jenkins.admin_user,
         "sampleJob": SAMPLE_JOB if jenkins.sample and _has_casc(settings) else None,
         "container": controller.container,
-        "homeVolume": controller.home,
+        "homeVolume": home,
         "dockerHost": settings.docker.host,
-        "next": _next(settings),
+        "access": settings.docker.access,
+        "engine": way.engine,
+        "besides": dict(way.containers),
+        "keptVolumes": list(way.volumes_kept),
+        "next": [*_next(settings), *way.next_steps],
     }
 
 
@@ -82,7 +88,7 @@ def _files(settings: Settings) -> Mapping[str, pulumi.Input[str]]:
 def _next(settings: Settings) -> list[str]:
     jenkins = settings.jenkins
     steps = []
-    if not is_local(settings.docker):
+    if not settings.docker.is_local:
         port, target = jenkins.http_port, settings.docker.host.removeprefix("ssh://")
         steps.append(
             f"From this machine: ssh -L {port}:127.0.0.1:{port} {target}, as the port is open on that host only."
@@ -99,5 +105,4 @@ def _next(settings: Settings) -> list[str]:
         )
     if jenkins.sample and _has_casc(settings):
         steps.append("Build an image: `make sample`, or start the job `sample` by hand.")
-    steps.append("Whoever can run a job here is root on the Docker host: give accounts accordingly.")
     return steps

@@ -10,8 +10,9 @@ from typing import Any
 import pulumi_docker as docker
 
 from components import labels
-from components.docker.access import AccessError, is_local, socket_access
+from components.docker import access
 from components.docker.engine import Engine, EngineError
+from components.docker.owned import Owned, foreign
 from components.settings import DockerSettings, JenkinsSettings, Problem, Settings
 
 
@@ -26,19 +27,20 @@ def provider(settings: DockerSettings) -> docker.Provider:
 def survey(settings: Settings, *, project: str, stack: str) -> Iterator[Problem]:
     """Give what on the host stands in the way, before anything is made there.
 
-    Reads the socket's group, and on an engine of this machine its containers, the home volume and the two ports.
+    Asks the way to the jobs' engine for what is wrong with it, and an engine of this machine for its containers, the
+    names that the stack will use there, and the two ports.
     """
-    try:
-        socket_access(settings.docker)
-    except AccessError as error:
-        yield Problem(key="ci:docker.host", value=settings.docker.host, wrong=error.wrong, instead=error.instead)
-        return
-    if not is_local(settings.docker):
+    mode = access.of(settings.docker)
+    found = list(mode.survey(settings))
+    yield from found
+    if found or not settings.docker.is_local:
         return
     jenkins = settings.jenkins
     engine = Engine(settings.docker.host.removeprefix("unix://"))
+    me = f"{project}/{stack}"
     try:
-        containers, home = engine.containers(), engine.volume(jenkins.home_volume)
+        containers = engine.containers()
+        taken = list(foreign([*_makes(jenkins), *mode.makes(settings)], engine, containers, me))
     except EngineError as error:
         yield Problem(
             key="ci:docker.host",
@@ -47,10 +49,8 @@ def survey(settings: Settings, *, project: str, stack: str) -> Iterator[Problem]
             instead="start the engine (`systemctl start docker`), and see that `docker version` works for this user",
         )
         return
-    me = f"{project}/{stack}"
-    yield from _name(jenkins, containers, me)
+    yield from taken
     yield from _ports(jenkins, containers, me)
-    yield from _home(jenkins, home, me)
     if jenkins.docker_client == "host" and not os.access(jenkins.docker_client_path, os.X_OK):
         yield Problem(
             key="ci:jenkins.dockerClientPath",
@@ -60,31 +60,18 @@ def survey(settings: Settings, *, project: str, stack: str) -> Iterator[Problem]
         )
 
 
-def _name(jenkins: JenkinsSettings, containers: Sequence[Mapping[str, Any]], me: str) -> Iterator[Problem]:
-    for container in containers:
-        owner = labels.owner(container.get("Labels"))
-        if f"/{jenkins.container_name}" in container.get("Names", ()) and owner != me:
-            yield Problem(
-                key="ci:jenkins.containerName",
-                value=jenkins.container_name,
-                wrong=f"is a container already, which {_made_by(owner)}",
-                instead=f"give another name, or remove it first (`docker rm -f {jenkins.container_name}`)",
-            )
-
-
-def _made_by(owner: str | None) -> str:
-    return f"belongs to the stack {owner}" if owner else "no stack of this project made"
-
-
-def _home(jenkins: JenkinsSettings, home: Mapping[str, Any] | None, me: str) -> Iterator[Problem]:
-    if home is None or jenkins.adopt_home:
-        return
-    owner = labels.owner(home.get("Labels"))
-    if owner != me:
-        yield Problem(
+def _makes(jenkins: JenkinsSettings) -> Iterator[Owned]:
+    yield Owned(
+        kind="container",
+        name=jenkins.container_name,
+        key="ci:jenkins.containerName",
+        instead=f"give another name, or remove it first (`docker rm -f {jenkins.container_name}`)",
+    )
+    if not jenkins.adopt_home:
+        yield Owned(
+            kind="volume",
+            name=jenkins.home_volume,
             key="ci:jenkins.homeVolume",
-            value=jenkins.home_volume,
-            wrong=f"is a volume already, which {_made_by(owner)}",
             instead="write adoptHome: true to run Jenkins on what it holds, or give another name: jenkins_home_2",
         )
 

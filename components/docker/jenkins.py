@@ -1,4 +1,4 @@
-"""The Jenkins controller: one container, its home on a named volume, the engine's socket mounted."""
+"""The Jenkins controller: one container, its home on a named volume, with a way to the engine of its jobs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,13 +7,10 @@ from typing import Final
 import pulumi
 import pulumi_docker as docker
 
-from components import labels
-from components.docker.access import SOCKET_IN_CONTAINER, SocketAccess
+from components.docker.access import Access
+from components.docker.container import HOME, container_labels, duration, volume_labels
 from components.jenkins.casc import FOLDER
 from components.settings import JenkinsSettings
-
-HOME: Final = "/var/jenkins_home"
-"""Jenkins' home, at the path that the image declares. A job's `inside` mounts it into its own containers from here."""
 
 _USER: Final = "1000:1000"
 """The image's user `jenkins`. Source: the package jenkinsci/docker, debian/Dockerfile, ARG uid and gid."""
@@ -32,8 +29,11 @@ class JenkinsArgs:
     image: pulumi.Input[str]
     """The image's id on the engine's host, so that a changed image replaces the container."""
 
-    access: SocketAccess
-    """The engine's socket."""
+    home: pulumi.Input[str]
+    """The home volume's name, as `home_volume` gives it."""
+
+    access: Access
+    """The way to the engine of its jobs."""
 
     configuration: Mapping[str, str] | None = None
     """What Jenkins is configured with, without any secret, for previews to show; None for the setup wizard."""
@@ -45,40 +45,28 @@ class JenkinsArgs:
 class Jenkins(pulumi.ComponentResource):
     """A Jenkins controller on a Docker host.
 
-    The container runs as uid 1000 without any capability and is no more than that user to the host's files, but it
-    holds the engine's socket, and whoever can make the engine start a container is root on its host.
+    The container runs as uid 1000 without any capability and is no more than that user to the host's files. But whoever
+    can make an engine start a container is root on that engine's host, and its access is to one.
     """
 
     container: pulumi.Output[str]
     """The container's name."""
 
-    home: pulumi.Output[str]
-    """The home volume's name."""
-
     def __init__(self, name: str, args: JenkinsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        """Register the volume and the container under `name`."""
+        """Register the container under `name`."""
         super().__init__("ci:docker:Jenkins", name, {"configuration": args.configuration}, opts)
         settings = args.settings
-        mine = labels.of(pulumi.get_project(), pulumi.get_stack())
-        volume = docker.Volume(
-            f"{name}-home",
-            name=settings.home_volume,
-            labels=[docker.VolumeLabelArgs(label=label, value=value) for label, value in sorted(mine.items())],
-            # The plugin cannot change a volume, only replace it, and the home must outlive any change and the stack.
-            opts=pulumi.ResourceOptions(parent=self, retain_on_delete=True, ignore_changes=["labels"]),
-        )
         container = docker.Container(
             f"{name}-controller",
             name=settings.container_name,
             image=args.image,
             user=_USER,
-            group_adds=[str(args.access.group)],
-            envs=_environment(settings, has_casc=args.configuration is not None),
-            uploads=[
-                docker.ContainerUploadArgs(file=path, content=content) for path, content in sorted(args.files.items())
-            ],
-            # `volumes` for all three: the plugin reads `mounts` back with fields of its own, and would see a change.
-            volumes=_volumes(settings, volume.name, args.access),
+            group_adds=list(args.access.groups),
+            envs=_environment(settings, args.access, has_casc=args.configuration is not None),
+            uploads=_uploads(args),
+            # `volumes` for all: the plugin reads `mounts` back with fields of its own, and would see a change.
+            volumes=_volumes(settings, args.home, args.access),
+            networks_advanced=list(args.access.networks) or None,
             ports=_ports(settings),
             restart=settings.restart,
             must_run=True,
@@ -96,25 +84,54 @@ class Jenkins(pulumi.ComponentResource):
                 interval="5s",
                 timeout="10s",
                 retries=6,
-                start_period=_duration(settings.start_timeout_seconds),
+                start_period=duration(settings.start_timeout_seconds),
             ),
             wait=True,
             wait_timeout=settings.start_timeout_seconds,
             stop_timeout=settings.stop_timeout_seconds,
             destroy_grace_seconds=settings.stop_timeout_seconds,  # without it the plugin kills at once
-            labels=[docker.ContainerLabelArgs(label=label, value=value) for label, value in sorted(mine.items())],
+            labels=container_labels(),
             opts=pulumi.ResourceOptions(
                 parent=self,
                 delete_before_replace=True,  # its name and ports can be held only once
                 replace_on_changes=["healthcheck"],  # the plugin would report an update and change nothing
+                depends_on=list(args.access.after),
             ),
         )
         self.container = container.name
-        self.home = volume.name
-        self.register_outputs({"container": self.container, "home": self.home})
+        self.register_outputs({"container": self.container})
 
 
-def _environment(settings: JenkinsSettings, *, has_casc: bool) -> list[str]:
+def home_volume(name: str, settings: JenkinsSettings, opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
+    """Register the volume that holds the home of the controller `name`; give the volume's name."""
+    volume = docker.Volume(
+        f"{name}-home",
+        name=settings.home_volume,
+        labels=volume_labels(),
+        # The plugin cannot change a volume, only replace it, and the home must outlive any change and the stack.
+        opts=pulumi.ResourceOptions.merge(
+            opts,
+            pulumi.ResourceOptions(
+                retain_on_delete=True,
+                ignore_changes=["labels"],
+                # It was the controller's own child once; stacks of that time have it under that address.
+                aliases=[pulumi.Alias(parent=_urn("ci:docker:Jenkins", name))],
+            ),
+        ),
+    )
+    return volume.name
+
+
+def _urn(kind: str, name: str) -> str:
+    return f"urn:pulumi:{pulumi.get_stack()}::{pulumi.get_project()}::{kind}::{name}"
+
+
+def _uploads(args: JenkinsArgs) -> list[docker.ContainerUploadArgs]:
+    texts = {path: docker.ContainerUploadArgs(file=path, content=text) for path, text in args.files.items()}
+    return [upload for _, upload in sorted({**texts, **args.access.files}.items())]
+
+
+def _environment(settings: JenkinsSettings, access: Access, *, has_casc: bool) -> list[str]:
     # A controller that has run out of heap is only half there: it ends, and the restart policy starts it again.
     java = [f"-XX:MaxRAMPercentage={_HEAP_PERCENT}.0", "-XX:+ExitOnOutOfMemoryError", *settings.java_options]
     # The image's pinned plugins win over older ones in the volume, also over those of a home from elsewhere.
@@ -124,15 +141,14 @@ def _environment(settings: JenkinsSettings, *, has_casc: bool) -> list[str]:
         java += ["-Djenkins.install.runSetupWizard=false", "-Dcasc.strict.secret.resolution=true"]
         environment["CASC_JENKINS_CONFIG"] = FOLDER
     environment["JAVA_OPTS"] = " ".join(java)
+    environment.update(access.environment)
     return [f"{key}={value}" for key, value in sorted(environment.items())]
 
 
-def _volumes(
-    settings: JenkinsSettings, home: pulumi.Input[str], access: SocketAccess
-) -> list[docker.ContainerVolumeArgs]:
+def _volumes(settings: JenkinsSettings, home: pulumi.Input[str], access: Access) -> list[docker.ContainerVolumeArgs]:
     volumes = [
         docker.ContainerVolumeArgs(volume_name=home, container_path=HOME, read_only=False),
-        docker.ContainerVolumeArgs(host_path=access.path, container_path=SOCKET_IN_CONTAINER, read_only=False),
+        *access.volumes,
     ]
     if settings.docker_client == "host":
         volumes.append(
@@ -151,12 +167,3 @@ def _ports(settings: JenkinsSettings) -> list[docker.ContainerPortArgs]:
         for internal, external in published
         if external is not None
     ]
-
-
-def _duration(seconds: int) -> str:
-    """Write a duration as the engine's language does, for example 90 as 1m30s and 3600 as 1h0m0s."""
-    minutes, rest = divmod(seconds, 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours}h{minutes}m{rest}s"
-    return f"{minutes}m{rest}s" if minutes else f"{rest}s"

@@ -4,8 +4,8 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from components.settings import cluster_checks
-from components.settings.model import DockerSettings, JenkinsSettings, JobSettings, Settings
+from components.settings import access_checks, cluster_checks
+from components.settings.model import JenkinsSettings, JobSettings, Settings
 from components.settings.problems import Problem
 
 SAMPLE_JOB = "sample"
@@ -24,7 +24,7 @@ def between(settings: Settings) -> Iterator[Problem]:
     if settings.platform == "kubernetes":
         yield from cluster_checks.between(settings)
         return
-    yield from _docker(settings.docker)
+    yield from access_checks.between(settings)
     yield from _ports(settings.jenkins)
     yield from _image(settings.jenkins)
     yield from _memory(settings.jenkins)
@@ -42,16 +42,6 @@ def _other_platform(settings: Settings) -> Iterator[Problem]:
                     wrong=f"belongs to the platform {platform}, and this stack's is {settings.platform}",
                     instead=f"leave it out, or write ci:platform: {platform}",
                 )
-
-
-def _docker(docker: DockerSettings) -> Iterator[Problem]:
-    if not docker.accept_root_on_host:
-        yield Problem(
-            key="ci:docker.acceptRootOnHost",
-            value=False,
-            wrong="but whoever can use the engine's socket is root on its host (CIS Docker Benchmark 5.32)",
-            instead="accept that for Jenkins and all its jobs with acceptRootOnHost: true",
-        )
 
 
 def _ports(jenkins: JenkinsSettings) -> Iterator[Problem]:

@@ -149,6 +149,35 @@ def _java_option(value: str) -> str:
     return value
 
 
+def _capability(value: str) -> str:
+    instead = "give one by its name without CAP_, as capabilities(7) has it"
+    if value == "ALL":
+        raise NotAcceptedError("is every capability, which privileged: true means", instead)
+    if not re.fullmatch(r"[A-Z][A-Z_]{1,30}", value) or value.startswith("CAP_"):
+        raise NotAcceptedError("is not the name of a capability", instead)
+    return value
+
+
+def _security_option(value: str) -> str:
+    if not re.fullmatch(r"(seccomp|apparmor)=[A-Za-z0-9_.-]+|label=[A-Za-z0-9_:.-]+|systempaths=unconfined", value):
+        raise NotAcceptedError(
+            "is not a security option that is taken here",
+            "give seccomp=unconfined, apparmor=<profile>, label=<SELinux label> or systempaths=unconfined",
+        )
+    return value
+
+
+def _engine_option(value: str) -> str:
+    if not re.fullmatch(r"--[a-z][a-z0-9-]*(=[^\s'\"\\]+)?", value):
+        raise NotAcceptedError(
+            "is not one option of the engine", "give --name or --name=value, with no space or quote in it"
+        )
+    name = value.partition("=")[0]
+    if name == "--host" or name.startswith("--tls"):
+        raise NotAcceptedError("is the stack's to set: the engine listens for Jenkins alone, by TLS", "leave it out")
+    return value
+
+
 def _plugin(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*:[A-Za-z0-9][A-Za-z0-9_.-]*", value) or value.endswith(":latest"):
         raise NotAcceptedError("is not a plugin with its version", "give name:version")
@@ -270,6 +299,9 @@ Address = Annotated[str, AfterValidator(_address)]
 UserName = Annotated[str, AfterValidator(_user)]
 DockerHost = Annotated[str, AfterValidator(_host)]
 JavaOption = Annotated[str, AfterValidator(_java_option)]
+Capability = Annotated[str, AfterValidator(_capability)]
+SecurityOption = Annotated[str, AfterValidator(_security_option)]
+EngineOption = Annotated[str, AfterValidator(_engine_option)]
 Plugin = Annotated[str, AfterValidator(_plugin)]
 JobName = Annotated[str, AfterValidator(_job_name)]
 PipelineText = Annotated[str, AfterValidator(_pipeline_text)]

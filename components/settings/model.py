@@ -9,6 +9,7 @@ from pydantic import Field, SecretStr
 
 from components.settings.builds import BuildSettings
 from components.settings.cluster_fields import PrivateKey
+from components.settings.engines import DindSettings
 from components.settings.fields import (
     AbsolutePath,
     Address,
@@ -40,15 +41,19 @@ class DockerSettings(Section):
         description="Where the engine listens: `unix:///path` on this machine, or `ssh://user@host[:port]`.",
         examples=["unix:///var/run/docker.sock"],
     )
-    access: Literal["socket"] = Field(
+    access: Literal["socket", "dind"] = Field(
         default="socket",
-        description="How a job reaches the engine. `socket` mounts the engine's own socket into the container.",
+        description=(
+            "How a job reaches an engine. `socket` mounts the host engine's own socket into the container. `dind` runs "
+            "an engine of its own in a container beside Jenkins."
+        ),
     )
     accept_root_on_host: bool = Field(
         default=False,
         description=(
-            "Must be `true` for `access: socket`: whoever can use the socket can start a container that is root on the "
-            "host (CIS Docker Benchmark 5.32), and with it Jenkins and every job that Jenkins runs."
+            "Must be `true`, whatever the access: whoever can use an engine can start a container that is root on its "
+            "host (CIS Docker Benchmark 5.32), or break out of one that is privileged (5.4), and with it Jenkins and "
+            "every job that Jenkins runs."
         ),
     )
     socket_path: AbsolutePath | None = Field(
@@ -66,6 +71,12 @@ class DockerSettings(Section):
         ),
         examples=[998],
     )
+    dind: DindSettings = Field(default_factory=DindSettings, description=DindSettings.__doc__)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the engine that Jenkins runs on is this machine's."""
+        return self.host.startswith("unix://")
 
 
 class JenkinsSettings(Section):

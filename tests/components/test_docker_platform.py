@@ -2,13 +2,14 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
 
 from components import docker
-from components.settings import Settings
+from components.docker import access
+from components.settings import DockerSettings, Settings
 from tests.support.engine import Engine, is_secret, is_unknown, unwrap
 from tests.support.settings import PASSWORD, settings
 
@@ -172,8 +173,18 @@ def test_every_resource_uses_the_provider_of_the_host_that_the_settings_name(eng
 def test_the_component_closes_its_outputs_and_owns_its_children(engine: Engine) -> None:
     deploy(engine)
     assert "jenkins" in engine.finished
-    for name in ("jenkins-home", CONTAINER):
-        assert engine.requests[name].parent.endswith("ci:docker:Jenkins::jenkins")
+    assert engine.requests[CONTAINER].parent.endswith("ci:docker:Jenkins::jenkins")
+
+
+def test_a_home_that_an_older_release_declared_as_the_controllers_child_is_known_again(engine: Engine) -> None:
+    deploy(engine)
+    [alias] = engine.requests["jenkins-home"].aliases
+    assert alias.spec.parentUrn == "urn:pulumi:test::ci::ci:docker:Jenkins::jenkins"
+
+
+def test_each_way_to_an_engine_that_the_settings_take_has_its_module() -> None:
+    taken = get_args(DockerSettings.model_fields["access"].annotation)
+    assert set(taken) == set(access.MODES)
 
 
 def test_everything_made_is_labelled_with_its_stack(engine: Engine) -> None:

@@ -4,74 +4,34 @@ from __future__ import annotations
 
 import json
 import os
-import random
-import shutil
 import signal
-import socket
-import subprocess
-import sys
 import time
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import docker
 import docker.errors
 import pytest
 
+from tests.support.verbs import ROOT, Verbs, clone, free_port
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
 NAME = "ci-live-verbs"
-
-
-class Verbs:
-    """`python -m ops` in one clone."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        # The clone's own backend, whoever runs the tests.
-        self.env = {name: value for name, value in os.environ.items() if not name.startswith("PULUMI_")}
-        self.env |= {"YES": "1", "PULUMI_CREDENTIALS_PATH": str(root / "nobody")}
-
-    def start(self, *words: str) -> subprocess.Popen[str]:
-        """Start a verb on the offline stack."""
-        command = [sys.executable, "-m", "ops", words[0], "--stack", "offline", *words[1:]]
-        pipe = subprocess.PIPE
-        return subprocess.Popen(command, cwd=self.root, env=self.env, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
-
-    def run(self, *words: str, stdin: str = "", status: int = 0) -> str:
-        """Run a verb on the offline stack, and give what it printed, stdout first."""
-        with self.start(*words) as process:
-            out, err = process.communicate(stdin, timeout=300)
-        assert process.returncode == status, out + err
-        return out + err
-
-
-def free_port() -> int:
-    """A port that nobody has, below those that the kernel gives to outgoing connections, so that it stays free."""
-    for port in random.sample(range(20_000, 30_000), 50):
-        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
-    raise AssertionError("50 ports in a row are taken")
 
 
 @pytest.fixture(scope="module")
 def verbs(controller: str, engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Verbs]:
     """A clone whose offline stack uses names and ports that are free; `controller` has made its image."""
-    root = tmp_path_factory.mktemp("verbs") / "clone"
-    leave = shutil.ignore_patterns(".git", ".local", ".venv", "*_cache", "__pycache__", "tests")
-    shutil.copytree(ROOT, root, ignore=leave)
-    (root / ".venv").symlink_to(sys.prefix)
-    made = Verbs(root)
-    for key, value in {
-        "ci:jenkins.containerName": NAME,
-        "ci:jenkins.homeVolume": f"{NAME}-home",
-        "ci:jenkins.httpPort": str(free_port()),
-        "ci:jenkins.agentPort": str(free_port()),
-    }.items():
-        made.run("set", key, stdin=value)
+    made = clone(tmp_path_factory.mktemp("verbs"), "offline")
+    made.set(
+        jenkins__containerName=NAME,
+        jenkins__homeVolume=f"{NAME}-home",
+        jenkins__httpPort=str(free_port()),
+        jenkins__agentPort=str(free_port()),
+    )
     yield made
     made.run("recover")
     made.run("down")

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from components.docker import host
-from components.docker.access import AccessError, group_in_container, socket_access
+from components.docker.access import host_socket
+from components.docker.access.host_socket import AccessError, group_in_container
 from components.settings import DockerSettings
 from tests.support import fake_docker
 from tests.support.fake_docker import container, volume
@@ -95,7 +96,7 @@ def test_a_docker_client_that_the_host_lacks_is_refused(tmp_path: Path, port: in
 
 def refusal(docker: DockerSettings) -> str:
     with pytest.raises(AccessError) as caught:
-        socket_access(docker)
+        host_socket.find(docker)
     return str(caught.value)
 
 
@@ -129,16 +130,16 @@ def test_the_sockets_group_is_read_from_the_socket(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as made:
         made.bind(str(path))
         os.chown(path, 0, 4242)
-        assert socket_access(local(path)).group == 4242
+        assert host_socket.find(local(path)).group == 4242
         os.chown(path, 0, 4243)
-        assert socket_access(local(path)).group == 4243
+        assert host_socket.find(local(path)).group == 4243
 
 
 def test_roots_own_group_is_refused_unless_it_is_meant() -> None:
     with pytest.raises(AccessError, match="root's own group"):
         group_in_container("/var/run/docker.sock", owner=0, group=0)
     meant = settings(docker={"acceptRootOnHost": True, "socketGroup": 0}).docker
-    assert socket_access(meant).group == 0
+    assert host_socket.find(meant).group == 0
 
 
 def test_a_rootless_engines_socket_belongs_to_group_0_in_its_containers() -> None:
@@ -159,7 +160,7 @@ def ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_over_ssh_the_group_is_read_on_the_engines_host(ssh: Path) -> None:
     (ssh / "answer").write_text("0:961:socket\n")
     docker = settings(docker={"acceptRootOnHost": True, "host": "ssh://deploy@build-1.example.org:2222"}).docker
-    assert socket_access(docker).group == 961
+    assert host_socket.find(docker).group == 961
     asked = (ssh / "asked").read_text()
     assert "-p 2222 -- deploy@build-1.example.org stat -L -c %u:%g:%F /var/run/docker.sock" in asked
 

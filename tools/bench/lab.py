@@ -83,7 +83,7 @@ class Lab:
         http, agent = self._ports[name]
         mine: dict[str, str | int] = {"containerName": name, "homeVolume": name, "httpPort": http, "agentPort": agent}
         committed = read_yaml(clone.committed(base))
-        if choice.needs_stand_in(committed):
+        if choice.stand_ins(committed):
             mine["image"] = IMAGE
         plain = {key: value for key, value in committed.items() if key not in stackfile.ENCRYPTION}
         return stackfile.merge(plain, {"config": {"ci:jenkins": mine}})

@@ -26,7 +26,7 @@ class Entry:
     mode: int = 0o755
     owner: int = 0
     """The uid, and the gid with it."""
-    content: str | None = None
+    content: str | bytes | None = None
     source: Path | None = None
     """A file of this machine to take the content from."""
     link: str | None = None
@@ -87,7 +87,8 @@ def _member(entry: Entry) -> tuple[tarfile.TarInfo, bytes]:
     if entry.link is not None:
         info.type, info.linkname, info.mode = tarfile.SYMTYPE, entry.link, 0o777
     elif entry.content is not None or entry.source is not None:
-        content = entry.source.read_bytes() if entry.source is not None else (entry.content or "").encode()
+        text = entry.source.read_bytes() if entry.source is not None else entry.content or b""
+        content = text.encode() if isinstance(text, str) else text
         info.size = len(content)
     else:
         info.type = tarfile.DIRTYPE

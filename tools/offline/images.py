@@ -1,27 +1,30 @@
-"""The images that stand in on a closed network: a controller that is not Jenkins, and a base for the sample's build.
+"""The images that stand in on a closed network: a controller that is not Jenkins, a sample's base, an engine.
 
-Both are made here, from Go source and Debian's busybox, without a registry, and both carry a label that says so.
+All are made here, from Go source, Debian's busybox and this machine's own engine, without a registry, and all carry a
+label that says so.
 """
 
 from __future__ import annotations
 
+import io
 import subprocess
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tools.offline import archive, binaries
+from tools.offline import archive, binaries, dind
 from tools.toolchain import cache, console, docker_engine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 CONTROLLER = "ci-offline-controller:1"
 BASE = "alpine:latest"
+DIND = "ci-offline-dind:1"
 STAND_IN = "ci.stand-in"
-"""The label of both images: what they stand in for, in words."""
+"""The label of these images: what they stand in for, in words."""
 INPUTS = "ci.stand-in.inputs"
-"""The label with the hash of what the controller's image was made from."""
+"""The label with the hash of what the image was made from."""
 
 UID = 1000
 HOME = "/var/jenkins_home"
@@ -35,16 +38,20 @@ nobody:x:65534:65534:nobody:/:/bin/false
 GROUP = f"root:x:0:\njenkins:x:{UID}:\nnogroup:x:65534:\n"
 
 
-def ensure(host: str) -> None:
-    """Make sure that an engine holds both images. Takes milliseconds when it does, two minutes the first time.
+def ensure(host: str, wanted: Iterable[str] = (CONTROLLER,)) -> None:
+    """Make sure that an engine holds the images that a stack needs. Milliseconds if so, two minutes the first time.
 
     Args:
         host: the engine, as `unix:///var/run/docker.sock` or `tcp://...`.
+        wanted: which, of CONTROLLER and DIND. The base is wanted always.
 
     Raises:
         Trouble: when one can't be made or put there.
     """
-    ensure_controller(host)
+    makers = {CONTROLLER: ensure_controller, DIND: ensure_dind}
+    for name in wanted:
+        if name in makers:
+            makers[name](host)
     ensure_base(host)
 
 
@@ -89,10 +96,30 @@ def ensure_base(host: str) -> str:
                 f"{BASE} can't be pulled ({reason}). busybox stands in for it under that name, so that the sample can "
                 f"be built; where there is a way out, `docker pull {BASE}` puts the real one in its place."
             )
-            labels = {STAND_IN: f"{BASE}, on networks where it can't be pulled"}
-            config = {"Cmd": ["/bin/sh"], "Env": [PATH], "Labels": labels}
-            engine.load(host, BASE, list(userland(binaries.busybox())), config)
+            engine.load(host, BASE, list(userland(binaries.busybox())), _base_config())
     return BASE
+
+
+def ensure_dind(host: str) -> str:
+    """Make sure that the engine holds the stand-in for `docker:dind` of this version of the project. Returns its name.
+
+    It is made anew only when the project's part of it has changed: the programs in it come with the machine.
+
+    Raises:
+        Trouble: when this machine has no engine's programs to make it from.
+    """
+    inputs = cache.digest(binaries.architecture(), *dind.sources(), *_own_sources())
+    if _labels(host, DIND).get(INPUTS) != inputs:
+        from tools.offline import engine  # noqa: PLC0415  # 0.35 s, and only where there is something to do
+
+        busybox, architecture = binaries.busybox(), binaries.architecture()
+        labels = {STAND_IN: "docker:dind, on networks where it can't be pulled", INPUTS: inputs}
+        # Its engine can pull nothing, so it is given the base of the sample's build along.
+        base = io.BytesIO()
+        archive.write(base, name=BASE, entries=userland(busybox), config=_base_config(), architecture=architecture)
+        entries = [*userland(busybox), *dind.entries(base.getvalue())]
+        engine.load(host, DIND, entries, dind.config(labels, PATH))
+    return DIND
 
 
 def remove(host: str) -> list[str]:
@@ -103,7 +130,7 @@ def remove(host: str) -> list[str]:
     """
     from tools.offline import engine  # noqa: PLC0415  # 0.35 s, and only where there is something to do
 
-    removed = [image for image in (CONTROLLER, BASE) if STAND_IN in _labels(host, image)]
+    removed = [image for image in (CONTROLLER, DIND, BASE) if STAND_IN in _labels(host, image)]
     for image in removed:
         engine.remove(host, image)
     return removed
@@ -111,9 +138,17 @@ def remove(host: str) -> list[str]:
 
 def inputs_hash() -> str:
     """The hash of all that decides the controller's image, except busybox."""
+    return cache.digest(binaries.architecture(), *binaries.sources(), *_own_sources())
+
+
+def _own_sources() -> list[Path]:
     here = Path(__file__).resolve()
-    parts = [*binaries.sources(), here, here.with_name("archive.py"), here.with_name("binaries.py")]
-    return cache.digest(binaries.architecture(), *parts)
+    return [here, here.with_name("archive.py"), here.with_name("binaries.py")]
+
+
+def _base_config() -> dict[str, Any]:
+    labels = {STAND_IN: f"{BASE}, on networks where it can't be pulled"}
+    return {"Cmd": ["/bin/sh"], "Env": [PATH], "Labels": labels}
 
 
 def userland(busybox: Path) -> Iterator[archive.Entry]:

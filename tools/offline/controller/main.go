@@ -67,6 +67,7 @@ func run(listen string) error {
 	if err != nil {
 		return err
 	}
+	sample.remote = settings.Remote
 	sample.RemoveLeftovers()
 	controller := NewController(settings, store, sample)
 

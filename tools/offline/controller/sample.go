@@ -36,6 +36,7 @@ const (
 type Sample struct {
 	home, command, identity string
 	ownContainer            func() (string, bool)
+	remote                  bool // the engine is elsewhere and can't see the workspace, so nothing runs `inside`
 }
 
 // NewSample prepares the pipeline for a home folder. It uses the docker CLI on PATH.
@@ -71,7 +72,7 @@ func (sample *Sample) Run(ctx context.Context, build Build, output io.Writer) Re
 	say("[post: always] The build has ended.")
 	switch result {
 	case Success:
-		say("[post: success] %s is on the Docker host.", sampleImage)
+		say("[post: success] %s is on the engine that built it.", sampleImage)
 	case Failure:
 		say("[post: failure] The build has failed; the reason stands above.")
 	case Aborted:
@@ -105,6 +106,9 @@ func (sample *Sample) stages(ctx context.Context, build Build, output io.Writer)
 	}
 
 	stage("Run")
+	if sample.remote {
+		return docker.Show(ctx, "run", "--rm", sampleImage)
+	}
 	if _, err := docker.Read(ctx, "inspect", "-f", ".", sampleImage); err != nil {
 		return err
 	}
@@ -116,7 +120,9 @@ func (sample *Sample) stages(ctx context.Context, build Build, output io.Writer)
 }
 
 // mounts are the `docker run` options through which a sibling container sees the workspace: this container's own
-// volumes where they hold it, else the folders themselves.
+// volumes where they hold it, else the folders themselves. On another engine than this container's there is no such
+// container, and the plugin takes that for one without volumes (DockerClient.getVolumes): the engine must then have
+// the folders at the same paths.
 func (sample *Sample) mounts(ctx context.Context, docker Docker, folders ...string) ([]string, error) {
 	own, contained := sample.ownContainer()
 	if !contained {
@@ -129,7 +135,7 @@ func (sample *Sample) mounts(ctx context.Context, docker Docker, folders ...stri
 	}
 	_, _ = fmt.Fprintf(docker.Log, "The controller seems to be running inside container %s\n", own)
 	listed, err := docker.Read(ctx, "inspect", "-f", "{{range .Mounts}}{{.Destination}}\n{{end}}", own)
-	if err != nil {
+	if ctx.Err() != nil {
 		return nil, err
 	}
 	var options []string

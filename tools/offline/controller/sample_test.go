@@ -14,13 +14,14 @@ import (
 func itoa(number int) string { return strconv.Itoa(number) }
 
 // fakeDocker notes its arguments, one call a line, and answers like an engine that holds what the sample needs.
-// DENY names the subcommand that fails; HANG the one that never ends; LEFT is what `docker ps` lists.
+// DENY names the subcommand that fails; HANG the one that never ends; LEFT is what `docker ps` lists; STRANGER makes it
+// an engine that the controller does not run on.
 const fakeDocker = `#!/bin/sh
 echo "$*" >> "$CALLS"
 if [ "$1" = "$HANG" ]; then exec sleep 60; fi
 if [ "$1" = "$DENY" ]; then echo "Cannot connect to the Docker daemon" >&2; exit 1; fi
 case "$1 $2" in
-"inspect -f") case "$3" in *Mounts*) printf '%s\n/var/run/docker.sock\n' "$MOUNT";; *) echo .;; esac;;
+"inspect -f") case "$3" in *Mounts*) if [ "$STRANGER" ]; then echo "No such object: $4" >&2; exit 1; fi; printf '%s\n/var/run/docker.sock\n' "$MOUNT";; *) echo .;; esac;;
 "run -t") echo c0ffee;;
 "top c0ffee") printf 'PID COMMAND\n1 %s\n' "${COMM:-cat}";;
 "exec c0ffee") if [ "$3" = cat ]; then cat "${WORKSPACE_SEEN:-$4}"; else echo "This is a simple file."; fi;;
@@ -150,6 +151,7 @@ func TestAnImageThatDoesNotRunTheCommandFailsTheBuild(t *testing.T) {
 func TestTheWorkspaceIsBoundByPathWhereNoVolumeHoldsIt(t *testing.T) {
 	for name, prepare := range map[string]func(rig){
 		"not in a container":                 func(rig rig) { rig.ownContainer = func() (string, bool) { return "", false } },
+		"on another engine than its own":     func(rig) { t.Setenv("STRANGER", "1") },
 		"a volume whose name is only longer": func(rig rig) { t.Setenv("MOUNT", rig.home+"/work") },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -163,6 +165,16 @@ func TestTheWorkspaceIsBoundByPathWhereNoVolumeHoldsIt(t *testing.T) {
 				t.Errorf("%s\n%s\n%s", result, log, calls)
 			}
 		})
+	}
+}
+
+func TestOnAnEngineElsewhereTheImageRunsByItselfWithoutTheWorkspace(t *testing.T) {
+	rig := newRig(t, nil)
+	rig.remote = true
+	result, log := rig.run(context.Background(), sampleJob)
+	calls := rig.called(t)
+	if result != Success || calls[1] != "run --rm simple-jenkins-image" || len(calls) != 2 {
+		t.Errorf("%s\n%s\n%s", result, log, calls)
 	}
 }
 

@@ -41,6 +41,7 @@ type Settings struct {
 	Setup    string
 	Accounts map[string][]byte // user id -> bcrypt hash
 	Jobs     []string          // in the order seeded, without duplicates
+	Remote   bool              // the sample is the one for an engine that can't see the workspace
 }
 
 // cascFile is the part of a configuration-as-code file that the stand-in reads.
@@ -181,6 +182,7 @@ func (settings *Settings) read(path string) error {
 
 // addJobs takes the names from the calls of a job-dsl text; what stands inside a triple-quoted pipeline script is no job.
 func (settings *Settings) addJobs(script string) {
+	settings.Remote = settings.Remote || strings.Contains(script, "docker run --rm "+sampleImage)
 	for _, match := range jobCall.FindAllStringSubmatch(quotedBlock.ReplaceAllString(script, "''"), -1) {
 		name := match[1] + match[2]
 		if !jobName.MatchString(name) {

@@ -1,14 +1,20 @@
-"""How a container reaches the engine: the socket's path and group, read where the engine runs."""
+"""`access: socket`: the host's own engine, through its socket, with the socket's group read where the engine runs."""
 
 import functools
 import stat
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from components.settings import DockerSettings
+import pulumi
+import pulumi_docker as docker
+
+from components.docker.access.shape import Access, Surroundings
+from components.docker.owned import Owned
+from components.settings import DockerSettings, Problem, Settings
 
 SOCKET_IN_CONTAINER: Final = "/var/run/docker.sock"
 """Where every docker client looks first."""
@@ -27,8 +33,8 @@ class AccessError(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SocketAccess:
-    """A mounted socket. Whoever has it is root on the engine's host."""
+class Socket:
+    """The engine's socket. Whoever has it is root on the engine's host."""
 
     path: str
     """The socket's path on the engine's host."""
@@ -37,29 +43,50 @@ class SocketAccess:
     """The group that may use it, as a container sees that group's number."""
 
 
-def is_local(docker: DockerSettings) -> bool:
-    """Say whether the engine runs on this machine."""
-    return docker.host.startswith("unix://")
+def makes(_: Settings) -> tuple[Owned, ...]:
+    """Give nothing: the engine and its socket are there already."""
+    return ()
 
 
-def socket_path(docker: DockerSettings) -> str:
+def survey(settings: Settings) -> Iterator[Problem]:
+    """Give what is wrong with the socket, or with its host."""
+    try:
+        find(settings.docker)
+    except AccessError as error:
+        yield Problem(key="ci:docker.host", value=settings.docker.host, wrong=error.wrong, instead=error.instead)
+
+
+def declare(settings: Settings, _: Surroundings, __: pulumi.ResourceOptions) -> Access:
+    """Give the socket to Jenkins, and its group to Jenkins' user."""
+    found = find(settings.docker)
+    return Access(
+        engine=settings.docker.host,
+        groups=(str(found.group),),
+        volumes=(
+            docker.ContainerVolumeArgs(host_path=found.path, container_path=SOCKET_IN_CONTAINER, read_only=False),
+        ),
+        next_steps=("Whoever can run a job here is root on the Docker host: give accounts accordingly.",),
+    )
+
+
+def path_on_host(docker: DockerSettings) -> str:
     """Give the socket's path on the engine's host."""
     if docker.socket_path is not None:
         return docker.socket_path
-    return docker.host.removeprefix("unix://") if is_local(docker) else SOCKET_IN_CONTAINER
+    return docker.host.removeprefix("unix://") if docker.is_local else SOCKET_IN_CONTAINER
 
 
-def socket_access(docker: DockerSettings) -> SocketAccess:
+def find(docker: DockerSettings) -> Socket:
     """Read the socket's group on the engine's host, unless the settings name it.
 
     The number is read at every run: it differs from host to host, and changes when the group is made anew. Raises
     AccessError for a path that holds no socket, a host that cannot be asked, and a socket that belongs to root's group.
     """
-    path = socket_path(docker)
+    path = path_on_host(docker)
     if docker.socket_group is not None:
-        return SocketAccess(path=path, group=docker.socket_group)
-    owner, group = _local_owner(path) if is_local(docker) else _remote_owner(docker.host, path)
-    return SocketAccess(path=path, group=group_in_container(path, owner=owner, group=group))
+        return Socket(path=path, group=docker.socket_group)
+    owner, group = _local_owner(path) if docker.is_local else _remote_owner(docker.host, path)
+    return Socket(path=path, group=group_in_container(path, owner=owner, group=group))
 
 
 def group_in_container(path: str, *, owner: int, group: int) -> int:

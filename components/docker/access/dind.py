@@ -1,0 +1,74 @@
+"""`access: dind`: an engine of the stack's own in a container beside Jenkins (Docker-in-Docker)."""
+
+from collections.abc import Iterator
+
+import pulumi
+import pulumi_docker as docker
+
+from components.docker.access.shape import Access, Surroundings
+from components.docker.dind import ALIAS, CLIENT_CERTIFICATES, PORT, Engine, EngineArgs, volume_of
+from components.docker.owned import Owned
+from components.settings import Problem, Settings
+from components.settings.engines import DindSettings
+
+
+def makes(settings: Settings) -> tuple[Owned, ...]:
+    """Give the engine's container, its network and its two volumes."""
+    dind = settings.docker.dind
+    key, name = "ci:docker.dind.containerName", dind.container_name
+    other = "give another name, or remove it first"
+    volumes = (volume_of(dind, "images"), volume_of(dind, "certificates"))
+    return (
+        Owned(kind="container", name=name, key=key, instead=f"{other} (`docker rm -f {name}`)"),
+        Owned(kind="network", name=name, key=key, instead=f"{other} (`docker network rm {name}`)"),
+        *(
+            Owned(kind="volume", name=volume, key=key, instead=f"{other} (`docker volume rm {volume}`)")
+            for volume in volumes
+        ),
+    )
+
+
+def survey(_: Settings) -> Iterator[Problem]:
+    """Give nothing: what it needs of the host is a matter of names."""
+    return iter(())
+
+
+def declare(settings: Settings, around: Surroundings, opts: pulumi.ResourceOptions) -> Access:
+    """Start the engine; give Jenkins its network, its address and the client's certificates, to read only."""
+    dind = settings.docker.dind
+    pulumi.log.warn(_warning(dind))
+    engine = Engine(
+        "engine",
+        EngineArgs(settings=dind, home=around.home),
+        pulumi.ResourceOptions(providers=[opts.provider] if opts.provider else None),
+    )
+    address = f"tcp://{ALIAS}:{PORT}"
+    return Access(
+        engine=address,
+        environment={
+            "DOCKER_HOST": address,
+            "DOCKER_TLS_VERIFY": "1",
+            "DOCKER_CERT_PATH": CLIENT_CERTIFICATES,
+        },
+        volumes=(
+            docker.ContainerVolumeArgs(
+                volume_name=engine.certificates, container_path=CLIENT_CERTIFICATES, read_only=True
+            ),
+        ),
+        networks=(docker.ContainerNetworksAdvancedArgs(name=engine.network),),
+        after=(engine.running,),
+        containers={"engine": engine.container},
+        volumes_kept=(engine.storage,),
+        next_steps=(
+            _warning(dind),
+            f"What jobs build is in that engine, not the host's: `docker exec {dind.container_name} docker image ls`.",
+        ),
+    )
+
+
+def _warning(dind: DindSettings) -> str:
+    held = "privileged" if dind.privileged else f"not privileged, but has {' and '.join(dind.capabilities)}"
+    return (
+        f"The engine in the container {dind.container_name} is {held}: whoever can run a job here can become root on "
+        "the Docker host. Give accounts accordingly."
+    )

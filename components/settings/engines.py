@@ -1,0 +1,62 @@
+"""The settings of the engines that jobs use instead of the host's own: one beside Jenkins, and one elsewhere."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from components.settings.fields import Capability, DockerName, EngineOption, ImageReference, SecurityOption
+from components.settings.section import Section
+
+
+class DindSettings(Section):
+    """An engine of the stack's own in a container beside Jenkins, for `access: dind`."""
+
+    image: ImageReference = Field(
+        default="docker:28.5.2-dind",
+        description="The engine's image. It must make its certificates as the official one does (DOCKER_TLS_CERTDIR).",
+        examples=["docker:28.5.2-dind"],
+    )
+    container_name: DockerName = Field(
+        default="jenkins-docker",
+        description=(
+            "The container's name, and its network's. Its volumes are named after it: `<name>-images` is kept when the "
+            "stack is destroyed, `<name>-certificates` is not."
+        ),
+        examples=["jenkins-docker"],
+    )
+    privileged: bool = Field(
+        default=True,
+        description=(
+            "Run it with every capability, device and kernel setting of the host, as its image expects. `false` gives "
+            "it `capabilities` and `securityOptions` instead: less, enough for builds, and still no sandbox."
+        ),
+    )
+    capabilities: tuple[Capability, ...] = Field(
+        default=("SYS_ADMIN", "NET_ADMIN"),
+        description=(
+            "For `privileged: false`: what it gets beside the 14 capabilities that every container has. The default is "
+            "the least with which an engine starts containers and builds images."
+        ),
+        examples=[["SYS_ADMIN", "NET_ADMIN"]],
+    )
+    security_options: tuple[SecurityOption, ...] = Field(
+        default=("seccomp=unconfined", "apparmor=unconfined"),
+        description=(
+            "For `privileged: false`: what of the host's confinement is lifted. The default lets it make keyrings and "
+            "mounts for its containers."
+        ),
+        examples=[["seccomp=unconfined", "apparmor=unconfined"]],
+    )
+    options: tuple[EngineOption, ...] = Field(
+        default=(),
+        description="Further options of the engine (`dockerd --help`), one each.",
+        examples=[["--registry-mirror=https://mirror.example.org"]],
+    )
+    memory_mib: Annotated[int, Field(ge=256, le=4_194_304)] = Field(
+        default=4096,
+        description="Memory limit of the engine with all builds and containers in it, MiB, without swap.",
+        examples=[4096],
+    )
+    start_timeout_seconds: Annotated[int, Field(ge=10, le=3600)] = Field(
+        default=120, description="How long an update waits for the engine to be ready, seconds.", examples=[120]
+    )

@@ -1,0 +1,60 @@
+"""`python -m ops` in a clone of its own, the way an operator uses it."""
+
+import os
+import random
+import shutil
+import socket
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Verbs:
+    """The verbs on one stack of one clone."""
+
+    def __init__(self, root: Path, stack: str) -> None:
+        """Take a clone that is there; see `clone`."""
+        self.root, self.stack = root, stack
+        self.first = ""
+        """What the first `up` printed, if a fixture keeps it here."""
+        # The clone's own backend, whoever runs the tests.
+        self.env = {name: value for name, value in os.environ.items() if not name.startswith("PULUMI_")}
+        self.env |= {"YES": "1", "PULUMI_CREDENTIALS_PATH": str(root / "nobody")}
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        """Start a verb on the stack."""
+        command = [sys.executable, "-m", "ops", words[0], "--stack", self.stack, *words[1:]]
+        pipe = subprocess.PIPE
+        return subprocess.Popen(command, cwd=self.root, env=self.env, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+
+    def run(self, *words: str, stdin: str = "", status: int = 0) -> str:
+        """Run a verb on the stack, and give what it printed, stdout first."""
+        with self.start(*words) as process:
+            out, err = process.communicate(stdin, timeout=300)
+        assert process.returncode == status, out + err
+        return out + err
+
+    def set(self, **settings: str) -> None:
+        """Set settings in the clone; `jenkins__httpPort` is ci:jenkins.httpPort."""
+        for key, value in settings.items():
+            self.run("set", f"ci:{key.replace('__', '.')}", stdin=value)
+
+
+def clone(tmp: Path, stack: str) -> Verbs:
+    """Copy the project without its tests and what is made in it."""
+    root = tmp / "clone"
+    leave = shutil.ignore_patterns(".git", ".local", ".venv", "*_cache", "__pycache__", "tests")
+    shutil.copytree(ROOT, root, ignore=leave)
+    (root / ".venv").symlink_to(sys.prefix)
+    return Verbs(root, stack)
+
+
+def free_port() -> int:
+    """A port that nobody has, below those that the kernel gives to outgoing connections, so that it stays free."""
+    for port in random.sample(range(20_000, 30_000), 50):
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise AssertionError("50 ports in a row are taken")
