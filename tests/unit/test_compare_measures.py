@@ -154,6 +154,7 @@ def test_the_rights_of_a_pod_are_read_off_its_spec() -> None:
 def test_the_line_that_tells_why_an_engine_failed_is_quoted_whatever_stands_behind_it() -> None:
     said = "starting\nfailed to start daemon: can't initialize `nat`: Permission denied\n\n (exit status 4)\n"
     assert why(said) == "failed to start daemon: can't initialize 'nat': Permission denied"
+    assert why("  | error during connect: bad\n  |  2 errored\n  |\n") == "error during connect: bad"
     assert why("stopped\n") == "stopped"
     assert why("") == "it said nothing"
 

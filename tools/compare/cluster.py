@@ -15,7 +15,7 @@ from ops.cluster import Cluster, Place
 from tools.bench import bare
 from tools.bench.cluster.words import manifests
 from tools.bench.measure import run
-from tools.compare.contexts import CONTEXTS
+from tools.compare.contexts import CONTEXTS, FIRST
 from tools.compare.meter import Scope, measuring
 from tools.compare.ways import Built
 from tools.toolchain.errors import Trouble
@@ -34,8 +34,6 @@ NAMESPACE: Final = "ci-bench-compare"
 BUILDS: Final = f"{NAMESPACE}-builds"
 NODE_PORT: Final = 31990
 """Of 30000 to 32767, and none that `make bench` takes."""
-_BASE: Final = "lab"
-"""The stack whose settings are taken."""
 _LOOK_SECONDS: Final = 0.05
 _JOBS: Final = f"/apis/batch/v1/namespaces/{BUILDS}/jobs"
 _MAPS: Final = f"/api/v1/namespaces/{BUILDS}/configmaps"
@@ -64,17 +62,17 @@ class ClusterWays:
     def deploy(self, ways: Sequence[Way], registry: Registry, base: str) -> Program:
         """Bring the stack up: the registry, and for each way a build for each context, so that each has its own cache.
 
-        All are given the smallest context at first, and build it: what does not work shows here.
+        All are given the same small context at first, and build it: what does not work shows here.
 
         Raises:
             Trouble: when it can't be.
         """
-        small = CONTEXTS[0].files(base=base, run="deployed", last="deployed")
+        small = FIRST.files(base=base, run="deployed", last="deployed")
         builds = [self._build(way, context.name, small) for way in ways for context in CONTEXTS]
         certificate, key = self._lab.certificate(
             "compare", f"registry.{NAMESPACE}.svc", "localhost", self._lab.node_address
         )
-        common = read_yaml(self._programs.clone.committed(_BASE))
+        common = read_yaml(self._programs.clone.committed(ways[0].stack))
         plain = {name: value for name, value in common.items() if name not in stackfile.ENCRYPTION}
         del plain["config"]["ci:registry"]
         settings = {

@@ -71,6 +71,9 @@ _HEAVY: Final = (
     f"RUN head -c {HASHED_MB}000000 /dev/zero | sha256sum > /sum && head -c {LEFT_MB}000000 /dev/urandom > /noise\n"
 )
 
+FIRST: Final = Context(name="first", what="a step is run", layers="RUN true\nCOPY files /files\n", own=_mark)
+"""What is built once by each way before anything is measured: what a way can't do on a machine shows with it."""
+
 CONTEXTS: Final = (
     Context(name="tiny", what="two small files are copied", layers="COPY files /files\n", own=_mark),
     Context(

@@ -26,6 +26,11 @@ def processes(host: str) -> tuple[int, ...]:
     )
 
 
+def with_runtime(engine: int) -> tuple[int, ...]:
+    """Give the numbers of an engine and of the containerd that it has started."""
+    return (engine, *(pid for pid in _all() if _name(pid) == _RUNTIME and _parent(pid) == engine))
+
+
 def _listener(path: str) -> int:
     """Give who listens at a socket. It is the system's own first process where that holds sockets for services."""
     with socket.socket(socket.AF_UNIX) as probe:

@@ -17,24 +17,22 @@ from components import labels
 from ops import stackfile
 from ops.clone import read_yaml
 from tools.bench.measure import Command, run
-from tools.compare import engine, nested
+from tools.compare import elsewhere, engine, nested
 from tools.compare.meter import Scope, measuring
-from tools.compare.ways import Built
+from tools.compare.ways import CONTROLLER, PREFIX, Built
 from tools.toolchain.errors import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from tests.lab.lab import Lab
     from tools.bench.measure import Deadline
     from tools.bench.programs import Program, Programs
+    from tools.compare.elsewhere import Elsewhere
     from tools.compare.figures import Nested
     from tools.compare.registry import Registry
     from tools.compare.ways import Way
 
-PREFIX: Final = "ci-bench-compare-"
-"""What the names of all containers and volumes begin with."""
-IMAGE: Final = "ci-offline-compare:1"
-"""A second name of the stand-in, which another clone of the project may make anew in the meantime."""
 TRUST: Final = "/etc/docker/certs.d"
 """Where an engine looks for the authority of a registry's certificate, at each pull and push. Source: Docker's manual,
 "Verify repository client with certificates"."""
@@ -42,7 +40,6 @@ TRUST: Final = "/etc/docker/certs.d"
 SOCKET: Final = "/docker.sock"
 """How the paths of engines' sockets end."""
 
-_BASE_STACK: Final = "offline"
 _FOLDER: Final = "/tmp/ci-compare"  # noqa: S108 - in a container of our own
 _UID: Final = 1000
 
@@ -78,6 +75,7 @@ class HostWays:
         self._programs, self._host, self._client, self._deadline = programs, host, client, deadline
         self._sdk = docker.DockerClient(base_url=host, timeout=120)
         self._processes = engine.processes(host)
+        self._elsewhere: Elsewhere | None = None
         driver = self._sdk.info().get("CgroupDriver")
         if driver != "cgroupfs":
             raise Trouble(
@@ -99,21 +97,26 @@ class HostWays:
             for found in kind.list(filters=chosen):
                 found.remove()
 
+    def start_elsewhere(self, lab: Lab, root: Path, steps: contextlib.ExitStack) -> None:
+        """Start the engine that stands for one on another machine; `steps` ends it."""
+        network = self._sdk.networks.get("bridge").attrs
+        self._elsewhere = steps.enter_context(elsewhere.running(lab, root, network))
+
     def deploy(self, way: Way, ports: tuple[int, int]) -> Program:
         """Bring a way's stack up.
 
         Raises:
             Trouble: when it can't be.
         """
-        committed = read_yaml(self._programs.clone.committed(_BASE_STACK))
+        more = self._elsewhere.settings() if way.engine == "elsewhere" and self._elsewhere else {}
+        committed = read_yaml(self._programs.clone.committed(way.stack))
         plain = {key: value for key, value in committed.items() if key not in stackfile.ENCRYPTION}
-        del plain["config"]["ci:docker"]
         name = controller(way)
         settings = {
             "config": {
-                "ci:docker": {"host": self._host, "access": way.name, **way.settings},
+                "ci:docker": {"host": self._host, **way.settings, **more},
                 "ci:jenkins": {
-                    "image": IMAGE,
+                    "image": CONTROLLER,
                     "containerName": name,
                     "homeVolume": name,
                     "httpPort": ports[0],
@@ -128,8 +131,8 @@ class HostWays:
     def log_in(self, way: Way, registry: Registry, base_host: str) -> None:
         """Give a controller the registry's login, and the engine that it builds on the registries' authority."""
         self._put(controller(way), {"login/config.json": registry.docker_config()})
-        if not way.own_engine:
-            return
+        if way.engine != "beside":
+            return  # an engine of this machine reads this machine's files
         for container in self._others(way):
             files = {f"{host}/ca.crt": registry.ca.read_text(encoding="utf-8") for host in (registry.host, base_host)}
             self._put(container.name, files, folder=TRUST)
@@ -142,7 +145,7 @@ class HostWays:
         """Let the engine that a way builds on forget the base and all images of former builds."""
         repository = base.rpartition(":")[0]
         script = _CLEAR.format(registry=shlex.quote(registry.host), base=shlex.quote(repository))
-        if way.own_engine:
+        if way.engine != "host":
             self._inside(way, script)
         else:
             self._beside("sh", "-c", script)
@@ -190,8 +193,13 @@ class HostWays:
             parent="docker",
             engine=frozenset(str(container.id) for container in self._others(way)),
             client=frozenset({str(self._sdk.containers.get(controller(way)).id)}),
-            processes=() if way.own_engine else self._processes,
+            processes=self._programs_of(way),
         )
+
+    def _programs_of(self, way: Way) -> tuple[int, ...]:
+        if way.engine == "elsewhere":
+            return self._elsewhere.processes if self._elsewhere else ()
+        return self._processes if way.engine == "host" else ()
 
     def facts(self, way: Way) -> list[dict[str, Any]]:
         """Give what the engine says of each of a way's containers, the controller first."""

@@ -26,7 +26,7 @@ tar -cf - -C / $(cd / && ls -d bin lib 2> /dev/null) | {_DOCKER} import - ci-tri
 {_DOCKER} run --rm --network none ci-trial:1 true
 """
 """Keeps an image and runs it: a layer on a layer, mounted."""
-_TROUBLE: Final = re.compile(r"fail|error|denied|refused|not permitted|not supported", re.IGNORECASE)
+_TROUBLE: Final = re.compile(r"fail|error(?!ed)|denied|refused|not permitted|not supported", re.IGNORECASE)
 _LONGEST: Final = 300
 _ELSEWHERE: Final = "--data-root=/ci-trial"
 """A folder of the container's own file system. The usual one is a volume, as the image says."""
@@ -134,7 +134,7 @@ def modules(options: Sequence[str]) -> tuple[str, ...]:
 
 def why(said: str) -> str:
     """Give the line of what a program said that tells why it failed: the last one that sounds like it."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    lines = [line.strip("| ") for line in said.splitlines() if line.strip("| ")]
     telling = [line for line in lines if _TROUBLE.search(line)]
     found = (telling or lines or ["it said nothing"])[-1]
     # As a quotation in a table's cell.

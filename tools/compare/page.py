@@ -15,7 +15,7 @@ from tools.compare.words import WORDS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from tools.compare.figures import Figures
+    from tools.compare.figures import Figures, Found
 
 FOLDER: Final = "comparison"
 """The folder beside the page that holds its charts and figures."""
@@ -270,11 +270,17 @@ def _rights(figures: Figures) -> str:
                 "; ".join(rights.of_holder(holder) for holder in found.holders),
                 f"`{found.level}`" if found.level else "no pods",
                 rights.of_step(found.step),
-                "yes" if found.reads_host else f'no: "{found.said}"',
+                _reads(found, WORDS[way].whose),
                 "yes" if found.shares_cache else "no",
             )
         )
     return _table(rows)
+
+
+def _reads(found: Found, whose: str) -> str:
+    if not found.reads_host:
+        return f'no: "{found.said}"'
+    return f"yes, {whose}" if whose else "yes"
 
 
 def _sizes(figures: Figures) -> str:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from tools.compare.plan import Plan
     from tools.compare.ways import Way
 
+CONTROLLER: Final = "controller"
+"""What the container is called that a way's jobs run in."""
 _FACTS: Final = "/facts"
 _LOOK: Final = "cat /proc/self/status /proc/self/uid_map; cat {marker} || true"
 
@@ -47,13 +49,15 @@ class Probes:
             **self._rights(way),
             step=step,
             reads_host=reads,
-            said="the marker" if reads else _last_line(said),
+            # Without the folder's name, which is another each time.
+            said="the marker" if reads else _last_line(said.replace(str(self._folder), "")),
             shares_cache=self._shares_cache(way),
         )
 
     def _rights(self, way: Way) -> dict[str, Any]:
         if way.platform == "docker":
-            return {"holders": tuple(of_container(attrs) for attrs in self._plan.host.facts(way))}
+            controller, *others = (of_container(attrs) for attrs in self._plan.host.facts(way))
+            return {"holders": (controller.model_copy(update={"role": CONTROLLER}), *others)}
         facts = self._plan.cluster.facts(way)
         return {"holders": of_pod(facts["spec"]), "level": facts["enforced"]}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import secrets
 import shutil
 from pathlib import Path
@@ -15,17 +16,20 @@ from tools.bench.programs import Programs
 from tools.compare import cluster
 from tools.compare.cluster import ClusterWays
 from tools.compare.figures import Figures
-from tools.compare.host import IMAGE, HostWays, trusted
+from tools.compare.host import HostWays, trusted
+from tools.compare.nested import why
 from tools.compare.plan import Plan
 from tools.compare.probes import Probes
 from tools.compare.registry import Registry
 from tools.compare.verdicts import DIND
+from tools.compare.ways import AGAINST, CONTROLLER, DIND_IMAGE
 from tools.offline import archive, binaries, images
 from tools.toolchain import console, docker_engine
+from tools.toolchain.errors import Trouble
 
 if TYPE_CHECKING:
     import contextlib
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from ops.clone import Clone
     from tests.lab.lab import Lab
@@ -34,6 +38,8 @@ if TYPE_CHECKING:
     from tools.compare.ways import Way
 
 BASE: Final = "library/ci-compare-base"
+_STAND_INS: Final = {images.CONTROLLER: CONTROLLER, images.DIND: DIND_IMAGE}
+"""The stand-in images, and the names that they have here."""
 _SHARE: Final = 1 / 5
 """What each context may take of the whole time before rounds beyond the least are left out."""
 
@@ -44,13 +50,13 @@ def measure(
     """Measure and probe the ways.
 
     Raises:
-        Trouble: where there is no engine or no lab, or something fails.
+        Trouble: where there is no engine or no lab, where the usual way can't be had, or something fails later.
     """
     from tests import lab as labs  # noqa: PLC0415 - the tests' packages
 
     host = docker_engine.DEFAULT_HOST
     docker_engine.ensure(host)
-    images.ensure(host)
+    images.ensure(host, _STAND_INS)
     lab = labs.ensure()
     with scratch.folder() as (root, steps):
         programs = Programs(root, clone)
@@ -59,55 +65,110 @@ def measure(
             "Kubernetes": f"{Node(lab.kubeconfig, lab.kubectl).version()}, one node (the lab)",
         }
         about = machine.describe(programs.tools.origin, plugin="Docker plugin", place=place)
-        plan = _deployed(programs, host, lab, ways, contexts, deadline, steps)
+        with console.step("deploying what is compared", "about 2 min"):
+            deployment = Deployment(programs, host, lab, deadline, steps)
+            able = deployment.deploy(ways)
+        plan = dataclasses.replace(deployment.plan(), ways=able, contexts=contexts)
         with console.step("building once by each way, to warm up", "about 1 min"):
-            plan.warm_up()
+            plan = dataclasses.replace(plan, ways=deployment.able(able, plan.warm_up))
         idle = plan.idle()
         builds = plan.measure(rounds, deadline.seconds * _SHARE)
         sizes = plan.sizes()
         with console.step("probing what each way's builds may do", "about 1 min"):
             probes = Probes(plan, root / "host")
-            found = {way.name: probes.find(way) for way in ways}
-        inner = next((way for way in ways if way.name == DIND), None)
-        with console.step("trying out what an engine in a container takes", "about 1 min"):
-            tried = plan.host.tried(inner) if inner else None
-        return Figures(machine=about, builds=builds, sizes=sizes, idle=idle, found=found, nested=tried)
+            found = {way.name: probes.find(way) for way in plan.ways}
+        tried = None
+        for way in plan.ways:
+            if way.name == DIND:
+                with console.step("trying out what an engine in a container takes", "about 1 min"):
+                    tried = plan.host.tried(way)
+    return Figures(
+        machine=about, builds=builds, sizes=sizes, idle=idle, found=found, nested=tried, missing=deployment.missing
+    )
 
 
-def _deployed(  # noqa: PLR0913, PLR0917 - each is another matter
-    programs: Programs,
-    host: str,
-    lab: Lab,
-    ways: Sequence[Way],
-    contexts: Sequence[Context],
-    deadline: Deadline,
-    steps: contextlib.ExitStack,
-) -> Plan:
-    """Deploy the stacks, and have them taken away in the end."""
-    engine = Engine(host)
-    engine.tag(images.CONTROLLER, IMAGE)
-    steps.callback(engine.remove_image, IMAGE)
-    registry = Registry(host=f"{lab.node_address}:{cluster.NODE_PORT}", ca=lab.ca, password=secrets.token_urlsafe(24))
-    base = _base(lab, programs.root)
-    steps.enter_context(trusted((registry.host, lab.upstream_tls), lab.ca))
-    on_host = HostWays(programs, host, _client(), deadline)
-    steps.callback(on_host.close)
-    in_cluster = ClusterWays(programs, lab, deadline, cores=machine.cores())
-    node = Node(lab.kubeconfig, lab.kubectl)
-    names = (cluster.BUILDS, cluster.NAMESPACE)
-    node.remove_namespaces(names)  # of a run that was killed
-    steps.callback(node.remove_namespaces, names)
-    with console.step("deploying what is compared", "about 2 min"):
-        in_cluster.deploy([way for way in ways if way.platform == "kubernetes"], registry, base)
-        docker_ways = [way for way in ways if way.platform == "docker"]
-        ports = free_ports(2 * len(docker_ways))
-        for place, way in enumerate(docker_ways):
-            on_host.remove(way)
-            steps.callback(on_host.remove, way)
-            on_host.deploy(way, (ports[2 * place], ports[2 * place + 1]))
-            on_host.log_in(way, registry, lab.upstream_tls)
-            steps.callback(on_host.clear, way, registry, base)
-    return Plan(ways=ways, host=on_host, cluster=in_cluster, registry=registry, base=base, contexts=contexts)
+class Deployment:
+    """What is deployed for the comparison. All of it goes with the temporary folder."""
+
+    def __init__(
+        self, programs: Programs, host: str, lab: Lab, deadline: Deadline, steps: contextlib.ExitStack
+    ) -> None:
+        """Prepare what all ways need: images, the base in a registry, and that engines trust the registries."""
+        engine, node = Engine(host), Node(lab.kubeconfig, lab.kubectl)
+        for image, name in _STAND_INS.items():
+            engine.tag(image, name)
+            steps.callback(engine.remove_image, name)
+        address = f"{lab.node_address}:{cluster.NODE_PORT}"
+        self._registry = Registry(host=address, ca=lab.ca, password=secrets.token_urlsafe(24))
+        self._upstream = lab.upstream_tls
+        self._base = _base(lab, programs.root)
+        steps.enter_context(trusted((self._registry.host, self._upstream), lab.ca))
+        self._host = HostWays(programs, host, _client(), deadline)
+        steps.callback(self._host.close)
+        self._cluster = ClusterWays(programs, lab, deadline, cores=machine.cores())
+        names = (cluster.BUILDS, cluster.NAMESPACE)
+        node.remove_namespaces(names)  # of a run that was killed
+        steps.callback(node.remove_namespaces, names)
+        self._lab, self._root, self._steps = lab, programs.root, steps
+        self.missing: dict[str, str] = {}
+        """By way: why it can't be had on this machine."""
+
+    def plan(self) -> Plan:
+        """Give a plan without any ways."""
+        return Plan(ways=(), host=self._host, cluster=self._cluster, registry=self._registry, base=self._base)
+
+    def deploy(self, ways: Sequence[Way]) -> list[Way]:
+        """Bring up what can be; give those ways, in their order.
+
+        Raises:
+            Trouble: where not even the registry can be had.
+        """
+        in_cluster = [way for way in ways if way.platform == "kubernetes"]
+        try:
+            self._deploy_in_cluster(in_cluster)
+        except Trouble:
+            if len(in_cluster) == 1:
+                raise
+            # One of them, most likely: they are tried one by one, and the stack then has the others.
+            in_cluster = self.able(in_cluster, lambda way: self._deploy_in_cluster([way]))
+            self._deploy_in_cluster(in_cluster)
+        on_host = self.able([way for way in ways if way.platform == "docker"], self._deploy_on_host)
+        able = {way.name for way in (*on_host, *in_cluster)}
+        return [way for way in ways if way.name in able]
+
+    def able(self, ways: Sequence[Way], do: Callable[[Way], object]) -> list[Way]:
+        """Do something with each way; give those with which it worked, and note why it did not with the others.
+
+        Raises:
+            Trouble: where it does not work with the way that all others are held against.
+        """
+        found = []
+        for way in ways:
+            try:
+                do(way)
+                found.append(way)
+            except Trouble as trouble:
+                if way.name == AGAINST:
+                    raise
+                console.note(f"{way.name} can't be compared here: {trouble}")
+                self.missing[way.name] = why(str(trouble))
+        return found
+
+    def _deploy_in_cluster(self, ways: Sequence[Way]) -> None:
+        self._cluster.deploy(ways, self._registry, self._base)
+
+    def _deploy_on_host(self, way: Way) -> None:
+        host = self._host
+        host.remove(way)  # of a run that was killed
+        if way.engine == "elsewhere":
+            root = self._root / "elsewhere"
+            root.mkdir()
+            host.start_elsewhere(self._lab, root, self._steps)
+        self._steps.callback(host.remove, way)
+        http, agent = free_ports(2)
+        host.deploy(way, (http, agent))
+        host.log_in(way, self._registry, self._upstream)
+        self._steps.callback(host.clear, way, self._registry, self._base)
 
 
 def _base(lab: Lab, root: Path) -> str:

@@ -25,11 +25,14 @@ class Way:
     """As the settings have it: of `ci:docker.access`, or of a build's `builder`."""
 
     platform: Platform
-    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    """Settings under `ci:docker` beside `access`."""
+    stack: str = ""
+    """The committed stack whose settings it is deployed with."""
 
-    own_engine: bool = False
-    """Whether it builds on another engine than the host's."""
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """What is changed in them under `ci:docker`, so that nothing meets a stack that is deployed already."""
+
+    engine: Literal["host", "beside", "elsewhere"] = "host"
+    """Which engine builds: the host's own, one in a container of the stack's, one on another machine."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -49,11 +52,22 @@ class Built:
     """The image's, as the registry has it: `sha256:...`."""
 
 
-_ROOT: Final = {"acceptRootOnHost": True}
+PREFIX: Final = "ci-bench-compare-"
+"""What the names of all containers, volumes and networks begin with."""
+CONTROLLER: Final = "ci-offline-compare:1"
+DIND_IMAGE: Final = "ci-offline-compare-dind:1"
+"""Second names of the stand-in images, which another clone of the project may make anew in the meantime."""
 
 ALL: Final = (
-    Way(name="socket", platform="docker", settings=_ROOT),
-    Way(name="kaniko", platform="kubernetes"),
+    Way(name="socket", platform="docker", stack="offline"),
+    Way(
+        name="dind",
+        platform="docker",
+        stack="dind-offline",
+        settings={"dind": {"containerName": f"{PREFIX}dind-engine", "image": DIND_IMAGE}},
+        engine="beside",
+    ),
+    Way(name="kaniko", platform="kubernetes", stack="lab"),
 )
 """In the order in which they are shown."""
 

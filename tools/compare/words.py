@@ -25,6 +25,9 @@ class Words:
     at: str
     """What it costs, beside what was measured."""
 
+    whose: str = ""
+    """Whose host it is that its builds may read, where that is not Jenkins' own."""
+
 
 WORDS: Final = {
     "socket": Words(
@@ -50,6 +53,7 @@ WORDS: Final = {
         escape="root on the host of that engine, and not on Jenkins' own",
         choose="There is a machine for nothing but builds, which may be thrown away and made anew.",
         at="Each context crosses the network, and whoever has the client's key is root over there.",
+        whose="the engine's",
     ),
     "proxy": Words(
         title="the host's engine behind a proxy that filters",
