@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pydantic
 
@@ -12,6 +12,8 @@ from tools.compare.ways import AGAINST
 if TYPE_CHECKING:
     from tools.bench.stats import Unit
 
+OF_JOBS: Final = "controller"
+"""The role of the container that a way's jobs run in."""
 UNITS: dict[str, Unit] = {"seconds": "s", "cpu": "s", "peak": "MiB"}
 """What is measured of each build, and its unit."""
 
@@ -50,7 +52,7 @@ class Holder(Part):
     """A container that has a part in a way, with the rights that it was deployed with."""
 
     role: str
-    """`controller`, or what it is to the way: `engine`, `proxy`, the builder."""
+    """OF_JOBS, or what it is to the way: `engine`, `proxy`, the builder."""
 
     user: str
     """As the engine or the pod has it; empty for root."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tools.compare import capabilities
 from tools.compare.contexts import CONTEXTS, Context
-from tools.compare.figures import Found, Holder, RunStep
+from tools.compare.figures import OF_JOBS, Found, Holder, RunStep
 from tools.compare.host import SOCKET
 from tools.toolchain.errors import Trouble
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from tools.compare.plan import Plan
     from tools.compare.ways import Way
 
-CONTROLLER: Final = "controller"
-"""What the container is called that a way's jobs run in."""
 _FACTS: Final = "/facts"
 _LOOK: Final = "cat /proc/self/status /proc/self/uid_map; cat {marker} || true"
 
@@ -57,7 +55,7 @@ class Probes:
     def _rights(self, way: Way) -> dict[str, Any]:
         if way.platform == "docker":
             controller, *others = (of_container(attrs) for attrs in self._plan.host.facts(way))
-            return {"holders": (controller.model_copy(update={"role": CONTROLLER}), *others)}
+            return {"holders": (controller.model_copy(update={"role": OF_JOBS}), *others)}
         facts = self._plan.cluster.facts(way)
         return {"holders": of_pod(facts["spec"]), "level": facts["enforced"]}
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from tools.bench import report
 from tools.compare.contexts import STEPS
-from tools.compare.probes import CONTROLLER
+from tools.compare.figures import OF_JOBS
 from tools.compare.ways import AGAINST
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def verdicts(figures: Figures) -> list[Verdict]:
 
 def privileged(figures: Figures, nested: Nested) -> Verdict:
     """Judge whether it needs `--privileged`, and whether that collides with SELinux and the like."""
-    [engine] = [holder for holder in figures.found[DIND].holders if holder.role != CONTROLLER]
+    [engine] = [holder for holder in figures.found[DIND].holders if holder.role != OF_JOBS]
     if engine.privileged:
         deployed = "It was deployed with `--privileged`, and built every context."
     else:
