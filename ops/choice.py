@@ -131,11 +131,14 @@ def images(settings: dict[str, Any]) -> list[str]:
 def _besides(settings: dict[str, Any]) -> list[str]:
     """The images of what runs beside Jenkins, for the access that a stack chooses."""
     from components.settings.engines import DindSettings
+    from components.settings.proxy import ProxySettings
 
-    if stackfile.setting(settings, "ci:docker", "access") != "dind":
+    fields = {"dind": DindSettings.model_fields, "proxy": ProxySettings.model_fields}
+    access = str(stackfile.setting(settings, "ci:docker", "access", default=""))
+    if access not in fields:
         return []
-    default = DindSettings.model_fields["image"].default
-    return [str(stackfile.setting(settings, "ci:docker", "dind", "image", default=default))]
+    default = fields[access]["image"].default
+    return [str(stackfile.setting(settings, "ci:docker", access, "image", default=default))]
 
 
 def docker_host(settings: dict[str, Any]) -> str:

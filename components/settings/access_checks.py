@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from typing import Final
 
+from components.settings import proxy_checks
 from components.settings.model import DockerSettings, Settings
 from components.settings.problems import Problem
 
 _ROOT: Final = {
     "socket": "whoever can use the engine's socket is root on its host (CIS Docker Benchmark 5.32)",
+    "proxy": "whoever can start containers on a host may become root there, and a proxy that filters is no sandbox",
     "dind": "the engine beside Jenkins is privileged, and whoever can use it is root on its host (CIS 5.4)",
 }
 """Why each access needs to be accepted, as the rest of a sentence that begins with "but"."""
@@ -16,8 +18,8 @@ _LESS_THAN_PRIVILEGED: Final = (
     "an engine needs SYS_ADMIN, with which whoever can use it breaks out and is root on its host"
 )
 
-_ONLY: Final = {"socket_path": ("socketPath", "socket"), "socket_group": ("socketGroup", "socket")}
-"""Settings by their key and the access that reads them, beside each access' own section."""
+_OF_SOCKET: Final = {"socket_path": "socketPath", "socket_group": "socketGroup"}
+"""Settings of the host engine's socket, which two accesses read."""
 
 
 def between(settings: Settings) -> Iterator[Problem]:
@@ -33,17 +35,21 @@ def between(settings: Settings) -> Iterator[Problem]:
         )
     yield from _other_access(docker)
     yield from _dind(settings)
+    yield from proxy_checks.between(settings)
 
 
 def _other_access(docker: DockerSettings) -> Iterator[Problem]:
     """Give what only another access would read."""
-    sections = {access: (access, access) for access in _ROOT if access in DockerSettings.model_fields}
-    for field, (key, access) in {**_ONLY, **sections}.items():
-        if docker.access != access and field in docker.model_fields_set:
+    only: dict[str, tuple[str, tuple[str, ...]]] = {
+        access: (access, (access,)) for access in _ROOT if access in DockerSettings.model_fields
+    }
+    only |= {field: (key, ("socket", "proxy")) for field, key in _OF_SOCKET.items()}
+    for field, (key, accesses) in only.items():
+        if docker.access not in accesses and field in docker.model_fields_set:
             yield Problem(
                 key=f"ci:docker.{key}",
-                wrong=f"is for access: {access}, and this stack's is {docker.access}",
-                instead=f"leave it out, or write access: {access}",
+                wrong=f"is for access: {' or '.join(accesses)}, and this stack's is {docker.access}",
+                instead=f"leave it out, or write access: {accesses[0]}",
             )
 
 

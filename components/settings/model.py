@@ -30,6 +30,7 @@ from components.settings.fields import (
     UserName,
 )
 from components.settings.kubernetes import KubernetesSettings, RegistrySettings
+from components.settings.proxy import ProxySettings
 from components.settings.section import Section
 
 
@@ -41,11 +42,12 @@ class DockerSettings(Section):
         description="Where the engine listens: `unix:///path` on this machine, or `ssh://user@host[:port]`.",
         examples=["unix:///var/run/docker.sock"],
     )
-    access: Literal["socket", "dind"] = Field(
+    access: Literal["socket", "proxy", "dind"] = Field(
         default="socket",
         description=(
-            "How a job reaches an engine. `socket` mounts the host engine's own socket into the container. `dind` runs "
-            "an engine of its own in a container beside Jenkins."
+            "How a job reaches an engine. `socket` mounts the host engine's own socket into the container. `proxy` "
+            "gives Jenkins the socket of a proxy instead, which refuses what a Docker pipeline does not need. `dind` "
+            "runs an engine of its own in a container beside Jenkins."
         ),
     )
     accept_root_on_host: bool = Field(
@@ -71,6 +73,7 @@ class DockerSettings(Section):
         ),
         examples=[998],
     )
+    proxy: ProxySettings = Field(default_factory=ProxySettings, description=ProxySettings.__doc__)
     dind: DindSettings = Field(default_factory=DindSettings, description=DindSettings.__doc__)
 
     @property

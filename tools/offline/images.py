@@ -1,6 +1,6 @@
-"""The images that stand in on a closed network: a controller that is not Jenkins, a sample's base, an engine.
+"""The images that stand in on a closed network: a controller that is not Jenkins, a sample's base, an engine, a proxy.
 
-All are made here, from Go source, Debian's busybox and this machine's own engine, without a registry, and all carry a
+All are made here, from Go source, packages of Debian and this machine's own engine, without a registry, and all carry a
 label that says so.
 """
 
@@ -12,15 +12,16 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tools.offline import archive, binaries, dind
+from tools.offline import archive, binaries, dind, proxy
 from tools.toolchain import cache, console, docker_engine
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 CONTROLLER = "ci-offline-controller:1"
-BASE = "alpine:latest"
+PROXY = "ci-offline-proxy:1"
 DIND = "ci-offline-dind:1"
+BASE = "alpine:latest"
 STAND_IN = "ci.stand-in"
 """The label of these images: what they stand in for, in words."""
 INPUTS = "ci.stand-in.inputs"
@@ -43,12 +44,12 @@ def ensure(host: str, wanted: Iterable[str] = (CONTROLLER,)) -> None:
 
     Args:
         host: the engine, as `unix:///var/run/docker.sock` or `tcp://...`.
-        wanted: which, of CONTROLLER and DIND. The base is wanted always.
+        wanted: which, of CONTROLLER, DIND and PROXY. The base is wanted always.
 
     Raises:
         Trouble: when one can't be made or put there.
     """
-    makers = {CONTROLLER: ensure_controller, DIND: ensure_dind}
+    makers = {CONTROLLER: ensure_controller, DIND: ensure_dind, PROXY: ensure_proxy}
     for name in wanted:
         if name in makers:
             makers[name](host)
@@ -83,6 +84,17 @@ def ensure_controller(host: str) -> str:
         }
         engine.load(host, CONTROLLER, entries, config)
     return CONTROLLER
+
+
+def ensure_proxy(host: str) -> str:
+    """Make sure that the engine holds the stand-in proxy of this version of the project. Returns its name."""
+    inputs = cache.digest(binaries.architecture(), *proxy.sources(), *_own_sources())
+    if _labels(host, PROXY).get(INPUTS) != inputs:
+        from tools.offline import engine  # noqa: PLC0415  # 0.35 s, and only where there is something to do
+
+        labels = {STAND_IN: "haproxy, on networks where its image can't be pulled", INPUTS: inputs}
+        engine.load(host, PROXY, [*userland(binaries.busybox()), *proxy.entries()], proxy.config(labels, PATH))
+    return PROXY
 
 
 def ensure_base(host: str) -> str:
@@ -130,7 +142,7 @@ def remove(host: str) -> list[str]:
     """
     from tools.offline import engine  # noqa: PLC0415  # 0.35 s, and only where there is something to do
 
-    removed = [image for image in (CONTROLLER, DIND, BASE) if STAND_IN in _labels(host, image)]
+    removed = [image for image in (CONTROLLER, PROXY, DIND, BASE) if STAND_IN in _labels(host, image)]
     for image in removed:
         engine.remove(host, image)
     return removed

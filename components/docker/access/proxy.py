@@ -1,0 +1,51 @@
+"""`access: proxy`: the host's own engine, through a proxy that lets through what a Docker pipeline needs."""
+
+from collections.abc import Iterator
+from typing import Final
+
+import pulumi
+import pulumi_docker as docker
+
+from components.docker.access import host_socket
+from components.docker.access.shape import Access, Surroundings
+from components.docker.owned import Owned
+from components.docker.proxy import FOLDER, SOCKET, Proxy, ProxyArgs
+from components.settings import Problem, Settings
+
+_WARNING: Final = (
+    "The proxy closes the known ways from a job to root on the Docker host, and is no sandbox: whoever can run a job "
+    "here still starts containers there. Give accounts accordingly."
+)
+
+
+def makes(settings: Settings) -> tuple[Owned, ...]:
+    """Give the proxy's container and the volume with its socket."""
+    key, name = "ci:docker.proxy.containerName", settings.docker.proxy.container_name
+    other = "give another name, or remove it first"
+    return (
+        Owned(kind="container", name=name, key=key, instead=f"{other} (`docker rm -f {name}`)"),
+        Owned(kind="volume", name=name, key=key, instead=f"{other} (`docker volume rm {name}`)"),
+    )
+
+
+def survey(settings: Settings) -> Iterator[Problem]:
+    """Give what is wrong with the engine's socket, which the proxy needs as Jenkins would."""
+    yield from host_socket.survey(settings)
+
+
+def declare(settings: Settings, _: Surroundings, opts: pulumi.ResourceOptions) -> Access:
+    """Start the proxy; give Jenkins its socket, by a volume that Jenkins cannot write to."""
+    made = settings.docker.proxy
+    proxy = Proxy("proxy", ProxyArgs(settings=made, engine=host_socket.find(settings.docker)), opts)
+    return Access(
+        engine=settings.docker.host,
+        environment={
+            "DOCKER_HOST": f"unix://{SOCKET}",
+            # A build by BuildKit goes through a tunnel, into which no filter sees; the old builder's is one request.
+            "DOCKER_BUILDKIT": "0",
+        },
+        volumes=(docker.ContainerVolumeArgs(volume_name=proxy.volume, container_path=FOLDER, read_only=True),),
+        after=(proxy.running,),
+        containers={"proxy": proxy.running.name},
+        next_steps=(_WARNING, f"What the proxy refused: `docker logs {made.container_name}`."),
+    )

@@ -1,0 +1,129 @@
+"""The filtering proxy: the one container that has the engine's socket, so that Jenkins needs none."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import pulumi
+import pulumi_docker as docker
+
+from components.docker.access.host_socket import SOCKET_IN_CONTAINER, Socket
+from components.docker.container import container_labels, volume_labels
+from components.proxy import haproxy
+from components.settings.proxy import ProxySettings
+
+FOLDER: Final = "/run/ci-docker"
+"""Where the volume with the proxy's socket is, in the proxy and in Jenkins. Below no folder that an image has."""
+
+SOCKET: Final = f"{FOLDER}/docker.sock"
+
+_USER: Final = 99
+"""The image's user `haproxy`. Source: docker-library/haproxy, its Dockerfiles."""
+
+_CALLERS: Final = 1000
+"""The group of Jenkins' user, and of the containers that a job runs `inside`: those who may use the proxy's socket."""
+
+_RULES: Final = "/tmp/haproxy.cfg"  # noqa: S108 - in the container, whose /tmp is nobody else's
+
+_START: Final = f'printf "%s\\n" "$RULES" > {_RULES} && exec haproxy -W -db -f {_RULES}'
+"""Nothing can be put into a container whose own files are read-only, so the rules come in a variable."""
+
+_STOP_SECONDS: Final = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProxyArgs:
+    """What a proxy is made from."""
+
+    settings: ProxySettings
+    engine: Socket
+    """The engine's own socket."""
+
+
+class Proxy(pulumi.ComponentResource):
+    """HAProxy between Jenkins and the engine: no network, no capability, nothing that it can write but its socket.
+
+    Its socket is in a volume that is a tmpfs, so that it needs no port, which other containers could reach too, and no
+    network, which takes the plugin two seconds at every update.
+    """
+
+    running: docker.Container
+    """Is there once the proxy is healthy, and so reaches the engine."""
+
+    volume: pulumi.Output[str]
+    """Name of the volume with its socket."""
+
+    def __init__(self, name: str, args: ProxyArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Register the volume and the container under `name`."""
+        super().__init__("ci:docker:Proxy", name, {}, opts)
+        settings, mine = args.settings, pulumi.ResourceOptions(parent=self)
+        volume = docker.Volume(
+            f"{name}-socket",
+            name=settings.container_name,
+            driver="local",
+            driver_opts={
+                "type": "tmpfs",
+                "device": "tmpfs",
+                "o": f"uid={_USER},gid={_CALLERS},mode=0750,size=1m,nosuid,nodev,noexec",
+            },
+            labels=volume_labels(),
+            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
+        )
+        image = docker.RemoteImage(f"{name}-image", name=settings.image, keep_locally=True, opts=mine)
+        self.running = docker.Container(
+            f"{name}-container",
+            name=settings.container_name,
+            image=image.image_id,
+            user=f"{_USER}:{_CALLERS}",
+            group_adds=[str(args.engine.group)],
+            command=["sh", "-c", _START],
+            envs=[f"RULES={_rules(settings)}"],
+            volumes=[
+                docker.ContainerVolumeArgs(volume_name=volume.name, container_path=FOLDER, read_only=False),
+                # To connect is not to write: the engine takes calls through a read-only mount as well.
+                docker.ContainerVolumeArgs(
+                    host_path=args.engine.path, container_path=SOCKET_IN_CONTAINER, read_only=True
+                ),
+            ],
+            tmpfs={"/tmp": "size=1m,nosuid,nodev,noexec"},  # noqa: S108 - of the container
+            read_only=True,
+            network_mode="none",
+            capabilities=docker.ContainerCapabilitiesArgs(drops=["ALL"]),
+            security_opts=["no-new-privileges:true"],
+            privileged=False,
+            restart="unless-stopped",
+            must_run=True,
+            memory=settings.memory_mib,
+            memory_swap=settings.memory_mib,  # absent, the engine fills in the double, and a change is seen
+            log_driver="json-file",
+            log_opts={"max-size": "10m", "max-file": "3"},
+            healthcheck=docker.ContainerHealthcheckArgs(
+                # Answered by the engine, so that a healthy proxy is one that reaches it.
+                tests=["CMD", "wget", "-q", "-O", "/dev/null", f"http://127.0.0.1:{haproxy.HEALTH_PORT}/"],
+                interval="5s",
+                timeout="10s",
+                retries=6,
+                start_period="30s",
+            ),
+            wait=True,
+            wait_timeout=60,
+            stop_signal="SIGTERM",  # the image's own lets calls go on, of which some end never
+            stop_timeout=_STOP_SECONDS,
+            destroy_grace_seconds=_STOP_SECONDS,
+            labels=container_labels(),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                delete_before_replace=True,
+                replace_on_changes=["healthcheck"],  # the plugin would report an update and change nothing
+            ),
+        )
+        self.volume = volume.name
+        self.register_outputs({"container": self.running.name})
+
+
+def _rules(settings: ProxySettings) -> str:
+    return haproxy.render(
+        socket=SOCKET,
+        engine=SOCKET_IN_CONTAINER,
+        container=settings.container_name,
+        volume=settings.container_name,
+    )

@@ -1,0 +1,269 @@
+"""What the proxy lets through and what not, as its rules say it. That HAProxy reads them so is tested on a real one."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from components.proxy import haproxy
+from components.proxy.bodies import refusals
+from components.proxy.calls import CALLS, HIDDEN
+
+V = "/v1.41"
+ID = "5e1f" * 16
+PROXY = "3a2b1c0d9e8f"
+"""The beginning of the proxy's own id, as the engine gives it to the container for a host name."""
+
+NEEDED = [
+    "HEAD /_ping",
+    "GET /_ping",
+    "GET /version",
+    f"GET {V}/version",
+    f"GET {V}/info",
+    f"POST {V}/auth",
+    f"POST {V}/build?buildargs=%7B%22A%22%3A%22b%22%7D&cgroupparent=&networkmode=default&rm=1&t=app&version=1",
+    f"GET {V}/images/json?filters=%7B%7D",
+    f"GET {V}/images/registry.example.org:5000/team/app:1/json",
+    f"GET {V}/images/alpine@sha256:{'0' * 64}/json",
+    f"POST {V}/images/create?fromImage=alpine&tag=3.22",
+    f"POST {V}/images/app:1/tag?repo=registry.example.org/app&tag=1",
+    f"POST {V}/images/registry.example.org/app/push?tag=1",
+    f"DELETE {V}/images/app:1?force=1",
+    f"GET {V}/containers/json?all=1&filters=%7B%7D",
+    f"POST {V}/containers/create?name=db",
+    f"POST {V}/containers/create",
+    f"GET {V}/containers/{ID}/json",
+    f"GET {V}/containers/registry.example.org:5000/team/app:1/json",
+    f"GET {V}/containers/{ID}/top?ps_args=-eo+pid%2Ccomm",
+    f"GET {V}/containers/{ID}/logs?follow=1&stdout=1&stderr=1",
+    f"POST {V}/containers/{ID}/attach?stream=1&stdout=1",
+    f"POST {V}/containers/{ID}/start",
+    f"POST {V}/containers/{ID}/stop?t=1",
+    f"POST {V}/containers/{ID}/kill?signal=TERM",
+    f"POST {V}/containers/{ID}/wait?condition=removed",
+    f"DELETE {V}/containers/{ID}?force=1&v=1",
+    f"POST {V}/containers/{ID}/exec",
+    f"POST {V}/exec/{ID}/start",
+    f"GET {V}/exec/{ID}/json",
+    "GET /v1.51/info",
+]
+REFUSED = [
+    # Other things than a pipeline's.
+    f"POST {V}/swarm/init",
+    f"GET {V}/secrets",
+    f"GET {V}/plugins",
+    f"POST {V}/plugins/pull?remote=x",
+    f"POST {V}/services/create",
+    f"GET {V}/networks",
+    f"POST {V}/networks/create",
+    f"GET {V}/volumes",
+    f"POST {V}/volumes/create",
+    f"POST {V}/volumes/prune",
+    f"POST {V}/containers/prune",
+    f"POST {V}/images/prune",
+    f"POST {V}/build/prune",
+    f"POST {V}/commit?container={ID}",
+    f"GET {V}/events",
+    f"GET {V}/system/df",
+    f"POST {V}/images/load",
+    f"GET {V}/images/get?names=app",
+    f"POST {V}/session",
+    f"POST {V}/grpc",
+    f"POST {V}/containers/{ID}/update",
+    f"POST {V}/containers/{ID}/rename?name=x",
+    f"POST {V}/containers/{ID}/pause",
+    f"POST {V}/containers/{ID}/restart",
+    f"PUT {V}/containers/{ID}/archive?path=/",
+    f"GET {V}/containers/{ID}/archive?path=/",
+    f"GET {V}/containers/{ID}/export",
+    f"POST {V}/containers/{ID}/checkpoints",
+    # Another method.
+    f"PUT {V}/containers/create",
+    f"GET {V}/containers/create",
+    f"post {V}/containers/create",
+    f"DELETE {V}/info",
+    # Other versions: up to 1.23, a start takes a configuration.
+    f"POST /v1.23/containers/{ID}/start",
+    "GET /v1.40/info",
+    "GET /v2.41/info",
+    "GET /v1.041/info",
+    "GET /v1.41/v1.41/info",
+    # Another way to write a path.
+    f"GET {V}/info/",
+    f"GET {V}/INFO",
+    f"GET {V}//info",
+    f"GET {V}/%69nfo",
+    f"GET {V}/info%2f",
+    f"GET {V}/info;x=1",
+    f"POST {V}/containers/../swarm/init",
+    f"POST {V}/containers/{ID}/exec/../start",
+    # Another question.
+    f"POST {V}/build?networkmode=host",
+    f"POST {V}/build?network%6dode=host",
+    f"POST {V}/build?networkmode=default&networkmode=host",
+    f"POST {V}/build?networkmode=%68ost",
+    f"POST {V}/build?t=app;networkmode=host",
+    f"POST {V}/build?remote=https://git.example.org/a.git",
+    f"POST {V}/build?securityopt=%5B%5D",
+    f"POST {V}/build?version=2",
+    f"POST {V}/build?cgroupparent=/",
+    f"POST {V}/images/create?fromSrc=-",
+    f"POST {V}/containers/{ID}/start?checkpoint=a&checkpoint-dir=/",
+    f"POST {V}/containers/create?unknown=1",
+]
+
+CREATE = {
+    "Image": "app",
+    "Env": ['A={"Privileged": true}', "B=<>&", "C=\u00fc\u001b"],
+    "Labels": {"team": "web"},
+    "HostConfig": {
+        "Binds": None,
+        "VolumesFrom": [f"{ID}:rw"],
+        "Privileged": False,
+        "NetworkMode": "default",
+        "PidMode": "",
+        "IpcMode": "",
+        "UTSMode": "",
+        "UsernsMode": "",
+        "CgroupnsMode": "",
+        "CapAdd": None,
+        "CapDrop": ["ALL"],
+        "Devices": [],
+        "DeviceRequests": None,
+        "SecurityOpt": None,
+        "MaskedPaths": None,
+        "ReadonlyPaths": None,
+        "CgroupParent": "",
+        "Runtime": "",
+        "VolumeDriver": "",
+        "LogConfig": {"Type": "", "Config": {}},
+        "Mounts": [{"Type": "volume", "Source": "cache", "Target": "/c"}],
+    },
+}
+"""Most of what the docker client sends for `docker run`."""
+
+OUT = [
+    {"Privileged": True},
+    {"Binds": ["/:/host"]},
+    {"Binds": ["cache:/c", "/var/run:/x:ro"]},
+    {"Binds": ["a]b:/c", "/proc:/p"]},
+    {"Mounts": [{"Type": "bind", "Source": "/", "Target": "/h"}]},
+    {"Mounts": [{"Type": "volume", "VolumeOptions": {"DriverConfig": {"Options": {"o": "bind", "device": "/"}}}}]},
+    {"VolumeDriver": "other"},
+    {"CapAdd": ["SYS_ADMIN"]},
+    {"CapAdd": "ALL"},
+    {"Devices": [{"PathOnHost": "/dev/sda"}]},
+    {"DeviceRequests": [{"Count": -1}]},
+    {"DeviceCgroupRules": ["a *:* rwm"]},
+    {"SecurityOpt": ["seccomp=unconfined"]},
+    {"MaskedPaths": []},
+    {"ReadonlyPaths": []},
+    {"Sysctls": {"kernel.msgmax": "1"}},
+    {"Annotations": {"io.example": "1"}},
+    {"StorageOpt": {"size": "1G"}},
+    {"PidMode": "host"},
+    {"PidMode": f"container:{ID}"},
+    {"IpcMode": "host"},
+    {"UTSMode": "host"},
+    {"UsernsMode": "host"},
+    {"CgroupnsMode": "host"},
+    {"NetworkMode": "host"},
+    {"CgroupParent": "/"},
+    {"Runtime": "other"},
+    {"VolumesFrom": ["jenkins-docker-proxy"]},
+    {"VolumesFrom": [ID, "/jenkins-docker-proxy:rw"]},
+    {"VolumesFrom": [PROXY]},
+    {"VolumesFrom": [f"{PROXY[:3]}:ro"]},
+    {"VolumesFrom": [f"{PROXY}{'0' * 52}"]},
+    {"Binds": ["jenkins-docker-proxy:/x"]},
+    {"Mounts": [{"Type": "volume", "Source": "jenkins-docker-proxy", "Target": "/x"}]},
+]
+
+
+def passes(line: str) -> bool:
+    """Say whether a request is known, and not twisted, as the configuration's first rules have it."""
+    path = line.partition(" ")[2].partition("?")[0]
+    twisted = any(sign in path for sign in ("//", "/.", ".."))
+    return not twisted and any(re.search(call.expression, line) for call in CALLS)
+
+
+def refused(body: str) -> list[str]:
+    """Give the words of each rule that refuses a body."""
+    text = f"{PROXY} {body}".encode().decode("latin-1")
+    made = refusals("jenkins-docker-proxy", "jenkins-docker-proxy")
+    return [one.words for one in made if re.search(one.expression, text, re.IGNORECASE | re.ASCII)]
+
+
+@pytest.mark.parametrize("line", NEEDED)
+def test_what_a_docker_pipeline_needs_is_let_through(line: str) -> None:
+    assert passes(line)
+
+
+@pytest.mark.parametrize("line", REFUSED)
+def test_everything_else_is_not(line: str) -> None:
+    assert not passes(line)
+
+
+@pytest.mark.parametrize("kind", ["networks", "volumes", "services", "plugins", "secrets"])
+def test_a_search_for_a_name_is_answered_and_no_list_is(kind: str) -> None:
+    assert re.search(HIDDEN, f"GET {V}/{kind}/app:1")
+    assert not re.search(HIDDEN, f"GET {V}/{kind}")
+    assert not re.search(HIDDEN, f"DELETE {V}/{kind}/app:1")
+    assert not re.search(HIDDEN, f"POST {V}/{kind}/create")
+
+
+def test_what_docker_run_sends_is_not_refused() -> None:
+    assert refused(json.dumps(CREATE)) == []
+    assert refused(json.dumps(CREATE, ensure_ascii=False)) == []
+    # As the client's own encoder writes it.
+    assert refused(json.dumps(CREATE).replace("<", r"\u003c").replace(">", r"\u003e").replace("&", r"\u0026")) == []
+
+
+@pytest.mark.parametrize("out", OUT, ids=json.dumps)
+def test_a_way_out_of_a_container_is_refused_however_it_is_written(out: dict[str, Any]) -> None:
+    host = {**CREATE["HostConfig"], **out}  # type: ignore[dict-item]
+    text = json.dumps({**CREATE, "HostConfig": host})
+    key = next(iter(out))
+    assert refused(text)
+    assert refused(text.replace(f'"{key}"', f'"{key.upper()}"'))
+    assert refused(text.replace(f'"{key}"', f'"{key.lower()}"'))
+    assert refused(text.replace(f'"{key}": ', f'"{key}"\n\t :\r\n  '))
+    assert refused(text.replace(f'"{key}"', f'"\\u00{ord(key[0]):02x}{key[1:]}"'))
+    assert refused(text.replace(f'"{key}"', f'"{key}": null, "{key}"'))
+    assert refused(json.dumps({**CREATE, "HostConfig": host}, separators=(",", ":")))
+
+
+@pytest.mark.parametrize(("spelt", "letter"), [("Bind\u017f", "s"), ("Maske\u212aPaths", "k")])
+def test_letters_that_the_engine_takes_for_others_are_refused(spelt: str, letter: str) -> None:
+    assert spelt.casefold().count(letter)
+    assert refused(json.dumps({"HostConfig": {spelt: ["/:/host"]}}, ensure_ascii=False))
+    assert refused(json.dumps({"HostConfig": {spelt: ["/:/host"]}}))
+
+
+def test_a_path_that_is_escaped_is_a_path() -> None:
+    assert refused(r'{"HostConfig": {"Binds": ["\/:\/host"]}}')
+    assert refused(r'{"HostConfig": {"Binds": [null, "\u002f:/host"]}}')
+
+
+def test_a_privileged_command_is_refused_and_a_plain_one_is_not() -> None:
+    assert refused('{"Privileged":true,"Cmd":["id"]}')
+    assert not refused('{"Privileged":false,"Tty":false,"Cmd":["sh","-c","echo \\"Privileged\\": true"]}')
+
+
+def test_the_configuration_holds_every_rule_and_logs_no_query() -> None:
+    text = haproxy.render(socket="/run/x/docker.sock", engine="/var/run/docker.sock", container="a.b", volume="v")
+    for call in CALLS:
+        assert f"'{call.expression}'" in text
+    for one in refusals("a.b", "v"):
+        assert one.words in text
+    assert "bind unix@/run/x/docker.sock mode 660" in text
+    assert r"/containers/a\.b(/|$)" in text
+    [line] = [line for line in text.splitlines() if "log-format" in line]
+    assert "%HP" in line
+    assert not re.search(r"%(r|HU|HQ)\b", line)
+
+
+def test_no_word_of_the_rules_ends_the_quotes_that_it_stands_in() -> None:
+    text = haproxy.render(socket="/s", engine="/e", container="it's", volume="v")
+    assert r"it'\''s" in text
