@@ -18,6 +18,8 @@ from tools.compare.meter import Scope, measuring, spent
 from tools.compare.nested import modules, why
 from tools.compare.plan import by_step
 from tools.compare.probes import of_container, of_pod, run_step
+from tools.compare.run import possible
+from tools.compare.ways import AGAINST, ALL, Way
 from tools.toolchain.errors import Trouble
 
 STATUS = "Name:\tcat\nUid:\t{uid}\t0\t0\t0\nNoNewPrivs:\t{nnp}\nSeccomp:\t{seccomp}\nCapEff:\t{caps}\n"
@@ -161,3 +163,22 @@ def test_the_line_that_tells_why_an_engine_failed_is_quoted_whatever_stands_behi
 
 def test_what_confines_containers_is_named_as_the_engine_has_it() -> None:
     assert modules(["name=seccomp,profile=default", "name=selinux"]) == ("seccomp", "selinux")
+
+
+def test_a_way_that_a_machine_can_not_have_is_noted_and_the_others_go_on() -> None:
+    def fail(way: Way) -> None:
+        if way.name == "kaniko":
+            raise Trouble("up ended with 1:\n | error: user namespaces are not permitted\n | 2 errored")
+
+    missing: dict[str, str] = {}
+    found = possible(ALL, fail, missing)
+    assert [way.name for way in found] == [way.name for way in ALL if way.name != "kaniko"]
+    assert missing == {"kaniko": "error: user namespaces are not permitted"}
+
+
+def test_without_the_way_that_all_are_held_against_there_is_nothing_to_compare() -> None:
+    def fail(_: Way) -> None:
+        raise Trouble("no engine")
+
+    with pytest.raises(Trouble, match="no engine"):
+        possible([way for way in ALL if way.name == AGAINST], fail, {})

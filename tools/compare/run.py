@@ -22,7 +22,7 @@ from tools.compare.plan import Plan
 from tools.compare.probes import Probes
 from tools.compare.registry import Registry
 from tools.compare.verdicts import DIND
-from tools.compare.ways import AGAINST, CONTROLLER, DIND_IMAGE
+from tools.compare.ways import AGAINST, CONTROLLER, DIND_IMAGE, PROXY_IMAGE
 from tools.offline import archive, binaries, images
 from tools.toolchain import console, docker_engine
 from tools.toolchain.errors import Trouble
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from tools.compare.ways import Way
 
 BASE: Final = "library/ci-compare-base"
-_STAND_INS: Final = {images.CONTROLLER: CONTROLLER, images.DIND: DIND_IMAGE}
+_STAND_INS: Final = {images.CONTROLLER: CONTROLLER, images.DIND: DIND_IMAGE, images.PROXY: PROXY_IMAGE}
 """The stand-in images, and the names that they have here."""
 _SHARE: Final = 1 / 5
 """What each context may take of the whole time before rounds beyond the least are left out."""
@@ -70,7 +70,7 @@ def measure(
             able = deployment.deploy(ways)
         plan = dataclasses.replace(deployment.plan(), ways=able, contexts=contexts)
         with console.step("building once by each way, to warm up", "about 1 min"):
-            plan = dataclasses.replace(plan, ways=deployment.able(able, plan.warm_up))
+            plan = dataclasses.replace(plan, ways=possible(able, plan.warm_up, deployment.missing))
         idle = plan.idle()
         builds = plan.measure(rounds, deadline.seconds * _SHARE)
         sizes = plan.sizes()
@@ -130,29 +130,12 @@ class Deployment:
             if len(in_cluster) == 1:
                 raise
             # One of them, most likely: they are tried one by one, and the stack then has the others.
-            in_cluster = self.able(in_cluster, lambda way: self._deploy_in_cluster([way]))
+            in_cluster = possible(in_cluster, lambda way: self._deploy_in_cluster([way]), self.missing)
             self._deploy_in_cluster(in_cluster)
-        on_host = self.able([way for way in ways if way.platform == "docker"], self._deploy_on_host)
+        on_host = [way for way in ways if way.platform == "docker"]
+        on_host = possible(on_host, self._deploy_on_host, self.missing)
         able = {way.name for way in (*on_host, *in_cluster)}
         return [way for way in ways if way.name in able]
-
-    def able(self, ways: Sequence[Way], do: Callable[[Way], object]) -> list[Way]:
-        """Do something with each way; give those with which it worked, and note why it did not with the others.
-
-        Raises:
-            Trouble: where it does not work with the way that all others are held against.
-        """
-        found = []
-        for way in ways:
-            try:
-                do(way)
-                found.append(way)
-            except Trouble as trouble:
-                if way.name == AGAINST:
-                    raise
-                console.note(f"{way.name} can't be compared here: {trouble}")
-                self.missing[way.name] = why(str(trouble))
-        return found
 
     def _deploy_in_cluster(self, ways: Sequence[Way]) -> None:
         self._cluster.deploy(ways, self._registry, self._base)
@@ -169,6 +152,30 @@ class Deployment:
         host.deploy(way, (http, agent))
         host.log_in(way, self._registry, self._upstream)
         self._steps.callback(host.clear, way, self._registry, self._base)
+
+
+def possible(ways: Sequence[Way], do: Callable[[Way], object], missing: dict[str, str]) -> list[Way]:
+    """Do something with each way; give those with which it worked.
+
+    Args:
+        ways: the ways.
+        do: what is done with one.
+        missing: where to note, by way, why it did not work with the others.
+
+    Raises:
+        Trouble: where it does not work with the way that all others are held against.
+    """
+    found = []
+    for way in ways:
+        try:
+            do(way)
+            found.append(way)
+        except Trouble as trouble:
+            if way.name == AGAINST:
+                raise
+            console.note(f"{way.name} can't be compared here: {trouble}")
+            missing[way.name] = why(str(trouble))
+    return found
 
 
 def _base(lab: Lab, root: Path) -> str:

@@ -56,6 +56,7 @@ PREFIX: Final = "ci-bench-compare-"
 """What the names of all containers, volumes and networks begin with."""
 CONTROLLER: Final = "ci-offline-compare:1"
 DIND_IMAGE: Final = "ci-offline-compare-dind:1"
+PROXY_IMAGE: Final = "ci-offline-compare-proxy:1"
 """Second names of the stand-in images, which another clone of the project may make anew in the meantime."""
 
 ALL: Final = (
@@ -67,6 +68,12 @@ ALL: Final = (
         settings={"dind": {"containerName": f"{PREFIX}dind-engine", "image": DIND_IMAGE}},
         engine="beside",
     ),
+    Way(
+        name="proxy",
+        platform="docker",
+        stack="proxy-offline",
+        settings={"proxy": {"containerName": f"{PREFIX}proxy-proxy", "image": PROXY_IMAGE}},
+    ),
     Way(name="kaniko", platform="kubernetes", stack="lab"),
 )
 """In the order in which they are shown."""
@@ -74,8 +81,7 @@ ALL: Final = (
 
 def known() -> dict[Platform, tuple[str, ...]]:
     """Give the names of all ways that the settings know."""
-    access = DockerSettings.model_fields.get("access")
     return {
-        "docker": get_args(access.annotation) if access else (AGAINST,),
+        "docker": get_args(DockerSettings.model_fields["access"].annotation),
         "kubernetes": get_args(BuildSettings.model_fields["builder"].annotation),
     }

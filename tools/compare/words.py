@@ -57,12 +57,17 @@ WORDS: Final = {
     ),
     "proxy": Words(
         title="the host's engine behind a proxy that filters",
-        build="the host's own engine",
-        escape="root on the host, as with the socket: what a pipeline needs, to create containers, is enough for it",
-        choose=(
-            "The socket would do, and accidents are to be kept off: nobody prunes, swarms or reads secrets by mistake."
+        build="the host's own engine, asked through a filter",
+        escape=(
+            "the host's engine, as far as the filter lets it: containers without the host's folders, devices and "
+            "namespaces, but of the host's kernel, and other projects' images. A gap in the filter, or in the engine "
+            "behind it, is root on the host"
         ),
-        at="It is no wall against a job that means harm.",
+        choose=(
+            "The socket would do, and a job must not be root on the host by one plain command. The first choice on a "
+            "Docker host."
+        ),
+        at="What the filter does not know is refused, BuildKit among it; it is no sandbox for whoever means harm.",
     ),
     "kaniko": Words(
         title="Kaniko in a Job",
