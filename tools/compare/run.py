@@ -96,8 +96,10 @@ class Deployment:
         """Prepare what all ways need: images, the base in a registry, and that engines trust the registries."""
         engine, node = Engine(host), Node(lab.kubeconfig, lab.kubectl)
         for image, name in _STAND_INS.items():
-            engine.tag(image, name)
-            steps.callback(engine.remove_image, name)
+            # An image of one name alone goes when another clone makes the first anew: it is removed by its id.
+            for each in (name, f"{name}-kept"):
+                engine.tag(image, each)
+                steps.callback(engine.remove_image, each)
         address = f"{lab.node_address}:{cluster.NODE_PORT}"
         self._registry = Registry(host=address, ca=lab.ca, password=secrets.token_urlsafe(24))
         self._upstream = lab.upstream_tls
