@@ -10,10 +10,10 @@ from tools.compare.chart import Bar, Chart, Panel, draw
 from tools.compare.contexts import CONTEXTS, STEPS
 from tools.compare.meter import LOOK_SECONDS
 from tools.compare.ways import AGAINST
-from tools.compare.words import WORDS
+from tools.compare.words import QUESTIONS, WORDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from tools.compare.figures import Figures, Found
 
@@ -34,6 +34,10 @@ of them in turn, and tries out what a build may do. Each figure is a ratio first
 much as by the mounted socket, which the usual stack has. Ratios carry over to other machines; seconds do not.
 
 {missing}## Which one to choose
+
+Ask first who can change a job, or a Dockerfile, and what they may become.
+
+{advice}
 
 {choice}
 
@@ -120,6 +124,7 @@ def page(figures: Figures, *, memory_mib: int) -> str:
     rounds = sorted({len(way.seconds) for way in measured})
     return _PAGE.format(
         missing=_missing(figures),
+        advice="\n".join(_advice(figures)),
         choice=_choice(figures),
         verdicts=_verdicts(figures),
         contexts=_contexts(),
@@ -189,6 +194,24 @@ def _missing(figures: Figures) -> str:
         return ""
     lines = "\n".join(f"- **{way}**: {why}" for way, why in figures.missing.items())
     return f"Not measured on this machine:\n\n{lines}\n\n"
+
+
+def _advice(figures: Figures) -> Iterator[str]:
+    """Give the way through the choice, as a list in Markdown, of the ways that were measured."""
+    for number, (question, ways) in enumerate(QUESTIONS, 1):
+        answers = [f"   - {answer}: **{way}**{_price(figures, way)}." for answer, way in ways if way in figures.ways]
+        if answers:
+            yield "\n".join([f"{number}. {question}", *answers])
+
+
+def _price(figures: Figures, way: str) -> str:
+    """Say how much longer a small change takes, from the lowest to the highest of the contexts."""
+    if way == AGAINST:
+        return ", and all other ways are held against it"
+    ratios = [figures.ratio(context, "changed", way, "seconds").ratio for context in figures.builds]
+    return (
+        f", in which a change takes {report.times(min(ratios))} to {report.times(max(ratios))} as long as by the socket"
+    )
 
 
 def _choice(figures: Figures) -> str:

@@ -108,3 +108,24 @@ WORDS: Final = {
         at="Its storage copies whole layers (`vfs`), so deep images take disk and time.",
     ),
 }
+
+QUESTIONS: Final = (
+    (
+        "May each of them be root on the machine that builds? Then a Docker engine will do:",
+        (
+            ("the least to run", "socket"),
+            ("the same engine, without the plain ways to root on the host", "proxy"),
+            ("builds must not meet the host's own images and containers", "dind"),
+            ("the machine that builds is another one than that of the CI", "tcp"),
+        ),
+    ),
+    (
+        "May they not? Then no engine will do, whatever stands before it, and builds belong into pods:",
+        (
+            ("the namespace enforces `baseline`, as most may", "kaniko"),
+            ("it enforces `baseline`, and the Dockerfile is one that Kaniko can't build", "buildah"),
+            ("Dockerfiles need BuildKit, and the namespace may be `privileged`", "buildkit"),
+        ),
+    ),
+)
+"""What to ask, and by the answer which way to choose."""
