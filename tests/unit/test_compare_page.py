@@ -26,7 +26,11 @@ def test_each_ratio_stands_before_its_absolute_figure() -> None:
 
 def test_the_page_names_what_could_not_be_measured_and_why() -> None:
     text = page.page(figures().model_copy(update={"missing": {"tcp": "no engine"}}), memory_mib=4096)
-    assert "Not measured on this machine:\n\n- **tcp**: no engine\n" in text
+    assert "Not measured:\n\n- **tcp**: no engine\n\n## Which" in text
+    found = figures()
+    builds = {name: of for name, of in found.builds.items() if name != "many"}
+    text = page.page(found.model_copy(update={"builds": builds}), memory_mib=4096)
+    assert "Not measured:\n\n- the context *many*: the time was up\n\n## Which" in text
 
 
 def test_every_way_of_the_table_has_its_words() -> None:

@@ -72,9 +72,7 @@ class ClusterWays:
         certificate, key = self._lab.certificate(
             "compare", f"registry.{NAMESPACE}.svc", "localhost", self._lab.node_address
         )
-        common = read_yaml(self._programs.clone.committed(ways[0].stack))
-        plain = {name: value for name, value in common.items() if name not in stackfile.ENCRYPTION}
-        del plain["config"]["ci:registry"]
+        plain = self._together(ways)
         settings = {
             "config": {
                 "ci:kubernetes": {
@@ -98,6 +96,15 @@ class ClusterWays:
         for build in builds:
             self._declared[build["name"]] = manifests(deployment, [build["name"]])
         return program
+
+    def _together(self, ways: Sequence[Way]) -> dict[str, Any]:
+        """Give the settings of all ways' stacks in one, without their registries: every way pushes to the same one."""
+        found: dict[str, Any] = {}
+        for way in ways:
+            committed = read_yaml(self._programs.clone.committed(way.stack))
+            found = stackfile.merge(found, {"config": committed["config"]})
+        del found["config"]["ci:registry"]
+        return found
 
     def _build(self, way: Way, context: str, files: Mapping[str, str]) -> dict[str, Any]:
         name = f"{way.name}-{context}"

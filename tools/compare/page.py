@@ -190,10 +190,9 @@ def _described(figures: Figures, figure: str, steps: Sequence[str], unit: str) -
 
 
 def _missing(figures: Figures) -> str:
-    if not figures.missing:
-        return ""
-    lines = "\n".join(f"- **{way}**: {why}" for way, why in figures.missing.items())
-    return f"Not measured on this machine:\n\n{lines}\n\n"
+    lines = [f"- **{way}**: {why}" for way, why in figures.missing.items()]
+    lines += [f"- the context *{each.name}*: the time was up" for each in CONTEXTS if each.name not in figures.builds]
+    return "\n".join(["Not measured:\n", *lines, "", ""]) if lines else ""
 
 
 def _advice(figures: Figures) -> Iterator[str]:

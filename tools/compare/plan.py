@@ -7,14 +7,14 @@ import functools
 import secrets
 from typing import TYPE_CHECKING, Final
 
-from tools.bench.measure import interleaved
+from tools.bench.measure import LateError, interleaved
 from tools.compare import meter
 from tools.compare.contexts import CONTEXTS, FIRST, STEPS
 from tools.compare.figures import UNITS, Measured, Size
 from tools.toolchain import console
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from tools.compare.cluster import ClusterWays
     from tools.compare.contexts import Context, Step
@@ -57,13 +57,19 @@ class Plan:
             share: seconds for each context after which no round beyond the least is begun.
 
         Returns:
-            Context, step, way.
+            Context, step, way. What was measured is given, too, where the time was up before all of it was.
         """
-        found = {}
+        found: dict[str, dict[str, dict[str, Measured]]] = {}
         for context in self.contexts:
-            with console.step(f"measuring: {context.name}", f"at most {share:.0f} s, or {rounds} rounds"):
-                jobs = {way.name: functools.partial(self.round, way, context) for way in self.ways}
-                found[context.name] = by_step(interleaved(jobs, rounds, share=share))
+            jobs = {way.name: functools.partial(self.round, way, context) for way in self.ways}
+            try:
+                with console.step(f"measuring: {context.name}", f"at most {share:.0f} s, or {rounds} rounds"):
+                    found[context.name] = by_step(interleaved(jobs, rounds, share=share))
+            except LateError as late:
+                if not found:
+                    raise
+                console.note(f"error: {late}")
+                break
         return found
 
     def round(self, way: Way, context: Context) -> Mapping[str, float]:
@@ -99,11 +105,12 @@ class Plan:
         self.host.build(way, _PROBE, f"{self.registry.host}/{_PROBE}:{way.name}")
         return _PROBE, way.name
 
-    def sizes(self) -> dict[str, dict[str, Size]]:
-        """Give what each image takes that was built last."""
+    def sizes(self, measured: Collection[str]) -> dict[str, dict[str, Size]]:
+        """Give what each image takes that was built last, of the contexts that were measured."""
         return {
             context.name: {way.name: self.registry.size(repository(way, context), _tag(way)) for way in self.ways}
             for context in self.contexts
+            if context.name in measured
         }
 
     def idle(self) -> dict[str, float]:

@@ -73,7 +73,7 @@ def measure(
             plan = dataclasses.replace(plan, ways=possible(able, plan.warm_up, deployment.missing))
         idle = plan.idle()
         builds = plan.measure(rounds, deadline.seconds * _SHARE)
-        sizes = plan.sizes()
+        sizes = plan.sizes(builds)
         with console.step("probing what each way's builds may do", "about 1 min"):
             probes = Probes(plan, root / "host")
             found = {way.name: probes.find(way) for way in plan.ways}
