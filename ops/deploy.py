@@ -111,10 +111,11 @@ def up(named: str | None, *, yes: bool, words: Sequence[str]) -> int:
         docker_engine.ensure(choice.docker_host(settings))
     stack = choice.for_up(clone, named, settings)
     stand_ins = choice.stand_ins(workspace.settings(stack))
-    if stand_ins:
+    host = choice.docker_host(workspace.settings(stack))
+    if stand_ins and host.startswith("unix://"):  # another machine's engine is its owner's to fill
         from tools.offline import images
 
-        images.ensure(choice.docker_host(workspace.settings(stack)), stand_ins)
+        images.ensure(host, stand_ins)
     outcome = pulumi(workspace, "up", stack, [*_without_preview(yes=yes), *words])
     if outcome.status == 0:
         choice.came_up(clone, stack)

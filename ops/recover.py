@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ops import choice, deploy, run, state_files
+from ops import choice, deploy, engine, run, state_files
 from ops.clone import here
 from tools.toolchain import console
 from tools.toolchain.errors import Trouble
@@ -48,7 +48,7 @@ def recover(named: str | None, *, yes: bool) -> int:
         Trouble: when a Pulumi is still at work on the stack, or a container in the way is not ours.
     """
     # A state is put right against what is really there, so a cluster has to answer.
-    settings = deploy.known_settings(here(), named)
+    deploy.known_settings(here(), named)
     workspace = deploy.open_workspace(named)
     stack = named or choice.remembered(workspace.clone)
     done: list[str] = []
@@ -65,7 +65,7 @@ def recover(named: str | None, *, yes: bool) -> int:
         done.append("took the lock away")
     pending = pending_operations(workspace, stack)
     for operation in pending:
-        removed = _remove_half_made(operation, choice.docker_host(settings))
+        removed = _remove_half_made(operation, workspace, stack)
         done += [removed] if removed else []
     if pending:
         # Once more through Pulumi, so that the state tells what is really there.
@@ -178,7 +178,7 @@ def pending_operations(workspace: Workspace, stack: str) -> list[dict[str, Any]]
     return found
 
 
-def _remove_half_made(operation: Mapping[str, Any], host: str) -> str:
+def _remove_half_made(operation: Mapping[str, Any], workspace: Workspace, stack: str) -> str:
     """Remove the container or network of a half-done create, if there is one. Says what it did."""
     resource = operation.get("resource") or {}
     name = (resource.get("inputs") or {}).get("name")
@@ -186,10 +186,10 @@ def _remove_half_made(operation: Mapping[str, Any], host: str) -> str:
         return ""
     import docker
 
-    engine = docker.DockerClient(base_url=host)
+    there = engine.client(workspace, stack)
     what, remove = ("container", "rm -f") if resource["type"] == CONTAINER else ("network", "network rm")
     try:
-        found: Any = engine.containers.get(name) if what == "container" else _network(engine, name)
+        found: Any = there.containers.get(name) if what == "container" else _network(there, name)
     except docker.errors.NotFound:
         return ""
     wanted = wanted_labels(resource["inputs"])
@@ -206,11 +206,11 @@ def _remove_half_made(operation: Mapping[str, Any], host: str) -> str:
     return f"removed the half-made {what} {name}"
 
 
-def _network(engine: DockerClient, name: str) -> Network:
+def _network(there: DockerClient, name: str) -> Network:
     """The network of just this name; the engine would take the beginning of an id for one."""
     import docker
 
-    found = [network for network in engine.networks.list(names=[name]) if network.name == name]
+    found = [network for network in there.networks.list(names=[name]) if network.name == name]
     if not found:
         raise docker.errors.NotFound(f"no network {name}")
     return found[0]

@@ -19,7 +19,7 @@ from ops.jenkins import Jenkins, NoSuchJobError
 from tools.toolchain.errors import Trouble
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pydantic import SecretStr
     from rich.console import Console
@@ -41,8 +41,8 @@ class Where:
 
     engine: str
     """Its address as Jenkins has it, for people."""
-    host: str
-    """The engine that Jenkins' container runs on."""
+    client: Callable[[], docker.DockerClient]
+    """Gives a client of the engine that Jenkins' container runs on."""
     container: str = ""
     """Jenkins' container, whose own docker client is asked; empty where both engines are one."""
 
@@ -170,7 +170,7 @@ def _show_image(where: Where, console: Console) -> None:
             f"The build was green, but the engine at {where.engine} has no image {IMAGE}.",
             "The controller may build on another engine: see ci:docker host and access of the stack.",
         ) from None
-    except (docker.errors.DockerException, requests.RequestException) as failed:
+    except (docker.errors.DockerException, requests.RequestException, OSError) as failed:
         raise Trouble(
             f"The build was green; the engine at {where.engine} can't be asked for its image: {failed}"
         ) from failed
@@ -185,7 +185,7 @@ def _show_image(where: Where, console: Console) -> None:
 
 def _image(where: Where) -> dict[str, Any]:
     """What the engine says of the image. Raises ImageNotFound, or what the docker SDK raises otherwise."""
-    with contextlib.closing(docker.DockerClient(base_url=where.host, timeout=30)) as client:
+    with contextlib.closing(where.client()) as client:
         if not where.container:
             return dict(client.images.get(IMAGE).attrs)
         # Jenkins alone has the way to its engine; its certificates are not for this machine.

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ops import choice, deploy, stackfile
+from ops import choice, deploy, engine, stackfile
 from ops.clone import here
 from tools.toolchain import console
 from tools.toolchain.errors import Trouble
@@ -43,16 +43,16 @@ def _by_jenkins(workspace: Workspace, stack: str, found: dict[str, Any]) -> None
         raise Trouble(
             f"Stack {stack} has no sample job.", "It is there with `setup: casc` and `sample: true`, the defaults."
         )
-    engine = found.get("engine", found["dockerHost"])
+    address = found.get("engine", found["dockerHost"])
     run_sample(
         url=found["url"],
         user=found["adminUser"],
         password=SecretStr(stack_password(workspace, stack)),
         job=found["sampleJob"],
         where=Where(
-            engine=engine,
-            host=found["dockerHost"],
-            container="" if engine == found["dockerHost"] else found["container"],
+            engine=address,
+            client=lambda: engine.client(workspace, stack),
+            container="" if address == found["dockerHost"] else found["container"],
         ),
         console=console.out(),
     )

@@ -7,15 +7,16 @@ from __future__ import annotations
 import getpass
 import shlex
 import sys
-from typing import Any
 
-from ops import choice, deploy, run, stackfile
+from ops import choice, deploy, engine, run, stackfile
 from ops.local import Workspace, password_key, secret_keys
 from tools.toolchain import console
 from tools.toolchain.errors import Trouble
 
 INITIAL_PASSWORD = "/var/jenkins_home/secrets/initialAdminPassword"  # noqa: S105 - the file, not the password
-FROM_FILES = frozenset({"ci:gitSshKey", "ci:registryTlsKey", "ci:dockerConfig", "ci:storageCredentials"})
+FROM_FILES = frozenset(
+    {"ci:gitSshKey", "ci:registryTlsKey", "ci:dockerTlsKey", "ci:tcpTlsKey", "ci:dockerConfig", "ci:storageCredentials"}
+)
 """The secrets whose values are whole files."""
 
 SHOWN = (
@@ -45,22 +46,23 @@ def stack_password(workspace: Workspace, stack: str) -> str:
     settings = workspace.settings(stack)
     key = password_key(settings)
     if not key:
-        return _wizards_password(settings)
+        return _wizards_password(workspace, stack)
     if key not in stackfile.keys(settings):
         raise Trouble(f"Stack {stack} has no {key}.", f"`make up` makes one; your own: make set KEY={key}")
     effective = workspace.prepare(stack)
     return run.answer(workspace, ["config", "get", key, "--stack", stack, "--config-file", str(effective)]).strip()
 
 
-def _wizards_password(settings: dict[str, Any]) -> str:
+def _wizards_password(workspace: Workspace, stack: str) -> str:
     """The password that Jenkins has put into its home for its first visitor."""
     import docker
 
+    settings = workspace.settings(stack)
     name = stackfile.setting(settings, "ci:jenkins", "containerName", default="jenkins-server")
     try:
-        container = docker.DockerClient(base_url=choice.docker_host(settings)).containers.get(name)
+        container = engine.client(workspace, stack).containers.get(name)
         code, said = container.exec_run(["cat", INITIAL_PASSWORD])
-    except docker.errors.DockerException as failed:
+    except (docker.errors.DockerException, OSError) as failed:
         raise Trouble(
             f"The container {name} can't be asked for Jenkins' first password: {failed}", "See: make status"
         ) from failed

@@ -8,7 +8,7 @@ import collections
 import json
 from typing import TYPE_CHECKING, Any
 
-from ops import choice, deploy, run, stackfile
+from ops import choice, deploy, engine, run, stackfile
 from ops.recover import CONTAINER
 from tools.toolchain import console
 
@@ -40,7 +40,9 @@ def show(named: str | None) -> int:
         rows.append(("last update", _last_update(workspace, stack)))
         rows += resource_rows(deployment)
         on_cluster = stackfile.platform(settings) == "kubernetes"
-        well, more = _on_cluster(workspace, deployment, settings) if on_cluster else _runtime(deployment, settings)
+        well, more = (
+            _on_cluster(workspace, deployment, settings) if on_cluster else _runtime(workspace, stack, deployment)
+        )
         rows += more
     console.table(rows)
     return 0 if well else 1
@@ -95,8 +97,9 @@ def _last_update(workspace: Workspace, stack: str) -> str:
     return f"{last['kind']} {last['result']}, ended {last.get('endTime') or 'not yet'}"
 
 
-def _runtime(deployment: Mapping[str, Any], settings: dict[str, Any]) -> tuple[bool, list[tuple[str, str]]]:
-    """How the container is that the state speaks of, and whether it is well."""
+def _runtime(workspace: Workspace, stack: str, deployment: Mapping[str, Any]) -> tuple[bool, list[tuple[str, str]]]:
+    """How the containers are that the state speaks of, and whether all are well."""
+    settings = workspace.settings(stack)
     if stackfile.platform(settings) != "docker":
         return bool(deployment.get("resources")), []
     deployed = [entry for entry in deployment.get("resources") or [] if entry["type"] == CONTAINER]
@@ -106,15 +109,17 @@ def _runtime(deployment: Mapping[str, Any], settings: dict[str, Any]) -> tuple[b
 
     host = choice.docker_host(settings)
     wells, rows = [], []
+    try:
+        there = engine.client(workspace, stack)
+    except (docker.errors.DockerException, OSError) as failed:
+        return False, [("engine", f"{host} does not answer ({failed}); `make doctor` says more")]
     # What Jenkins needs first: a controller that can't reach its engine is explained by the row above it.
     for entry in sorted(deployed, key=lambda entry: entry["urn"].endswith(CONTROLLER)):
         name = (entry.get("outputs") or {}).get("name", "")
         role = entry["urn"].rpartition("::")[2].removesuffix("-container")
         title = "container" if entry["urn"].endswith(CONTROLLER) else role
         try:
-            # An engine behind ssh is asked through the ssh command, with the user's own keys and settings.
-            engine = docker.DockerClient(base_url=host, use_ssh_client=host.startswith("ssh://"), timeout=20)
-            container = engine.containers.get(name)
+            container = there.containers.get(name)
         except docker.errors.NotFound:
             well, more = False, [(title, f"{name} is gone from the engine at {host}; `make up` brings it back")]
         except docker.errors.DockerException as failed:

@@ -60,8 +60,8 @@ def _reference() -> Iterator[str]:
     model = Settings.model_json_schema()
     yield "# Settings"
     yield ""
-    yield "Made from `components/settings/{model,kubernetes,builds}.py` by `make reference`; change it there. `[]` is"
-    yield "each entry of a list."
+    yield "Made from `components/settings/{model,engines,kubernetes,builds}.py` by `make reference`; change it there."
+    yield "`[]` is each entry of a list."
     yield ""
     yield "A stack's settings are the `config` of its file in `stacks/`. To change one:"
     yield "`pulumi config set --path ci:jenkins.httpPort 8081`. An unknown or wrong setting is refused before anything"

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from typing import Final
+from urllib.parse import urlsplit
 
 import pulumi
 
@@ -21,7 +22,7 @@ _NO_HASH: Final = "(made from ci:adminPassword)"
 def deploy(settings: Settings) -> Mapping[str, pulumi.Input[object]]:
     """Register everything; give the stack's outputs by name."""
     jenkins = settings.jenkins
-    on_host = pulumi.ResourceOptions(provider=host.provider(settings.docker))
+    on_host = pulumi.ResourceOptions(provider=host.provider(settings))
     home = home_volume("jenkins", jenkins, on_host)
     way = access.of(settings.docker).declare(settings, access.Surroundings(home=home), on_host)
     controller = Jenkins(
@@ -85,11 +86,16 @@ def _files(settings: Settings) -> Mapping[str, pulumi.Input[str]]:
     return files
 
 
+def _login(host: str) -> str:
+    """Give what `ssh` takes for the host of an engine."""
+    return host.removeprefix("ssh://") if host.startswith("ssh://") else urlsplit(host).hostname or host
+
+
 def _next(settings: Settings) -> list[str]:
     jenkins = settings.jenkins
     steps = []
     if not settings.docker.is_local:
-        port, target = jenkins.http_port, settings.docker.host.removeprefix("ssh://")
+        port, target = jenkins.http_port, _login(settings.docker.host)
         steps.append(
             f"From this machine: ssh -L {port}:127.0.0.1:{port} {target}, as the port is open on that host only."
         )

@@ -21,7 +21,7 @@ key is beside it, in the container's own files, and Jenkins never sees it."""
 
 _STORAGE: Final = "/var/lib/docker"
 
-_WRITABLE_GROUPS: Final = r"""
+WRITABLE_GROUPS: Final = r"""
 awk '$3 ~ /^cgroup/ || $2 == "/sys/fs/cgroup" { print $2 }' /proc/mounts |
     while read -r mounted; do mount -o remount,bind,rw "$mounted"; done
 exec dockerd-entrypoint.sh "$@"
@@ -149,5 +149,5 @@ def _privileges(settings: DindSettings) -> dict[str, Any]:
             adds=[f"CAP_{name}" for name in sorted(settings.capabilities)]
         ),
         "security_opts": sorted(settings.security_options),
-        "entrypoints": ["sh", "-ec", _WRITABLE_GROUPS, "sh"],
+        "entrypoints": ["sh", "-ec", WRITABLE_GROUPS, "sh"],
     }

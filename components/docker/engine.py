@@ -1,4 +1,4 @@
-"""Reads the Docker engine's API over its unix socket.
+"""Reads the Docker engine's API, over its unix socket or by TLS.
 
 The docker SDK would do it too, but its import costs more than all else that a preview does here together (0.3 s on two
 cores), and this needs a few GET requests.
@@ -7,8 +7,8 @@ cores), and this needs a few GET requests.
 import http.client
 import json
 import socket
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, Self
 from urllib.parse import quote
 
 _TIMEOUT_SECONDS: Final = 10
@@ -31,11 +31,16 @@ class _SocketConnection(http.client.HTTPConnection):
 
 
 class Engine:
-    """A Docker engine that listens on a unix socket of this machine."""
+    """A Docker engine that can be asked from here."""
 
-    def __init__(self, path: str) -> None:
-        """Take the socket's path. Nothing is opened before the first request."""
-        self._path = path
+    def __init__(self, name: str, connect: Callable[[], http.client.HTTPConnection]) -> None:
+        """Take what it is called in messages, and what gives a connection. Nothing is opened before it is asked."""
+        self._name, self._connect = name, connect
+
+    @classmethod
+    def at_socket(cls, path: str) -> Self:
+        """Give the one that listens on a unix socket of this machine."""
+        return cls(path, lambda: _SocketConnection(path))
 
     def containers(self) -> Sequence[Mapping[str, Any]]:
         """List all containers, stopped ones too, as `GET /containers/json?all=1` gives them."""
@@ -54,17 +59,17 @@ class Engine:
         return found if isinstance(found, dict) and found.get("Name") == name else None
 
     def _get(self, target: str) -> object:
-        connection = _SocketConnection(self._path)
+        connection = self._connect()
         try:
             connection.request("GET", target)
             response = connection.getresponse()
             body = response.read()
         except (OSError, http.client.HTTPException) as error:
-            raise EngineError(f"{self._path} does not answer ({error})") from error
+            raise EngineError(f"{self._name} does not answer ({error})") from error
         finally:
             connection.close()
         if response.status == http.client.NOT_FOUND:
             return None
         if response.status != http.client.OK:
-            raise EngineError(f"{self._path} answers {target} with {response.status} {response.reason}")
+            raise EngineError(f"{self._name} answers {target} with {response.status} {response.reason}")
         return json.loads(body)

@@ -7,40 +7,64 @@ import socket
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import pulumi
 import pulumi_docker as docker
 
 from components import labels
-from components.docker import access
+from components.docker import access, tls
 from components.docker.engine import Engine, EngineError
 from components.docker.owned import Owned, foreign
-from components.settings import DockerSettings, JenkinsSettings, Problem, Settings
+from components.settings import JenkinsSettings, Problem, Settings
 
 
-def provider(settings: DockerSettings) -> docker.Provider:
+def provider(settings: Settings) -> docker.Provider:
     """Register the provider for the host that the settings name, and for no other.
 
     Without an explicit one, the plugin would follow DOCKER_HOST, and a stack could move to another host unseen.
     """
-    return docker.Provider("host", host=settings.host)
+    place = tls.host(settings)
+    if place is None:
+        return docker.Provider("host", host=settings.docker.host)
+    client = tls.client(place)
+    return docker.Provider(
+        "host",
+        host=place.host,
+        # All three: with a pair and no authority, the plugin would take any server's word (InsecureSkipVerify).
+        ca_material=client.ca,
+        cert_material=client.certificate,
+        key_material=pulumi.Output.secret(client.key),
+    )
+
+
+def engine(settings: Settings) -> Engine | None:
+    """Give the engine that Jenkins runs on; None for one behind ssh, which is asked by the plugin alone."""
+    if settings.docker.is_local:
+        return Engine.at_socket(settings.docker.host.removeprefix("unix://"))
+    place = tls.host(settings)
+    if place is None:
+        return None
+    context = tls.client(place).context()
+    return Engine(place.host, lambda: tls.connection(place, context))
 
 
 def survey(settings: Settings, *, project: str, stack: str) -> Iterator[Problem]:
     """Give what on the host stands in the way, before anything is made there.
 
-    Asks the way to the jobs' engine for what is wrong with it, and an engine of this machine for its containers, the
-    names that the stack will use there, and the two ports.
+    Asks the way to the jobs' engine for what is wrong with it, and the engine that Jenkins runs on, unless it is behind
+    ssh, for its containers, the names that the stack will use there, and the two ports.
     """
     mode = access.of(settings.docker)
-    found = list(mode.survey(settings))
+    place = tls.host(settings)
+    found = [*(tls.survey(place) if place else ()), *mode.survey(settings)]
     yield from found
-    if found or not settings.docker.is_local:
+    there = None if found else engine(settings)
+    if there is None:
         return
     jenkins = settings.jenkins
-    engine = Engine(settings.docker.host.removeprefix("unix://"))
     me = f"{project}/{stack}"
     try:
-        containers = engine.containers()
-        taken = list(foreign([*_makes(jenkins), *mode.makes(settings)], engine, containers, me))
+        containers = there.containers()
+        taken = list(foreign([*_makes(jenkins), *mode.makes(settings)], there, containers, me))
     except EngineError as error:
         yield Problem(
             key="ci:docker.host",
@@ -50,8 +74,12 @@ def survey(settings: Settings, *, project: str, stack: str) -> Iterator[Problem]
         )
         return
     yield from taken
-    yield from _ports(jenkins, containers, me)
-    if jenkins.docker_client == "host" and not os.access(jenkins.docker_client_path, os.X_OK):
+    yield from _ports(jenkins, containers, me, local=settings.docker.is_local)
+    if (
+        jenkins.docker_client == "host"
+        and settings.docker.is_local
+        and not os.access(jenkins.docker_client_path, os.X_OK)
+    ):
         yield Problem(
             key="ci:jenkins.dockerClientPath",
             value=jenkins.docker_client_path,
@@ -76,7 +104,9 @@ def _makes(jenkins: JenkinsSettings) -> Iterator[Owned]:
         )
 
 
-def _ports(jenkins: JenkinsSettings, containers: Sequence[Mapping[str, Any]], me: str) -> Iterator[Problem]:
+def _ports(
+    jenkins: JenkinsSettings, containers: Sequence[Mapping[str, Any]], me: str, *, local: bool
+) -> Iterator[Problem]:
     for key, port in (("httpPort", jenkins.http_port), ("agentPort", jenkins.agent_port)):
         if port is None:
             continue
@@ -86,7 +116,7 @@ def _ports(jenkins: JenkinsSettings, containers: Sequence[Mapping[str, Any]], me
         if holders:
             name = holders[0]["Names"][0].removeprefix("/")
             who, free = f"the container {name}", f"stop it (`docker stop {name}`)"
-        elif _is_taken(port, jenkins.bind_address):
+        elif local and _is_taken(port, jenkins.bind_address):
             who, free = "another process", f"stop it (`ss -ltnp 'sport = :{port}'` shows it)"
         else:
             continue

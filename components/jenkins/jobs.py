@@ -24,25 +24,35 @@ new JenkinsDslScriptLoader(new JenkinsJobManagement(System.out, [:], new File('.
 
 _SAMPLE: Final = Path(__file__).with_name("sample.Jenkinsfile")
 
+_INSIDE: Final = """\
+                script {
+                    docker.image('simple-jenkins-image').inside {
+                        sh 'cat /a.txt'
+                    }
+                }
+"""
+_BY_ITSELF: Final = """\
+                // Not `inside`: it mounts the workspace, and this engine is on another machine.
+                sh 'docker run --rm simple-jenkins-image'
+"""
+"""How the sample runs what it built, on an engine that sees Jenkins' files and on one that doesn't."""
+
 
 def render(settings: Settings) -> str:
     """Give the definitions of all jobs, the sample first; text without a job where there is none.
 
     The plugin runs this text without a sandbox, so every value in it is quoted by `_groovy` or a checked number.
     """
-    jobs = [sample(), *settings.jobs] if settings.jenkins.sample else settings.jobs
+    jobs = [sample(settings), *settings.jobs] if settings.jenkins.sample else settings.jobs
     return "\n".join(["// Written by Pulumi from the stack's ci:jobs.\n", *(_job(job) for job in jobs)])
 
 
-def sample() -> JobSettings:
-    """Give the job that the sample is."""
-    return JobSettings.model_validate(
-        {
-            "name": SAMPLE_JOB,
-            "description": "Builds an image on the Docker host and runs a command in it.",
-            "script": _SAMPLE.read_text(encoding="utf-8"),
-        }
-    )
+def sample(settings: Settings) -> JobSettings:
+    """Give the job that the sample is, for the engine that it will build on."""
+    text = _SAMPLE.read_text(encoding="utf-8")
+    script = text.replace(_INSIDE, _BY_ITSELF) if settings.docker.access == "tcp" else text
+    description = "Builds an image on the jobs' engine and runs a command in it."
+    return JobSettings.model_validate({"name": SAMPLE_JOB, "description": description, "script": script})
 
 
 def _job(job: JobSettings) -> str:

@@ -1,18 +1,16 @@
 """Looks at the certificate files that the settings name: readable, a pair, in time, with the right names."""
 
-import datetime as dt
 import hashlib
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
+from components import certificates
+from components.certificates import read
 from components.kubernetes import addresses
 from components.settings import Problem, Settings
 
-
-def read(path: str) -> str:
-    """Give a PEM file's text. `~` is the user's folder."""
-    return Path(path).expanduser().read_text(encoding="ascii")
+if TYPE_CHECKING:
+    from cryptography import x509
 
 
 def digest(text: str) -> str:
@@ -24,43 +22,23 @@ def look(settings: Settings) -> Iterator[Problem]:
     """Give what is wrong with `trustedCaFile`, and with `tls.certificateFile` and its key."""
     trusted = settings.kubernetes.trusted_ca_file
     if trusted is not None:
-        yield from _readable("ci:kubernetes.trustedCaFile", trusted)[1]
+        yield from certificates.chain("ci:kubernetes.trustedCaFile", trusted)[1]
     tls = settings.registry.tls
     if tls is None or tls.certificate_file is None:
         return
     key = "ci:registry.tls.certificateFile"
-    chain, problems = _readable(key, tls.certificate_file)
+    chain, problems = certificates.chain(key, tls.certificate_file)
     yield from problems
     if chain and settings.registry_tls_key is not None:
         yield from _pair(key, tls.certificate_file, chain[0], settings)
 
 
-def _readable(key: str, path: str) -> tuple[list[Any], list[Problem]]:
-    from cryptography import x509  # noqa: PLC0415 - 0.05 s that only a stack with certificate files pays
-
-    try:
-        found = x509.load_pem_x509_certificates(read(path).encode())
-    except OSError as error:
-        wrong = f"can't be read ({error.strerror})"
-    except ValueError:
-        wrong = "holds no certificates in PEM form"
-    else:
-        return found, []
-    return [], [
-        Problem(key=key, value=path, wrong=wrong, instead="give the path of a file with BEGIN CERTIFICATE in it")
-    ]
-
-
-def _pair(key: str, path: str, certificate: Any, settings: Settings) -> Iterator[Problem]:  # noqa: ANN401 - see above
-    from cryptography import x509  # noqa: PLC0415
-    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
-
+def _pair(key: str, path: str, certificate: "x509.Certificate", settings: Settings) -> Iterator[Problem]:
     secret = settings.registry_tls_key
     if secret is None:
         return
-    try:
-        private = serialization.load_pem_private_key(secret.get_secret_value().encode(), password=None)
-    except (ValueError, TypeError):
+    private = certificates.private_key(secret.get_secret_value())
+    if private is None:
         yield Problem(
             key="ci:registryTlsKey",
             wrong="is not a private key that can be read",
@@ -73,20 +51,8 @@ def _pair(key: str, path: str, certificate: Any, settings: Settings) -> Iterator
             wrong=f"is not the key of the first certificate in {path}",
             instead="set the key that belongs to it",
         )
-    now = dt.datetime.now(dt.UTC)
-    if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
-        yield Problem(
-            key=key,
-            value=path,
-            wrong=f"is valid from {certificate.not_valid_before_utc:%F} to {certificate.not_valid_after_utc:%F}",
-            instead="give one that is valid now",
-        )
-    try:
-        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        names = {str(name) for name in found.get_values_for_type(x509.DNSName)}
-        names |= {str(address) for address in found.get_values_for_type(x509.IPAddress)}
-    except x509.ExtensionNotFound:
-        names = set()
+    yield from certificates.out_of_time(key, path, certificate)
+    names = certificates.names(certificate)
     missing = [name for name in addresses.names(settings) if name not in names and f"*.{_parent(name)}" not in names]
     if missing:
         yield Problem(
@@ -105,3 +71,6 @@ def _pair(key: str, path: str, certificate: Any, settings: Settings) -> Iterator
 
 def _parent(name: str) -> str:
     return name.partition(".")[2]
+
+
+__all__ = ["digest", "look", "read"]

@@ -10,6 +10,7 @@ from components.settings.problems import Problem
 _ROOT: Final = {
     "socket": "whoever can use the engine's socket is root on its host (CIS Docker Benchmark 5.32)",
     "proxy": "whoever can start containers on a host may become root there, and a proxy that filters is no sandbox",
+    "tcp": "whoever can use the engine that ci:docker.tcp names is root on its host",
     "dind": "the engine beside Jenkins is privileged, and whoever can use it is root on its host (CIS 5.4)",
 }
 """Why each access needs to be accepted, as the rest of a sentence that begins with "but"."""
@@ -36,6 +37,7 @@ def between(settings: Settings) -> Iterator[Problem]:
     yield from _other_access(docker)
     yield from _dind(settings)
     yield from proxy_checks.between(settings)
+    yield from _certificates(settings)
 
 
 def _other_access(docker: DockerSettings) -> Iterator[Problem]:
@@ -50,6 +52,50 @@ def _other_access(docker: DockerSettings) -> Iterator[Problem]:
                 key=f"ci:docker.{key}",
                 wrong=f"is for access: {' or '.join(accesses)}, and this stack's is {docker.access}",
                 instead=f"leave it out, or write access: {accesses[0]}",
+            )
+
+
+def _certificates(settings: Settings) -> Iterator[Problem]:
+    """Give what is missing of the certificates by which an engine on TCP is reached."""
+    docker = settings.docker
+    on_tcp = docker.host.startswith("tcp://")
+    if on_tcp and docker.tls is None:
+        yield Problem(
+            key="ci:docker.tls",
+            wrong="is missing, and an engine that takes clients without certificates gives root to anyone",
+            instead="give tls: {caFile: docker/ca.pem, certificateFile: docker/cert.pem} and ci:dockerTlsKey",
+        )
+    if not on_tcp and docker.tls is not None:
+        yield Problem(
+            key="ci:docker.tls",
+            wrong=f"has no effect on {docker.host}",
+            instead="write host: tcp://name:2376 beside it, or leave it out",
+        )
+    if docker.access == "tcp" and docker.tcp is None:
+        yield Problem(
+            key="ci:docker.tcp",
+            wrong="is missing, and access: tcp is by it",
+            instead="give tcp: {host: tcp://builder.example.org:2376, caFile: ca.pem, certificateFile: cert.pem}",
+        )
+    keys = {
+        "ci:docker.tls": (docker.tls, "ci:dockerTlsKey", settings.docker_tls_key),
+        "ci:docker.tcp": (docker.tcp, "ci:tcpTlsKey", settings.tcp_tls_key),
+    }
+    for section, (files, secret_key, secret) in keys.items():
+        if files is None and secret is not None:
+            yield Problem(
+                key=section,
+                wrong=f"is missing, and {secret_key} is the key of its certificate",
+                instead=f"give both, or remove the secret (`pulumi config rm {secret_key}`)",
+            )
+        elif files is not None and (files.key_file is None) == (secret is None):
+            both = secret is not None
+            yield Problem(
+                key=f"{section}.keyFile" if both else secret_key,
+                wrong="stands beside the secret, and there is one key" if both else "is missing, and so is a keyFile",
+                instead=f"leave it out, or remove the secret (`pulumi config rm {secret_key}`)"
+                if both
+                else f"set it with `pulumi config set --secret {secret_key} < key.pem`, or give its file",
             )
 
 
@@ -68,7 +114,7 @@ def _dind(settings: Settings) -> Iterator[Problem]:
             key="ci:docker.dind.capabilities",
             value=list(dind.capabilities),
             wrong="lacks SYS_ADMIN, without which an engine can't mount what its containers run from",
-            instead="give it, for example capabilities: [SYS_ADMIN, NET_ADMIN]",
+            instead="give it, for example capabilities: [SYS_ADMIN, NET_ADMIN, SYS_PTRACE]",
         )
     if settings.docker.access == "dind" and dind.container_name == settings.jenkins.container_name:
         yield Problem(

@@ -4,7 +4,15 @@ from typing import Annotated
 
 from pydantic import Field
 
-from components.settings.fields import Capability, DockerName, EngineOption, ImageReference, SecurityOption
+from components.settings.cluster_fields import LocalPath
+from components.settings.fields import (
+    Capability,
+    DockerName,
+    EngineAddress,
+    EngineOption,
+    ImageReference,
+    SecurityOption,
+)
 from components.settings.section import Section
 
 
@@ -32,12 +40,12 @@ class DindSettings(Section):
         ),
     )
     capabilities: tuple[Capability, ...] = Field(
-        default=("SYS_ADMIN", "NET_ADMIN"),
+        default=("SYS_ADMIN", "NET_ADMIN", "SYS_PTRACE"),
         description=(
             "For `privileged: false`: what it gets beside the 14 capabilities that every container has. The default is "
-            "the least with which an engine starts containers and builds images."
+            "the least with which an engine builds images, runs containers and commands in them (`docker exec`)."
         ),
-        examples=[["SYS_ADMIN", "NET_ADMIN"]],
+        examples=[["SYS_ADMIN", "NET_ADMIN", "SYS_PTRACE"]],
     )
     security_options: tuple[SecurityOption, ...] = Field(
         default=("seccomp=unconfined", "apparmor=unconfined"),
@@ -59,4 +67,33 @@ class DindSettings(Section):
     )
     start_timeout_seconds: Annotated[int, Field(ge=10, le=3600)] = Field(
         default=120, description="How long an update waits for the engine to be ready, seconds.", examples=[120]
+    )
+
+
+class TlsFiles(Section):
+    """By which certificates an engine on TCP is reached. Whoever has the key is root on that engine's host."""
+
+    ca_file: LocalPath = Field(
+        description="A PEM file with the authority that signed the engine's certificate.", examples=["docker/ca.pem"]
+    )
+    certificate_file: LocalPath = Field(
+        description="A PEM file with the client's certificate, which the engine's own authority has signed.",
+        examples=["docker/cert.pem"],
+    )
+    key_file: LocalPath | None = Field(
+        default=None,
+        description=(
+            "A PEM file with the key of that certificate, which nobody but its owner may read. Default: a secret of "
+            "the stack, `ci:dockerTlsKey` for `ci:docker.tls` and `ci:tcpTlsKey` for `ci:docker.tcp`."
+        ),
+        examples=["docker/key.pem"],
+    )
+
+
+class TcpSettings(TlsFiles):
+    """An engine on another machine for the jobs, for `access: tcp`. It must ask its clients for certificates."""
+
+    host: EngineAddress = Field(
+        description="Where it listens, by a name or address that its certificate has.",
+        examples=["tcp://builder.example.org:2376"],
     )

@@ -131,11 +131,24 @@ def _host(value: str) -> str:
     if scheme == "ssh":
         raise NotAcceptedError("names no user", "give ssh://user@host or ssh://user@host:port")
     if scheme == "tcp":
+        return _engine_address(value)
+    raise NotAcceptedError(
+        "has a scheme that is not known here",
+        "give unix:///path/of/the/socket, ssh://user@host or tcp://host:2376",
+    )
+
+
+def _engine_address(value: str) -> str:
+    instead = "give tcp://name:port, for example tcp://builder.example.org:2376"
+    found = re.fullmatch(r"tcp://([A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})", value)
+    if not found or not 0 < int(found[2]) < 65536:  # noqa: PLR2004
+        raise NotAcceptedError("is not the address of an engine on TCP", instead)
+    if found[2] == "2375":
         raise NotAcceptedError(
-            "is reached over TCP, which this release does not do: without client certificates it gives root to anyone",
-            "give ssh://user@host for an engine elsewhere, or unix:///var/run/docker.sock for the one here",
+            "is the port of engines without TLS, and one without client certificates gives root to anyone",
+            "give the one where it listens with --tlsverify, for example tcp://builder.example.org:2376",
         )
-    raise NotAcceptedError("has a scheme that is not known here", "give unix:///path/of/the/socket or ssh://user@host")
+    return value
 
 
 def _java_option(value: str) -> str:
@@ -298,6 +311,7 @@ AbsolutePath = Annotated[str, AfterValidator(_absolute_path)]
 Address = Annotated[str, AfterValidator(_address)]
 UserName = Annotated[str, AfterValidator(_user)]
 DockerHost = Annotated[str, AfterValidator(_host)]
+EngineAddress = Annotated[str, AfterValidator(_engine_address)]
 JavaOption = Annotated[str, AfterValidator(_java_option)]
 Capability = Annotated[str, AfterValidator(_capability)]
 SecurityOption = Annotated[str, AfterValidator(_security_option)]

@@ -9,7 +9,7 @@ from pydantic import Field, SecretStr
 
 from components.settings.builds import BuildSettings
 from components.settings.cluster_fields import PrivateKey
-from components.settings.engines import DindSettings
+from components.settings.engines import DindSettings, TcpSettings, TlsFiles
 from components.settings.fields import (
     AbsolutePath,
     Address,
@@ -39,15 +39,19 @@ class DockerSettings(Section):
 
     host: DockerHost = Field(
         default="unix:///var/run/docker.sock",
-        description="Where the engine listens: `unix:///path` on this machine, or `ssh://user@host[:port]`.",
+        description=(
+            "Where the engine listens that Jenkins runs on: `unix:///path` on this machine, `ssh://user@host[:port]`, "
+            "or `tcp://host:port` with `tls`."
+        ),
         examples=["unix:///var/run/docker.sock"],
     )
-    access: Literal["socket", "proxy", "dind"] = Field(
+    tls: TlsFiles | None = Field(default=None, description=f"For `host: tcp://...`. {TlsFiles.__doc__}")
+    access: Literal["socket", "proxy", "dind", "tcp"] = Field(
         default="socket",
         description=(
             "How a job reaches an engine. `socket` mounts the host engine's own socket into the container. `proxy` "
             "gives Jenkins the socket of a proxy instead, which refuses what a Docker pipeline does not need. `dind` "
-            "runs an engine of its own in a container beside Jenkins."
+            "runs an engine of its own in a container beside Jenkins. `tcp` uses one on another machine."
         ),
     )
     accept_root_on_host: bool = Field(
@@ -75,6 +79,7 @@ class DockerSettings(Section):
     )
     proxy: ProxySettings = Field(default_factory=ProxySettings, description=ProxySettings.__doc__)
     dind: DindSettings = Field(default_factory=DindSettings, description=DindSettings.__doc__)
+    tcp: TcpSettings | None = Field(default=None, description=TcpSettings.__doc__)
 
     @property
     def is_local(self) -> bool:
@@ -282,6 +287,20 @@ class Settings(Section):
             "`pulumi config set --secret ci:registryTlsKey < key.pem`."
         ),
     )
+    docker_tls_key: PrivateKey | None = Field(
+        default=None,
+        description=(
+            "The private key of `ci:docker.tls.certificateFile`. A secret: "
+            "`pulumi config set --secret ci:dockerTlsKey < key.pem`."
+        ),
+    )
+    tcp_tls_key: PrivateKey | None = Field(
+        default=None,
+        description=(
+            "The private key of `ci:docker.tcp.certificateFile`. A secret: "
+            "`pulumi config set --secret ci:tcpTlsKey < key.pem`."
+        ),
+    )
     mirror_password: Token | None = Field(
         default=None,
         description=(
@@ -318,6 +337,8 @@ SECRETS: tuple[str, ...] = (
     "gitSshKey",
     "registryPassword",
     "registryTlsKey",
+    "dockerTlsKey",
+    "tcpTlsKey",
     "mirrorPassword",
     "dockerConfig",
     "storageCredentials",

@@ -84,10 +84,12 @@ def test_it_is_privileged_by_default_and_that_is_said_at_preview_and_in_the_next
     assert "jenkins-docker is privileged: whoever can run a job here can become root on the Docker host" in warning
 
 
-def test_without_privileges_it_has_two_capabilities_and_makes_its_control_groups_writable_first(engine: Engine) -> None:
+def test_without_privileges_it_has_three_capabilities_and_makes_its_control_groups_writable_first(
+    engine: Engine,
+) -> None:
     container = deploy(engine, privileged=False)
     assert container["privileged"] is False
-    assert container["capabilities"] == {"adds": ["CAP_NET_ADMIN", "CAP_SYS_ADMIN"]}
+    assert container["capabilities"] == {"adds": ["CAP_NET_ADMIN", "CAP_SYS_ADMIN", "CAP_SYS_PTRACE"]}
     assert container["securityOpts"] == ["apparmor=unconfined", "seccomp=unconfined"]
     [shell, flags, script, *_] = container["entrypoints"]
     assert (shell, flags) == ("sh", "-ec")

@@ -3,15 +3,15 @@
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import jsonschema
 import pytest
 import yaml
 
 from components.settings.load import PREFIX, read
-from components.settings.model import SECRETS, Settings
-from tests.support.settings import PASSWORD
+from components.settings.model import SECRETS, DockerSettings, Settings
+from tests.support.settings import PASSWORD, TLS_KEY
 from tools import reference
 
 ROOT = Path(__file__).parent.parent.parent
@@ -42,11 +42,13 @@ def test_a_removed_container_is_put_back_since_every_update_refreshes_first() ->
 
 
 @pytest.mark.parametrize("stack", STACKS, ids=lambda path: path.name)
-def test_every_committed_stack_is_right_once_it_has_its_password(stack: Path) -> None:
+def test_every_committed_stack_is_right_once_it_has_its_secrets(stack: Path) -> None:
     values = config(stack)
     raw = {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
-    needed = {"docker": "adminPassword", "kubernetes": "registryPassword"}[values["platform"]]
-    settings, problems = read({**raw, needed: PASSWORD}, frozenset({needed}))
+    needed = {{"docker": "adminPassword", "kubernetes": "registryPassword"}[values["platform"]]: PASSWORD}
+    if values.get("docker", {}).get("access") == "tcp":
+        needed["tcpTlsKey"] = TLS_KEY
+    settings, problems = read({**raw, **needed}, frozenset(needed))
     assert problems == []
     assert settings is not None
 
@@ -80,6 +82,21 @@ def test_the_offline_stack_is_the_dev_stack_with_another_image() -> None:
     dev, offline = config(ROOT / "stacks/Pulumi.dev.yaml"), config(ROOT / "stacks/Pulumi.offline.yaml")
     assert offline.pop("jenkins") == {"image": "ci-offline-controller:1"}
     assert offline == dev
+
+
+def test_the_dind_stack_for_closed_networks_is_the_dind_stack_with_other_images_and_fewer_privileges() -> None:
+    real, offline = config(ROOT / "stacks/Pulumi.dind.yaml"), config(ROOT / "stacks/Pulumi.dind-offline.yaml")
+    assert offline.pop("jenkins") == {"image": "ci-offline-controller:1"}
+    assert offline["docker"].pop("dind") == {"image": "ci-offline-dind:1", "privileged": False}
+    assert offline == real
+
+
+def test_each_access_has_its_stack_and_its_page() -> None:
+    taken = {config(stack).get("docker", {}).get("access", "socket") for stack in STACKS}
+    every = set(get_args(DockerSettings.model_fields["access"].annotation))
+    assert taken == every
+    for access in every - {"socket"}:
+        assert f"`access: {access}`" in (ROOT / f"docs/how-to/{access}.md").read_text()
 
 
 def test_the_schema_and_the_reference_do_not_lag_behind_the_settings() -> None:

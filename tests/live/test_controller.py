@@ -69,7 +69,7 @@ def run_sample(stand_in: StandIn, *, job: str = "sample", password: str = PASSWO
         user="admin",
         password=SecretStr(password),
         job=job,
-        where=sample.Where(engine=HOST, host=HOST),
+        where=sample.Where(engine=HOST, client=lambda: docker.DockerClient(base_url=HOST)),
         console=Console(file=screen, width=400),
         timeout_seconds=120,
     )

@@ -6,6 +6,7 @@ from typing import Any
 
 from components.settings import Problem, Settings
 from components.settings.load import read
+from components.settings.model import SECRETS
 
 PASSWORD = "correct-horse-battery"
 """Made up here and used nowhere else."""
@@ -28,13 +29,13 @@ def raw(**keys: Any) -> dict[str, str]:
 
 def settings(**keys: Any) -> Settings:
     """Give the settings of a stack that has these keys; fails the test where they are wrong."""
-    found, problems = read(raw(**keys), frozenset({"adminPassword", "gitToken"}))
+    found, problems = read(raw(**keys), frozenset(SECRETS))
     assert not problems, problems
     assert found is not None
     return found
 
 
-def problems(*, secret: Sequence[str] = ("adminPassword", "gitToken"), **keys: Any) -> list[Problem]:
+def problems(*, secret: Sequence[str] = SECRETS, **keys: Any) -> list[Problem]:
     """Give what is wrong with a stack that has these keys."""
     return list(read(raw(**keys), frozenset(secret))[1])
 
@@ -42,3 +43,14 @@ def problems(*, secret: Sequence[str] = ("adminPassword", "gitToken"), **keys: A
 def jenkins(**keys: Any) -> Settings:
     """Give the settings of a stack with these keys under ci:jenkins."""
     return settings(jenkins=keys)
+
+
+TLS_KEY = "-----BEGIN PRIVATE KEY-----\nno real one\n-----END PRIVATE KEY-----\n"
+"""Looks enough like a key for the settings; no certificate has it."""
+
+TCP = {
+    "acceptRootOnHost": True,
+    "access": "tcp",
+    "tcp": {"host": "tcp://builder.example.org:2376", "caFile": "ca.pem", "certificateFile": "cert.pem"},
+}
+"""`ci:docker` of a stack whose jobs use an engine elsewhere; it needs `tcpTlsKey` beside it."""

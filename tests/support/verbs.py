@@ -6,8 +6,14 @@ import shutil
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ops import stackfile
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -30,17 +36,23 @@ class Verbs:
         pipe = subprocess.PIPE
         return subprocess.Popen(command, cwd=self.root, env=self.env, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
 
-    def run(self, *words: str, stdin: str = "", status: int = 0) -> str:
-        """Run a verb on the stack, and give what it printed, stdout first."""
+    def run(self, *words: str, stdin: str = "", status: int | None = 0) -> str:
+        """Run a verb on the stack, and give what it printed, stdout first. A status of None is any but 0."""
         with self.start(*words) as process:
             out, err = process.communicate(stdin, timeout=300)
-        assert process.returncode == status, out + err
+        assert process.returncode == status if status is not None else process.returncode, out + err
         return out + err
 
     def set(self, **settings: str) -> None:
         """Set settings in the clone; `jenkins__httpPort` is ci:jenkins.httpPort."""
         for key, value in settings.items():
             self.run("set", f"ci:{key.replace('__', '.')}", stdin=value)
+
+    def edit(self, **sections: Mapping[str, Any]) -> None:
+        """Lay these settings over the stack's file, as an editor would; `docker` is ci:docker."""
+        path = self.root / "stacks" / f"Pulumi.{self.stack}.yaml"
+        over = {"config": {f"ci:{key}": dict(section) for key, section in sections.items()}}
+        path.write_text(yaml.safe_dump(stackfile.merge(yaml.safe_load(path.read_text()), over)))
 
 
 def clone(tmp: Path, stack: str) -> Verbs:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from components.jenkins import casc, jobs
 from components.jenkins.jobs import _groovy
-from tests.support.settings import PASSWORD, settings
+from tests.support.settings import PASSWORD, TCP, TLS_KEY, settings
 
 HASH = "#jbcrypt:$2a$10$abc"
 
@@ -69,7 +69,7 @@ def test_the_address_is_the_published_one_unless_another_is_given() -> None:
 
 
 def test_the_sample_writes_builds_and_runs_as_the_article_has_it() -> None:
-    text = jobs.sample().script
+    text = jobs.sample(settings()).script
     assert text is not None
     for piece in (
         "This is a simple file.",
@@ -127,3 +127,12 @@ def test_no_text_gets_out_of_its_groovy_string(text: str) -> None:
     inside = literal.removeprefix(quote).removesuffix(quote)
     assert not re.search(r"(?<!\\)(?:\\\\)*'", inside)
     assert unquoted(literal) == text
+
+
+def test_the_sample_runs_its_image_by_itself_where_the_engine_cannot_see_the_workspace() -> None:
+    near = jobs.sample(settings()).script or ""
+    far = jobs.sample(settings(docker=TCP, tcpTlsKey=TLS_KEY)).script or ""
+    assert "inside {" in near
+    assert "inside {" not in far
+    assert "sh 'docker run --rm simple-jenkins-image'" in far
+    assert near.count("stage(") == far.count("stage(") == 3

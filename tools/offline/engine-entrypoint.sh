@@ -34,7 +34,7 @@ if [ -n "$certs" ]; then
     mkdir -p "$certs/ca"
     key "$certs/ca/key.pem"
     openssl req -new -x509 -key "$certs/ca/key.pem" -out "$certs/ca/cert.pem" -subj '/CN=docker:dind CA' \
-        -days "$days" -addext keyUsage=critical,digitalSignature,keyCertSign
+        -days "$days" -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,digitalSignature,keyCertSign
     signed server 'docker:dind server' 'extendedKeyUsage = serverAuth' \
         "subjectAltName = $(names | sort -u | paste -s -d , -)"
     signed client 'docker:dind client' 'extendedKeyUsage = clientAuth'

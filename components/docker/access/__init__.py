@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Final
 
-from components.docker.access import dind, host_socket, proxy
+from components.docker.access import dind, host_socket, proxy, tcp
 from components.docker.access.shape import Access, Mode, Surroundings
 from components.settings import DockerSettings
 
-MODES: Final[Mapping[str, Mode]] = {"socket": host_socket, "proxy": proxy, "dind": dind}
+MODES: Final[Mapping[str, Mode]] = {"socket": host_socket, "proxy": proxy, "dind": dind, "tcp": tcp}
 
 
 def of(docker: DockerSettings) -> Mode:

@@ -67,7 +67,7 @@ def declare(settings: Settings, around: Surroundings, opts: pulumi.ResourceOptio
 
 
 def _warning(dind: DindSettings) -> str:
-    held = "privileged" if dind.privileged else f"not privileged, but has {' and '.join(dind.capabilities)}"
+    held = "privileged" if dind.privileged else f"not privileged, but has {', '.join(dind.capabilities)}"
     return (
         f"The engine in the container {dind.container_name} is {held}: whoever can run a job here can become root on "
         "the Docker host. Give accounts accordingly."

@@ -83,6 +83,11 @@ def find(docker: DockerSettings) -> Socket:
     AccessError for a path that holds no socket, a host that cannot be asked, and a socket that belongs to root's group.
     """
     path = path_on_host(docker)
+    if docker.socket_group is None and docker.host.startswith("tcp://"):
+        raise AccessError(
+            f"can't be asked over TCP for the group of {path}",
+            f"give socketGroup, as `stat -c %g {path}` prints it on that host, for example socketGroup: 998",
+        )
     if docker.socket_group is not None:
         return Socket(path=path, group=docker.socket_group)
     owner, group = _local_owner(path) if docker.is_local else _remote_owner(docker.host, path)

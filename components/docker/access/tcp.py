@@ -1,0 +1,58 @@
+"""`access: tcp`: an engine on another machine, which Jenkins reaches by TLS with a certificate of its own."""
+
+from collections.abc import Iterator
+
+import pulumi
+import pulumi_docker as docker
+
+from components.docker import tls
+from components.docker.access.shape import Access, Surroundings
+from components.docker.owned import Owned
+from components.settings import Problem, Settings
+
+CERTIFICATES = "/certs/client"
+"""Where Jenkins' docker client finds its three files. Beside its home, which other containers may mount."""
+
+_BLIND = (
+    "That engine can't see Jenkins' files: `docker build` sends it the folder, but a pipeline's `inside` and "
+    "`docker run -v` of a workspace don't work there."
+)
+
+
+def makes(_: Settings) -> tuple[Owned, ...]:
+    """Give nothing: the engine is there, and Jenkins gets files only."""
+    return ()
+
+
+def survey(settings: Settings) -> Iterator[Problem]:
+    """Give what is wrong with the certificates, or with the engine when it is asked by them."""
+    place = tls.jobs(settings)
+    if place is not None:
+        # A host elsewhere may reach what this machine does not.
+        yield from tls.survey(place, must_answer=settings.docker.is_local)
+
+
+def declare(settings: Settings, _: Surroundings, __: pulumi.ResourceOptions) -> Access:
+    """Give Jenkins the engine's address and the three files. The key is a secret, and in no variable."""
+    place = tls.jobs(settings)
+    if place is None:
+        raise ValueError("access: tcp without its section; the settings' checks refuse that")
+    client = tls.client(place)
+    files: dict[str, pulumi.Input[str]] = {
+        "ca.pem": client.ca,
+        "cert.pem": client.certificate,
+        "key.pem": pulumi.Output.secret(client.key),
+    }
+    return Access(
+        engine=place.host,
+        environment={"DOCKER_HOST": place.host, "DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": CERTIFICATES},
+        # Uploads are root's. They are for every user of the container to read, of whom there is one: Jenkins.
+        files={
+            f"{CERTIFICATES}/{name}": docker.ContainerUploadArgs(file=f"{CERTIFICATES}/{name}", content=content)
+            for name, content in files.items()
+        },
+        next_steps=(
+            f"Whoever can run a job here is root on the host of {place.host}: give accounts accordingly.",
+            _BLIND,
+        ),
+    )

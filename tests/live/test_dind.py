@@ -1,0 +1,218 @@
+"""`access: dind` on a real engine: deployed by the operator's verbs, used, refused, restarted, removed."""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import docker
+import docker.errors
+import pytest
+
+from tests.support import certificates
+from tests.support.stand_in import eventually
+from tests.support.tls import refused
+from tests.support.verbs import Verbs, clone, free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from docker.models.containers import Container
+
+NAME = "ci-live-dind"
+ENGINE = f"{NAME}-engine"
+VOLUMES = (f"{NAME}-home", f"{ENGINE}-images")
+IMAGE = "simple-jenkins-image"
+
+
+@pytest.fixture(scope="module")
+def verbs(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Verbs]:
+    """Bring the stack dind-offline up once, under names and ports of its own."""
+    made = clone(tmp_path_factory.mktemp("dind"), "dind-offline")
+    ports = {"httpPort": free_port(), "agentPort": free_port()}
+    made.edit(
+        jenkins={"containerName": NAME, "homeVolume": VOLUMES[0], **ports},
+        docker={"dind": {"containerName": ENGINE, "memoryMib": 1024}},
+    )
+    try:
+        made.first = made.run("up")
+        yield made
+    finally:
+        made.run("recover")
+        made.run("down")
+        for name in VOLUMES:
+            with suppress(docker.errors.NotFound):
+                engine.volumes.get(name).remove()
+
+
+def run(container: Container, *command: str, user: str = "") -> str:
+    done: Any = container.exec_run(list(command), user=user)
+    assert done.exit_code == 0, done.output
+    return str(done.output.decode())
+
+
+@pytest.fixture
+def jenkins(engine: docker.DockerClient, verbs: Verbs) -> Container:
+    """Give the controller as it is now."""
+    return engine.containers.get(NAME)
+
+
+@pytest.fixture
+def inner(engine: docker.DockerClient, verbs: Verbs) -> Container:
+    """Give the engine beside it as it is now."""
+    return engine.containers.get(ENGINE)
+
+
+def test_the_first_update_says_what_its_engine_is_and_may_do(verbs: Verbs) -> None:
+    assert "whoever can run a job here can become root on the Docker host" in verbs.first
+    assert f"{ENGINE} is not privileged, but has SYS_ADMIN, NET_ADMIN, SYS_PTRACE" in verbs.first
+    assert f"docker exec {ENGINE} docker image ls" in verbs.first
+
+
+def test_the_sample_is_green_and_its_image_is_in_that_engine_alone(
+    verbs: Verbs, engine: docker.DockerClient, inner: Container
+) -> None:
+    text = verbs.run("sample")
+    assert "This is a simple file." in text
+    assert "The container sees the workspace of this build." in text
+    assert "On the engine at tcp://docker:2376" in text
+    id_ = run(inner, "docker", "image", "inspect", "-f", "{{.Id}}", IMAGE).strip()
+    assert id_ not in {image.id for image in engine.images.list()}
+
+
+def test_a_second_update_changes_nothing(verbs: Verbs) -> None:
+    assert "Nothing changed" in verbs.run("up")
+
+
+def test_status_tells_of_both_containers(verbs: Verbs) -> None:
+    text = verbs.run("status")
+    assert re.search(rf"engine +{ENGINE}: running, healthy", text)
+    assert re.search(rf"container +{NAME}: running, healthy", text)
+    assert "as user 1000" in text
+
+
+def test_jenkins_has_the_clients_key_to_read_and_neither_a_socket_nor_the_authoritys_key(jenkins: Container) -> None:
+    assert "PRIVATE KEY" in run(jenkins, "cat", "/certs/client/key.pem", user="1000")
+    listed = run(
+        jenkins, "sh", "-c", "ls -d /run/docker.sock /var/run/docker.sock /certs/ca /certs/server 2> /dev/null || :"
+    )
+    assert listed == ""
+    done: Any = jenkins.exec_run(["sh", "-c", "echo x > /certs/client/ca.pem"], user="root")
+    assert done.exit_code != 0
+    assert b"Read-only file system" in done.output
+
+
+def test_the_engine_is_published_nowhere_and_speaks_to_nobody_in_clear(inner: Container) -> None:
+    assert not any(inner.attrs["NetworkSettings"]["Ports"].values())
+    assert run(inner, "sh", "-c", "netstat -ltn | grep -c ':2375 ' || true").strip() == "0"
+
+
+def test_the_engine_has_neither_privileges_nor_devices_of_the_host(inner: Container) -> None:
+    host = inner.attrs["HostConfig"]
+    assert not host["Privileged"]
+    assert not host["Devices"]
+    assert set(host["CapAdd"]) == {"CAP_SYS_ADMIN", "CAP_NET_ADMIN", "CAP_SYS_PTRACE"}
+
+
+def test_four_clients_that_are_not_jenkins_are_refused_and_jenkins_own_certificate_is_not(
+    inner: Container, tmp_path: Path
+) -> None:
+    address = next(iter(inner.attrs["NetworkSettings"]["Networks"].values()))["IPAddress"]
+    files = {name: run(inner, "cat", f"/certs/client/{name}.pem") for name in ("ca", "cert", "key")}
+    own = certificates.Pair(files["cert"], files["key"])
+    other = certificates.Authority.new()
+    expired = certificates.Authority.of(run(inner, "cat", "/certs/ca/cert.pem"), run(inner, "cat", "/certs/ca/key.pem"))
+
+    def ask(pair: certificates.Pair | None, ca: str, name: str = "docker") -> str:
+        return refused(address, 2376, ca=ca, pair=pair, name=name, folder=tmp_path)
+
+    assert ask(own, files["ca"]) == ""
+    assert ask(None, files["ca"])
+    assert ask(other.client(), files["ca"])
+    assert ask(expired.client(days=-1), files["ca"])
+    assert "Hostname mismatch" in ask(own, files["ca"], name="builder.example.org")
+    assert "certificate verify failed" in ask(own, other.pem)
+
+
+def test_a_restarted_engine_keeps_its_images_and_builds_on(
+    verbs: Verbs, engine: docker.DockerClient, inner: Container
+) -> None:
+    verbs.run("sample")
+    before = run(inner, "docker", "image", "inspect", "-f", "{{.Id}}", IMAGE)
+    inner.restart(timeout=20)
+    eventually(lambda: engine.containers.get(ENGINE).attrs["State"]["Health"]["Status"] == "healthy")
+    assert run(inner, "docker", "image", "inspect", "-f", "{{.Id}}", IMAGE) == before
+    verbs.run("sample")
+
+
+def test_a_removed_engine_comes_back_with_its_images_and_new_certificates_that_jenkins_takes(
+    verbs: Verbs, engine: docker.DockerClient, inner: Container
+) -> None:
+    before = run(inner, "docker", "image", "ls", "-q")
+    inner.remove(force=True)
+    text = verbs.run("up")
+    assert "1 create" in text
+    assert run(engine.containers.get(ENGINE), "docker", "image", "ls", "-q") == before
+    verbs.run("sample")
+    assert "Nothing changed" in verbs.run("up")
+
+
+def test_what_jobs_start_counts_against_the_engines_own_memory(inner: Container) -> None:
+    limit = run(
+        inner,
+        "docker",
+        "run",
+        "--rm",
+        "alpine:latest",
+        "sh",
+        "-c",
+        "cat /sys/fs/cgroup/memory/memory.stat || true",
+    )
+    found = re.search(r"hierarchical_memory_limit (\d+)", limit)
+    if found is None:
+        pytest.skip("the limit from above is told by control groups of version 1 only")
+    assert int(found[1]) == 1024 * 2**20
+
+
+def test_no_secret_is_in_what_docker_shows_or_in_the_state(verbs: Verbs, jenkins: Container, inner: Container) -> None:
+    password = verbs.run("password").splitlines()[0]
+    key = run(inner, "cat", "/certs/client/key.pem").splitlines()[1]
+    shown = {
+        "inspect": json.dumps([jenkins.attrs, inner.attrs]),
+        "logs": (jenkins.logs() + inner.logs()).decode(),
+        "state": "".join(
+            path.read_text(errors="replace") for path in (verbs.root / ".local/state").rglob("*") if path.is_file()
+        ),
+        "environment": run(jenkins, "env"),
+    }
+    assert not [place for place, text in shown.items() if password in text or key in text]
+
+
+def test_a_foreign_container_or_volume_of_its_names_is_refused_before_anything_is_made(
+    verbs: Verbs, engine: docker.DockerClient
+) -> None:
+    foreign = f"{NAME}-foreign"
+    engine.volumes.create(f"{foreign}-certificates")
+    network = engine.networks.create(foreign)
+    try:
+        verbs.edit(docker={"dind": {"containerName": foreign}})
+        text = verbs.run("preview", status=None)
+    finally:
+        verbs.edit(docker={"dind": {"containerName": ENGINE}})
+        network.remove()
+        engine.volumes.get(f"{foreign}-certificates").remove()
+    assert f'ci:docker.dind.containerName = "{foreign}" is a network already, which no stack of this project' in text
+    assert f'"{foreign}-certificates" is a volume already' in text
+    assert engine.containers.get(ENGINE).status == "running"
+
+
+def test_down_leaves_the_home_and_the_images_and_says_so(verbs: Verbs, engine: docker.DockerClient) -> None:
+    text = verbs.run("down")
+    assert f"docker volume rm {VOLUMES[0]} {VOLUMES[1]}" in text
+    names = {volume.name for volume in engine.volumes.list()}
+    assert set(VOLUMES) <= names
+    assert f"{ENGINE}-certificates" not in names
+    assert not engine.networks.list(names=[f"^{ENGINE}$"])

@@ -1,0 +1,241 @@
+"""Engines on TCP, really: the jobs' (`access: tcp`), and the one that Jenkins itself runs on (`host: tcp://...`)."""
+
+from __future__ import annotations
+
+import io
+import json
+import secrets
+import tarfile
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import docker
+import docker.errors
+import pytest
+
+from components.docker import dind
+from tests.support.certificates import Authority, Pair
+from tests.support.stand_in import eventually
+from tests.support.tls import refused
+from tests.support.verbs import Verbs, clone, free_port
+from tools.offline import images
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from docker.models.containers import Container
+
+HOST = "unix:///var/run/docker.sock"
+NAME = "ci-live-tcp"
+IMAGE = "simple-jenkins-image"
+
+
+@dataclass
+class Builder:
+    """An engine of its own in a container: to Jenkins and to us it is another machine's."""
+
+    container: Container
+    address: str
+    ca: str
+    ca_key: str
+
+    @property
+    def host(self) -> str:
+        """Where it listens."""
+        return f"tcp://{self.address}:2376"
+
+    @property
+    def authority(self) -> Authority:
+        """Whom it believes."""
+        return Authority.of(self.ca, self.ca_key)
+
+    def run(self, *command: str) -> str:
+        """Run a command beside it, with its own docker client over its own socket."""
+        done: Any = self.container.exec_run(list(command))
+        assert done.exit_code == 0, done.output
+        return str(done.output.decode())
+
+
+@pytest.fixture(scope="module")
+def builder(engine: docker.DockerClient) -> Iterator[Builder]:
+    """Start the engine that stands for a builder elsewhere; its certificate is for its address."""
+    images.ensure_dind(HOST)
+    name = f"ci-test-builder-{secrets.token_hex(4)}"
+    container = engine.containers.run(
+        images.DIND,
+        name=name,
+        detach=True,
+        cap_add=["SYS_ADMIN", "NET_ADMIN", "SYS_PTRACE"],
+        security_opt=["seccomp=unconfined"],
+        entrypoint=["sh", "-ec", dind.WRITABLE_GROUPS, "sh"],
+        volumes=[f"{name}:/var/lib/docker"],
+        mem_limit="1g",
+        memswap_limit="1g",
+    )
+    try:
+        eventually(lambda: container.exec_run(["docker", "image", "inspect", images.BASE]).exit_code == 0, seconds=60)
+        container.reload()
+        made = Builder(container, container.attrs["NetworkSettings"]["IPAddress"], "", "")
+        made.ca, made.ca_key = (made.run("cat", f"/certs/ca/{file}.pem") for file in ("cert", "key"))
+        yield made
+    finally:
+        container.remove(force=True, v=True)
+        engine.volumes.get(name).remove()
+
+
+def write(folder: Path, ca: str, pair: Pair) -> dict[str, str]:
+    """Write an authority and a client's certificate into a clone; give the settings that name them."""
+    (folder / "docker").mkdir(exist_ok=True)
+    (folder / "docker" / "ca.pem").write_text(ca)
+    pair.write(folder / "docker", "cert")
+    return {"caFile": "docker/ca.pem", "certificateFile": "docker/cert.pem"}
+
+
+@pytest.fixture(scope="module")
+def client(builder: Builder) -> Pair:
+    """Give the certificate that Jenkins is known by."""
+    return builder.authority.client()
+
+
+@pytest.fixture(scope="module")
+def verbs(
+    engine: docker.DockerClient,
+    builder: Builder,
+    client: Pair,
+    controller: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Verbs]:
+    """Bring the stack tcp up once, with the builder's address and the stand-in controller."""
+    made = clone(tmp_path_factory.mktemp("tcp"), "tcp")
+    ports = {"httpPort": free_port(), "agentPort": free_port()}
+    made.edit(
+        jenkins={"image": controller, "containerName": NAME, "homeVolume": f"{NAME}-home", **ports},
+        docker={"tcp": {"host": builder.host, **write(made.root, builder.ca, client)}},
+    )
+    made.run("set", "ci:tcpTlsKey", stdin=client.key)
+    try:
+        made.first = made.run("up")
+        yield made
+    finally:
+        made.run("recover")
+        made.run("down")
+        with suppress(docker.errors.NotFound):
+            engine.volumes.get(f"{NAME}-home").remove()
+
+
+def test_the_sample_is_green_and_its_image_is_on_the_other_engine_alone(
+    verbs: Verbs, engine: docker.DockerClient, builder: Builder
+) -> None:
+    assert f"is root on the host of {builder.host}" in verbs.first
+    text = verbs.run("sample")
+    assert "+ docker run --rm simple-jenkins-image" in text
+    assert "This is a simple file." in text
+    assert f"On the engine at {builder.host}" in text
+    id_ = builder.run("docker", "image", "inspect", "-f", "{{.Id}}", IMAGE).strip()
+    assert id_ not in {image.id for image in engine.images.list()}
+
+
+def test_a_second_update_changes_nothing(verbs: Verbs) -> None:
+    assert "Nothing changed" in verbs.run("up")
+    assert "as user 1000" in verbs.run("status")
+
+
+def test_jenkins_holds_no_socket_and_the_key_is_nowhere_but_in_its_file(
+    verbs: Verbs, engine: docker.DockerClient, client: Pair
+) -> None:
+    container = engine.containers.get(NAME)
+    assert [mount["Destination"] for mount in container.attrs["Mounts"]] == ["/var/jenkins_home"]
+    line = client.key.splitlines()[1]
+    done: Any = container.exec_run(["cat", "/certs/client/key.pem"], user="1000")
+    assert line in done.output.decode()
+    environment: Any = container.exec_run(["env"])
+    shown = {
+        "inspect": json.dumps(container.attrs),
+        "log": container.logs().decode(),
+        "environment": environment.output.decode(),
+        "what up printed": verbs.first,
+    }
+    for folder in (".local", "stacks"):
+        for path in (verbs.root / folder).rglob("*"):
+            if path.is_file():
+                shown[str(path)] = path.read_text(errors="replace")
+    assert not [place for place, text in shown.items() if line in text]
+
+
+def test_four_other_clients_are_refused_and_the_stacks_own_is_not(
+    builder: Builder, client: Pair, tmp_path: Path
+) -> None:
+    def ask(pair: Pair | None, name: str = builder.address) -> str:
+        return refused(builder.address, 2376, ca=builder.ca, pair=pair, name=name, folder=tmp_path)
+
+    assert ask(client) == ""
+    assert ask(None)
+    assert ask(Authority.new().client())
+    assert ask(builder.authority.client(days=-1))
+    assert "Hostname mismatch" in ask(client, name="builder.example.org")
+
+
+def test_a_wrong_certificate_is_refused_at_preview_and_jenkins_goes_on(
+    verbs: Verbs, engine: docker.DockerClient, builder: Builder, client: Pair
+) -> None:
+    before = engine.containers.get(NAME).id
+    write(verbs.root, Authority.new().pem, client)
+    try:
+        text = verbs.run("preview", status=None)
+    finally:
+        write(verbs.root, builder.ca, client)
+    assert "ci:docker.tcp.caFile" in text
+    assert f"has not signed the certificate of {builder.host}" in text
+    assert engine.containers.get(NAME).id == before
+
+
+def test_inside_does_not_work_there_as_the_documentation_says(verbs: Verbs, engine: docker.DockerClient) -> None:
+    container = engine.containers.get(NAME)
+    made: Any = container.exec_run(
+        ["sh", "-c", "mkdir -p /var/jenkins_home/workspace/x && echo here > /var/jenkins_home/workspace/x/a"],
+        user="1000",
+    )
+    assert made.exit_code == 0
+    mounted = "/var/jenkins_home/workspace/x:/w"
+    done: Any = container.exec_run(["docker", "run", "--rm", "-v", mounted, images.BASE, "ls", "/w"], user="1000")
+    assert (done.exit_code, done.output.decode().strip()) == (0, "")
+
+
+def test_jenkins_itself_runs_on_an_engine_on_tcp(
+    builder: Builder, client: Pair, controller: str, engine: docker.DockerClient, tmp_path: Path
+) -> None:
+    _carry(engine, controller, builder)
+    made = clone(tmp_path, "offline")
+    made.edit(
+        docker={"host": builder.host, "tls": write(made.root, builder.ca, client), "socketGroup": 0},
+        jenkins={"memoryMib": 512, "image": controller},
+    )
+    made.run("set", "ci:dockerTlsKey", stdin=client.key)
+    try:
+        first = made.run("up")
+        assert f"ssh -L 8080:127.0.0.1:8080 {builder.address}" in first
+        assert builder.run("docker", "ps", "--format", "{{.Names}}").split() == ["jenkins-server"]
+        assert "as user 1000" in made.run("status")
+        assert "Nothing changed" in made.run("up")
+        line = client.key.splitlines()[1]
+        state = [path for path in (made.root / ".local").rglob("*") if path.is_file()]
+        assert not [path for path in state if line in path.read_text(errors="replace")]
+    finally:
+        made.run("down")
+
+
+def _carry(engine: docker.DockerClient, image: str, builder: Builder) -> None:
+    """Take an image of the machine's engine over to the builder."""
+    builder.container.put_archive("/", _tar(b"".join(engine.images.get(image).save(named=True))))
+    builder.run("docker", "load", "--input", "/carried.tar")
+
+
+def _tar(content: bytes) -> bytes:
+    target = io.BytesIO()
+    with tarfile.open(fileobj=target, mode="w") as out:
+        info = tarfile.TarInfo("carried.tar")
+        info.size = len(content)
+        out.addfile(info, io.BytesIO(content))
+    return target.getvalue()
