@@ -75,7 +75,11 @@ def refusals(container: str, volume: str) -> tuple[Refusal, ...]:
         _only("cgroupparent", r'null|""', "it leaves its control group (--cgroup-parent)"),
         _only("cgroup", r'null|""', "it leaves its control group"),
         _only("runtime", r'null|""|"runc"', "it chooses another runtime (--runtime)"),
-        Refusal(expression=r'"networkmode"\s*+:\s*+"host', words="it shares the network of the host (--network host)"),
+        Refusal(
+            # By its id too, and by the key under which a network is joined.
+            expression=r'"networkmode"\s*+:\s*+"(?:host|[0-9a-f]{12,64}")|"host"\s*+:\s*+[{n]',
+            words="it shares the network of the host (--network host)",
+        ),
         Refusal(
             expression=rf'"volumesfrom"\s*+:\s*+{_IN_LIST}"/?{re.escape(container)}[":]',
             words="it takes the mounts of the proxy, and with them the socket of the engine",

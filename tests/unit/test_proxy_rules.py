@@ -169,6 +169,7 @@ OUT = [
     {"UsernsMode": "host"},
     {"CgroupnsMode": "host"},
     {"NetworkMode": "host"},
+    {"NetworkMode": "0a1b2c3d4e5f"},
     {"CgroupParent": "/"},
     {"Runtime": "other"},
     {"VolumesFrom": ["jenkins-docker-proxy"]},
