@@ -1,6 +1,6 @@
 """Puts the Kubernetes platform together from a stack's settings."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import pulumi
@@ -10,7 +10,7 @@ from components import password
 from components.kubernetes import addresses, certificate, cluster, history, namespaces, texts
 from components.kubernetes.build import Build, Plan, failure_hook, plan
 from components.kubernetes.builders import Work
-from components.kubernetes.builders.pod import GIT_SECRET, PUSH_SECRET, STORAGE_SECRET, TRUST, TRUST_FILE
+from components.kubernetes.builders.work import GIT_SECRET, PUSH_SECRET, STORAGE_SECRET, TRUST, TRUST_FILE
 from components.kubernetes.cluster import ApiReader, Reader
 from components.kubernetes.context import Packed, pack_directory, pack_inline
 from components.kubernetes.mirror import Mirror, MirrorArgs
@@ -30,7 +30,7 @@ def deploy(settings: Settings, reader: Reader | None = None) -> Mapping[str, pul
     on_cluster = pulumi.ResourceOptions(providers=[cluster.provider(settings.kubernetes)])
     where = addresses.of(settings)
     plans = [_plan(place, build, settings, where) for place, build in enumerate(settings.builds)]
-    places = _namespaces(settings, plans, on_cluster)
+    places = _namespaces(settings, on_cluster)
     Network(
         "network",
         NetworkArgs(
@@ -89,7 +89,7 @@ def _plan(place: int, build: BuildSettings, settings: Settings, where: addresses
     storage = kubernetes.object_storage
     work = Work(
         build=build,
-        image=kubernetes.kaniko_image,
+        image=kubernetes.image_of(build.builder),
         destinations=[f"{where.push}/{target}" if own_repository(target) else target for target in targets],
         cache_repository=f"{where.push}/cache/{build.name}",
         plain_registries=where.plain,
@@ -116,13 +116,12 @@ def _packed(build: BuildSettings) -> Packed | None:
     return pack_inline(build.context.inline) if build.context.inline is not None else None
 
 
-def _namespaces(settings: Settings, plans: Sequence[Plan], opts: pulumi.ResourceOptions) -> Namespaces:
+def _namespaces(settings: Settings, opts: pulumi.ResourceOptions) -> Namespaces:
     cpu, memory = quota_of(settings)
     return Namespaces(
         "namespaces",
         NamespacesArgs(
             settings=settings.kubernetes,
-            builds_level=namespaces.strictest({each.pod.level for each in plans}),
             cpu_millicores=cpu,
             memory_mib=memory,
             builds=sum(2 if build.schedule else 1 for build in settings.builds),

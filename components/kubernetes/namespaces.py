@@ -8,12 +8,15 @@ import pulumi
 from pulumi_kubernetes import core
 
 from components import labels
-from components.kubernetes.builders import LEVELS
-from components.kubernetes.builders.pod import SERVICE_ACCOUNT, Level
+from components.kubernetes.builders.pod import SERVICE_ACCOUNT
 from components.settings import KubernetesSettings
+from components.settings.pod_security import Level
 
 _FEWEST_PODS: Final = 10
 """What the builds' quota leaves room for beside the builds: pods that somebody starts to look at an image."""
+
+ENFORCED: Final = "pod-security.kubernetes.io/enforce"
+"""The label by which the API server knows to which level it must hold a namespace's pods."""
 
 
 def of_builds(namespace: str) -> str:
@@ -21,19 +24,11 @@ def of_builds(namespace: str) -> str:
     return f"{namespace}-builds"
 
 
-def strictest(levels: set[Level]) -> Level:
-    """Give the strictest Pod Security level that lets pods of all these levels in."""
-    return LEVELS[max((LEVELS.index(level) for level in levels), default=0)]
-
-
 @dataclass(frozen=True, kw_only=True)
 class NamespacesArgs:
     """What the namespaces are made from."""
 
     settings: KubernetesSettings
-    builds_level: Level
-    """The Pod Security level that the builders need."""
-
     cpu_millicores: int
     """What the builds together may use, thousandths of a processor."""
 
@@ -45,7 +40,7 @@ class NamespacesArgs:
 
 
 class Namespaces(pulumi.ComponentResource):
-    """The registry's namespace at Pod Security `restricted`, and the builds' at the level that they need.
+    """The registry's namespace at Pod Security `restricted`, and the builds' at the level that the stack gives them.
 
     The first stays when the stack is destroyed, since deleting it would delete the images' volume.
     """
@@ -58,12 +53,13 @@ class Namespaces(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: NamespacesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Register both, with the builds' quota, limits and service account."""
-        super().__init__("ci:kubernetes:Namespaces", name, {"buildsLevel": args.builds_level}, opts)
+        level = args.settings.builds_pod_security
+        super().__init__("ci:kubernetes:Namespaces", name, {"buildsLevel": level}, opts)
         mine = pulumi.ResourceOptions(parent=self)
         kept = pulumi.ResourceOptions(parent=self, retain_on_delete=True)
         of = args.settings.namespace
         registry = core.v1.Namespace(f"{name}-registry", metadata=_metadata(of, "restricted"), opts=kept)
-        builds = core.v1.Namespace(f"{name}-builds", metadata=_metadata(of_builds(of), args.builds_level), opts=mine)
+        builds = core.v1.Namespace(f"{name}-builds", metadata=_metadata(of_builds(of), level), opts=mine)
         self.registry = registry.metadata.apply(lambda made: made.name or of)
         self.builds = builds.metadata.apply(lambda made: made.name or of_builds(of))
         core.v1.ServiceAccount(
@@ -92,7 +88,7 @@ def _metadata(name: str, level: Level) -> Mapping[str, Any]:
         "name": name,
         "labels": {
             **labels.of(pulumi.get_project(), pulumi.get_stack()),
-            "pod-security.kubernetes.io/enforce": level,
+            ENFORCED: level,
             "pod-security.kubernetes.io/audit": level,
             "pod-security.kubernetes.io/warn": level,
         },

@@ -13,6 +13,18 @@ _LINES: Final = 5
 _DEADLINE: Final = "longer than specified deadline"
 """What the Job controller's own warning says."""
 
+_STOPPED: Final = 143
+"""How a container ends that does as it is told (SIGTERM)."""
+
+_KILLED: Final = re.compile(r"exit (?:code|status):? 137\b|signal: killed")
+"""What a builder says of a step that was killed, where the kubelet says nothing of want of memory."""
+
+_NOISE: Final = re.compile(r"-+|\s+\d+ \|.*| > importing cache manifest.*|\S+:\d+")
+"""Lines of BuildKit's after a step's own last words: rules, the Dockerfile's text, the cache that is not there yet."""
+
+_NO_USER_NAMESPACE: Final = ("unshare(CLONE_NEWUSER)", "rootlesskit:parent] error")
+"""What Buildah and BuildKit say where they can't make their user namespace."""
+
 _Pod = Mapping[str, Any]
 
 
@@ -49,7 +61,10 @@ def explain(  # noqa: PLR0911 - one for each kind of end
             return f"{head}{_late(build, key)}" + (f"\n    the last warning: {last[0]}" if last else "")
         return f"{head}{events[0] if events else 'no pod was started'}"
     for name, state in _failures(pods[0]):
-        if state.get("reason") == "OOMKilled" or state.get("exitCode") == 137:  # noqa: PLR2004 - SIGKILL
+        if state.get("exitCode") == _STOPPED and any(_DEADLINE in event for event in events):
+            return f"{head}{_late(build, key)}{_tail(state)}"
+        killed = state.get("exitCode") == 137 or _KILLED.search(str(state.get("message", "")))  # noqa: PLR2004 - SIGKILL
+        if state.get("reason") == "OOMKilled" or killed:
             memory = build.resources.memory_mib
             return (
                 f"{head}it was killed, most likely for want of memory (it has {memory} MiB); "
@@ -84,6 +99,11 @@ def _late(build: BuildSettings, key: str) -> str:
 def _hint(key: str, container: str, log: str) -> str:
     if container == "fetch":
         return f", while fetching {key}.context.git"
+    if any(words in log for words in _NO_USER_NAMESPACE):
+        return (
+            ", since the node lets it make no user namespace (by the kubelet's seccompDefault, or by a sysctl); "
+            f"write {key}.builder: kaniko, or see docs/how-to/kubernetes.md"
+        )
     if "UNAUTHORIZED" in log or "authentication required" in log.lower():
         return ", since a registry refused the login: is ci:registryPassword (or ci:dockerConfig) right?"
     if "no space left" in log.lower():
@@ -92,7 +112,8 @@ def _hint(key: str, container: str, log: str) -> str:
 
 
 def _tail(state: Mapping[str, Any]) -> str:
-    lines = [line.rstrip() for line in str(state.get("message", "")).splitlines() if line.strip()]
+    lines = [line.rstrip() for line in str(state.get("message", "")).splitlines()]
+    lines = [line for line in lines if line and not _NOISE.fullmatch(line)]
     return "".join(f"\n    {line}" for line in lines[-_LINES:])
 
 

@@ -11,11 +11,16 @@ from components.kubernetes import cluster, namespaces
 from components.kubernetes.certificate import look
 from components.kubernetes.cluster import Reader, ReadError
 from components.kubernetes.context import pack_directory, pack_inline
+from components.kubernetes.namespaces import ENFORCED
 from components.settings import NotAcceptedError, Problem, Settings
+from components.settings.pod_security import looser
 from components.settings.problems import HIDDEN
 
 _OLDEST: Final = (1, 29)
 """The oldest API server that is tried for: the oldest that the official provider's own releases name."""
+
+_APP_ARMOR: Final = (1, 30)
+"""The first API server whose pods have `appArmorProfile`. Source: the Kubernetes documentation, "AppArmor"."""
 
 
 def survey(settings: Settings, reader: Reader, *, project: str, stack: str, deployed: bool) -> Iterator[Problem]:
@@ -90,6 +95,30 @@ def _kubeconfig(settings: Settings) -> Iterator[Problem]:
         )
 
 
+def _app_armor(settings: Settings, version: tuple[int, int]) -> Iterator[Problem]:
+    for place, build in enumerate(settings.builds):
+        if build.builder == "buildkit" and version < _APP_ARMOR:
+            yield Problem(
+                key=f"ci:builds[{place}].builder",
+                value=build.builder,
+                wrong=f"needs pods with an appArmorProfile, which Kubernetes {version[0]}.{version[1]} does not know",
+                instead=f"give a cluster of {_APP_ARMOR[0]}.{_APP_ARMOR[1]} or newer, or write builder: buildah",
+            )
+
+
+def _loosened(settings: Settings, marks: Mapping[str, str], me: str) -> Iterator[Problem]:
+    """Refuse to take over a namespace whose owner holds it to more than this stack would."""
+    level, held_to = settings.kubernetes.builds_pod_security, marks.get(ENFORCED)
+    if held_to is not None and labels.owner(marks) != me and looser(level, held_to):
+        yield Problem(
+            key="ci:kubernetes.buildsPodSecurity",
+            value=level,
+            wrong=f"would loosen {namespaces.of_builds(settings.kubernetes.namespace)}, which is held to {held_to} by "
+            "somebody else",
+            instead=f"write {held_to}, or let its owner change its label {ENFORCED}, or give another namespace",
+        )
+
+
 def _cluster(settings: Settings, reader: Reader, me: str) -> Iterator[Problem]:
     version = reader.version()
     if version < _OLDEST:
@@ -99,8 +128,11 @@ def _cluster(settings: Settings, reader: Reader, me: str) -> Iterator[Problem]:
             wrong=f"leads to Kubernetes {version[0]}.{version[1]}",
             instead=f"give a cluster of {_OLDEST[0]}.{_OLDEST[1]} or newer",
         )
+    yield from _app_armor(settings, version)
     of = settings.kubernetes.namespace
-    for name, marks in reader.namespaces(of, namespaces.of_builds(of)).items():
+    there = reader.namespaces(of, namespaces.of_builds(of))
+    yield from _loosened(settings, there.get(namespaces.of_builds(of), {}), me)
+    for name, marks in there.items():
         owner = labels.owner(marks)
         if owner != me and not settings.kubernetes.adopt_namespaces:
             yield Problem(

@@ -21,6 +21,7 @@ from components.settings.cluster_fields import (
     Platform,
     Stage,
 )
+from components.settings.pod_security import Builder
 from components.settings.section import Section
 
 
@@ -99,7 +100,9 @@ class CacheSettings(Section):
     enabled: bool = Field(default=True, description="Look for layers, and keep them.")
     hours: Annotated[int, Field(ge=1, le=87_600)] = Field(
         default=336,
-        description="How old a layer may be, hours. 336 is kaniko's own default, two weeks.",
+        description=(
+            "How old a layer may be, hours. 336 is kaniko's own default, two weeks. BuildKit has no such limit."
+        ),
         examples=[336],
     )
 
@@ -126,7 +129,15 @@ class BuildSettings(Section):
     """One image that is built in the cluster and pushed to the registry."""
 
     name: BuildName = Field(description="The build's name, and its key in the output `images`.", examples=["website"])
-    builder: Literal["kaniko"] = Field(default="kaniko", description="What builds it.")
+    builder: Builder = Field(
+        default="kaniko",
+        description=(
+            "What builds it. `kaniko` and `buildah` are root in a container with few capabilities, which Pod Security "
+            "`baseline` lets in. `buildkit` is not root, but makes mounts in a namespace of its own, which only "
+            "`ci:kubernetes.buildsPodSecurity: privileged` lets it."
+        ),
+        examples=["buildah"],
+    )
     context: ContextSettings = Field(
         description=ContextSettings.__doc__ or "",
         examples=[{"directory": "images/website"}],

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from components.settings import builder_checks
 from components.settings.builds import BuildSettings
 from components.settings.fields import image_domain
 from components.settings.model import Settings
@@ -26,6 +27,7 @@ def between(settings: Settings) -> Iterator[Problem]:
     yield from _tls(settings)
     yield from _images(settings)
     yield from _builds(settings)
+    yield from builder_checks.between(settings)
     yield from _quota(settings)
 
 

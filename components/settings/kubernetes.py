@@ -18,6 +18,7 @@ from components.settings.cluster_fields import (
     Upstream,
 )
 from components.settings.fields import ImageReference
+from components.settings.pod_security import Builder, Level
 from components.settings.section import Section
 
 EVERYWHERE = ("0.0.0.0/0", "::/0")
@@ -65,13 +66,21 @@ class KubernetesSettings(Section):
         description=(
             "Where the registry is. The builds are in the namespace of this name with `-builds` behind it. The first "
             "is held to Pod Security `restricted` and outlives the stack with the images in it; the second is held to "
-            "the level that the builders need, and goes with the stack."
+            "`buildsPodSecurity`, and goes with the stack."
         ),
         examples=["ci"],
     )
     adopt_namespaces: bool = Field(
         default=False,
         description="Take the two namespaces over although this stack did not make them. What is in them stays.",
+    )
+    builds_pod_security: Level = Field(
+        default="baseline",
+        description=(
+            "The Pod Security level that the builds' namespace is held to, by the API server. A build whose builder "
+            "needs more is refused, with the checks that it fails: no build loosens the namespace for the others."
+        ),
+        examples=["privileged"],
     )
     quota: QuotaSettings | None = Field(
         default=None, description="Default: just what the stack's builds need when all run at one time."
@@ -107,6 +116,16 @@ class KubernetesSettings(Section):
         ),
         examples=["ghcr.io/osscontainertools/kaniko:v1.28.3"],
     )
+    buildkit_image: ImageReference = Field(
+        default="moby/buildkit:v0.32.2-rootless",
+        description="The image of the builder `buildkit`, in its form without root: a shell, rootlesskit and BuildKit.",
+        examples=["moby/buildkit:v0.32.2-rootless"],
+    )
+    buildah_image: ImageReference = Field(
+        default="quay.io/containers/buildah:v1.43.2",
+        description="The image of the builder `buildah`: a shell and Buildah 1.28 or newer.",
+        examples=["quay.io/containers/buildah:v1.43.2"],
+    )
     git_image: ImageReference = Field(
         default="alpine/git:v2.52.0",
         description="The image that clones git contexts: a shell, git, and ssh for ssh:// addresses.",
@@ -117,6 +136,10 @@ class KubernetesSettings(Section):
         description="The image that restarts the registry when garbage is to be collected: kubectl alone.",
         examples=["registry.k8s.io/kubectl:v1.34.4"],
     )
+
+    def image_of(self, builder: Builder) -> str:
+        """Give a builder's image."""
+        return {"kaniko": self.kaniko_image, "buildkit": self.buildkit_image, "buildah": self.buildah_image}[builder]
 
 
 class UserSettings(Section):

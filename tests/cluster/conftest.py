@@ -1,7 +1,8 @@
 """The cluster that these tests run on, and the stack that most of them share."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -23,11 +24,26 @@ def cluster() -> Iterator[Cluster]:
     found.api.rest_client.pool_manager.clear()  # its own `close` leaves the connections open
 
 
+Make = Callable[[], AbstractContextManager[Stack]]
+
+
+@pytest.fixture(scope="session")
+def new_stack(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Make:
+    """Give what makes stacks that are not deployed yet, each in namespaces of its own, and in the end removes them."""
+
+    @contextmanager
+    def make() -> Iterator[Stack]:
+        with_secrets = deployment.copy(tmp_path_factory.mktemp("cluster"))
+        made = Stack(with_secrets, cluster)
+        made.deployment.secret("registryPassword", PASSWORD)
+        yield made
+        made.remove()
+
+    return make
+
+
 @pytest.fixture(scope="module")
-def stack(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(new_stack: Make) -> Iterator[Stack]:
     """Give a stack that is not deployed yet, in namespaces of its own; whatever it made is gone afterwards."""
-    with_secrets = deployment.copy(tmp_path_factory.mktemp("cluster"))
-    made = Stack(with_secrets, cluster)
-    made.deployment.secret("registryPassword", PASSWORD)
-    yield made
-    made.remove()
+    with new_stack() as made:
+        yield made

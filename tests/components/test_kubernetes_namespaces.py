@@ -26,7 +26,7 @@ def policy(made: Deployed, name: str) -> dict[str, Any]:
     return spec
 
 
-def test_each_namespace_is_enforced_at_the_level_that_its_pods_need(engine: Engine) -> None:
+def test_the_registrys_namespace_is_restricted_and_the_builds_one_is_baseline(engine: Engine) -> None:
     made = deploy(engine, builds=[build()])
     assert made["namespaces-registry"]["metadata"]["name"] == "ci"
     assert made["namespaces-builds"]["metadata"]["name"] == "ci-builds"
@@ -34,8 +34,14 @@ def test_each_namespace_is_enforced_at_the_level_that_its_pods_need(engine: Engi
     assert levels(made, "namespaces-builds") == dict.fromkeys(("enforce", "audit", "warn"), "baseline")
 
 
-def test_without_builds_the_second_namespace_is_as_strict_as_the_first(engine: Engine) -> None:
-    assert levels(deploy(engine), "namespaces-builds")["enforce"] == "restricted"
+@pytest.mark.parametrize("level", ["restricted", "privileged"])
+def test_the_builds_namespace_is_held_to_the_level_that_is_written_whatever_is_built(
+    engine: Engine, level: str
+) -> None:
+    builds = [build()] if level == "privileged" else []
+    made = deploy(engine, builds=builds, kubernetes={"buildsPodSecurity": level})
+    assert levels(made, "namespaces-builds") == dict.fromkeys(("enforce", "audit", "warn"), level)
+    assert levels(made, "namespaces-registry")["enforce"] == "restricted"
 
 
 def test_every_pod_fits_the_level_of_its_namespace(engine: Engine) -> None:

@@ -26,6 +26,8 @@ NEEDED = {
     "ip": "iproute2",
     "nsenter": "util-linux",
     "mount": "mount",
+    "buildah": "buildah",
+    "newuidmap": "uidmap",
 }
 """Programs and the Debian packages that bring them."""
 OPTIONAL = {"conntrack": "conntrack"}

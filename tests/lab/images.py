@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.lab import configs, git_image
+from tests.lab import builder_images, configs, git_image
 from tools.offline import archive, binaries, images
 from tools.offline.archive import Entry
 from tools.toolchain import cache
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 BUSYBOX = "ci-lab/busybox:1"
 GIT = "ci-lab/git:1"
+BUILDAH = "ci-lab/buildah:1"
 NODE = "node"
 UPSTREAM = "upstream"
 
@@ -54,6 +55,11 @@ esac
 exec "$@"
 """
 """Takes the same words as the official image's: a configuration's path, or a verb of the registry's."""
+_USERS = """\
+root:x:0:0:root:/root:/bin/sh
+user:x:1000:1000::/home/user:/bin/sh
+nobody:x:65534:65534::/:/bin/false
+"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,6 +92,7 @@ def all_of(programs: Mapping[str, Path], versions: Mapping[str, str]) -> list[Im
     if not CA_BUNDLE.is_file():
         raise Trouble(f"{CA_BUNDLE} is missing.", "apt-get install ca-certificates")
     userland = _userland()
+    bundle = Entry(str(CA_BUNDLE), mode=0o644, source=CA_BUNDLE)
     shell = {"Cmd": ["/bin/sh"], "Env": [images.PATH]}
     return [
         Image(
@@ -107,10 +114,11 @@ def all_of(programs: Mapping[str, Path], versions: Mapping[str, str]) -> list[Im
         _registry(userland, programs["registry"], versions["registry"]),
         Image(
             GIT,
-            (*userland, *git_image.entries(), Entry(str(CA_BUNDLE), mode=0o644, source=CA_BUNDLE)),
+            (*userland, *git_image.entries(), bundle),
             {"Entrypoint": ["git"], "Env": [images.PATH]},
             NODE,
         ),
+        *_builders((*userland, bundle), programs, versions),
         Image(
             f"ci-lab/kubectl:{versions['kubectl']}",
             (Entry("/bin/kubectl", source=programs["kubectl"]),),
@@ -120,12 +128,20 @@ def all_of(programs: Mapping[str, Path], versions: Mapping[str, str]) -> list[Im
     ]
 
 
+def _builders(common: tuple[Entry, ...], programs: Mapping[str, Path], versions: Mapping[str, str]) -> list[Image]:
+    """The builders that bring a shell. Debian's Buildah is as old as the machine, and its image has no version."""
+    without_root, config = builder_images.buildkit(programs)
+    machines_own, of_root = builder_images.buildah()
+    return [
+        Image(f"ci-lab/buildkit:{versions['buildkitd']}", (*common, *without_root), config, NODE),
+        Image(BUILDAH, (*common, *machines_own), of_root, NODE),
+    ]
+
+
 def _userland() -> tuple[Entry, ...]:
     """busybox under all its names, with users of no particular image."""
-    users = Entry(
-        "/etc/passwd", mode=0o644, content="root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n"
-    )
-    groups = Entry("/etc/group", mode=0o644, content="root:x:0:\nnogroup:x:65534:\n")
+    users = Entry("/etc/passwd", mode=0o644, content=_USERS)
+    groups = Entry("/etc/group", mode=0o644, content="root:x:0:\nuser:x:1000:\nnogroup:x:65534:\n")
     return (*images.userland(binaries.busybox()), users, groups)
 
 

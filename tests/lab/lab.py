@@ -72,9 +72,11 @@ class Lab:
 
     @functools.cached_property
     def images(self) -> Mapping[str, str]:
-        """The images on the node, as a Pod spec has them: busybox, coredns, git, kaniko, kubectl, pause, registry."""
+        """The images on the node, as a Pod spec has them: the builders', busybox, git, kubectl, registry ..."""
         version = cluster.versions()
         return {
+            "buildah": images.BUILDAH,
+            "buildkit": f"ci-lab/buildkit:{version['buildkitd']}",
             "busybox": images.BUSYBOX,
             "coredns": f"ci-lab/coredns:{version['coredns']}",
             "git": images.GIT,

@@ -115,6 +115,17 @@ KANIKO = Module(
     expect="about 90 s",
     stamps=("github.com/GoogleContainerTools/kaniko/pkg/version.version",),
 )
+BUILDKIT = Module(
+    "buildkit",
+    (
+        "github.com/moby/buildkit/cmd/buildctl",
+        "github.com/moby/buildkit/cmd/buildkitd",
+        "github.com/rootless-containers/rootlesskit/v3/cmd/rootlesskit",
+    ),
+    pinned="github.com/moby/buildkit",
+    expect="about 100 s",
+    stamps=("github.com/moby/buildkit/version.Version",),
+)
 COREDNS = Module("coredns", (".",), pinned="github.com/coredns/coredns", expect="about 75 s", output="coredns")
 STORAGE = Module(
     "storage",
@@ -122,7 +133,7 @@ STORAGE = Module(
     pinned="github.com/rancher/local-path-provisioner",
     expect="about 75 s",
 )
-ALL = (ETCD, KUBERNETES, REGISTRY, KANIKO, COREDNS, STORAGE)
+ALL = (ETCD, KUBERNETES, REGISTRY, KANIKO, BUILDKIT, COREDNS, STORAGE)
 
 
 def ensure() -> dict[str, Path]:

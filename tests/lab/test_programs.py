@@ -43,10 +43,16 @@ def test_another_pin_makes_another_entry_of_the_cache(tmp_path: Path, monkeypatc
 @pytest.fixture
 def made(tmp_path: Path) -> dict[str, images.Image]:
     built = {}
-    for name in ("coredns", "executor", "kubectl", "registry"):
+    for name in ("buildctl", "buildkitd", "coredns", "executor", "kubectl", "registry", "rootlesskit"):
         built[name] = tmp_path / name
         built[name].write_bytes(name.encode())
-    versions = {"coredns": "1.2.3", "executor": "1.24.0", "kubectl": "1.34.4", "registry": "3.1.2"}
+    versions = {
+        "buildkitd": "0.32.2",
+        "coredns": "1.2.3",
+        "executor": "1.24.0",
+        "kubectl": "1.34.4",
+        "registry": "3.1.2",
+    }
     return {image.name: image for image in images.all_of(built, versions)}
 
 
@@ -58,6 +64,27 @@ def test_kanikos_image_is_laid_out_as_the_published_one(made: dict[str, images.I
     assert not any(path.startswith("/bin") for path in modes)
     assert image.config["Entrypoint"] == ["/kaniko/executor"]
     assert "DOCKER_CONFIG=/kaniko/.docker/" in image.config["Env"]
+
+
+def test_buildkits_image_is_laid_out_as_the_published_one_without_root(made: dict[str, images.Image]) -> None:
+    image = made["ci-lab/buildkit:0.32.2"]
+    entries = {entry.path: entry for entry in image.entries}
+    assert image.config["User"] == "1000:1000"
+    assert image.config["Entrypoint"] == ["rootlesskit", "buildkitd"]
+    assert {"/usr/bin/buildctl", "/usr/bin/buildkitd", "/usr/bin/buildkit-runc", "/bin/sh"} <= set(entries)
+    assert entries["/etc/subuid"].content == "user:100000:65536\n"
+    # A setuid one writes no map of somebody else's where it lacks CAP_SYS_ADMIN.
+    for name, capability in {"newuidmap": 7, "newgidmap": 6}.items():
+        found = entries[f"/usr/bin/{name}"]
+        assert (found.capability, found.mode) == (capability, 0o755)
+
+
+def test_buildahs_image_takes_every_image_and_has_a_place_for_big_files(made: dict[str, images.Image]) -> None:
+    entries = {entry.path: entry for entry in made["ci-lab/buildah:1"].entries}
+    assert json.loads(entries["/etc/containers/policy.json"].content or "")["default"] == [
+        {"type": "insecureAcceptAnything"}
+    ]
+    assert entries["/var/tmp"].mode == 0o1777
 
 
 def test_the_registrys_image_takes_the_official_ones_words(made: dict[str, images.Image]) -> None:

@@ -13,4 +13,5 @@ def stacks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Stack]:
     folder = tmp_path_factory.mktemp("certificates")
     rendered = [manifests.committed(name) for name in COMMITTED]
     rendered += [*manifests.everything(folder), manifests.render("least", **manifests.LEAST)]
+    rendered += [manifests.render("every builder", **manifests.EVERY_BUILDER)]
     return {stack.name: stack for stack in rendered}

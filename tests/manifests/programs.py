@@ -46,6 +46,8 @@ TOOLS = (POD_SECURITY, KUBE_SCORE)
 def pod_security(pods: list[dict[str, Any]], version: str) -> list[dict[str, list[str]]]:
     """Give what each pod violates at `baseline` and at `restricted`, by the library that the API server asks.
 
+    Each is `check: what: details`, the check named as the library names it.
+
     version: the standards as a release of Kubernetes has them, `v1.29` or `latest`.
     """
     words = [str(POD_SECURITY.ensure() / "podsecurity"), version]

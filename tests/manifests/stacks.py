@@ -13,6 +13,6 @@ COMMITTED: Final = tuple(
 )
 """Those in the repository."""
 
-ALL: Final = (*COMMITTED, "everything", "everything, again", "least")
+ALL: Final = (*COMMITTED, "everything", "everything, again", "every builder", "least")
 SCANNED: Final = (*COMMITTED, "everything", "least")
-"""Those for the slow scanners. The other one has the same pods."""
+"""Those for the slow scanners. The others have the same pods."""

@@ -58,6 +58,8 @@ def in_the_lab() -> Cluster:
         node=found.node_address,
         kubernetes={
             "kanikoImage": images["kaniko"],
+            "buildkitImage": images["buildkit"],
+            "buildahImage": images["buildah"],
             "gitImage": images["git"],
             "kubectlImage": images["kubectl"],
         },

@@ -89,6 +89,30 @@ EVERYTHING: Mapping[str, Any] = {
 }
 """A stack that has each thing that a stack can have, but for what excludes another. The certificates come to it."""
 
+_SOURCES: Mapping[str, Any] = {
+    "inline": {"inline": {"Dockerfile": "FROM scratch\n"}},
+    "directory": {"directory": str(ROOT / "examples" / "hello")},
+    "git": {"git": {"repository": "https://git.example.org/team/website.git", "credentials": "gitToken"}},
+    "archive": {"archive": "https://files.example.org/website-1.2.3.tar.gz"},
+    "volume": {"volume": {"claim": "sources", "path": "website"}},
+}
+EVERY_BUILDER: Mapping[str, Any] = {
+    "kubernetes": {"context": "prod", "buildsPodSecurity": "privileged"},
+    "registry": {"tls": {"secretName": "given"}, "mirror": {}},
+    "builds": [
+        {"name": f"{builder}-{kind}", "builder": builder, "context": context}
+        for builder in ("kaniko", "buildkit", "buildah")
+        for kind, context in _SOURCES.items()
+        if builder != "kaniko" or kind == "inline"
+    ]
+    + [
+        {"name": f"{builder}-daily", "builder": builder, "context": _SOURCES["inline"], "schedule": "@daily"}
+        for builder in ("buildkit", "buildah")
+    ],
+    "gitToken": "glpat-made-up-0123456789",
+}
+"""A stack whose builds have builders of all kinds beside each other, which takes a namespace for the neediest."""
+
 LEAST: Mapping[str, Any] = {"registry": {"tls": {"secretName": "given"}, "garbageCollection": None}}
 """A registry alone, with a certificate that somebody else makes, and no collections."""
 

@@ -69,6 +69,60 @@ def test_a_context_that_could_not_be_fetched_is_told_as_such() -> None:
     assert "couldn't find remote ref v9" in text
 
 
+@pytest.mark.parametrize(
+    "log",
+    [
+        'error: failed to solve: process "/bin/sh -c x" did not complete successfully: exit code: 137',
+        'level=error msg="signal: killed"',
+        'Error: building at STEP "RUN x": exit status 137',
+    ],
+)
+def test_a_step_that_was_killed_is_told_also_where_the_kubelet_gives_no_reason(log: str) -> None:
+    assert "raise ci:builds[3].resources.memoryMib" in explain(failed(message=log))
+    assert "memoryMib" not in explain(failed(message=log.replace("137", "13").replace("killed", "kill")))
+
+
+BUILDKIT_FAILED = """\
+#6 [2/2] RUN echo the reason is here && exit 3
+#6 0.113 the reason is here
+#6 ERROR: process "/bin/sh -c echo the reason is here && exit 3" did not complete successfully: exit code: 3
+------
+ > importing cache manifest from 192.0.2.1:5000/cache/broken:buildkit:
+------
+------
+ > [2/2] RUN echo the reason is here && exit 3:
+0.113 the reason is here
+------
+Dockerfile:2
+--------------------
+   1 |     FROM alpine:latest
+   2 | >>> RUN echo and exit 3
+   3 | {blank}
+--------------------
+error: failed to solve: process "/bin/sh -c echo x && exit 3" did not complete successfully: exit code: 3
+"""
+
+
+def test_what_the_step_itself_said_is_among_the_last_lines_of_buildkits_log() -> None:
+    *_, before, last = explain(failed(container="buildkit", message=BUILDKIT_FAILED)).splitlines()
+    assert before == "    0.113 the reason is here"
+    assert last.startswith("    error: failed to solve")
+
+
+@pytest.mark.parametrize(
+    "log",
+    [
+        "Error during unshare(CLONE_NEWUSER): Operation not permitted",
+        "[rootlesskit:parent] error: failed to start the child: fork/exec /proc/self/exe: no space left on device",
+    ],
+)
+def test_a_node_that_lets_nobody_make_a_user_namespace_is_told_as_such(log: str) -> None:
+    text = explain(failed(message=log))
+    assert "since the node lets it make no user namespace" in text
+    assert "write ci:builds[3].builder: kaniko" in text
+    assert "diskMib" not in text
+
+
 @pytest.mark.parametrize("log", ["UNAUTHORIZED: authentication required", "Authentication required"])
 def test_a_refused_login_names_the_passwords(log: str) -> None:
     assert "is ci:registryPassword (or ci:dockerConfig) right?" in explain(failed(message=log))
@@ -117,6 +171,14 @@ def test_a_build_beyond_its_deadline_says_what_to_raise_whether_its_pod_is_gone_
     ):
         assert "it was not done within 60 s; raise ci:builds[3].deadlineSeconds" in text
         assert "for example to 120" in text
+
+
+def test_a_builder_that_ended_when_it_was_told_to_is_late_only_where_the_deadline_told_it() -> None:
+    pod = failed(container="buildah", exitCode=143, message="STEP 2/2: RUN sleep 600")
+    text = explain(pod, events=("Job was active longer than specified deadline",), deadlineSeconds=60)
+    assert "it was not done within 60 s; raise ci:builds[3].deadlineSeconds" in text
+    assert text.endswith("    STEP 2/2: RUN sleep 600")
+    assert "buildah ended with 143" in explain(pod)
 
 
 def test_any_other_warning_of_the_cluster_is_passed_on() -> None:

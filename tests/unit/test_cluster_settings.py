@@ -180,7 +180,7 @@ WRONG: list[tuple[str, dict[str, Any], str, str]] = [
     # the builds
     ("a build's name with a dot", one(name="web.site"), 'ci:builds[0].name = "web.site"', "for example web-site"),
     ("a build's name too long", one(name="n" * 38), "1 to 37", "for example nnn"),
-    ("a builder that is none", one(builder="docker"), "ci:builds[0].builder", "give kaniko"),
+    ("a builder that is none", one(builder="docker"), "ci:builds[0].builder", "give one of kaniko, buildkit, buildah"),
     ("no context", one(context={}), "ci:builds[0].context names 0 sources", "directory: images/website"),
     (
         "two contexts",

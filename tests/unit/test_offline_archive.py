@@ -76,6 +76,16 @@ def test_owners_modes_links_and_missing_parents_are_in_the_layer() -> None:
     assert list(found) == sorted(found)  # a folder comes before what is in it
 
 
+def test_a_capability_of_a_file_is_where_containerd_looks_for_it_and_only_on_that_file() -> None:
+    written_with = written([Entry("/bin/map", content="program", capability=7), *ENTRIES])
+    with tarfile.open(fileobj=io.BytesIO(members(written_with)["layer.tar"])) as layer:
+        found = {info.name: info.pax_headers for info in layer}
+    value = found.pop("bin/map")["SCHILY.xattr.security.capability"]
+    # As `setcap cap_setuid=ep` leaves it: version 2, in force, bit 7 of the permitted set.
+    assert value.encode("utf-8", "surrogateescape").hex() == "0100000280000000000000000000000000000000"
+    assert not any(found.values())
+
+
 def elf(*kinds: int) -> bytes:
     header = b"\x7fELF\x02\x01".ljust(32, b"\0") + (64).to_bytes(8, "little")
     header = header.ljust(54, b"\0") + (56).to_bytes(2, "little") + len(kinds).to_bytes(2, "little")

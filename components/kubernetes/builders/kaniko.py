@@ -2,7 +2,9 @@
 
 from typing import Any, Final
 
-from components.kubernetes.builders.pod import SECRETS_FOLDER, TRUST_FILE, Pod, Source, Work, common, limits, source
+from components.kubernetes.builders.pod import Pod, pod
+from components.kubernetes.builders.source import Source, source
+from components.kubernetes.builders.work import SECRETS_FOLDER, TRUST_FILE, Work
 
 _CAPABILITIES: Final = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID")
 """What unpacking an image and running its steps as other users takes. Source: the kaniko project's discussion of least
@@ -10,17 +12,22 @@ rights; each was needed by some Dockerfile. All are among those that Pod Securit
 
 _HOME: Final = "/kaniko"
 
+_HOW: Final = (
+    # The digest as pushed becomes the pod's termination message.
+    "--digest-file=/dev/termination-log",
+    "--push-retry=3",
+    "--image-download-retry=3",
+    "--log-format=text",
+)
+
 
 def kaniko(work: Work) -> Pod:
     """Give the pod that builds with kaniko's executor."""
-    build, context = work.build, source(work)
+    context = source(work)
     container: dict[str, Any] = {
         "name": "kaniko",
-        "image": work.image,
-        "imagePullPolicy": "IfNotPresent",
-        "args": [*_context(work, context), *_what(work), *_registries(work), *_how(work)],
+        "args": [*_context(work, context), *_what(work), *_registries(work), *_HOW],
         "env": _environment(work),
-        "resources": limits(build),
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "capabilities": {"drop": ["ALL"], "add": list(_CAPABILITIES)},
@@ -28,27 +35,18 @@ def kaniko(work: Work) -> Pod:
             "readOnlyRootFilesystem": False,
             "runAsUser": 0,
         },
-        # The last lines of the log are the pod's message where the build fails.
-        "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [
             {"name": "logins", "mountPath": f"{_HOME}/.docker", "readOnly": True},
             *context.mounts,
             *_trust(work),
         ],
     }
-    spec = {
-        **common(work, context),
-        "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
-        "containers": [container],
-    }
-    return Pod(spec=spec, level="baseline")
+    return pod(work, context, container, securityContext={"seccompProfile": {"type": "RuntimeDefault"}})
 
 
 def _context(work: Work, context: Source) -> list[str]:
-    if context.folder is not None:
-        return [f"--context=dir://{context.folder}", f"--dockerfile={work.build.dockerfile}"]
-    where = context.tar or ""
-    address = f"tar://{where}" if where.startswith("/") else where
+    kinds = {"dir://": context.folder, "tar://": context.packed, "": context.address}
+    [address] = [f"{scheme}{where}" for scheme, where in kinds.items() if where is not None]
     return [f"--context={address}", f"--dockerfile={work.build.dockerfile}"]
 
 
@@ -77,16 +75,6 @@ def _registries(work: Work) -> list[str]:
     arguments += [f"--insecure-registry={host}" for host in work.plain_registries]
     arguments += [f"--registry-map={host}={mirror}" for host, mirror in sorted(work.mirrors.items())]
     return arguments
-
-
-def _how(_: Work) -> list[str]:
-    return [
-        # The digest as pushed becomes the pod's termination message.
-        "--digest-file=/dev/termination-log",
-        "--push-retry=3",
-        "--image-download-retry=3",
-        "--log-format=text",
-    ]
 
 
 def _environment(work: Work) -> list[dict[str, str]]:

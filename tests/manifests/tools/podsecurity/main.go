@@ -1,5 +1,6 @@
 // Reads pods as JSON, [{"metadata": {...}, "spec": {...}}, ...], and writes what each of them violates of the Pod Security
-// Standards, level by level: [{"baseline": ["what: details"], "restricted": [...]}, ...].
+// Standards, level by level: [{"baseline": ["check: what: details"], "restricted": [...]}, ...]. A check is named as the
+// library names it: seccompProfile_baseline.
 //
 //	podsecurity VERSION     the standards as that release of Kubernetes has them: v1.29, or latest
 package main
@@ -12,6 +13,7 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/pod-security-admission/api"
 	"k8s.io/pod-security-admission/policy"
 )
@@ -40,7 +42,7 @@ func run(words []string) error {
 	if err := decoder.Decode(&pods); err != nil {
 		return fmt.Errorf("the pods can't be read: %w", err)
 	}
-	evaluator, err := policy.NewEvaluator(policy.DefaultChecks(), nil)
+	evaluator, err := policy.NewEvaluator(named(policy.DefaultChecks()), nil)
 	if err != nil {
 		return err
 	}
@@ -53,6 +55,21 @@ func run(words []string) error {
 		}
 	}
 	return json.NewEncoder(os.Stdout).Encode(verdicts)
+}
+
+// named makes every check tell its name with its reason; by itself the library tells only the reason.
+func named(checks []policy.Check) []policy.Check {
+	for i := range checks {
+		for j := range checks[i].Versions {
+			check, id := checks[i].Versions[j].CheckPod, string(checks[i].ID)
+			checks[i].Versions[j].CheckPod = func(meta *metav1.ObjectMeta, spec *corev1.PodSpec) policy.CheckResult {
+				result := check(meta, spec)
+				result.ForbiddenReason = id + ": " + result.ForbiddenReason
+				return result
+			}
+		}
+	}
+	return checks
 }
 
 func violated(results []policy.CheckResult) []string {

@@ -1,0 +1,146 @@
+"""How a builder's pod gets its context: the volumes, what mounts them, and what fetches first."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from components.kubernetes.builders.work import GIT_SECRET, SECRETS_FOLDER, STORAGE_SECRET, Work, limits
+
+FOLDER: Final = "/context"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """How a pod gets its context."""
+
+    volumes: Sequence[Mapping[str, Any]]
+    mounts: Sequence[Mapping[str, Any]]
+    first: Sequence[Mapping[str, Any]]
+    """Init containers, which fetch what the builder can't fetch itself."""
+
+    folder: str | None = None
+    """The context's folder, where it is one."""
+
+    packed: str | None = None
+    """The path of the packed context, where it is one."""
+
+    address: str | None = None
+    """The packed context's address, where the builder fetches it itself."""
+
+
+_FETCH: Final = """\
+cd /context
+export HOME=/tmp/home
+mkdir -p "$HOME" source
+if [ -e /trust/ca.crt ]; then
+  cat /etc/ssl/certs/ca-certificates.crt /trust/ca.crt > "$HOME/ca.crt"
+  export GIT_SSL_CAINFO="$HOME/ca.crt"
+fi
+cd source
+git -c init.defaultBranch=main init --quiet
+git remote add origin "$REPOSITORY"
+if [ -e /secrets/git/token ]; then
+  git config credential.helper '!f() { echo "username=$GIT_USER"; echo "password=$(cat /secrets/git/token)"; }; f'
+fi
+# A server may refuse to give a single commit, but then has it among all the others.
+if git fetch --quiet --depth 1 origin "$REF"; then
+  git checkout --quiet --detach FETCH_HEAD
+else
+  git fetch --quiet --tags origin '+refs/heads/*:refs/remotes/origin/*'
+  git checkout --quiet --detach "$REF"
+fi
+echo "commit $(git rev-parse HEAD)"
+rm -rf .git
+"""
+"""Clones without history. The credential helper reads the token's file, so no process has it among its arguments."""
+
+
+def source(work: Work) -> Source:
+    """Give what mounts or fetches the build's context."""
+    context = work.build.context
+    if context.git is not None:
+        return _from_git(work)
+    if context.volume is not None:
+        volume = {
+            "name": "context",
+            "persistentVolumeClaim": {"claimName": context.volume.claim, "readOnly": True},
+        }
+        folder = f"{FOLDER}/{context.volume.path}" if context.volume.path else FOLDER
+        mount = {"name": "context", "mountPath": FOLDER, "readOnly": True}
+        return Source(volumes=[volume], mounts=[mount], first=[], folder=folder)
+    if context.archive is not None:
+        volumes, mounts = [], []
+        if not context.archive.startswith("https:"):
+            volumes.append({"name": "storage", "secret": {"secretName": STORAGE_SECRET, "defaultMode": 0o400}})
+            mounts.append({"name": "storage", "mountPath": f"{SECRETS_FOLDER}/storage", "readOnly": True})
+        return Source(volumes=volumes, mounts=mounts, first=[], address=context.archive)
+    return Source(
+        volumes=[{"name": "context", "configMap": {"name": work.config_map, "defaultMode": 0o444}}],
+        mounts=[{"name": "context", "mountPath": FOLDER, "readOnly": True}],
+        first=[],
+        packed=f"{FOLDER}/context.tar.gz",
+    )
+
+
+def _from_git(work: Work) -> Source:
+    git = work.build.context.git
+    if git is None:
+        raise AssertionError
+    volumes: list[dict[str, Any]] = [
+        {"name": "context", "emptyDir": {"sizeLimit": f"{work.build.resources.disk_mib}Mi"}},
+        {"name": "fetch", "emptyDir": {"sizeLimit": "64Mi"}},
+    ]
+    mounts: list[dict[str, Any]] = [
+        {"name": "context", "mountPath": FOLDER},
+        {"name": "fetch", "mountPath": "/tmp"},  # noqa: S108 - in the container
+    ]
+    env = [
+        {"name": "REPOSITORY", "value": git.repository},
+        {"name": "REF", "value": git.ref},
+        {"name": "GIT_USER", "value": git.user},
+        # Never ask: nobody is there to answer.
+        {"name": "GIT_TERMINAL_PROMPT", "value": "0"},
+    ]
+    if git.credentials == "gitSshKey":
+        env.append(
+            {
+                "name": "GIT_SSH_COMMAND",
+                "value": f"ssh -i {SECRETS_FOLDER}/git/key -o IdentitiesOnly=yes -o StrictHostKeyChecking=yes "
+                "-o UserKnownHostsFile=/tmp/known_hosts",
+            }
+        )
+        env.append({"name": "KNOWN_HOSTS", "value": git.known_hosts or ""})
+    if git.credentials is not None:
+        item = {"gitToken": "token", "gitSshKey": "key"}[git.credentials]
+        volumes.append(
+            {
+                "name": "git",
+                "secret": {"secretName": GIT_SECRET, "defaultMode": 0o400, "items": [{"key": item, "path": item}]},
+            }
+        )
+        mounts.append({"name": "git", "mountPath": f"{SECRETS_FOLDER}/git", "readOnly": True})
+    if work.trusted_ca is not None:
+        mounts.append({"name": "trust", "mountPath": "/trust", "readOnly": True})
+    known = '[ -z "${KNOWN_HOSTS:-}" ] || printf "%s\\n" "$KNOWN_HOSTS" > /tmp/known_hosts\n'
+    fetch = {
+        "name": "fetch",
+        "image": work.git_image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["/bin/sh", "-euc", known + _FETCH],
+        "env": env,
+        "resources": limits(work.build),
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "volumeMounts": mounts,
+    }
+    folder = f"{FOLDER}/source" + (f"/{git.directory}" if git.directory else "")
+    return Source(
+        volumes=volumes,
+        mounts=[{"name": "context", "mountPath": FOLDER}],
+        first=[fetch],
+        folder=folder,
+    )

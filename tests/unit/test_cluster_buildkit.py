@@ -1,0 +1,121 @@
+"""What BuildKit is told, and by whom it is started."""
+
+import csv
+import tomllib
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.support.builder_work import CONTEXTS, HTTPS, args, container, env, pod, values, work
+
+LAYERS = "type=registry,ref=r.ci.svc:5000/cache/website:buildkit"
+
+
+def configuration(**keys: Any) -> dict[str, Any]:
+    found = tomllib.loads(env(container(replace(work("buildkit"), **keys)))["BUILDKITD"])
+    tables: dict[str, Any] = found.get("registry", {})
+    return tables
+
+
+def test_the_smallest_build_is_told_just_this() -> None:
+    assert args(work("buildkit")) == [
+        "--local=context=/tmp/context",
+        "--local=dockerfile=/tmp/context",
+        "--opt=filename=Dockerfile",
+        '--output=type=image,"name=r.ci.svc:5000/website:1",push=true',
+        f"--import-cache={LAYERS}",
+        f"--export-cache={LAYERS},mode=max,ignore-error=true",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("keys", "flag", "expected"),
+    [
+        ({"context": {"inline": {"ci/D": ""}}, "dockerfile": "ci/D"}, "--opt", ["filename=ci/D"]),
+        ({"args": {"B": "2", "A": "1, one"}}, "--opt=build-arg:A", ["1, one"]),
+        ({"labels": {"b.c": "2", "a": "x y"}}, "--opt=label:b.c", ["2"]),
+        ({"target": "runtime"}, "--opt=target", ["runtime"]),
+        ({"platform": "linux/arm64"}, "--opt=platform", ["linux/arm64"]),
+        ({"cache": {"enabled": False}}, "--import-cache", []),
+        ({"cache": {"enabled": False}}, "--export-cache", []),
+        ({}, "--opt", ["filename=Dockerfile"]),
+    ],
+)
+def test_each_setting_becomes_its_flag(keys: dict[str, Any], flag: str, expected: list[str]) -> None:
+    assert values(work("buildkit", **keys), flag) == expected
+
+
+@pytest.mark.parametrize(
+    ("context", "folder"),
+    [("inline", "/tmp/context"), ("git", "/context/source"), ("volume", "/context")],
+)
+def test_a_folder_is_context_and_has_the_dockerfile(context: str, folder: str) -> None:
+    job = work("buildkit", context=CONTEXTS[context])
+    assert values(job, "--local") == [f"context={folder}", f"dockerfile={folder}"]
+
+
+def test_only_packed_files_are_unpacked_first() -> None:
+    assert env(container(work("buildkit")))["PACKED"] == "/context/context.tar.gz"
+    for context in ("git", "volume", "https"):
+        assert env(container(work("buildkit", context=CONTEXTS[context])))["PACKED"] == ""
+
+
+def test_an_archive_is_fetched_by_the_daemon() -> None:
+    job = work("buildkit", context=CONTEXTS["https"])
+    assert values(job, "--opt") == ["context=https://files.example.org/x.tar.gz", "filename=Dockerfile"]
+    assert values(job, "--local") == []
+
+
+def test_a_folder_in_the_repository_is_the_context() -> None:
+    job = work("buildkit", context={"git": {**HTTPS, "directory": "a/b"}})
+    assert values(job, "--local") == ["context=/context/source/a/b", "dockerfile=/context/source/a/b"]
+
+
+def test_every_destination_is_one_name_of_the_one_image_that_is_pushed() -> None:
+    job = replace(work("buildkit"), destinations=["r:5000/a:1", "ghcr.io/team/a:1"])
+    [output] = values(job, "--output")
+    assert next(csv.reader([output])) == ["type=image", "name=r:5000/a:1,ghcr.io/team/a:1", "push=true"]
+
+
+def test_plain_http_is_spoken_with_the_named_hosts_alone() -> None:
+    found = configuration(plain_registries=("r.ci.svc:5000", "mirror.ci.svc:5000"))
+    assert found == {"r.ci.svc:5000": {"http": True}, "mirror.ci.svc:5000": {"http": True}}
+    assert configuration() == {}
+
+
+def test_mirrored_hosts_are_looked_for_in_the_mirror_and_the_public_one_has_its_new_name() -> None:
+    found = configuration(
+        mirrors={"quay.io": "m:5000", "index.docker.io": "m:5000"}, plain_registries=("m:5000", "quay.io")
+    )
+    assert found == {
+        "docker.io": {"mirrors": ["m:5000"]},
+        "m:5000": {"http": True},
+        "quay.io": {"http": True, "mirrors": ["m:5000"]},
+    }
+
+
+def test_the_daemon_is_a_user_and_has_two_capabilities_to_lend_and_none_of_its_own() -> None:
+    spec = pod(work("buildkit")).spec
+    assert container(work("buildkit"))["securityContext"] == {
+        "allowPrivilegeEscalation": True,
+        "capabilities": {"drop": ["ALL"], "add": ["SETGID", "SETUID"]},
+        "readOnlyRootFilesystem": True,
+        "runAsNonRoot": True,
+        "runAsUser": 1000,
+        "runAsGroup": 1000,
+        "seccompProfile": {"type": "Unconfined"},
+        "appArmorProfile": {"type": "Unconfined"},
+    }
+    # The logins' group, so that nobody has to open them to everybody.
+    assert spec["securityContext"] == {"supplementalGroups": [0]}
+
+
+def test_the_images_own_entrypoint_which_never_ends_is_not_run() -> None:
+    assert container(work("buildkit"))["command"][:2] == ["/bin/sh", "-euc"]
+
+
+def test_logins_are_where_the_client_is_told_to_look_for_them() -> None:
+    found = container(work("buildkit"))
+    [mount] = [mount for mount in found["volumeMounts"] if mount["name"] == "logins"]
+    assert env(found)["DOCKER_CONFIG"] == mount["mountPath"] == "/secrets/logins"
