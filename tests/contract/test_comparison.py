@@ -4,10 +4,14 @@ from pathlib import Path
 
 import pytest
 
+from components.kubernetes.builders import BUILDERS
+from components.settings.pod_security import NEEDS, Builder
+from tests.support.builder_work import work
 from tools.compare import page
 from tools.compare.cluster import MEMORY_MIB
 from tools.compare.contexts import CONTEXTS, STEPS
 from tools.compare.figures import Figures
+from tools.compare.probes import of_pod
 from tools.compare.ways import ALL, known
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
@@ -40,6 +44,15 @@ def test_every_way_that_the_settings_know_is_measured_or_said_to_be_missing(figu
         for name in names:
             assert (name in figures.ways) != (name in figures.missing), name
             assert f"**{name}**" in (DOCS / "comparison.md").read_text()
+
+
+@pytest.mark.parametrize("builder", BUILDERS)
+def test_the_rights_that_are_shown_of_a_builder_are_those_that_its_pods_have(figures: Figures, builder: Builder) -> None:
+    if builder in figures.missing:
+        pytest.skip(f"{builder} could not be measured: {figures.missing[builder]}")
+    found = figures.found[builder]
+    assert found.level == NEEDS[builder].level
+    assert found.holders == of_pod(BUILDERS[builder](work(builder)).spec)
 
 
 def test_each_context_was_built_in_each_way_and_step(figures: Figures) -> None:

@@ -6,8 +6,8 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.lab.git_image import libraries
 from tools.offline.archive import Entry
+from tools.offline.programs import libraries
 from tools.toolchain.errors import Trouble
 
 if TYPE_CHECKING:

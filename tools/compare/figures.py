@@ -89,7 +89,7 @@ class Found(Part):
 
     holders: tuple[Holder, ...]
     level: str | None = None
-    """The Pod Security level that its namespace enforces; None where there are no pods."""
+    """The strictest Pod Security level that lets it in; None where there are no pods."""
 
     step: RunStep
     reads_host: bool

@@ -7,6 +7,7 @@ import secrets
 import shlex
 from typing import TYPE_CHECKING, Any, Final
 
+from components.settings.pod_security import NEEDS
 from tools.compare import capabilities
 from tools.compare.contexts import CONTEXTS, Context
 from tools.compare.figures import OF_JOBS, Found, Holder, RunStep
@@ -56,8 +57,8 @@ class Probes:
         if way.platform == "docker":
             controller, *others = (of_container(attrs) for attrs in self._plan.host.facts(way))
             return {"holders": (controller.model_copy(update={"role": OF_JOBS}), *others)}
-        facts = self._plan.cluster.facts(way)
-        return {"holders": of_pod(facts["spec"]), "level": facts["enforced"]}
+        [level] = [needs.level for builder, needs in NEEDS.items() if builder == way.name]
+        return {"holders": of_pod(self._plan.cluster.facts(way)), "level": level}
 
     def _step(self, way: Way) -> tuple[RunStep, str]:
         """Build with a step that looks at itself, and read what it saw in the image."""

@@ -74,7 +74,10 @@ ALL: Final = (
         stack="proxy-offline",
         settings={"proxy": {"containerName": f"{PREFIX}proxy-proxy", "image": PROXY_IMAGE}},
     ),
+    Way(name="tcp", platform="docker", stack="tcp", engine="elsewhere"),
     Way(name="kaniko", platform="kubernetes", stack="lab"),
+    Way(name="buildkit", platform="kubernetes", stack="buildkit"),
+    Way(name="buildah", platform="kubernetes", stack="buildah"),
 )
 """In the order in which they are shown."""
 
