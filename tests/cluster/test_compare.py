@@ -2,6 +2,7 @@
 
 import contextlib
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -12,7 +13,7 @@ import pytest
 from components import labels
 from tests.support.cluster import Cluster
 from tools.bench.measure import Deadline
-from tools.compare import meter
+from tools.compare import elsewhere, meter
 from tools.compare.contexts import CONTEXTS, STEPS
 from tools.compare.host import HostWays, controller, stack, trusted
 from tools.compare.plan import Plan
@@ -81,7 +82,9 @@ def test_a_round_measures_three_builds_and_pushes_each(plan: Plan) -> None:
 
 
 def test_whoever_has_the_socket_reads_the_hosts_files_and_shares_its_cache(plan: Plan, tmp_path: Path) -> None:
-    found = Probes(plan, tmp_path / "probe").find(WAY)
+    probes = Probes(plan, tmp_path / "probe")
+    probes.find(WAY)
+    found = probes.found[WAY.name]
     assert (found.reads_host, found.shares_cache) == (True, True)
     [holder] = found.holders
     assert (holder.user, holder.dropped, holder.socket) == ("jenkins", ("ALL",), True)
@@ -92,3 +95,24 @@ def test_what_stands_of_a_way_while_nothing_is_built_is_its_engine(plan: Plan) -
     scope: Any = plan.host.scope(WAY)
     assert scope.processes
     assert meter.idle(scope) > 10
+
+
+def test_the_engine_that_stands_for_one_elsewhere_takes_nobody_without_a_certificate(
+    plan: Plan, cluster: Cluster, tmp_path: Path
+) -> None:
+    assert cluster.lab is not None
+    with contextlib.closing(docker.DockerClient(base_url=docker_engine.DEFAULT_HOST)) as sdk:
+        network = sdk.networks.get("bridge").attrs
+    with elsewhere.running(cluster.lab, tmp_path, network) as other:
+        settings = other.settings()["tcp"]
+        assert settings["host"] == other.address
+        words = ["docker", "--host", other.address, "--tlsverify", "--tlscacert", settings["caFile"]]
+        known = ["--tlscert", settings["certificateFile"], "--tlskey", settings["keyFile"]]
+        asked = {
+            name: subprocess.run([*words, *more, "version"], capture_output=True, text=True, check=False, timeout=60)
+            for name, more in (("known", known), ("unknown", []))
+        }
+        assert asked["known"].returncode == 0
+        assert "certificate required" in asked["unknown"].stderr
+        assert len(other.processes) == 2
+    assert subprocess.run([*words, *known, "version"], check=False, capture_output=True, timeout=60).returncode != 0

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from ops.clone import here
-from tools.bench import machine
 from tools.bench.cli import guarded
 from tools.bench.measure import Deadline
 from tools.bench.stats import LEAST_ROUNDS
@@ -38,6 +36,7 @@ def compare(  # noqa: PLR0913, PLR0917 - each is an option
     context: Annotated[list[str] | None, typer.Option(help="Build these contexts alone, and write nothing.")] = None,
     rounds: Annotated[int, typer.Option(min=LEAST_ROUNDS, help="Most rounds of each context.")] = LEAST_ROUNDS,
     seconds: Annotated[int, typer.Option(min=60, help="Give up after this many.")] = SECONDS,
+    patience: Annotated[int, typer.Option(min=0, help="Wait so many seconds for other work to end.")] = 0,
     write: Annotated[bool, typer.Option(help="Write docs/comparison.md and what belongs to it.")] = True,  # noqa: FBT002 - an option
     again: Annotated[bool, typer.Option(help="Write it from the figures that are there; measure nothing.")] = False,  # noqa: FBT002 - an option
 ) -> None:
@@ -51,9 +50,7 @@ def compare(  # noqa: PLR0913, PLR0917 - each is an option
     chosen = [way for way in ALL if not only or way.name in {*only, AGAINST}]
     contexts = [each for each in CONTEXTS if not context or each.name in context]
     with cache.locked(cache.root() / "bench.lock", "measuring"):
-        if machine.busy():
-            console.note(f"other work is going on (load {os.getloadavg()[0]:.1f}): the figures will be of both")
-        found = run.measure(clone, chosen, contexts, Deadline(seconds), rounds=rounds)
+        found = run.measure(clone, chosen, contexts, Deadline(seconds + patience), rounds=rounds, patience=patience)
     if write and not only and not context:
         _write(clone, found)
     else:

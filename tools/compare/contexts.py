@@ -72,7 +72,7 @@ _HEAVY: Final = (
 )
 
 FIRST: Final = Context(name="first", what="a step is run", layers="RUN true\nCOPY files /files\n", own=_mark)
-"""What is built once by each way before anything is measured: what a way can't do on a machine shows with it."""
+"""What the stack in the cluster builds before anything else: what a way can't do on a machine shows with it."""
 
 CONTEXTS: Final = (
     Context(name="tiny", what="two small files are copied", layers="COPY files /files\n", own=_mark),

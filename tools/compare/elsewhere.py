@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 PORT: Final = 2376
 _SECONDS: Final = 60
 _LOOK_SECONDS: Final = 0.1
-_FROM_THE_END: Final = 5
-"""The address that it takes in the host engine's network, counted from the last one: the engine gives out the first."""
+_LAST: Final = 200
+"""It takes one of so many last addresses of the host engine's network, since the engine gives out the first ones."""
 _INNER: Final = "172.31.255.1/24"
 """The network of its own containers. It must be another than the host engine's."""
 _BRIDGE: Final = "docker0"
@@ -70,7 +70,7 @@ def running(lab: Lab, root: Path, network: dict[str, Any]) -> Iterator[Elsewhere
     """
     [ipam] = network["IPAM"]["Config"]
     subnet = ipaddress.ip_network(ipam["Subnet"])
-    address, gateway = str(subnet[-_FROM_THE_END]), ipam.get("Gateway") or str(subnet[1])
+    address, gateway = str(subnet[-2 - secrets.randbelow(_LAST)]), ipam.get("Gateway") or str(subnet[1])
     name = f"cicmp{secrets.token_hex(3)}"
     certificate, key = lab.certificate("compare-engine", address)
     pki.Authority.load(lab.layout.pki).client("compare-client", "ci", "")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from tools.bench.measure import LateError, interleaved
 from tools.compare import meter
-from tools.compare.contexts import CONTEXTS, FIRST, STEPS
+from tools.compare.contexts import CONTEXTS, STEPS
 from tools.compare.figures import UNITS, Measured, Size
 from tools.toolchain import console
 
@@ -39,15 +39,6 @@ class Plan:
     """The image that all contexts build from."""
 
     contexts: Sequence[Context] = CONTEXTS
-
-    def warm_up(self, way: Way) -> None:
-        """Build small contexts by a way, and forget how long it took.
-
-        Raises:
-            Trouble: when it can't build on this machine.
-        """
-        self.once(way, FIRST.files(base=self.base, run=secrets.token_hex(8), last="first"))
-        self.round(way, CONTEXTS[0])
 
     def measure(self, rounds: int, share: float) -> dict[str, dict[str, dict[str, Measured]]]:
         """Build everything.

@@ -36,15 +36,22 @@ class Probes:
         self._plan = plan
         self._folder, self._marker = folder, folder / MARKER
         self._text = secrets.token_hex(16)
+        self.found: dict[str, Found] = {}
+        """What was found, by way."""
+
         folder.mkdir()
         self._marker.write_text(f"{self._text}\n", encoding="utf-8")
 
-    def find(self, way: Way) -> Found:
-        """Probe one way."""
+    def find(self, way: Way) -> None:
+        """Probe one way.
+
+        Raises:
+            Trouble: when it can't build on this machine.
+        """
         step, seen = self._step(way)
         said = self._mounted(way) if way.platform == "docker" else seen
         reads = self._text in said
-        return Found(
+        self.found[way.name] = Found(
             **self._rights(way),
             step=step,
             reads_host=reads,

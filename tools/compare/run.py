@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import secrets
 import shutil
 from pathlib import Path
@@ -44,10 +45,24 @@ _SHARE: Final = 1 / 5
 """What each context may take of the whole time before rounds beyond the least are left out."""
 
 
-def measure(
-    clone: Clone, ways: Sequence[Way], contexts: Sequence[Context], deadline: Deadline, *, rounds: int
+def measure(  # noqa: PLR0913 - each is a matter of its own
+    clone: Clone,
+    ways: Sequence[Way],
+    contexts: Sequence[Context],
+    deadline: Deadline,
+    *,
+    rounds: int,
+    patience: float,
 ) -> Figures:
     """Measure and probe the ways.
+
+    Args:
+        clone: the clone whose stacks are deployed.
+        ways: which.
+        contexts: what is built.
+        deadline: when to give up.
+        rounds: how often each context is built.
+        patience: seconds to wait, with everything deployed, for other work on the machine to end.
 
     Raises:
         Trouble: where there is no engine or no lab, where the usual way can't be had, or something fails later.
@@ -64,26 +79,35 @@ def measure(
             "Docker engine": Engine(host).version(),
             "Kubernetes": f"{Node(lab.kubeconfig, lab.kubectl).version()}, one node (the lab)",
         }
-        about = machine.describe(programs.tools.origin, plugin="Docker plugin", place=place)
         with console.step("deploying what is compared", "about 2 min"):
             deployment = Deployment(programs, host, lab, deadline, steps)
             able = deployment.deploy(ways)
-        plan = dataclasses.replace(deployment.plan(), ways=able, contexts=contexts)
-        with console.step("building once by each way, to warm up", "about 1 min"):
-            plan = dataclasses.replace(plan, ways=possible(able, plan.warm_up, deployment.missing))
-        idle = plan.idle()
-        builds = plan.measure(rounds, deadline.seconds * _SHARE)
-        sizes = plan.sizes(builds)
-        with console.step("probing what each way's builds may do", "about 1 min"):
-            probes = Probes(plan, root / "host")
-            found = {way.name: probes.find(way) for way in plan.ways}
+        plan = dataclasses.replace(deployment.plan(), contexts=contexts)
+        probes = Probes(plan, root / "host")
+        with console.step("probing what each way's builds may do, which warms up, too", "about 1 min"):
+            plan = dataclasses.replace(plan, ways=possible(able, probes.find, deployment.missing))
         tried = None
         for way in plan.ways:
             if way.name == DIND:
                 with console.step("trying out what an engine in a container takes", "about 1 min"):
                     tried = plan.host.tried(way)
+        if machine.busy():
+            with console.step("waiting for other work on this machine to end", f"at most {patience:.0f} s"):
+                machine.await_quiet(patience)
+        about = machine.describe(programs.tools.origin, plugin="Docker plugin", place=place)
+        if machine.busy():
+            console.note(f"other work is going on (load {os.getloadavg()[0]:.1f}): the figures will be of both")
+        idle = plan.idle()
+        builds = plan.measure(rounds, deadline.seconds * _SHARE)
+        sizes = plan.sizes(builds)
     return Figures(
-        machine=about, builds=builds, sizes=sizes, idle=idle, found=found, nested=tried, missing=deployment.missing
+        machine=about,
+        builds=builds,
+        sizes=sizes,
+        idle=idle,
+        found=probes.found,
+        nested=tried,
+        missing=deployment.missing,
     )
 
 
