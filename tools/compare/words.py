@@ -41,8 +41,8 @@ WORDS: Final = {
         title="Docker-in-Docker",
         build="an engine of the stack's own, in a container beside Jenkins",
         escape=(
-            "the inner engine and all that it holds at once; from there the host's kernel and devices with nearly "
-            "all capabilities, which is root on the host for whoever knows how"
+            "the inner engine and all that it holds, without breaking out. From there root on the host, by what an "
+            "engine needs of the host's kernel (to mount, to make namespaces), for whoever knows how"
         ),
         choose="Builds must not meet the host's own containers, images and cache, and they are trusted otherwise.",
         at="Its images and cache take disk a second time, and begin empty.",
@@ -86,8 +86,8 @@ WORDS: Final = {
         title="BuildKit without root, in a Job",
         build="a pod that is an ordinary user, with a user namespace inside it",
         escape=(
-            "an ordinary user of the node, whose system calls are not filtered: more of the kernel lies open to "
-            "it than to any other pod here"
+            "an ordinary user of the node, whose system calls are not filtered: more of the kernel lies open to it "
+            "than with Kaniko. It reaches the pod's logins to the registry"
         ),
         choose=(
             "Dockerfiles use what only BuildKit knows (`RUN --mount`, here-documents), and the namespace may be "
@@ -97,15 +97,17 @@ WORDS: Final = {
     ),
     "buildah": Words(
         title="Buildah in a Job",
-        build="a pod that is root of its own container, without an engine",
+        build="a pod that is root of its own container, and makes a user namespace in it",
         escape=(
-            "the pod's own container, as its root with few capabilities and without a filter of system calls; for "
-            "more it takes a hole in the node's kernel"
+            "the pod's own container, as its root with few capabilities and without a filter of system calls; for more "
+            "it takes a hole in the node's kernel, of which more lies open than with Kaniko. It reaches the pod's "
+            "logins to the registry"
         ),
-        choose=(
-            "Kaniko can't build a Dockerfile that must be built under `baseline`, or the team uses Podman already."
+        choose="A Dockerfile that Kaniko can't build must be built under `baseline`, or the team uses Podman already.",
+        at=(
+            "The node must let pods make user namespaces; where its kernel lets them mount no overlays, whole layers "
+            "are copied."
         ),
-        at="Its storage copies whole layers (`vfs`), so deep images take disk and time.",
     ),
 }
 
