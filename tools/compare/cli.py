@@ -49,12 +49,16 @@ def compare(  # noqa: PLR0913, PLR0917 - each is an option
 
     chosen = [way for way in ALL if not only or way.name in {*only, AGAINST}]
     contexts = [each for each in CONTEXTS if not context or each.name in context]
+    whole = write and not only and not context
+
+    def keep(found: Figures) -> None:
+        if whole:
+            _write(clone, found)
+        else:
+            print(page.page(found, memory_mib=MEMORY_MIB))  # noqa: T201 - the answer
+
     with cache.locked(cache.root() / "bench.lock", "measuring"):
-        found = run.measure(clone, chosen, contexts, Deadline(seconds + patience), rounds=rounds, patience=patience)
-    if write and not only and not context:
-        _write(clone, found)
-    else:
-        print(page.page(found, memory_mib=MEMORY_MIB))  # noqa: T201 - the answer
+        run.measure(clone, chosen, contexts, Deadline(seconds + patience), rounds=rounds, patience=patience, keep=keep)
 
 
 def _figures(clone: Clone) -> Path:

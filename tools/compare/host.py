@@ -141,14 +141,21 @@ class HostWays:
         """Put files of a context into a controller, as a checkout would."""
         self._put(controller(way), {f"{context}/{path}": text for path, text in files.items()})
 
-    def clear(self, way: Way, registry: Registry, base: str) -> None:
-        """Let the engine that a way builds on forget the base and all images of former builds."""
+    def clear(self, way: Way, registry: Registry, base: str, deadline: Deadline | None = None) -> None:
+        """Let the engine that a way builds on forget the base and all images of former builds.
+
+        Args:
+            way: which.
+            registry: where the images were pushed to.
+            base: the image that they were built from.
+            deadline: another than that of all the measuring.
+        """
         repository = base.rpartition(":")[0]
         script = _CLEAR.format(registry=shlex.quote(registry.host), base=shlex.quote(repository))
         if way.engine != "host":
             self._inside(way, script)
         else:
-            self._beside("sh", "-c", script)
+            self._beside("sh", "-c", script, deadline=deadline)
 
     def build(self, way: Way, context: str, reference: str) -> Built:
         """Build once, by the client in the way's controller, and push.
@@ -183,9 +190,9 @@ class HostWays:
         self._beside("docker", "image", "rm", name)
         return image
 
-    def _beside(self, *words: str) -> str:
+    def _beside(self, *words: str, deadline: Deadline | None = None) -> str:
         env = {"PATH": f"{self._client.parent}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "DOCKER_HOST": self._host}
-        return run(Command(words=words, cwd=Path("/"), env=env), self._deadline).output
+        return run(Command(words=words, cwd=Path("/"), env=env), deadline or self._deadline).output
 
     def scope(self, way: Way) -> Scope:
         """Give where a way's work is done: in its engine, in the engine's containers, in the client."""

@@ -13,6 +13,7 @@ from tests.lab import upstream
 from tools.bench import machine, scratch
 from tools.bench.cluster.node import Node
 from tools.bench.engine import Engine, free_ports
+from tools.bench.measure import Deadline
 from tools.bench.programs import Programs
 from tools.compare import cluster
 from tools.compare.cluster import ClusterWays
@@ -34,13 +35,14 @@ if TYPE_CHECKING:
 
     from ops.clone import Clone
     from tests.lab.lab import Lab
-    from tools.bench.measure import Deadline
     from tools.compare.contexts import Context
     from tools.compare.ways import Way
 
 BASE: Final = "library/ci-compare-base"
 _STAND_INS: Final = {images.CONTROLLER: CONTROLLER, images.DIND: DIND_IMAGE, images.PROXY: PROXY_IMAGE}
 """The stand-in images, and the names that they have here."""
+_CLEAN_SECONDS: Final = 120
+"""How long an engine may take to remove what was built."""
 _SHARE: Final = 1 / 5
 """What each context may take of the whole time before rounds beyond the least are left out."""
 
@@ -53,7 +55,8 @@ def measure(  # noqa: PLR0913 - each is a matter of its own
     *,
     rounds: int,
     patience: float,
-) -> Figures:
+    keep: Callable[[Figures], None],
+) -> None:
     """Measure and probe the ways.
 
     Args:
@@ -63,6 +66,7 @@ def measure(  # noqa: PLR0913 - each is a matter of its own
         deadline: when to give up.
         rounds: how often each context is built.
         patience: seconds to wait, with everything deployed, for other work on the machine to end.
+        keep: what is done with the figures.
 
     Raises:
         Trouble: where there is no engine or no lab, where the usual way can't be had, or something fails later.
@@ -100,15 +104,18 @@ def measure(  # noqa: PLR0913 - each is a matter of its own
         idle = plan.idle()
         builds = plan.measure(rounds, deadline.seconds * _SHARE)
         sizes = plan.sizes(builds)
-    return Figures(
-        machine=about,
-        builds=builds,
-        sizes=sizes,
-        idle=idle,
-        found=probes.found,
-        nested=tried,
-        missing=deployment.missing,
-    )
+        # Before anything is taken away: whatever fails there, the figures are kept.
+        keep(
+            Figures(
+                machine=about,
+                builds=builds,
+                sizes=sizes,
+                idle=idle,
+                found=probes.found,
+                nested=tried,
+                missing=deployment.missing,
+            )
+        )
 
 
 class Deployment:
@@ -177,7 +184,12 @@ class Deployment:
         http, agent = free_ports(2)
         host.deploy(way, (http, agent))
         host.log_in(way, self._registry, self._upstream)
-        self._steps.callback(host.clear, way, self._registry, self._base)
+        if way.engine == "host":  # any other goes with all that it has
+            self._steps.callback(self._forget, way)
+
+    def _forget(self, way: Way) -> None:
+        # The time for measuring may be up.
+        self._host.clear(way, self._registry, self._base, Deadline(_CLEAN_SECONDS))
 
 
 def possible(ways: Sequence[Way], do: Callable[[Way], object], missing: dict[str, str]) -> list[Way]:
