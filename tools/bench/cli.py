@@ -6,7 +6,7 @@ import enum
 import os
 import signal
 import sys
-from typing import Annotated, Final, NoReturn
+from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 
 import docker.errors
 import requests
@@ -20,6 +20,9 @@ from tools.bench.measure import Deadline
 from tools.bench.stats import LEAST_ROUNDS, missed
 from tools.toolchain import cache, console
 from tools.toolchain.errors import Trouble
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Platform(enum.StrEnum):
@@ -84,10 +87,15 @@ def _end(number: int, _: object) -> NoReturn:
 
 def main() -> None:
     """Run the benchmark. 1: a goal is missed, or something failed; 2: usage; 130: Ctrl-C."""
+    guarded(app)
+
+
+def guarded(command: Callable[[], None]) -> None:
+    """Run a command line; what a user has to put right is shown without a traceback, and a break leaves nothing."""
     signal.signal(signal.SIGTERM, _end)
     signal.signal(signal.SIGHUP, _end)
     try:
-        app()
+        command()
     except Trouble as trouble:
         console.note(f"error: {trouble}")
         sys.exit(trouble.code)

@@ -6,13 +6,17 @@ import datetime as dt
 import os
 import platform
 import re
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tools.toolchain.pulumi_cli import Part
+
+_LOOK_SECONDS: Final = 5
+"""Time between two looks at the load, which the kernel itself counts anew as often."""
 
 
 def describe(origin: Mapping[str, Part], *, plugin: str, place: Mapping[str, str]) -> dict[str, str]:
@@ -45,6 +49,13 @@ def cores() -> int:
 def busy() -> bool:
     """Say whether other work takes so much of the machine that figures would be of both."""
     return os.getloadavg()[0] > cores() * 0.5
+
+
+def await_quiet(seconds: float) -> None:
+    """Wait until no other work takes much of the machine, at most so long."""
+    end = time.monotonic() + seconds
+    while busy() and time.monotonic() < end:
+        time.sleep(min(_LOOK_SECONDS, seconds))
 
 
 def processor(cpuinfo: str) -> str:

@@ -90,12 +90,22 @@ class Programs:
         self.tools: Toolchain = toolchain.ensure(self.outer)
         self._workspace = Workspace(self.clone, self.tools)
 
-    def configure(self, stack: str, settings: Mapping[str, Any]) -> Program:
-        """Give one of this project's stacks these settings, as its committed file; what is secret is left out."""
+    def configure(self, stack: str, settings: Mapping[str, Any], secrets: Mapping[str, str] | None = None) -> Program:
+        """Give one of this project's stacks these settings, as its committed file; what is secret in it is left out.
+
+        Args:
+            stack: which.
+            settings: of a stack's file.
+            secrets: what is set as a secret, by key. A password that the stack needs and that is not in it is made.
+        """
         secret = secret_keys()
         config = {key: value for key, value in settings["config"].items() if key not in secret}
         text = yaml.safe_dump({**settings, "config": config})
         self.clone.committed(stack).write_text(text, encoding="utf-8")
+        if secrets:
+            self._workspace.prepare(stack, password=False)
+            for key, value in secrets.items():
+                self._workspace.set(stack, key, value, secret=True)
         return Program(
             pulumi=self.tools.pulumi,
             folder=self.clone.root,

@@ -97,15 +97,16 @@ class Measured:
 def ratio(comparison: Comparison) -> str:
     """Write a ratio, for example `1.03x (1.01-1.06)`."""
     ratios = comparison.ratios
-    return f"{_ratio(ratios.median)} ({_number(ratios.low)}-{_number(ratios.high)})"
+    return f"{times(ratios.median)} ({_number(ratios.low)}-{_number(ratios.high)})"
 
 
 def absolute(name: str, series: Series, unit: Unit) -> str:
     """Write a series, for example `this project 1.79 s (1.75-1.90)`."""
-    return f"{name} {_amount(series.median, unit)} ({_amount(series.low)}-{_amount(series.high)})"
+    return f"{name} {amount(series.median, unit)} ({amount(series.low)}-{amount(series.high)})"
 
 
-def _ratio(value: float) -> str:
+def times(value: float) -> str:
+    """Write a ratio alone, for example `1.03x`."""
     return f"{_number(value)}x"
 
 
@@ -113,7 +114,8 @@ def _number(value: float) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"  # noqa: PLR2004
 
 
-def _amount(value: float, unit: Unit | None = None) -> str:
+def amount(value: float, unit: Unit | None = None) -> str:
+    """Write a figure with its unit, if one is given, for example `1.79 s`."""
     return f"{_number(value)} {unit}" if unit else _number(value)
 
 
@@ -142,7 +144,7 @@ def rows(comparisons: Sequence[Comparison]) -> list[tuple[str, str, str, str, st
 def verdict(comparisons: Sequence[Comparison]) -> list[str]:
     """Say, in sentences, which goals were missed and by how much, and which need a quieter machine to tell."""
     said = [
-        f"Missed: {each.what}: {each.ours} is at {_ratio(each.ratio)} of {each.theirs}, where {each.goal} is the goal; "
+        f"Missed: {each.what}: {each.ours} is at {times(each.ratio)} of {each.theirs}, where {each.goal} is the goal; "
         f"too much by {each.missed_by:.3f} ({_excess(each)})."
         for each in missed(comparisons)
     ]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ops.cluster import ApiError, Cluster, Place
+from tools.bench import groups
 from tools.toolchain.errors import Trouble
 
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ _GROUPS: Final = (Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup"))
 """Where control groups count memory: version 1, version 2."""
 _PEAK: Final = ("memory.max_usage_in_bytes", "memory.peak")
 """The kernel's own mark of the highest use, page cache included. Source: its cgroup-v1/memory.rst, cgroup-v2.rst."""
-_ANONYMOUS: Final = ("total_rss ", "anon ")
-"""The line of memory.stat that counts what is not page cache."""
 _KINDS: Final = ("jobs", "configmaps")
 _WAIT_SECONDS: Final = 180
 
@@ -139,7 +138,7 @@ class Watch:
                 mark = self._group / file
                 if mark.exists():
                     self.peak = max(self.peak, int(mark.read_text()))
-            self.anonymous = max(self.anonymous, anonymous((self._group / "memory.stat").read_text()))
+            self.anonymous = max(self.anonymous, groups.anonymous((self._group / "memory.stat").read_text()))
 
 
 def group(pod: str) -> Path | None:
@@ -151,12 +150,3 @@ def group(pod: str) -> Path | None:
                 if found.name in marks or any(found.name.endswith(mark) for mark in marks):
                     return found
     return None
-
-
-def anonymous(stat: str) -> int:
-    """Give the bytes that are no page cache, from the text of a group's memory.stat."""
-    for line in stat.splitlines():
-        for name in _ANONYMOUS:
-            if line.startswith(name):
-                return int(line.removeprefix(name))
-    return 0

@@ -1,0 +1,1 @@
+"""Compares the ways to build an image: the same contexts, built by each, measured and probed."""
