@@ -7,7 +7,7 @@ import pytest
 from components.kubernetes.builders import BUILDERS
 from components.settings.pod_security import NEEDS, Builder
 from tests.support.builder_work import work
-from tools.compare import page
+from tools.compare import charts, page
 from tools.compare.cluster import MEMORY_MIB
 from tools.compare.contexts import CONTEXTS, STEPS
 from tools.compare.figures import Figures
@@ -33,7 +33,7 @@ def test_the_page_is_made_from_the_committed_figures_and_by_nobodys_hand(figures
 
 
 def test_the_charts_are_made_from_the_committed_figures(figures: Figures) -> None:
-    drawn = page.charts(figures)
+    drawn = charts.charts(figures)
     assert {file.name: file.read_text() for file in FOLDER.glob("*.svg")} == drawn
     for name in drawn:
         assert f"]({page.FOLDER}/{name})" in (DOCS / "comparison.md").read_text()

@@ -7,7 +7,7 @@ from tools.compare.figures import Figures, Found, Holder, Measured, Nested, RunS
 from tools.compare.ways import AGAINST
 
 MACHINE = {"processor": "2 cores of a kind", "memory": "4 GiB"}
-STEP = RunStep(uid=0, capabilities=("CHOWN", "KILL"), seccomp=True, no_new_privileges=False)
+STEP = RunStep(uid=0, capabilities=("CHOWN", "KILL"), in_namespace=False, seccomp=True, no_new_privileges=False)
 ENGINE = Holder(role="engine", user="", privileged=False, added=("SYS_ADMIN",), security=("seccomp=unconfined",))
 CONTROLLER = Holder(role="controller", user="1000:1000", privileged=False, dropped=("ALL",))
 NESTED = Nested(

@@ -110,6 +110,8 @@ def test_a_step_tells_its_user_on_the_host_and_its_capabilities() -> None:
     step = run_step(seen)
     assert (step.uid, step.seccomp, step.no_new_privileges) == (100000, True, True)
     assert step.capabilities == ("CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID")
+    assert step.in_namespace
+    assert not run_step(f"{seen}user:[4026531837]\n").in_namespace
 
 
 def test_a_step_that_says_nothing_of_itself_is_no_result() -> None:

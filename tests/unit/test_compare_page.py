@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import pytest
 
-from tests.support.comparison import CONTROLLER, ENGINE, NESTED, figures
-from tools.compare import page, rights
+from tests.support.comparison import CONTROLLER, ENGINE, NESTED, figures, measured
+from tools.compare import charts, page, rights
 from tools.compare.capabilities import COUNT, names
 from tools.compare.chart import Bar, Chart, Panel, draw
 from tools.compare.figures import Figures, Holder, RunStep
@@ -43,7 +43,7 @@ def test_figures_are_the_same_when_they_are_read_again() -> None:
 
 
 def test_every_chart_is_sound_and_says_in_words_what_it_shows() -> None:
-    for text in page.charts(figures()).values():
+    for text in charts.charts(figures()).values():
         root = ET.fromstring(text)
         assert root.find(f"{SVG}title") is not None
         described = root.findtext(f"{SVG}desc") or ""
@@ -121,6 +121,17 @@ def test_the_third_claim_takes_both_a_shared_cache_and_speed(times: float, share
     assert third.word == word
 
 
+def test_one_slower_build_among_nine_is_chance_and_makes_nothing_faster() -> None:
+    found = figures({"dind": 1.0})
+    found.builds["tiny"]["cold"]["dind"] = measured(1, 2.0)
+    *_, third = verdicts(found)
+    assert third.word == "half true"
+    assert (
+        "took longer than the socket in 1, less in 0, and the same within twice the ratio's error in 8"
+        in (third.because[1])
+    )
+
+
 def test_what_a_cache_that_is_there_is_worth_is_a_first_build_against_a_repeated_one() -> None:
     *_, third = verdicts(figures({"dind": 3.0}))
     assert "tiny 1.50x (1.50-1.50)" in third.because[-1]
@@ -147,8 +158,10 @@ def test_rights_are_said_as_they_were_deployed(holder: Holder, said: str) -> Non
 
 
 def test_a_step_says_whose_root_it_is() -> None:
-    step = RunStep(uid=100000, capabilities=names((1 << COUNT) - 1), seccomp=False, no_new_privileges=True)
+    step = RunStep(
+        uid=100000, capabilities=names((1 << COUNT) - 1), in_namespace=True, seccomp=False, no_new_privileges=True
+    )
     assert rights.of_step(step) == (
-        f"uid 100000 of the host, {COUNT} of {COUNT} capabilities, in a user namespace, "
+        f"uid 100000 of the host, {COUNT} of {COUNT} capabilities in a user namespace, "
         "no filter of system calls, may gain no more"
     )

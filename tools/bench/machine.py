@@ -37,8 +37,13 @@ def describe(origin: Mapping[str, Part], *, plugin: str, place: Mapping[str, str
         **place,
         **parts,
         "Python": platform.python_version(),
-        "load before": "{:.2f}, {:.2f}, {:.2f} (1, 5, 15 min)".format(*os.getloadavg()),
+        "load before": load(),
     }
+
+
+def load() -> str:
+    """Give the load, for example `0.60, 1.55, 2.31 (1, 5, 15 min)`."""
+    return "{:.2f}, {:.2f}, {:.2f} (1, 5, 15 min)".format(*os.getloadavg())
 
 
 def cores() -> int:

@@ -41,9 +41,15 @@ class LateError(Trouble):
 class Deadline:
     """The moment at which everything must be done."""
 
-    def __init__(self, seconds: float) -> None:
-        """Begin now."""
+    def __init__(self, seconds: float, verb: str = "bench") -> None:
+        """Begin now.
+
+        Args:
+            seconds: until then.
+            verb: of `make`, by which a longer time is asked for.
+        """
         self.seconds = seconds
+        self._verb = verb
         self._end = time.monotonic() + seconds
 
     def left(self) -> float:
@@ -51,8 +57,9 @@ class Deadline:
         left = self._end - time.monotonic()
         if left <= 0:
             raise LateError(
-                f"The benchmark is not done after {self.seconds:.0f} s: this machine is slow, or busy with other work.",
-                f"Try again on a quiet machine, or give it longer: make bench ARGS='--seconds {self.seconds * 2:.0f}'",
+                f"`make {self._verb}` is not done after {self.seconds:.0f} s: the machine is slow, or busy.",
+                "Try again on a quiet machine, or give it longer: "
+                f"make {self._verb} ARGS='--seconds {2 * self.seconds:.0f}'",
             )
         return left
 

@@ -10,7 +10,7 @@ from ops.clone import here
 from tools.bench.cli import guarded
 from tools.bench.measure import Deadline
 from tools.bench.stats import LEAST_ROUNDS
-from tools.compare import page
+from tools.compare import charts, page
 from tools.compare.cluster import MEMORY_MIB
 from tools.compare.contexts import CONTEXTS
 from tools.compare.figures import Figures
@@ -38,12 +38,16 @@ def compare(  # noqa: PLR0913, PLR0917 - each is an option
     seconds: Annotated[int, typer.Option(min=60, help="Give up after this many.")] = SECONDS,
     patience: Annotated[int, typer.Option(min=0, help="Wait so many seconds for other work to end.")] = 0,
     write: Annotated[bool, typer.Option(help="Write docs/comparison.md and what belongs to it.")] = True,  # noqa: FBT002 - an option
+    probe: Annotated[bool, typer.Option(help="Probe anew what builds may do; keep the figures of builds.")] = False,  # noqa: FBT002 - an option
     again: Annotated[bool, typer.Option(help="Write it from the figures that are there; measure nothing.")] = False,  # noqa: FBT002 - an option
 ) -> None:
     """Build the same contexts by every way, and write docs/comparison.md."""
     clone = here()
-    if again:
-        _write(clone, Figures.model_validate_json(_figures(clone).read_text(encoding="utf-8")))
+    former = None
+    if again or probe:
+        former = Figures.model_validate_json(_figures(clone).read_text(encoding="utf-8"))
+    if again and former:
+        _write(clone, former)
         return
     from tools.compare import run  # noqa: PLC0415 - the tests' packages come with it
 
@@ -58,7 +62,16 @@ def compare(  # noqa: PLR0913, PLR0917 - each is an option
             print(page.page(found, memory_mib=MEMORY_MIB))  # noqa: T201 - the answer
 
     with cache.locked(cache.root() / "bench.lock", "measuring"):
-        run.measure(clone, chosen, contexts, Deadline(seconds + patience), rounds=rounds, patience=patience, keep=keep)
+        run.measure(
+            clone,
+            chosen,
+            contexts,
+            Deadline(seconds + patience, "compare"),
+            rounds=rounds,
+            patience=patience,
+            keep=keep,
+            former=former,
+        )
 
 
 def _figures(clone: Clone) -> Path:
@@ -69,7 +82,7 @@ def _write(clone: Clone, found: Figures) -> None:
     figures = _figures(clone)
     figures.parent.mkdir(exist_ok=True)
     cache.write(figures, f"{found.model_dump_json(indent=1)}\n")
-    for name, text in page.charts(found).items():
+    for name, text in charts.charts(found).items():
         cache.write(figures.with_name(name), text)
     target = figures.parent.with_suffix(".md")
     cache.write(target, page.page(found, memory_mib=MEMORY_MIB))

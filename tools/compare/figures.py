@@ -76,7 +76,10 @@ class RunStep(Part):
     """Its user on the host: 0 is the host's root."""
 
     capabilities: tuple[str, ...]
-    """Those in force, among all users or in a namespace of its own."""
+    """Those in force."""
+
+    in_namespace: bool
+    """Whether they hold in a user namespace of its own alone, and count for nothing on the host."""
 
     seccomp: bool
     """Whether its system calls are filtered."""

@@ -26,7 +26,7 @@ tar -cf - -C / $(cd / && ls -d bin lib 2> /dev/null) | {_DOCKER} import - ci-tri
 {_DOCKER} run --rm --network none ci-trial:1 true
 """
 """Keeps an image and runs it: a layer on a layer, mounted."""
-_TROUBLE: Final = re.compile(r"fail|error(?!ed)|denied|refused|not permitted|not supported", re.IGNORECASE)
+_TROUBLE: Final = re.compile(r"can't|fail|error(?!ed)|denied|refused|not permitted|not supported", re.IGNORECASE)
 _LONGEST: Final = 300
 _ELSEWHERE: Final = "--data-root=/ci-trial"
 """A folder of the container's own file system. The usual one is a volume, as the image says."""

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Final
 
 from tools.bench import report
 from tools.compare import rights, verdicts
-from tools.compare.chart import Bar, Chart, Panel, draw
 from tools.compare.contexts import CONTEXTS, STEPS
 from tools.compare.meter import LOOK_SECONDS
 from tools.compare.ways import AGAINST
@@ -88,6 +87,7 @@ Of the image that was built last, as the registry has it; *unpacked* is its laye
   TLS, on this machine. On a Docker host that is `docker build` and `docker push` by the client in the deployed
   controller; in the cluster it is the Job that the stack declares, from its creation to its completion, pod, pull and
   push included. The files lie ready: in the controller as after a checkout, or in the Job's ConfigMap.
+- What a cluster does between the steps of a Job is in its figure, too: it is seen to end in steps of about a second.
 - All contexts build from the same small base by the same name, from a registry on this machine, over TLS too.
   *Cold* has a mark that no build had before in its first layer and its files, so that no cache has anything of it, and
   engines have forgotten the base; kaniko and its like have no store of their own between two builds. *Warm* is the same
@@ -140,53 +140,6 @@ def page(figures: Figures, *, memory_mib: int) -> str:
         memory=memory_mib,
         folder=FOLDER,
     )
-
-
-def charts(figures: Figures) -> dict[str, str]:
-    """Give the charts as the texts of SVG files, by their names."""
-    seconds = Chart(
-        title="From asking for a build to its image in the registry",
-        description=_described(figures, "seconds", STEPS, "seconds"),
-        unit="s",
-        legend=STEPS,
-        panels=[_panel(figures, context, "seconds", STEPS) for context in figures.builds],
-    )
-    cold = STEPS[:1]
-    cpu = Chart(
-        title="Processor time of a first build",
-        description=_described(figures, "cpu", cold, "seconds of one processor"),
-        unit="s",
-        legend=cold,
-        panels=[_panel(figures, context, "cpu", cold) for context in figures.builds],
-    )
-    memory = Chart(
-        title="Memory at its highest in a first build, without page cache",
-        description=_described(figures, "peak", cold, "MiB"),
-        unit="MiB",
-        legend=cold,
-        panels=[_panel(figures, context, "peak", cold) for context in figures.builds],
-    )
-    return {"time.svg": draw(seconds), "cpu.svg": draw(cpu), "memory.svg": draw(memory)}
-
-
-def _panel(figures: Figures, context: str, figure: str, steps: Sequence[str]) -> Panel:
-    rows = []
-    for way in figures.ways:
-        series = [figures.builds[context][step][way].of(figure) for step in steps]
-        rows.append((way, [Bar(value=each.median, low=each.low, high=each.high) for each in series]))
-    [what] = [each.what for each in CONTEXTS if each.name == context]
-    return Panel(title=f"{context}: {what}", rows=rows)
-
-
-def _described(figures: Figures, figure: str, steps: Sequence[str], unit: str) -> str:
-    """Say in words what bars show: medians, way by way."""
-    said = [
-        f"{context}, {step}: "
-        + ", ".join(f"{way} {figures.builds[context][step][way].of(figure).median:.3g}" for way in figures.ways)
-        for context in figures.builds
-        for step in steps
-    ]
-    return f"Medians in {unit}. {'; '.join(said)}."
 
 
 def _missing(figures: Figures) -> str:

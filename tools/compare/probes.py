@@ -12,6 +12,7 @@ from tools.compare import capabilities
 from tools.compare.contexts import CONTEXTS, Context
 from tools.compare.figures import OF_JOBS, Found, Holder, RunStep
 from tools.compare.host import SOCKET
+from tools.compare.nested import why
 from tools.toolchain.errors import Trouble
 
 if TYPE_CHECKING:
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
     from tools.compare.ways import Way
 
 _FACTS: Final = "/facts"
-_LOOK: Final = "cat /proc/self/status /proc/self/uid_map; cat {marker} || true"
+_LOOK: Final = "cat /proc/self/status /proc/self/uid_map; readlink /proc/self/ns/user; cat {marker} || true"
+_FIRST_NAMESPACE: Final = "user:[4026531837]"
+"""The host's own user namespace. Source: the kernel's include/linux/proc_ns.h, PROC_USER_INIT_INO."""
 
 MARKER: Final = "marker"
 """A file of the host, in a folder of our own, that is in no container and no context."""
@@ -56,7 +59,7 @@ class Probes:
             step=step,
             reads_host=reads,
             # Without the folder's name, which is another each time.
-            said="the marker" if reads else _last_line(said.replace(str(self._folder), "")),
+            said="the marker" if reads else why(said.replace(str(self._folder), "")),
             shares_cache=self._shares_cache(way),
         )
 
@@ -106,6 +109,7 @@ def run_step(seen: str) -> RunStep:
         return RunStep(
             uid=uid,
             capabilities=capabilities.names(int(fields["CapEff"], 16)),
+            in_namespace=_FIRST_NAMESPACE not in seen,
             seccomp=fields["Seccomp"] != "0",
             no_new_privileges=fields["NoNewPrivs"] != "0",
         )
@@ -154,8 +158,3 @@ def of_pod(spec: Mapping[str, Any]) -> tuple[Holder, ...]:
 
 def _bare(names: Sequence[str] | None) -> tuple[str, ...]:
     return tuple(sorted(name.removeprefix("CAP_") for name in names or ()))
-
-
-def _last_line(said: str) -> str:
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    return lines[-1] if lines else "nothing"

@@ -36,7 +36,7 @@ def of_holder(holder: Holder) -> str:
 def of_step(step: RunStep) -> str:
     """Give what a RUN step is, for example `the host's root (uid 0), 14 of 41 capabilities, filtered`."""
     who = "uid 0 of the host" if step.uid == 0 else f"uid {step.uid} of the host"
-    inner = "" if step.uid == 0 else ", in a user namespace"
+    inner = " in a user namespace" if step.in_namespace else ""
     filtered = "system calls filtered" if step.seccomp else "no filter of system calls"
     gains = ", may gain no more" if step.no_new_privileges else ""
     return f"{who}, {len(step.capabilities)} of {COUNT} capabilities{inner}, {filtered}{gains}"

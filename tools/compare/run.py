@@ -56,6 +56,7 @@ def measure(  # noqa: PLR0913 - each is a matter of its own
     rounds: int,
     patience: float,
     keep: Callable[[Figures], None],
+    former: Figures | None = None,
 ) -> None:
     """Measure and probe the ways.
 
@@ -67,6 +68,7 @@ def measure(  # noqa: PLR0913 - each is a matter of its own
         rounds: how often each context is built.
         patience: seconds to wait, with everything deployed, for other work on the machine to end.
         keep: what is done with the figures.
+        former: figures of which the builds' are kept, so that the ways are probed alone.
 
     Raises:
         Trouble: where there is no engine or no lab, where the usual way can't be had, or something fails later.
@@ -95,6 +97,9 @@ def measure(  # noqa: PLR0913 - each is a matter of its own
             if way.name == DIND:
                 with console.step("trying out what an engine in a container takes", "about 1 min"):
                     tried = plan.host.tried(way)
+        if former:
+            keep(former.model_copy(update={"found": probes.found, "nested": tried}))
+            return
         if machine.busy():
             with console.step("waiting for other work on this machine to end", f"at most {patience:.0f} s"):
                 machine.await_quiet(patience)
@@ -103,6 +108,7 @@ def measure(  # noqa: PLR0913 - each is a matter of its own
             console.note(f"other work is going on (load {os.getloadavg()[0]:.1f}): the figures will be of both")
         idle = plan.idle()
         builds = plan.measure(rounds, deadline.seconds * _SHARE)
+        about["load after"] = machine.load()
         sizes = plan.sizes(builds)
         # Before anything is taken away: whatever fails there, the figures are kept.
         keep(
