@@ -10,6 +10,9 @@ from components import labels
 HOME: Final = "/var/jenkins_home"
 """Jenkins' home, at the path that its image declares. A job's `inside` mounts it into its own containers from here."""
 
+LOG_OPTIONS: Final = {"max-size": "10m", "max-file": "3"}
+"""Bounds of a log for which the stack has no setting, as the driver json-file has them."""
+
 
 def own_labels() -> list[tuple[str, str]]:
     """Give the labels of the stack that is deployed, sorted as the plugin reads them back."""

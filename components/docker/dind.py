@@ -6,7 +6,7 @@ from typing import Any, Final
 import pulumi
 import pulumi_docker as docker
 
-from components.docker.container import HOME, container_labels, duration, network_labels, volume_labels
+from components.docker.container import HOME, LOG_OPTIONS, container_labels, duration, network_labels, volume_labels
 from components.settings.engines import DindSettings
 
 ALIAS: Final = "docker"
@@ -110,7 +110,7 @@ class Engine(pulumi.ComponentResource):
             memory=settings.memory_mib,
             memory_swap=settings.memory_mib,  # absent, the engine fills in the double, and a change is seen
             log_driver="json-file",
-            log_opts={"max-size": "10m", "max-file": "3"},
+            log_opts=LOG_OPTIONS,
             healthcheck=docker.ContainerHealthcheckArgs(
                 tests=["CMD-SHELL", _HEALTHY],
                 interval="5s",

@@ -7,8 +7,8 @@ from typing import Final
 import pulumi
 import pulumi_docker as docker
 
-from components import labels
 from components.docker.access.host_socket import SOCKET_IN_CONTAINER, Socket
+from components.docker.container import LOG_OPTIONS, container_labels
 from components.gitlab import config
 from components.settings import GitlabRunnerSettings
 
@@ -49,7 +49,6 @@ class GitlabRunner(pulumi.ComponentResource):
         """Register the container under `name`."""
         super().__init__("ci:docker:GitlabRunner", name, {"configuration": args.shown}, opts)
         settings = args.settings
-        mine = labels.of(pulumi.get_project(), pulumi.get_stack())
         container = docker.Container(
             f"{name}-container",
             name=settings.container_name,
@@ -75,7 +74,7 @@ class GitlabRunner(pulumi.ComponentResource):
             memory=settings.memory_mib,
             memory_swap=settings.memory_mib,  # absent, the engine fills in the double, and a change is seen
             log_driver="json-file",
-            log_opts={"max-size": "10m", "max-file": "3"},
+            log_opts=LOG_OPTIONS,
             healthcheck=docker.ContainerHealthcheckArgs(
                 # The image on Alpine has the first, the one on Ubuntu the second.
                 tests=["CMD-SHELL", f"wget -q -O /dev/null {_PROBE} || curl -fsS -o /dev/null {_PROBE}"],
@@ -90,7 +89,7 @@ class GitlabRunner(pulumi.ComponentResource):
             # The image's own signal to stop lets the jobs that run end first.
             stop_timeout=settings.stop_timeout_seconds,
             destroy_grace_seconds=settings.stop_timeout_seconds,  # without it the plugin kills at once
-            labels=[docker.ContainerLabelArgs(label=label, value=value) for label, value in sorted(mine.items())],
+            labels=container_labels(),
             opts=pulumi.ResourceOptions(
                 parent=self,
                 delete_before_replace=True,  # its name can be held only once

@@ -7,7 +7,7 @@ import pulumi
 import pulumi_docker as docker
 
 from components.docker.access.host_socket import SOCKET_IN_CONTAINER, Socket
-from components.docker.container import container_labels, volume_labels
+from components.docker.container import LOG_OPTIONS, container_labels, volume_labels
 from components.proxy import haproxy
 from components.settings.proxy import ProxySettings
 
@@ -95,7 +95,7 @@ class Proxy(pulumi.ComponentResource):
             memory=settings.memory_mib,
             memory_swap=settings.memory_mib,  # absent, the engine fills in the double, and a change is seen
             log_driver="json-file",
-            log_opts={"max-size": "10m", "max-file": "3"},
+            log_opts=LOG_OPTIONS,
             healthcheck=docker.ContainerHealthcheckArgs(
                 # Answered by the engine, so that a healthy proxy is one that reaches it.
                 tests=["CMD", "wget", "-q", "-O", "/dev/null", f"http://127.0.0.1:{haproxy.HEALTH_PORT}/"],
