@@ -67,7 +67,8 @@ def _list_without(strings: str) -> str:
 
 def rules(container: str) -> tuple[Rule, ...]:
     """Give all of them; the name is that of the proxy's own container."""
-    itself = rf'(?:\\?/)?(?:{re.escape(container)}[":]|{own("[^0-9a-f]")})'
+    # A name ends at the quote or at a mode. A hidden `:` is refused before, so no other character can end one.
+    itself = rf'(?:\\?/)?(?:{re.escape(container)}|{own("")})[":]'
     return (
         Rule(key="privileged", harmless="false|null", words="Privileged makes a container root on the host"),
         Rule(

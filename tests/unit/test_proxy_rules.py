@@ -262,6 +262,18 @@ def test_a_long_list_hides_nothing_behind_it(many: int) -> None:
     assert refused(json.dumps({"HostConfig": {"VolumesFrom": [*["abcdef"] * many, PROXY[:5]]}}))
 
 
+@pytest.mark.parametrize("name", ["3-live", "3a_db:ro", "3a2b1c.web", "3a2b1c0d9e8f-x", "jenkins-docker-proxy-2", "b"])
+def test_a_name_that_only_begins_like_the_proxys_is_anothers(name: str) -> None:
+    assert not refused(json.dumps({"HostConfig": {"VolumesFrom": [name]}}))
+    assert refused(json.dumps({"HostConfig": {"VolumesFrom": [name, PROXY]}}))
+
+
+def test_no_sign_behind_the_proxys_name_makes_it_anothers() -> None:
+    for name in ("3a2b", PROXY, NAME):
+        for mode in ("", ":", ":ro", ":rw,z", r"\u003aro"):
+            assert refused(f'{{"HostConfig": {{"VolumesFrom": ["{name}{mode}"]}}}}')
+
+
 def test_a_path_that_is_escaped_is_a_path() -> None:
     assert refused(r'{"HostConfig": {"Binds": ["\/:\/host"]}}')
     assert refused(r'{"HostConfig": {"Binds": [null, "\u002f:/host"]}}')
