@@ -16,7 +16,9 @@ def survey(settings: Settings) -> Iterable[Problem]:
         from components.kubernetes.survey import survey as look  # noqa: PLC0415
 
         wanted, past = settings.kubernetes, history.read()
-        deployed = (past.context, past.namespace) == (named(wanted), wanted.namespace)
+        # Where neither file nor context is named, the same words may lead to another cluster each time.
+        fixed = wanted.kubeconfig is not None or wanted.context is not None
+        deployed = fixed and (past.context, past.namespace) == (named(wanted), wanted.namespace)
         return look(settings, ApiReader(wanted), project=project, stack=stack, deployed=deployed)
     from components.docker import host  # noqa: PLC0415 - 0.1 s, as above
 

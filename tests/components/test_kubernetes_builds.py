@@ -162,6 +162,16 @@ def test_a_cluster_is_looked_at_before_the_first_update_and_wherever_the_stack_m
     assert found == (["ci:kubernetes.namespace"] if looks else [])
 
 
+def test_a_cluster_that_is_kubectls_current_one_is_looked_at_each_time_since_it_may_be_another(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.answers[OUTPUTS_CALL] = {
+        "outputs": {"context": "the current context of the kubeconfig that kubectl takes", "namespace": "ci"}
+    }
+    monkeypatch.setattr(cluster, "ApiReader", lambda _: FakeReader(found={"ci": {}}))
+    assert [problem.key for problem in platform.survey(settings())] == ["ci:kubernetes.namespace"]
+
+
 def test_the_engine_is_asked_once_in_a_run_for_what_the_last_update_left(monkeypatch: pytest.MonkeyPatch) -> None:
     asked, call = [], Engine.call
 
