@@ -90,7 +90,7 @@ def rows(
         how = outcome(live) if job else "new"
         image = images.get(name, "")
         if how == "failed":
-            said = why(build, place, found.pods(job), events.get(job, ()))
+            said = why(build, place, found.pods(job), [*events.get(job, ()), *_ends(live)])
         else:
             said = {
                 "done": f"{image or 'pushed'}, built {_span(live)}",
@@ -115,6 +115,12 @@ def why(build: Mapping[str, Any], place: int, pods: Sequence[Thing], events: Seq
     return results.explain(BuildSettings.model_validate_json(json.dumps(build)), place, pods, events)
 
 
+def _ends(job: Thing | None) -> list[str]:
+    """Why a Job failed, in its controller's words. The warnings say it too, but are gone after an hour."""
+    conditions = ((job or {}).get("status") or {}).get("conditions") or []
+    return [str(entry.get("message", "")) for entry in conditions if entry.get("type") == "Failed"]
+
+
 def _schedule(name: str, place: int, build: Mapping[str, Any], found: Found) -> Iterator[tuple[str, str, bool]]:
     title = f"schedule {name}"
     live = found.schedules.get(name)
@@ -131,7 +137,7 @@ def _schedule(name: str, place: int, build: Mapping[str, Any], found: Found) -> 
     elif outcome(last) == "failed":
         well = False
         pods = found.pods(last["metadata"]["name"])
-        parts.append(f"the last run, of {_time(status.get('lastScheduleTime'))}: {why(build, place, pods, ())}")
+        parts.append(f"the last run, of {_time(status.get('lastScheduleTime'))}: {why(build, place, pods, _ends(last))}")
     else:
         parts.append(f"the last run, of {_time(status.get('lastScheduleTime'))}, is {outcome(last)}")
     yield title, "; ".join(parts), well

@@ -109,6 +109,16 @@ def test_a_schedule_says_when_it_is_due_and_how_its_last_run_ended() -> None:
     assert not well
 
 
+def test_a_build_that_was_late_is_told_as_such_when_its_pod_and_its_warnings_are_gone() -> None:
+    words = {"reason": "DeadlineExceeded", "message": "Job was active longer than specified deadline"}
+    late = {"conditions": [{"type": "Failed", "status": "True", **words}]}
+    schedule = {"metadata": {"name": "web"}, "spec": {"schedule": "17 2 * * *"}}
+    found = builds.Found([job(late), job(late, "web-1", owner="web")], [schedule], [])
+    for _, said, well in told(found, {**BUILD, "schedule": "17 2 * * *"}):
+        assert "raise ci:builds[0].deadlineSeconds" in said
+        assert not well
+
+
 def test_a_schedule_whose_cronjob_is_gone_or_suspended_is_not_well() -> None:
     build = {**BUILD, "schedule": "17 2 * * *"}
     [_, (_, said, well)] = told(builds.Found([job(DONE)], [], []), build)
