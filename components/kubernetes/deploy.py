@@ -175,6 +175,7 @@ def _registry(settings: Settings, places: Namespaces, opts: pulumi.ResourceOptio
                 namespace=places.registry,
                 files=pulumi.Output.secret({"config.yml": text}),
                 tls_secret=registry.tls_secret if tls_in_pod else None,
+                tls_digest=registry.tls_digest,
             ),
             opts,
         )

@@ -22,6 +22,7 @@ class MirrorArgs:
     """`config.yml`. A secret."""
 
     tls_secret: pulumi.Output[str] | None
+    tls_digest: str | None
 
 
 class Mirror(pulumi.ComponentResource):
@@ -46,6 +47,7 @@ class Mirror(pulumi.ComponentResource):
                 cpu_millicores=args.settings.cpu_millicores,
                 memory_mib=args.settings.memory_mib,
                 tls_secret=args.tls_secret,
+                tls_digest=args.tls_digest,
             ),
             pulumi.ResourceOptions(parent=self),
         )

@@ -45,6 +45,9 @@ class Registry(pulumi.ComponentResource):
     tls_secret: pulumi.Output[str] | None
     """The Secret that holds the certificate; None over plain HTTP."""
 
+    tls_digest: str | None
+    """Changes with the certificate's file, and with what an issuer is asked for. A renewed one is not seen here."""
+
     cluster_ip: pulumi.Output[str | None]
     """The Service's address in the cluster."""
 
@@ -59,6 +62,7 @@ class Registry(pulumi.ComponentResource):
         mine = pulumi.ResourceOptions(parent=self)
         settings, collection = args.settings, args.settings.garbage_collection
         self.tls_secret = _certificate(name, args, mine)
+        self.tls_digest = _certificate_digest(args)
         service, volume = server.run(
             name,
             ServerArgs(
@@ -72,6 +76,7 @@ class Registry(pulumi.ComponentResource):
                 cpu_millicores=settings.cpu_millicores,
                 memory_mib=settings.memory_mib,
                 tls_secret=self.tls_secret if settings.ingress is None else None,
+                tls_digest=self.tls_digest,
                 node_port=settings.node_port,
                 collect=(["--delete-untagged"] if collection.delete_untagged else []) if collection else None,
             ),
@@ -91,6 +96,14 @@ def digest(files: pulumi.Output[Mapping[str, str]]) -> pulumi.Output[str]:
     found = files.apply(lambda known: hashlib.sha256(repr(sorted(known.items())).encode()).hexdigest()[:16])
     # As a secret, it would hide the whole pod from every preview. The signing secret in the files makes it unguessable.
     return pulumi.Output.unsecret(found)
+
+
+def _certificate_digest(args: RegistryArgs) -> str | None:
+    tls = args.settings.tls
+    if tls is None or tls.secret_name is not None:
+        return None
+    decides = args.certificate or repr((tls.issuer_kind, tls.issuer, args.names))
+    return hashlib.sha256(decides.encode()).hexdigest()[:16]
 
 
 def _certificate(name: str, args: RegistryArgs, opts: pulumi.ResourceOptions) -> pulumi.Output[str] | None:

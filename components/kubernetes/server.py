@@ -58,6 +58,9 @@ class ServerArgs:
     tls_secret: pulumi.Input[str] | None
     """The Secret with the certificate, for a process that speaks TLS itself."""
 
+    tls_digest: pulumi.Input[str] | None = None
+    """Changes with the certificate, which the process reads at its start alone; None where nobody here knows it."""
+
     node_port: int | None = None
     collect: Sequence[str] | None = None
     """Collect garbage before the start, with these flags; None does not."""
@@ -90,6 +93,9 @@ def run(
     )
     account = core.v1.ServiceAccount(f"{name}-account", metadata=meta, automount_service_account_token=False, opts=opts)
     files = core.v1.Secret(f"{name}-files", metadata=meta, string_data=args.files, opts=opts)
+    marks = {"ci/files": args.files_digest}
+    if args.tls_secret is not None and args.tls_digest is not None:
+        marks["ci/certificate"] = args.tls_digest
     apps.v1.StatefulSet(
         f"{name}-server",
         # The Service is not depended on: it waits for this pod.
@@ -101,7 +107,7 @@ def run(
             "replicas": 1,
             "selector": {"match_labels": {APP: args.app}},
             "template": {
-                "metadata": {"labels": labels, "annotations": {"ci/files": args.files_digest}},
+                "metadata": {"labels": labels, "annotations": marks},
                 "spec": _pod(args, volume.metadata.name, files.metadata.name, account.metadata.name),
             },
         },

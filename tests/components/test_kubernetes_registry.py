@@ -176,6 +176,9 @@ def test_behind_an_ingress_everybody_uses_its_name_and_the_ingress_ends_tls(engi
     assert made.outputs["url"] == "https://registry.example.org"
 
 
+BOTH = ("registry", "mirror")
+
+
 def speaks_tls(made: Deployed, secret: str, name: str = "registry") -> None:
     http = configuration(made, name)["http"]
     assert http["tls"]["minimumtls"] == "tls1.2"
@@ -203,6 +206,22 @@ def test_tls_out_of_a_file_whose_key_is_a_secret(engine: Engine, tmp_path: Path)
     assert is_secret(engine.inputs["registry-tls"]["stringData"])
     assert secret["stringData"]["tls.crt"] == CERTIFICATE
     speaks_tls(made, "registry-tls")
+
+
+def test_another_certificate_starts_the_processes_that_serve_it_again(engine: Engine, tmp_path: Path) -> None:
+    file = tmp_path / "registry.pem"
+    given = {"tls": {"certificateFile": str(file)}, "mirror": {}}
+    seen = set()
+    for text in (CERTIFICATE, f"{CERTIFICATE}{CERTIFICATE}"):
+        file.write_text(text)
+        made = deploy(Engine(preview=engine.preview), registry=given, registryTlsKey=KEY)
+        marks = {made[f"{name}-server"]["spec"]["template"]["metadata"]["annotations"]["ci/certificate"] for name in BOTH}
+        assert len(marks) == 1
+        seen |= marks
+    for host in ("a.example.org", "b.example.org"):
+        made = deploy(Engine(preview=engine.preview), registry={"tls": {"issuer": "ours"}, "host": host})
+        seen.add(made["registry-server"]["spec"]["template"]["metadata"]["annotations"]["ci/certificate"])
+    assert len(seen) == 4
 
 
 def test_tls_from_cert_manager_names_every_address_that_is_used(engine: Engine) -> None:
