@@ -1,6 +1,7 @@
 """The registry: a server with users, its certificate, its way in, and its collections."""
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -132,7 +133,7 @@ def _certificate(name: str, args: RegistryArgs, opts: pulumi.ResourceOptions) ->
         metadata={**meta, "annotations": {"pulumi.com/waitFor": "condition=Ready"}},
         spec={
             "secretName": _TLS_SECRET,
-            "dnsNames": list(args.names),
+            **_asked_for(args.names),
             "issuerRef": {"group": "cert-manager.io", "kind": tls.issuer_kind, "name": tls.issuer},
             "privateKey": {"rotationPolicy": "Always"},
         },
@@ -140,6 +141,13 @@ def _certificate(name: str, args: RegistryArgs, opts: pulumi.ResourceOptions) ->
     )
     of_issuer: pulumi.Output[str] = issued.id.apply(lambda _: _TLS_SECRET)
     return of_issuer
+
+
+def _asked_for(names: tuple[str, ...]) -> dict[str, list[str]]:
+    """Give a Certificate's names, and its addresses apart: a client that looks for an address passes over names."""
+    numbers = [name for name in names if re.fullmatch(r"[0-9]+(?:\.[0-9]+){3}", name)]
+    asked = {"dnsNames": [name for name in names if name not in numbers], "ipAddresses": numbers}
+    return {key: found for key, found in asked.items() if found}
 
 
 def _ingress(

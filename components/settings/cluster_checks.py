@@ -16,7 +16,11 @@ _OLDEST_REGISTRY: Final = (3, 1, 2)
 """The first release without BIT-distribution-2026-85747: manifests that do not match their digest. Those before 3.1.0
 also write files that a power cut leaves empty."""
 
+_ADDRESS: Final = re.compile(r"[0-9]+(?:\.[0-9]+){3}(?::|$)")
+
 _ARCHIVED_KANIKO: Final = "gcr.io/kaniko-project/"
+
+_LOGIN_KEYS: Final = ("auth", "identitytoken", "password", "registrytoken")
 
 RESERVED_TAG: Final = "build-"
 """How the tag begins under which the registry keeps every single build's image."""
@@ -38,14 +42,17 @@ def own_repository(destination: str) -> str | None:
 
 
 def logins(docker_config: str) -> dict[str, dict[str, str]] | None:
-    """Give the logins of a docker config.json by host; None where it is not one."""
+    """Give the logins of a docker config.json by host; None where it is not one.
+
+    An entry without a login in it is what docker leaves there when it keeps the login in a store of the desktop's.
+    """
     try:
         auths = json.loads(docker_config)["auths"]
     except (ValueError, KeyError, TypeError):
         return None
     if not isinstance(auths, dict) or not all(isinstance(entry, dict) for entry in auths.values()):
         return None
-    return auths
+    return {host: entry for host, entry in auths.items() if any(entry.get(key) for key in _LOGIN_KEYS)}
 
 
 def _registry(settings: Settings) -> Iterator[Problem]:
@@ -61,6 +68,13 @@ def _registry(settings: Settings) -> Iterator[Problem]:
             key="ci:registry.host",
             wrong="is missing, and the ingress answers to a name",
             instead="give the name, for example host: registry.example.org",
+        )
+    if registry.ingress is not None and registry.host is not None and _ADDRESS.match(registry.host):
+        yield Problem(
+            key="ci:registry.host",
+            value=registry.host,
+            wrong="is an address, and an ingress answers to names alone",
+            instead="give a name that leads to it, for example host: registry.example.org",
         )
     if registry.ingress is not None and registry.node_port is not None:
         yield Problem(
@@ -79,6 +93,14 @@ def _registry(settings: Settings) -> Iterator[Problem]:
                 instead="give each user a name of its own",
             )
     mirror = registry.mirror
+    for place, host in enumerate(mirror.hosts if mirror is not None else ()):
+        if host in {"docker.io", "registry-1.docker.io"}:
+            yield Problem(
+                key=f"ci:registry.mirror.hosts[{place}]",
+                value=host,
+                wrong="is not what kaniko calls the public registry, so its builds would pass the mirror by",
+                instead="write index.docker.io, which every builder takes",
+            )
     if mirror is not None and (mirror.user is None) != (settings.mirror_password is None):
         yield Problem(
             key="ci:registry.mirror.user" if mirror.user is None else "ci:mirrorPassword",

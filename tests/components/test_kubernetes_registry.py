@@ -237,6 +237,12 @@ def test_tls_from_cert_manager_names_every_address_that_is_used(engine: Engine) 
     assert made.outputs["registry"] == "registry.example.org:5443"
 
 
+def test_an_address_is_asked_for_as_one_since_no_client_looks_for_it_among_the_names(engine: Engine) -> None:
+    made = deploy(engine, registry={"tls": {"issuer": "ours"}, "host": "192.0.2.7:30500", "nodePort": 30500})
+    spec = made["registry-certificate"]["spec"]
+    assert (spec["dnsNames"], spec["ipAddresses"]) == (["registry.ci.svc"], ["192.0.2.7"])
+
+
 def test_plain_http_is_said_in_the_next_steps_and_tls_is_not(engine: Engine) -> None:
     assert any("plain HTTP" in step for step in deploy(engine).outputs["next"])
     made = deploy(Engine(preview=engine.preview), registry={"tls": {"secretName": "x"}})

@@ -269,6 +269,27 @@ WRONG: list[tuple[str, dict[str, Any], str, str]] = [
         "add ghcr.io to `ci:dockerConfig`",
     ),
     (
+        "a login that the desktop keeps",
+        {
+            **one(destinations=["ghcr.io/team/x:1"]),
+            "dockerConfig": '{"auths": {"ghcr.io": {}}, "credsStore": "desktop"}',
+        },
+        "is in a registry without a login (there are none)",
+        "add ghcr.io to `ci:dockerConfig`",
+    ),
+    (
+        "a mirror by a name that kaniko does not know",
+        {"registry": {"plainHttp": True, "mirror": {"hosts": ["docker.io"]}}},
+        'ci:registry.mirror.hosts[0] = "docker.io" is not what kaniko calls the public registry',
+        "write index.docker.io",
+    ),
+    (
+        "an ingress for an address",
+        {"registry": {"plainHttp": True, "host": "192.0.2.7", "ingress": {}}},
+        'ci:registry.host = "192.0.2.7" is an address',
+        "host: registry.example.org",
+    ),
+    (
         "logins that are none",
         {"dockerConfig": '{"ghcr.io": "x"}'},
         "ci:dockerConfig is not a docker config.json",
