@@ -18,6 +18,11 @@ APP: Final = "app.kubernetes.io/name"
 
 RESTARTER: Final = "restarter"
 GITLAB_RUNNER: Final = "gitlab-runner"
+SOLVER: Final = "acme-solver"
+_SOLVERS: Final = "acme.cert-manager.io/http01-solver"
+_SOLVERS_PORT: Final = 8089
+"""The label that cert-manager marks these pods with, and the port that they listen on. Source: its source."""
+
 _NAME: Final = "kubernetes.io/metadata.name"
 """The label in which Kubernetes itself keeps a namespace's name."""
 
@@ -98,6 +103,13 @@ def _policies(args: NetworkArgs) -> Mapping[tuple[str, str], Any]:
             "podSelector": {"matchLabels": {APP: RESTARTER}},
             "policyTypes": ["Egress"],
             "egress": [dns, {"ports": [_tcp(port) for port in _API_PORTS]}],
+        }
+    if args.registry.tls is not None and args.registry.tls.issuer is not None:
+        # An issuer may prove the name by HTTP: by a pod in the certificate's own namespace, behind the ingress.
+        policies["registry", SOLVER] = {
+            "podSelector": {"matchLabels": {_SOLVERS: "true"}},
+            "policyTypes": ["Ingress"],
+            "ingress": [{"ports": [_tcp(_SOLVERS_PORT)]}],
         }
     if args.gitlab is not None:
         policies["registry", GITLAB_RUNNER] = {

@@ -254,6 +254,15 @@ def test_the_restarter_reaches_dns_and_the_api_alone(engine: Engine) -> None:
     assert spec["egress"] == [DNS, {"ports": [{"port": 443, "protocol": "TCP"}, {"port": 6443, "protocol": "TCP"}]}]
 
 
+def test_an_issuer_may_prove_the_name_by_a_pod_beside_the_registry(engine: Engine) -> None:
+    made = deploy(engine, registry={"tls": {"issuer": "letsencrypt"}, "host": "registry.example.org", "ingress": {}})
+    assert policy(made, "network-registry-acme-solver") == {
+        "podSelector": {"matchLabels": {"acme.cert-manager.io/http01-solver": "true"}},
+        "policyTypes": ["Ingress"],
+        "ingress": [{"ports": [{"port": 8089, "protocol": "TCP"}]}],
+    }
+
+
 def test_the_policies_select_the_labels_that_the_pods_have(engine: Engine) -> None:
     made = deploy(engine, registry={"plainHttp": True, "mirror": {}})
     for role, name in {"registry": "registry-server", "mirror": "mirror-server"}.items():
