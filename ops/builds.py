@@ -137,7 +137,8 @@ def _schedule(name: str, place: int, build: Mapping[str, Any], found: Found) -> 
     elif outcome(last) == "failed":
         well = False
         pods = found.pods(last["metadata"]["name"])
-        parts.append(f"the last run, of {_time(status.get('lastScheduleTime'))}: {why(build, place, pods, _ends(last))}")
+        said = why(build, place, pods, _ends(last))
+        parts.append(f"the last run, of {_time(status.get('lastScheduleTime'))}: {said}")
     else:
         parts.append(f"the last run, of {_time(status.get('lastScheduleTime'))}, is {outcome(last)}")
     yield title, "; ".join(parts), well

@@ -215,7 +215,9 @@ def test_another_certificate_starts_the_processes_that_serve_it_again(engine: En
     for text in (CERTIFICATE, f"{CERTIFICATE}{CERTIFICATE}"):
         file.write_text(text)
         made = deploy(Engine(preview=engine.preview), registry=given, registryTlsKey=KEY)
-        marks = {made[f"{name}-server"]["spec"]["template"]["metadata"]["annotations"]["ci/certificate"] for name in BOTH}
+        marks = {
+            made[f"{name}-server"]["spec"]["template"]["metadata"]["annotations"]["ci/certificate"] for name in BOTH
+        }
         assert len(marks) == 1
         seen |= marks
     for host in ("a.example.org", "b.example.org"):
