@@ -6,6 +6,9 @@ from typing import Final
 PROJECT: Final = "ci.project"
 STACK: Final = "ci.stack"
 
+BUILD: Final = "ci/build"
+"""The label that holds a build's name, on its Jobs and pods."""
+
 
 def of(project: str, stack: str) -> dict[str, str]:
     """Give the labels of everything that one stack makes."""

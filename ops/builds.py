@@ -8,11 +8,10 @@ import datetime as dt
 import json
 from typing import TYPE_CHECKING, Any
 
+from components import labels
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-
-LABEL = "ci/build"
-"""The label that holds a build's name on its Jobs, its schedule and its pods."""
 
 JOB_LABEL = "batch.kubernetes.io/job-name"
 """The label by which Kubernetes marks a Job's pods."""
@@ -46,7 +45,7 @@ def deployed_jobs(resources: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     found = {}
     for resource in resources:
         meta = (resource.get("inputs") or {}).get("metadata") or {}
-        build = (meta.get("labels") or {}).get(LABEL)
+        build = (meta.get("labels") or {}).get(labels.BUILD)
         if resource["type"] == "kubernetes:batch/v1:Job" and build and not resource.get("delete"):
             found[str(build)] = str(meta["name"])
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from components import labels
 from ops import builds, gitlab, stackfile
 from ops.cluster import ApiError, Cluster
 
@@ -130,9 +131,9 @@ def _builds(
 ) -> Iterator[Row]:
     batch = f"/apis/batch/v1/namespaces/{namespace}"
     found = builds.Found(
-        cluster.items(f"{batch}/jobs", labelSelector=builds.LABEL),
-        cluster.items(f"{batch}/cronjobs", labelSelector=builds.LABEL),
-        cluster.items(f"/api/v1/namespaces/{namespace}/pods", labelSelector=builds.LABEL),
+        cluster.items(f"{batch}/jobs", labelSelector=labels.BUILD),
+        cluster.items(f"{batch}/cronjobs", labelSelector=labels.BUILD),
+        cluster.items(f"/api/v1/namespaces/{namespace}/pods", labelSelector=labels.BUILD),
     )
     jobs = builds.deployed_jobs(resources)
     failed = [job for job in jobs.values() if builds.outcome(found.jobs.get(job)) == "failed"]

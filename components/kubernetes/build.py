@@ -14,11 +14,12 @@ from components.kubernetes import results
 from components.kubernetes.builders import BUILDERS, Pod, Work
 from components.kubernetes.cluster import Reader, ReadError
 from components.kubernetes.context import FILE, Packed
+from components.labels import BUILD
 from components.settings import BuildSettings
 from components.settings.cluster_checks import RESERVED_TAG
 
-BUILD_LABEL: Final = "ci/build"
-"""The label that holds a build's name, on its Jobs and pods."""
+_VOLUME: Final = "ci/registry-volume"
+"""The annotation with the uid of the volume that a build's image is kept on. On another one, it is another Job."""
 
 _BEYOND_DEADLINE_SECONDS: Final = 120
 """How much longer than the build itself an update waits for it: the time for its end to be noticed."""
@@ -53,6 +54,8 @@ class Plan:
     """What `images` calls the image, `host/repository`."""
 
     packed: Packed | None
+    kept: bool
+    """Whether the stack's own registry keeps the image."""
 
 
 def plan(place: int, work: Work, packed: Packed | None, *, own: Sequence[str], pull: str) -> Plan:
@@ -77,6 +80,7 @@ def plan(place: int, work: Work, packed: Packed | None, *, own: Sequence[str], p
         settings=build,
         repository=pull,
         packed=packed,
+        kept=bool(own),
     )
 
 
@@ -101,7 +105,8 @@ class Build(pulumi.ComponentResource):
         namespace: pulumi.Input[str],
         reader: Reader,
         done: str | None,
-        kept: pulumi.Output[bool],
+        volume: pulumi.Output[str | None],
+        before: str | None,
         on_error: pulumi.ErrorHook,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
@@ -109,18 +114,24 @@ class Build(pulumi.ComponentResource):
 
         done: the image that this very Job pushed, as the last update noted it. Where the Job is gone since, it is
         declared again, but suspended: it builds nothing.
-        kept: whether the registry's volume is the one that this was pushed to. On another one, it builds again.
+        volume: the uid of the registry's volume. A build that the registry keeps is done again where it is another.
+        before: the volume's uid as the last update noted it; None before the first, which is taken to be the same.
         """
         build = plan.settings
         name = f"build-{build.name}"
         super().__init__("ci:kubernetes:Build", name, {"destinations": list(build.destinations)}, opts)
-        labels = {BUILD_LABEL: build.name, "app.kubernetes.io/part-of": "ci"}
+        labels = {BUILD: build.name, "app.kubernetes.io/part-of": "ci"}
+        kept = volume.apply(lambda uid: before in {None, uid} or not plan.kept)
+        marks = {_VOLUME: volume} if plan.kept else {}
         needs = []
         if plan.packed is not None:
             needs.append(self._context(plan, namespace, labels))
         mine = pulumi.ResourceOptions(
             parent=self,
             depends_on=needs,
+            # Otherwise a failed update would leave the one before in the cluster, and whoever goes back to what it
+            # builds would find it complete, and the tags with what came after it.
+            delete_before_replace=True,
             custom_timeouts=pulumi.CustomTimeouts(create=f"{build.deadline_seconds + _BEYOND_DEADLINE_SECONDS}s"),
             hooks=pulumi.ResourceHookBinding(on_error=[on_error]),
         )
@@ -129,7 +140,7 @@ class Build(pulumi.ComponentResource):
         spec: dict[str, Any] = {
             "backoffLimit": build.retries,
             "activeDeadlineSeconds": build.deadline_seconds,
-            "template": _template(plan.pod, labels),
+            "template": _template(plan.pod, labels, marks),
         }
         if done is not None:
             # Only a Job that has to be declared anew is made like this: on one that stands, none of it is a change.
@@ -149,14 +160,14 @@ class Build(pulumi.ComponentResource):
         if plan.scheduled is not None:
             self._schedule(name, plan, plan.scheduled, namespace, labels, needs)
         # The digest of before is this very Job's; the name by which nodes pull may have changed since.
-        before = done.rpartition("@")[2] if done is not None else None
+        known = done.rpartition("@")[2] if done is not None else None
 
         def pushed() -> pulumi.Output[str]:
             # The status is known when the Job is done, and only then.
-            known: pulumi.Output[list[Any]] = pulumi.Output.all(job.status, namespace)
-            return known.apply(lambda both: _pushed(reader, both[1], plan))
+            done: pulumi.Output[list[Any]] = pulumi.Output.all(job.status, namespace)
+            return done.apply(lambda both: _pushed(reader, both[1], plan))
 
-        digest = kept.apply(lambda same: before if before is not None and same else pushed())
+        digest = kept.apply(lambda same: known if known is not None and same else pushed())
         self.image = digest.apply(lambda found: f"{plan.repository}@{found}")
         self.job = self.image.apply(lambda _: plan.job)
         self.register_outputs({"job": self.job, "image": self.image})
@@ -196,7 +207,7 @@ class Build(pulumi.ComponentResource):
                     "spec": {
                         "backoffLimit": build.retries,
                         "activeDeadlineSeconds": build.deadline_seconds,
-                        "template": _template(pod, labels),
+                        "template": _template(pod, labels, {}),
                     },
                 },
             },
@@ -204,8 +215,8 @@ class Build(pulumi.ComponentResource):
         )
 
 
-def _template(pod: Pod, labels: Mapping[str, str]) -> dict[str, Any]:
-    return {"metadata": {"labels": labels}, "spec": pod.spec}
+def _template(pod: Pod, labels: Mapping[str, str], marks: Mapping[str, pulumi.Input[str | None]]) -> dict[str, Any]:
+    return {"metadata": {"labels": labels, **({"annotations": marks} if marks else {})}, "spec": pod.spec}
 
 
 def _pushed(reader: Reader, namespace: str, plan: Plan) -> Awaitable[str]:

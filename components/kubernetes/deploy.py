@@ -46,15 +46,14 @@ def deploy(settings: Settings, reader: Reader | None = None) -> Mapping[str, pul
     logged_in = _logins(settings, where, places, on_cluster)
     ready = pulumi.ResourceOptions.merge(on_cluster, pulumi.ResourceOptions(depends_on=[registry, *logged_in]))
     hook = failure_hook(plans, ask) if plans else None
-    # Before the first update that noted the volume, it is taken to be the same one.
-    kept = registry.volume.apply(lambda uid: past.volume in {None, uid})
     builds = {
         each.settings.name: Build(
             each,
             namespace=places.builds,
             reader=ask,
             done=past.images.get(each.job),
-            kept=kept,
+            volume=registry.volume,
+            before=past.volume,
             on_error=hook,
             opts=ready,
         )

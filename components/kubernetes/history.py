@@ -1,4 +1,4 @@
-"""What the stack's last update said of its builds, so that one that is done stays done whatever becomes of its Job."""
+"""What the stack's state says of its builds, so that one that is done stays done whatever becomes of its Job."""
 
 import functools
 import time
@@ -10,8 +10,13 @@ import pulumi
 from pulumi.runtime import invoke
 from pulumi.runtime.settings import get_monitor
 
-_READ = "pulumi:pulumi:readStackOutputs"
-"""The engine's own function behind StackReference; called as it is, it answers before a resource is registered."""
+from components import labels
+
+_READ = "pulumi:pulumi:readStackResourceOutputs"
+"""The engine's own function; it answers before a resource is registered, with each resource of the state by URN."""
+
+_STACK: Final = "pulumi:pulumi:Stack"
+_JOB: Final = "kubernetes:batch/v1:Job"
 
 _TRIES: Final = 20
 _PAUSE_SECONDS: Final = 0.05
@@ -20,7 +25,7 @@ _PAUSE_SECONDS: Final = 0.05
 
 @dataclass(frozen=True)
 class History:
-    """The last update's outputs, as far as the program asks for them."""
+    """The outputs of the last update that ended well, and the Jobs of the last one, as far as the program asks."""
 
     context: str | None
     """Which cluster it was, as `cluster.named` says it; None before the first update that ended well."""
@@ -29,14 +34,18 @@ class History:
     """The registry's namespace in it."""
 
     images: Mapping[str, str]
-    """By a Job's name, the image that it pushed, `host/repository@sha256:...`."""
+    """By a Job's name, the image that it pushed, `host/repository@sha256:...`.
+
+    Without those that another Job of the same build has followed, in an update that failed for some other reason: the
+    tags may be that one's.
+    """
 
     volume: str | None
     """The uid of the volume that the registry kept them on."""
 
 
 def read() -> History:
-    """Give the outputs of this very stack as the last successful update left them; none before the first.
+    """Give the state of this very stack as the last update left it; nothing before the first.
 
     The engine reads its whole state for that, so it is asked once in a run.
     """
@@ -46,14 +55,22 @@ def read() -> History:
 @functools.lru_cache(maxsize=1)
 def _read(_: object) -> History:
     name = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
-    outputs = (_ask({"name": name}) or {}).get("outputs") or {}
+    found = (_ask({"stackName": name}) or {}).get("outputs") or {}
+    outputs = next((each.get("outputs") or {} for each in found.values() if each.get("type") == _STACK), {})
     images, jobs = outputs.get("images") or {}, outputs.get("builds") or {}
+    last = _jobs(found)
     return History(
         context=outputs.get("context"),
         namespace=outputs.get("namespace"),
-        images={job: images[build] for build, job in jobs.items() if build in images},
+        images={job: images[build] for build, job in jobs.items() if build in images and last.get(build, job) == job},
         volume=outputs.get("registryVolume"),
     )
+
+
+def _jobs(found: Mapping[str, Any]) -> dict[str, str]:
+    """Give the name of the Job that stands in the state by its build."""
+    metas = [(each.get("outputs") or {}).get("metadata") or {} for each in found.values() if each.get("type") == _JOB]
+    return {meta["labels"][labels.BUILD]: meta["name"] for meta in metas if labels.BUILD in (meta.get("labels") or {})}
 
 
 def _ask(question: Mapping[str, Any]) -> Any:  # noqa: ANN401 - what the engine answers

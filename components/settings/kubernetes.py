@@ -226,7 +226,7 @@ class CollectionSettings(Section):
         default=False,
         description=(
             "Delete images that no tag names any more, too. Every build keeps a tag of its own in the registry, so "
-            "what a stack's output `images` named once stays."
+            "what a stack's output `images` names stays; and what it named before, unless that very build ran again."
         ),
     )
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from kubernetes import client
 
-from tests.support.cluster import PASSWORD, Stack, inline
+from tests.support.cluster import PASSWORD, Stack, inline, names, until
 
 FROM = "FROM alpine:latest\n"
 HELLO = {"name": "hello", "context": {"directory": "examples/hello"}, "destinations": ["hello:1"]}
@@ -111,6 +111,21 @@ def test_a_failed_build_says_why_keeps_the_others_and_alone_is_run_again(deploye
     deployed.deployment.up()
 
 
+def test_going_back_after_a_failed_update_gives_the_tags_back_too(deployed: Stack) -> None:
+    slow = changed(BROKEN, context=inline(f"{FROM}RUN sleep 5 && exit 3\n"))
+    other = changed(LAYERS, context=inline(f"{FROM}RUN echo other > /made\n"))
+    deployed.configure(HELLO, other, slow)
+    deployed.deployment.pulumi("up", "--yes", "--skip-preview", status=None)
+    assert deployed.deployment.outputs()["images"]["layers"].rpartition("@")[2] != deployed.digest("layers", "latest")
+
+    deployed.configure(HELLO, LAYERS)
+    deployed.deployment.up()
+    image = deployed.deployment.outputs()["images"]["layers"]
+    assert image.rpartition("@")[2] == deployed.digest("layers", "latest")
+    assert deployed.run(image) == "made\nSucceeded"
+    assert set(deployed.deployment.up()) == {"same"}
+
+
 def test_a_build_that_wants_more_memory_than_it_has_is_told_to_raise_it(deployed: Stack) -> None:
     hungry = {
         "name": "hungry",
@@ -187,6 +202,25 @@ def test_a_context_on_a_volume_is_built(deployed: Stack) -> None:
     assert deployed.run(deployed.deployment.outputs()["images"]["volume"]) == "from a volume\nSucceeded"
     deployed.configure(HELLO, LAYERS)
     deployed.deployment.up()
+
+
+def test_images_that_were_lost_with_the_registrys_volume_are_built_again(deployed: Stack) -> None:
+    before = {name: job.metadata.uid for name, job in deployed.jobs().items()}
+    apps = client.AppsV1Api(deployed.cluster.api)
+    apps.patch_namespaced_stateful_set_scale("registry", deployed.namespace, {"spec": {"replicas": 0}})
+    until(lambda: "registry-0" not in names(deployed.core.list_namespaced_pod(deployed.namespace).items))
+    claims = deployed.core.list_namespaced_persistent_volume_claim
+    deployed.core.delete_namespaced_persistent_volume_claim("registry", deployed.namespace)
+    until(lambda: "registry" not in names(claims(deployed.namespace).items))
+
+    deployed.deployment.up()
+    after = {name: job.metadata.uid for name, job in deployed.jobs().items()}
+    assert after.keys() == before.keys()
+    assert not set(after.values()) & set(before.values())
+    images = deployed.deployment.outputs()["images"]
+    assert images["hello"].rpartition("@")[2] == deployed.digest("hello", "1")
+    assert deployed.run(images["layers"]) == "made\nSucceeded"
+    assert set(deployed.deployment.up()) == {"same"}
 
 
 def test_nothing_secret_is_said_or_stands_in_the_state_the_pods_or_their_environment(deployed: Stack) -> None:

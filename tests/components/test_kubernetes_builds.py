@@ -18,9 +18,10 @@ from components.kubernetes import cluster, history
 from components.kubernetes.build import DigestError, failure_hook, plan
 from components.kubernetes.builders import Work
 from tests.support.engine import Engine, is_unknown, set_config
-from tests.support.kubernetes_platform import OUTPUTS_CALL, Deployed, deploy
+from tests.support.kubernetes_platform import STATE_CALL, Deployed, deploy, state
 from tests.support.kubernetes_stack import DIGEST, FakeReader, build, failed, settings
 
+GHCR = json.dumps({"auths": {"ghcr.io": {"auth": "eDp5"}}})
 IMAGE = f"registry.ci.svc:5000/website@{DIGEST}"
 
 
@@ -61,7 +62,7 @@ def test_an_image_that_is_pushed_elsewhere_first_is_named_as_there(engine: Engin
     made = deploy(
         engine,
         builds=[build(destinations=["ghcr.io/team/site:1", "site:1"])],
-        dockerConfig=json.dumps({"auths": {"ghcr.io": {"auth": "eDp5"}}}),
+        dockerConfig=GHCR,
     )
     if not engine.preview:
         assert made.outputs["images"] == {"website": f"ghcr.io/team/site@{DIGEST}"}
@@ -123,6 +124,36 @@ def test_a_build_that_is_done_is_run_again_only_where_the_registry_has_another_v
     assert job(made)["spec"]["suspend"] is not again
     assert job(made)["metadata"]["annotations"]["pulumi.com/replaceUnready"] == str(again).lower()
     assert made.outputs["registryVolume"] == now
+    # Where the Job still stands, it is another one on another volume.
+    assert job(made)["spec"]["template"]["metadata"]["annotations"] == {"ci/registry-volume": now}
+
+
+def test_a_build_that_the_registry_does_not_keep_stays_done_whatever_becomes_of_its_volume() -> None:
+    build_elsewhere: dict[str, Any] = {"builds": [build(destinations=["ghcr.io/team/site:1"])], "dockerConfig": GHCR}
+    last = {**updated(**build_elsewhere).outputs, "registryVolume": "volume-1"}
+    engine = Engine(preview=False)
+    engine.volume_uid = "volume-2"
+    made = deploy(engine, last=last, **build_elsewhere)
+    assert job(made)["spec"]["suspend"] is True
+    assert "annotations" not in job(made)["spec"]["template"]["metadata"]
+
+
+@pytest.mark.parametrize(("stands", "again"), [({}, False), ({"website": "its own"}, False), ({"website": "x"}, True)])
+def test_a_build_that_another_has_followed_in_a_failed_update_runs_again_since_the_tags_are_that_ones(
+    stands: dict[str, str], *, again: bool
+) -> None:
+    name = name_of(updated(builds=[build()]))
+    last = {"images": {"website": IMAGE}, "builds": {"website": name}}
+    jobs = {build: name if job == "its own" else job for build, job in stands.items()}
+    made = deploy(Engine(preview=False), last=last, jobs=jobs, builds=[build()])
+    assert ("suspend" in job(made)["spec"]) is not again
+
+
+def test_a_changed_builds_job_goes_before_the_next_one_comes_so_that_a_failed_update_leaves_none_to_come_back_to(
+    engine: Engine,
+) -> None:
+    deploy(engine, builds=[build()])
+    assert engine.requests["build-website-job"].deleteBeforeReplace is True
 
 
 @pytest.mark.parametrize(
@@ -145,17 +176,18 @@ HERE = {"context": "context prod of the kubeconfig that kubectl takes", "namespa
     ("answer", "looks"),
     [
         ({}, True),
-        ({"outputs": {}}, True),
-        ({"outputs": {"platform": "docker"}}, True),
-        ({"outputs": HERE}, False),
-        ({"outputs": {**HERE, "namespace": "team"}}, True),
-        ({"outputs": {**HERE, "context": "context dev of the kubeconfig that kubectl takes"}}, True),
+        (state(), True),
+        (state({}), True),
+        (state({"platform": "docker"}), True),
+        (state(HERE), False),
+        (state({**HERE, "namespace": "team"}), True),
+        (state({**HERE, "context": "context dev of the kubeconfig that kubectl takes"}), True),
     ],
 )
 def test_a_cluster_is_looked_at_before_the_first_update_and_wherever_the_stack_moves(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any], *, looks: bool
 ) -> None:
-    engine.answers[OUTPUTS_CALL] = answer
+    engine.answers[STATE_CALL] = answer
     reader = FakeReader(found={"ci": {}})
     monkeypatch.setattr(cluster, "ApiReader", lambda _: reader)
     found = [problem.key for problem in platform.survey(settings(kubernetes={"context": "prod"}))]
@@ -165,9 +197,8 @@ def test_a_cluster_is_looked_at_before_the_first_update_and_wherever_the_stack_m
 def test_a_cluster_that_is_kubectls_current_one_is_looked_at_each_time_since_it_may_be_another(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine.answers[OUTPUTS_CALL] = {
-        "outputs": {"context": "the current context of the kubeconfig that kubectl takes", "namespace": "ci"}
-    }
+    here = {"context": "the current context of the kubeconfig that kubectl takes", "namespace": "ci"}
+    engine.answers[STATE_CALL] = state(here)
     monkeypatch.setattr(cluster, "ApiReader", lambda _: FakeReader(found={"ci": {}}))
     assert [problem.key for problem in platform.survey(settings())] == ["ci:kubernetes.namespace"]
 
@@ -182,7 +213,7 @@ def test_the_engine_is_asked_once_in_a_run_for_what_the_last_update_left(monkeyp
     monkeypatch.setattr(Engine, "call", counted)
     for runs in (1, 2):
         engine = Engine(preview=False)
-        engine.answers[OUTPUTS_CALL] = {"outputs": {**HERE, "namespace": f"of run {runs}"}}
+        engine.answers[STATE_CALL] = state({**HERE, "namespace": f"of run {runs}"})
         assert history.read() is history.read()
         assert history.read().namespace == f"of run {runs}"
         assert len(asked) == runs

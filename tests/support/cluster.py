@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 PASSWORD = "correct-horse-battery"
 """Made up here and used nowhere else."""
 _SECONDS = 120
+_NODE_PORTS = range(30000, 32768)
+"""Those that Kubernetes gives by default."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,8 +86,16 @@ class Stack:
     deployment: Deployment
     cluster: Cluster
     namespace: str = field(default_factory=lambda: f"test-{secrets.token_hex(3)}")
-    node_port: int = field(default_factory=lambda: 30000 + secrets.randbelow(2768))
+    node_port: int = 0
+    """The registry's port on the node; a free one where none is given."""
+
     settings: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Choose a port that no Service of the cluster has."""
+        services: Any = self.core.list_service_for_all_namespaces()
+        taken = {port.node_port for service in services.items for port in service.spec.ports or ()}
+        self.node_port = self.node_port or secrets.choice([port for port in _NODE_PORTS if port not in taken])
 
     def configure(
         self,

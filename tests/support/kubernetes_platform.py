@@ -7,11 +7,11 @@ from typing import Any
 
 import pulumi
 
-from components import kubernetes
+from components import kubernetes, labels
 from tests.support.engine import Engine, is_secret, unwrap
 from tests.support.kubernetes_stack import FakeReader, settings
 
-OUTPUTS_CALL = "pulumi:pulumi:readStackOutputs"
+STATE_CALL = "pulumi:pulumi:readStackResourceOutputs"
 """The engine's own function that gives a stack's last outputs."""
 
 OUTPUTS = "test:outputs:Outputs"
@@ -55,11 +55,26 @@ class Deployed:
         return json.dumps(_without_secrets(self.engine.inputs), default=repr)
 
 
+def state(outputs: Mapping[str, Any] | None = None, jobs: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Give the engine's answer of a state: with these outputs of the stack, and each build's Job."""
+    found: dict[str, Any] = {"urn:0": {"type": "pulumi:providers:kubernetes", "outputs": {}}}
+    if outputs is not None:
+        found["urn:1"] = {"type": "pulumi:pulumi:Stack", "outputs": dict(outputs)}
+    for build, name in (jobs or {}).items():
+        meta = {"name": name, "labels": {labels.BUILD: build}}
+        found[f"urn:{name}"] = {"type": "kubernetes:batch/v1:Job", "outputs": {"metadata": meta}}
+    return {"outputs": found}
+
+
 def deploy(
-    engine: Engine, reader: FakeReader | None = None, last: Mapping[str, Any] | None = None, **keys: Any
+    engine: Engine,
+    reader: FakeReader | None = None,
+    last: Mapping[str, Any] | None = None,
+    jobs: Mapping[str, str] | None = None,
+    **keys: Any,
 ) -> Deployed:
-    """Deploy a stack with these keys; `last` are the outputs of the update before."""
-    engine.answers[OUTPUTS_CALL] = {"outputs": dict(last or {})}
+    """Deploy a stack with these keys; `last` are the outputs of the update before, `jobs` those in its state."""
+    engine.answers[STATE_CALL] = state(last, jobs)
     made = Deployed(engine, reader or FakeReader())
     stack = settings(**keys)
 

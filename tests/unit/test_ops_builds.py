@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from components import labels
 from ops import builds, cluster_status
 
 BUILD = {"name": "web", "context": {"inline": {"Dockerfile": "FROM x"}}, "resources": {"memoryMib": 512}}
@@ -132,8 +133,8 @@ def test_a_schedule_whose_cronjob_is_gone_or_suspended_is_not_well() -> None:
 
 def test_the_state_tells_each_builds_job_but_not_one_that_is_to_be_deleted() -> None:
     def resource(name: str, **more: Any) -> dict[str, Any]:
-        labels = {builds.LABEL: "web"}
-        return {"type": "kubernetes:batch/v1:Job", "inputs": {"metadata": {"name": name, "labels": labels}}, **more}
+        marks = {labels.BUILD: "web"}
+        return {"type": "kubernetes:batch/v1:Job", "inputs": {"metadata": {"name": name, "labels": marks}}, **more}
 
     unlabelled = {"type": "kubernetes:batch/v1:Job", "inputs": {"metadata": {"name": "x"}}}
     found = builds.deployed_jobs([resource("new"), resource("old", delete=True), unlabelled, {"type": "ci:x:Y"}])

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from components import labels
 from ops.cluster import ApiError, Cluster, Place
 from tools.bench import groups
 from tools.toolchain.errors import Trouble
@@ -54,7 +55,7 @@ class Node:
 
     def remove_builds(self, namespace: str, *, but: str) -> None:
         """Delete the Jobs and contexts of all builds but one, with their pods, and wait until they are gone."""
-        chosen = f"{LABEL},ci/build!={but}"
+        chosen = f"{LABEL},{labels.BUILD}!={but}"
         self._run("delete", ",".join(_KINDS), "--namespace", namespace, "--selector", chosen, "--wait=true")
         end = time.monotonic() + _WAIT_SECONDS
         while self._api.items(f"/api/v1/namespaces/{namespace}/pods", labelSelector=chosen):
@@ -89,7 +90,7 @@ class Node:
 
     def _jobs(self, namespace: str, build: str) -> list[dict[str, Any]]:
         path = f"/apis/batch/v1/namespaces/{namespace}/jobs"
-        return self._api.items(path, labelSelector=f"ci/build={build}")
+        return self._api.items(path, labelSelector=f"{labels.BUILD}={build}")
 
     def _look(self, watch: Watch, namespace: str, build: str, known: set[str]) -> None:
         new = [job for job in self._jobs(namespace, build) if job["metadata"]["name"] not in known]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pulumi_kubernetes
 
+from components import labels
 from tools.bench.bare import UnknownShapeError, plain, reference, sealed
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def manifests(deployment: Mapping[str, Any], builds: Iterable[str]) -> dict[str,
             continue
         found: dict[str, Any] = plain(resource["inputs"])
         meta = found["metadata"]
-        if (meta.get("labels") or {}).get("ci/build") not in wanted:
+        if (meta.get("labels") or {}).get(labels.BUILD) not in wanted:
             continue
         noted = {key: text for key, text in meta.pop("annotations", {}).items() if not key.startswith(_OF_PULUMI)}
         items.append({**found, "metadata": {**meta, **({"annotations": noted} if noted else {})}})
