@@ -76,7 +76,11 @@ def recover(named: str | None, *, yes: bool) -> int:
         done.append(f"cleared {len(pending)} half-done operations")
     for line in done:
         console.note(f"- {line}")
-    console.note("Now `make up` finishes the work." if done else f"Nothing to recover: stack {stack} is in order.")
+    console.note(
+        choice.with_stack(workspace.clone, stack, "Now `make up` finishes the work.")
+        if done
+        else f"Nothing to recover: stack {stack} is in order."
+    )
     return 0
 
 

@@ -45,7 +45,7 @@ def show(named: str | None) -> int:
             _on_cluster(workspace, deployment, settings) if on_cluster else _runtime(workspace, stack, deployment)
         )
         rows += more
-    console.table(rows)
+    console.table((title, choice.with_stack(workspace.clone, stack, said)) for title, said in rows)
     return 0 if well else 1
 
 
