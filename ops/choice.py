@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from ops import stackfile
@@ -45,6 +46,13 @@ def came_up(clone: Clone, stack: str) -> None:
         forget(clone)
     elif stack == STAND_IN and remembered(clone) != STAND_IN:
         remember(clone, STAND_IN)
+
+
+def with_stack(clone: Clone, stack: str, text: str) -> str:
+    """A text with the stack in each `make` that it tells to do, where one without a name would act on another."""
+    if stack == remembered(clone):
+        return text
+    return re.sub(r"\bmake (?:up|preview|status|set KEY=[\w:]++)(?! STACK=)", rf"\g<0> STACK={stack}", text)
 
 
 def forget(clone: Clone) -> None:

@@ -52,12 +52,12 @@ def show_log(host: str, name: str) -> None:
     """Show how the log of a container that is not well ends: Jenkins says there why it does not start."""
     if not trouble(host, name, starting_is_well=False):
         return
-    _explain(host, name)
     import docker
 
     try:
+        _explain(host, name)
         lines = docker.DockerClient(base_url=host).containers.get(name).logs(tail=LOG_LINES)
-    except docker.errors.DockerException:
+    except (docker.errors.DockerException, OSError):
         return  # There is no container, or no engine: Pulumi has said so.
     if lines:
         console.note(f"\nThe last lines of `docker logs {name}`:")

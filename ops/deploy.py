@@ -185,7 +185,7 @@ def down(named: str | None, *, yes: bool, words: Sequence[str]) -> int:
             console.note(f"If you remove its record too, keep its settings: pulumi stack rm {stack} --preserve-config")
         left = _left(clone, settings, volumes) if volumes or outcome.changed else ""
         if left:
-            console.note(left)
+            console.note(choice.with_stack(clone, stack, left))
     return outcome.status
 
 
@@ -254,7 +254,8 @@ def _say(workspace: Workspace, stack: str, outcome: Outcome) -> int:
             # One that never became healthy is in the state all the same, and Pulumi sees nothing to change in it.
             console.note(f"\nStack {stack} is deployed, but {ill}.")
             container.show_log(str(found["dockerHost"]), name)
-            console.note(f"See: docker logs {name}; make status. To make it anew: docker rm -f {name} && make up")
+            advice = f"See: docker logs {name}; make status. To make it anew: docker rm -f {name} && make up"
+            console.note(choice.with_stack(workspace.clone, stack, advice))
             return 1
     where = f": {found['url']}" if found.get("url") else ""
     if outcome.changed:

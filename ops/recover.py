@@ -76,7 +76,11 @@ def recover(named: str | None, *, yes: bool) -> int:
         done.append(f"cleared {len(pending)} half-done operations")
     for line in done:
         console.note(f"- {line}")
-    console.note("Now `make up` finishes the work." if done else f"Nothing to recover: stack {stack} is in order.")
+    console.note(
+        choice.with_stack(workspace.clone, stack, "Now `make up` finishes the work.")
+        if done
+        else f"Nothing to recover: stack {stack} is in order."
+    )
     return 0
 
 
@@ -186,8 +190,14 @@ def remove_half_made(operation: Mapping[str, Any], workspace: Workspace, stack: 
         return ""
     import docker
 
-    there = engine.client(workspace, stack)
     what, remove = ("container", "rm -f") if resource["type"] == CONTAINER else ("network", "network rm")
+    try:
+        there = engine.client(workspace, stack)
+    except (docker.errors.DockerException, OSError) as failed:
+        raise Trouble(
+            f"The engine can't be asked for the half-made {what} {name}: {failed}",
+            "Start it (`systemctl start docker`), and see that `docker version` works; then run recover again.",
+        ) from failed
     try:
         found: Any = there.containers.get(name) if what == "container" else _network(there, name)
     except docker.errors.NotFound:

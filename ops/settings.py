@@ -53,7 +53,8 @@ def stack_password(workspace: Workspace, stack: str) -> str:
     if not key:
         return _wizards_password(workspace, stack)
     if key not in stackfile.keys(settings):
-        raise Trouble(f"Stack {stack} has no {key}.", f"`make up` makes one; your own: make set KEY={key}")
+        advice = f"`make up` makes one; your own: make set KEY={key}"
+        raise Trouble(f"Stack {stack} has no {key}.", choice.with_stack(workspace.clone, stack, advice))
     effective = workspace.prepare(stack)
     return run.answer(workspace, ["config", "get", key, "--stack", stack, "--config-file", str(effective)]).strip()
 

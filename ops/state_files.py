@@ -37,9 +37,10 @@ def mend(clone: Clone, stack: str) -> list[str]:
         path.unlink()
     if bad:
         done.append(f"removed {len(bad)} half-written files of attributes beside the state")
+    locks = clone.state / ".pulumi" / "locks"
     for path in _files(clone, stack):
         # A lock that can't be read would be nobody's, and Pulumi does not take it away either.
-        if path.name.endswith(UNFINISHED) or ("locks" in path.parts and _is_bad(path)):
+        if path.name.endswith(UNFINISHED) or (path.is_relative_to(locks) and _is_bad(path)):
             path.unlink()
     state = clone.state_file(stack)
     backup = state.with_name(f"{state.name}.bak")

@@ -23,6 +23,8 @@ CONTROLLER, RUNNER = "::jenkins-controller", "::gitlab-runner-container"
 MAIN = (CONTROLLER, RUNNER)
 """How the address of a Docker stack's main container ends in a state: Jenkins', or a GitLab Runner's."""
 CONTROLLER_USER = "1000"
+INSIDE_SECONDS = 20
+"""How long the jobs' engine may take to answer Jenkins' docker client."""
 WORDY = frozenset({"next", "images", "builds", "containerdHosts", "besides", "keptVolumes"})
 """Outputs that are no line of a table, or that each build's own line tells."""
 
@@ -45,7 +47,7 @@ def show(named: str | None) -> int:
             _on_cluster(workspace, deployment, settings) if on_cluster else _runtime(workspace, stack, deployment)
         )
         rows += more
-    console.table(rows)
+    console.table((title, choice.with_stack(workspace.clone, stack, said)) for title, said in rows)
     return 0 if well else 1
 
 
@@ -180,9 +182,15 @@ def _known(container: Container) -> tuple[bool, tuple[str, str]]:
 
 def _drives(container: Container) -> tuple[bool, tuple[str, str]]:
     """What the whole set-up is for: whether the plain user inside, with no help from root, drives the jobs' engine."""
-    code, answer = container.exec_run(["docker", "version", "--format", "{{.Server.Version}}"], user=CONTROLLER_USER)
+    # The client itself waits for ever for an engine that takes the connection and says nothing, and so would the SDK.
+    words = ["timeout", str(INSIDE_SECONDS), "docker", "version", "--format", "{{.Server.Version}}"]
+    code, answer = container.exec_run(words, user=CONTROLLER_USER)
     text = answer.decode(errors="replace").strip() if isinstance(answer, bytes) else ""
-    said = f"version {text}, as user {CONTROLLER_USER}" if code == 0 else f"not reachable: {text}"
+    said = (
+        f"version {text}, as user {CONTROLLER_USER}"
+        if code == 0
+        else f"not reachable: {text or f'no word from it within {INSIDE_SECONDS} s'}"
+    )
     return code == 0, ("engine from inside", said)
 
 

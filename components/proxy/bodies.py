@@ -51,8 +51,8 @@ class Rule:
 
     @property
     def broken(self) -> str:
-        """An expression for a text that breaks the rule."""
-        return rf'"{self.key}"\s*+:\s*+(?!{self.harmless})'
+        """An expression for a text that breaks the rule. Behind a backslash, a quote is inside of a string."""
+        return rf'(?<!\\)"{self.key}"\s*+:\s*+(?!{self.harmless})'
 
 
 _NO_TEXT: Final = r'null|""'
@@ -131,8 +131,12 @@ def rules(container: str) -> tuple[Rule, ...]:
 def hidden(volume: str) -> tuple[tuple[str, str], ...]:
     """Give expressions for what no string may have in it or be, and what is said; the name is the proxy's volume's."""
     return (
-        (_HIDDEN_LETTER, "it spells plain letters as escapes, behind which a key could hide"),
-        (rf'"{re.escape(volume)}[":]', "it mounts the volume in which the proxy has its socket"),
+        # Behind an escaped backslash, `u0041` is text as any other.
+        (
+            rf"(?<!\\)(?:\\\\)*+(?:{_HIDDEN_LETTER})",
+            "it spells plain letters as escapes, behind which a key could hide",
+        ),
+        (rf'(?<!\\)"{re.escape(volume)}[":]', "it mounts the volume in which the proxy has its socket"),
     )
 
 

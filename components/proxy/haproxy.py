@@ -110,7 +110,7 @@ def _rules(container: str, volume: str) -> list[str]:
         'http-request set-var-fmt(txn.own) "%[env(HOSTNAME)] %[path]"',
         f"acl own var(txn.own) -m reg {_word(f'^{OWN_ID} (/v[0-9.]+)?/containers/{itself}')}",
         f"acl own path_reg {_word(f'^(/v[0-9.]+)?/containers/{name}(/|$)')}",
-        _deny("it is about the proxy itself", "own"),
+        _deny("it is about the proxy itself, whose name or whose id's beginning this is", "own"),
         "# What a new container, or a new command in one, may do. The whole body has to be here before it is judged.",
         f"acl judged path_reg {_word(f'^({judged})$')}",
         _deny("its body comes without its length", "METH_POST judged { req.hdr(transfer-encoding) -m found }"),

@@ -15,17 +15,12 @@ import requests
 
 from tests.support import deployment
 from tests.support.deployment import Deployment
+from tests.support.verbs import free_port
 
 CONTAINER = "ci-live-jenkins"
 HOME = "ci_live_home"
 PASSWORD = "canary-9c41-password"
 TOKEN = "canary-9c41-token"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 PORTS = {"httpPort": free_port(), "agentPort": free_port()}

@@ -225,7 +225,8 @@ def test_a_command_that_a_pipeline_does_not_need_is_refused_in_words(verbs: Verb
     done = cli(*command.split(), stdin="FROM alpine:latest\n")
     assert done.returncode != 0
     assert "refused by the proxy of this CI (ci:docker.access: proxy): " in done.stderr
-    assert FORBIDDEN[command] in done.stderr
+    # The client takes the engine's version of the API, if that is older than its own.
+    assert FORBIDDEN[command] in re.sub(r"/v1\.\d+/", "/v1.41/", done.stderr)
 
 
 ESCAPES = {
@@ -328,9 +329,9 @@ def test_the_log_tells_what_was_refused_without_the_query(verbs: Verbs, engine: 
     secret = "canary-build-argument"
     cli("build", "--network", "host", "--build-arg", f"TOKEN={secret}", "-", stdin="FROM alpine:latest\n")
     log = engine.containers.get(PROXY).logs().decode()
-    assert re.search(r"^refused 403 POST /v1\.41/build$", log, re.MULTILINE)
+    assert re.search(r"^refused 403 POST /v1\.\d+/build$", log, re.MULTILINE)
     assert secret not in log
-    assert not re.search(r"GET /v1\.41/info$", log, re.MULTILINE)
+    assert not re.search(r"GET /v1\.\d+/info$", log, re.MULTILINE)
 
 
 def test_a_build_whose_client_is_gone_ends(entrance: Path, engine: docker.DockerClient, tmp_path: Path) -> None:

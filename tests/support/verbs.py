@@ -64,9 +64,16 @@ def clone(tmp: Path, stack: str) -> Verbs:
     return Verbs(root, stack)
 
 
+_GIVEN: set[int] = set()
+
+
 def free_port() -> int:
-    """A port that nobody has, below those that the kernel gives to outgoing connections, so that it stays free."""
-    for port in random.sample(range(20_000, 30_000), 50):
+    """A port that nobody has, below those that the kernel gives to outgoing connections, so that it stays free.
+
+    Each is given once, so that two of a stack are never the same.
+    """
+    for port in random.sample([port for port in range(20_000, 30_000) if port not in _GIVEN], 50):
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            _GIVEN.add(port)
             return port
     raise AssertionError("50 ports in a row are taken")

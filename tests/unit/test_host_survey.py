@@ -202,14 +202,26 @@ def ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_over_ssh_the_group_is_read_on_the_engines_host(ssh: Path) -> None:
-    (ssh / "answer").write_text("0:961:socket\n")
+    (ssh / "answer").write_text("0:961:c1b0\n")
     docker = settings(docker={"acceptRootOnHost": True, "host": "ssh://deploy@build-1.example.org:2222"}).docker
     assert host_socket.find(docker).group == 961
     asked = (ssh / "asked").read_text()
-    assert "-p 2222 -- deploy@build-1.example.org stat -L -c %u:%g:%F /var/run/docker.sock" in asked
+    assert "-p 2222 -- deploy@build-1.example.org stat -L -c %u:%g:%f /var/run/docker.sock" in asked
 
 
 def test_over_ssh_a_path_that_is_no_socket_is_refused_with_the_host(ssh: Path) -> None:
-    (ssh / "answer").write_text("0:0:regular file\n")
+    (ssh / "answer").write_text("0:0:81a4\n")
     docker = settings(docker={"acceptRootOnHost": True, "host": "ssh://deploy@build-1.example.org"}).docker
     assert "finds no socket at /var/run/docker.sock on build-1.example.org" in refusal(docker)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a socket to root and another group")
+def test_over_ssh_a_path_is_one_word_to_the_hosts_shell(ssh: Path, tmp_path: Path) -> None:
+    path = tmp_path / "docker's.sock"
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(str(path))
+    os.chown(path, 0, 961)
+    # What a host does with the words that ssh hands over.
+    (ssh / "bin" / "ssh").write_text('#!/bin/sh\nwhile [ "$1" != -- ]; do shift; done\nshift 2\nexec sh -c "$*"\n')
+    docker = {"acceptRootOnHost": True, "host": "ssh://deploy@build-1.example.org", "socketPath": str(path)}
+    assert host_socket.find(settings(docker=docker).docker).group == 961

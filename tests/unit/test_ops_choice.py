@@ -196,6 +196,15 @@ def test_the_organization_is_no_part_of_the_files_name(clone: Clone) -> None:
     assert clone.committed("acme/ci/dev") == clone.root / "stacks/Pulumi.dev.yaml"
 
 
+def test_a_text_names_the_stack_where_a_verb_without_one_would_act_on_another(clone: Clone) -> None:
+    text = "`make up` heals it; make set KEY=ci:gitToken; make up STACK=offline"
+    assert choice.with_stack(clone, "dev", text) == text
+    named = "`make up STACK=prod` heals it; make set KEY=ci:gitToken STACK=prod; make up STACK=offline"
+    assert choice.with_stack(clone, "prod", text) == named
+    choice.remember(clone, "offline")
+    assert choice.with_stack(clone, "offline", text) == text
+
+
 LOCK = {"pid": 7, "username": "ann", "hostname": "here", "timestamp": "2026-08-21T10:00:00Z"}
 
 

@@ -185,3 +185,12 @@ def test_on_a_docker_host_a_runner_is_asked_for_gitlabs_word_and_not_for_a_docke
         assert found is well
         assert [title for title, _ in rows] == ["container", "runs as", "GitLab", "drift"]
         assert there.ran == list(gitlab.VERIFY)
+
+
+def test_an_engine_that_says_nothing_is_not_waited_for_for_ever() -> None:
+    deployed = {"urn": "urn:pulumi:dind::ci::docker:index/container:Container::jenkins-controller", "id": "a1"}
+    there: Any = OneContainer(143, b"")
+    found, rows = status._main("container", there, {**deployed, "outputs": {"groupAdds": ["998"]}})  # noqa: SLF001
+    assert not found
+    assert there.ran[:2] == ["timeout", "20"]
+    assert ("engine from inside", "not reachable: no word from it within 20 s") in rows

@@ -17,10 +17,13 @@ WHOLE = json.dumps({"version": 3, "checkpoint": {"stack": "organization/ci/dev"}
 ATTRIBUTES = json.dumps({"user.content_type": "text/plain"})
 
 
-@pytest.fixture
-def clone(tmp_path: Path) -> Clone:
-    (tmp_path / "Pulumi.yaml").write_text("name: ci\nstackConfigDir: stacks\n")
-    made = Clone(tmp_path)
+@pytest.fixture(params=["clone", "locks"])
+def clone(tmp_path: Path, request: pytest.FixtureRequest) -> Clone:
+    """A clone, also in a folder that is called as one of the backend's is."""
+    root = tmp_path / str(request.param)
+    root.mkdir()
+    (root / "Pulumi.yaml").write_text("name: ci\nstackConfigDir: stacks\n")
+    made = Clone(root)
     state = made.state_file("dev")
     state.parent.mkdir(parents=True)
     for name in ("dev.json", "dev.json.bak", "dev2.json"):

@@ -250,6 +250,16 @@ def test_letters_that_the_engine_takes_for_others_are_refused(spelt: str, letter
     assert refused(json.dumps({"HostConfig": {spelt: ["/:/host"]}}))
 
 
+@pytest.mark.parametrize("text", [r'{"a": "x\u003dy"}', f'"{NAME}:1"', '"Privileged', '"Privileged": true', "\\"])
+def test_what_stands_inside_of_a_string_is_text_whatever_it_looks_like(text: str) -> None:
+    assert not refused(json.dumps({"Env": [f"A={text}"], "Cmd": [text, {text: text}]}))
+    assert refused(json.dumps({"Env": [f"A={text}"], "HostConfig": {"Privileged": True}}))
+
+
+def test_an_escape_behind_an_escaped_backslash_is_an_escape() -> None:
+    assert refused(r'{"\\\u0050": 1}')
+
+
 def test_what_decides_does_not_match_what_is_no_json() -> None:
     for text in ('{"Image": "app', '"', '{} \\"', f"{ID} {{}}"):
         assert not re.search(clean(NAME, NAME), text)

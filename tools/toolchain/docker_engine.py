@@ -187,8 +187,18 @@ def _lives(pid: int) -> bool:
 
 
 def has_image(host: str, reference: str) -> bool:
-    """Whether a local engine holds an image."""
-    return get(host, f"/images/{quote(reference, safe='/:@')}/json")[0] == http.client.OK
+    """Whether a local engine holds an image.
+
+    Raises:
+        Trouble: when the engine does not say.
+    """
+    try:
+        return get(host, f"/images/{quote(reference, safe='/:@')}/json")[0] == http.client.OK
+    except (OSError, http.client.HTTPException) as failed:
+        raise Trouble(
+            f"The Docker engine at {host} does not say whether it has the image {reference} ({failed}).",
+            "See that `docker version` works, then try again.",
+        ) from failed
 
 
 def pull_trouble(host: str, reference: str, seconds: float = 15) -> str | None:

@@ -1,6 +1,7 @@
 """`access: socket`: the host's own engine, through its socket, with the socket's group read where the engine runs."""
 
 import functools
+import shlex
 import stat
 import subprocess
 from collections.abc import Iterator
@@ -145,7 +146,8 @@ def _remote_owner(host: str, path: str) -> tuple[int, int]:
     )
     try:
         done = subprocess.run(  # noqa: S603 - a list of words, each checked by the settings
-            [*command, "stat", "-L", "-c", "%u:%g:%F", path],
+            # The type as a number: its word is in the host's language, or in ours. And a shell there reads the path.
+            [*command, "stat", "-L", "-c", "%u:%g:%f", shlex.quote(path)],
             capture_output=True,
             text=True,
             timeout=_SSH_TIMEOUT_SECONDS,
@@ -155,10 +157,18 @@ def _remote_owner(host: str, path: str) -> tuple[int, int]:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise AccessError(f"cannot ask {where.hostname} for the group of {path} ({error})", instead) from None
     owner, _, rest = done.stdout.strip().partition(":")
-    group, _, kind = rest.partition(":")
-    if done.returncode != 0 or kind != "socket" or not owner.isdigit() or not group.isdigit():
+    group, _, mode = rest.partition(":")
+    if done.returncode != 0 or not _is_socket(mode) or not owner.isdigit() or not group.isdigit():
         said = (done.stderr or done.stdout).strip().splitlines()
         raise AccessError(
             f"finds no socket at {path} on {where.hostname} ({said[-1] if said else 'no answer'})", instead
         )
     return int(owner), int(group)
+
+
+def _is_socket(mode: str) -> bool:
+    """Say whether this is a socket's mode, as `stat -c %f` prints it."""
+    try:
+        return stat.S_ISSOCK(int(mode, 16))
+    except ValueError:
+        return False
