@@ -114,7 +114,7 @@ class Jenkins:
         except NotYetError as last:
             raise NotYetError(
                 f"No controller is ready at {self.url} after {seconds:.0f} s: {last.what}",
-                "See how it is: make status, or docker logs jenkins-server",
+                "See how it is: make status, and `docker logs` of its container",
             ) from None
 
     def _probe(self) -> None:
@@ -250,7 +250,7 @@ class Jenkins:
             return Trouble(
                 f"Jenkins does not let {self.user!r} have {wanted} ({_seen(answer)}).", "Give the user that permission."
             )
-        return Trouble(f"Jenkins did not give {wanted} ({_seen(answer)}).", "See its log: docker logs jenkins-server")
+        return Trouble(f"Jenkins did not give {wanted} ({_seen(answer)}).", "See `docker logs` of its container.")
 
 
 def _seen(answer: requests.Response) -> str:

@@ -21,8 +21,8 @@ CANARY = "ci-live-filter-canary"
 V = "/v1.41"
 
 
-def send(entrance: Path, text: str | bytes) -> str:
-    """Send bytes as they are; give all that is answered within a moment of silence, or until the end."""
+def send(entrance: Path, text: str | bytes, until: str = "") -> str:
+    """Send bytes as they are; give what is answered until its end, or a moment of silence behind the awaited words."""
     with socket.socket(socket.AF_UNIX) as made:
         made.settimeout(12)  # longer than the proxy waits for a body
         made.connect(str(entrance))
@@ -31,7 +31,8 @@ def send(entrance: Path, text: str | bytes) -> str:
         with suppress(TimeoutError, ConnectionError):
             while piece := made.recv(65536):
                 answer += piece
-                made.settimeout(0.15)
+                if until.encode() in answer:
+                    made.settimeout(0.15)
     return answer.decode(errors="replace")
 
 
