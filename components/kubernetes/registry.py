@@ -10,14 +10,14 @@ import pulumi
 from pulumi_kubernetes import batch, core, networking, rbac
 
 from components.kubernetes import server
-from components.kubernetes.addresses import PORT, REGISTRY
+from components.kubernetes.addresses import MIRROR, PORT, REGISTRY
 from components.kubernetes.network import APP, RESTARTER
 from components.kubernetes.server import ServerArgs
 from components.settings import RegistrySettings
 
 _TLS_SECRET: Final = "registry-tls"  # noqa: S105 - a name
 _RESTART_SECONDS: Final = 300
-"""How long the restart may take: it deletes one pod and waits for nothing."""
+"""How long the restart may take: it deletes a pod or two and waits for nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,8 +175,13 @@ def _ingress(
 
 
 def _restart(name: str, args: RegistryArgs, schedule: str, opts: pulumi.ResourceOptions) -> None:
-    """Register what ends the registry's pod on a schedule; the next pod collects before it serves."""
-    pod = f"{REGISTRY}-0"
+    """Register what ends the registry's pod on a schedule; the next pod collects before it serves.
+
+    It ends a mirror's too where that speaks TLS, since a process reads a renewed certificate at its start alone.
+    """
+    settings = args.settings
+    mirror_too = settings.mirror is not None and settings.tls is not None and settings.ingress is None
+    pods = [f"{REGISTRY}-0", *([f"{MIRROR}-0"] if mirror_too else [])]
     meta: dict[str, Any] = {"name": RESTARTER, "namespace": args.namespace, "labels": {APP: RESTARTER}}
     account = core.v1.ServiceAccount(
         f"{name}-restarter", metadata=meta, automount_service_account_token=False, opts=opts
@@ -184,8 +189,8 @@ def _restart(name: str, args: RegistryArgs, schedule: str, opts: pulumi.Resource
     role = rbac.v1.Role(
         f"{name}-restart-role",
         metadata=meta,
-        # One pod by its name, and no more.
-        rules=[{"api_groups": [""], "resources": ["pods"], "resource_names": [pod], "verbs": ["get", "delete"]}],
+        # By their names, and no more.
+        rules=[{"api_groups": [""], "resources": ["pods"], "resource_names": pods, "verbs": ["get", "delete"]}],
         opts=opts,
     )
     binding = rbac.v1.RoleBinding(
@@ -201,7 +206,7 @@ def _restart(name: str, args: RegistryArgs, schedule: str, opts: pulumi.Resource
         "image": args.kubectl_image,
         "image_pull_policy": "IfNotPresent",
         # `kubectl` by its name, since the official image has it on its path and no shell.
-        "command": ["kubectl", "delete", "pod", pod, "--ignore-not-found", "--wait=false", "--cache-dir=/tmp/cache"],
+        "command": ["kubectl", "delete", "pod", *pods, "--ignore-not-found", "--wait=false", "--cache-dir=/tmp/cache"],
         "resources": {"requests": {**bounds, "cpu": "10m"}, "limits": bounds},
         "security_context": {
             "allow_privilege_escalation": False,

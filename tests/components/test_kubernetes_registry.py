@@ -283,6 +283,25 @@ def test_the_pods_end_is_the_time_for_a_collection_so_that_nobody_pushes_meanwhi
     assert [mount["name"] for mount in collect["volumeMounts"]] == ["files", "data", "tmp"]
 
 
+@pytest.mark.parametrize(
+    ("more", "pods"),
+    [
+        ({"plainHttp": True, "mirror": {}}, ["registry-0"]),
+        ({"tls": {"secretName": "x"}}, ["registry-0"]),
+        ({"tls": {"secretName": "x"}, "mirror": {}}, ["registry-0", "mirror-0"]),
+        ({"tls": {"secretName": "x"}, "mirror": {}, "host": "r.example.org", "ingress": {}}, ["registry-0"]),
+    ],
+)
+def test_a_mirror_that_speaks_tls_is_started_again_on_the_same_schedule_for_its_renewed_certificate(
+    engine: Engine, more: dict[str, Any], pods: list[str]
+) -> None:
+    made = deploy(engine, registry=more)
+    [container] = made["registry-restart"]["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    assert container["command"][3:-3] == pods
+    [rule] = made["registry-restart-role"]["rules"]
+    assert rule["resourceNames"] == pods
+
+
 def test_untagged_images_stay_unless_it_is_asked_for(engine: Engine) -> None:
     [collect] = pod(deploy(engine))["initContainers"]
     assert {"name": "FLAGS", "value": ""} in collect["env"]
