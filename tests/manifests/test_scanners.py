@@ -25,6 +25,7 @@ _SSH = "ssh knows no user but those in the image, and only its owner, root, can 
 _MAPS = "newuidmap and newgidmap have a capability each as programs, which would count for nothing otherwise"
 _OWN = "the user of BuildKit's own image; with another one, it would have no further ids"
 _SANDBOX = "the runtime's seccomp profile forbids to make a user namespace, which these builders do the rest in"
+_NONE_YET = "a stack may have no build yet"
 _SERVICE = "nobody looks for the pod by a name of its own, the one thing that a headless Service is for"
 
 CHECKOV: Mapping[Finding, str] = {
@@ -41,7 +42,7 @@ CHECKOV: Mapping[Finding, str] = {
     ("CKV_K8S_25", "Job ci-builds"): _ROOT,
     ("CKV_K8S_29", "Job ci-builds"): "all that Buildah's pod could say as a whole is the profile that it can't have",
     ("CKV_K8S_31", "Job ci-builds"): _SANDBOX,
-    ("CKV_K8S_38", "CronJob ci"): "the restarter asks the API to delete one pod, which its role lets it and no more",
+    ("CKV_K8S_38", "CronJob ci"): "the restarter asks the API to delete pods by name, and no more",
     ("CKV_K8S_38", "Deployment ci"): "a GitLab Runner asks the API for its jobs' pods, in the builds' namespace alone",
     ("CKV_K8S_40", "CronJob ci-builds"): _ROOT,
     ("CKV_K8S_40", "Job ci-builds"): _ROOT,
@@ -74,7 +75,9 @@ KUBE_SCORE: Mapping[Finding, str] = {
     ("container-security-context-user-group-id", "Job ci-builds/buildkit"): _OWN,
     ("container-security-context-user-group-id", "Job ci-builds/fetch"): _SSH,
     ("container-security-context-user-group-id", "Job ci-builds/kaniko"): _ROOT,
-    ("networkpolicy-targets-pod", "NetworkPolicy ci-builds"): "a stack may have no build yet",
+    ("networkpolicy-targets-pod", "NetworkPolicy ci/acme-solver"): "the pod is cert-manager's, while it proves a name",
+    ("networkpolicy-targets-pod", "NetworkPolicy ci-builds/builds"): _NONE_YET,
+    ("networkpolicy-targets-pod", "NetworkPolicy ci-builds/nothing"): _NONE_YET,
     ("service-type", "Service ci"): "only where a stack asks for it with nodePort",
     ("statefulset-has-servicename", "StatefulSet ci"): _SERVICE,
 }
@@ -132,8 +135,11 @@ def by_kube_score(stack: Stack, folder: Path) -> set[Finding]:
 
 
 def _about(scored: Mapping[str, Any], container: str) -> str:
-    where = f"{scored['type_meta']['kind']} {_role(scored['object_meta']['namespace'])}"
-    return f"{where}/{container}" if container else where
+    kind, meta = scored["type_meta"]["kind"], scored["object_meta"]
+    # One that selects no pod may be wanted, the next one not.
+    part = meta["name"] if kind == "NetworkPolicy" else container
+    where = f"{kind} {_role(meta['namespace'])}"
+    return f"{where}/{part}" if part else where
 
 
 def _role(namespace: str) -> str:
