@@ -2,13 +2,12 @@
 
 import functools
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 import pulumi
-from pulumi.runtime import rpc
-from pulumi.runtime.proto import resource_pb2
+from pulumi.runtime import invoke
 from pulumi.runtime.settings import get_monitor
 
 from components import labels
@@ -54,44 +53,32 @@ def read() -> History:
 
 
 @functools.lru_cache(maxsize=1)
-def _read(monitor: Any) -> History:  # noqa: ANN401 - gRPC's, without a type
+def _read(_: object) -> History:
     name = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
-    found = [each for each in _ask(monitor, name) if "outputs" in each]
-    outputs: Any = next((each["outputs"] for each in found if each["type"] == _STACK), {})
-
-    def said(key: str) -> Any:  # noqa: ANN401 - an output's value
-        return rpc.unwrap_rpc_secret(rpc.deserialize_property(outputs[key])) if key in outputs else None
-
-    images, jobs, last = said("images") or {}, said("builds") or {}, dict(_jobs(found))
+    found = (_ask({"stackName": name}) or {}).get("outputs") or {}
+    outputs = next((each.get("outputs") or {} for each in found.values() if each.get("type") == _STACK), {})
+    images, jobs = outputs.get("images") or {}, outputs.get("builds") or {}
+    last = _jobs(found)
     return History(
-        context=said("context"),
-        namespace=said("namespace"),
+        context=outputs.get("context"),
+        namespace=outputs.get("namespace"),
         images={job: images[build] for build, job in jobs.items() if build in images and last.get(build, job) == job},
-        volume=said("registryVolume"),
+        volume=outputs.get("registryVolume"),
     )
 
 
-def _jobs(found: Iterable[Any]) -> Iterator[tuple[str, str]]:
-    """Give a build's name and its Job's, for each Job that stands in the state."""
-    metas = (each["outputs"]["metadata"] for each in found if each["type"] == _JOB and "metadata" in each["outputs"])
-    for meta in metas:
-        if "labels" in meta and labels.BUILD in meta["labels"]:
-            yield meta["labels"][labels.BUILD], meta["name"]
+def _jobs(found: Mapping[str, Any]) -> dict[str, str]:
+    """Give the name of the Job that stands in the state by its build."""
+    metas = [(each.get("outputs") or {}).get("metadata") or {} for each in found.values() if each.get("type") == _JOB]
+    return {meta["labels"][labels.BUILD]: meta["name"] for meta in metas if labels.BUILD in (meta.get("labels") or {})}
 
 
-def _ask(monitor: Any, stack: str) -> list[Any]:  # noqa: ANN401 - as above
-    """Give each resource of the state as the engine sends it.
-
-    The SDK's own `invoke` would make a Python object of every value in the state, most of which nobody looks at.
-    """
-    request = resource_pb2.ResourceInvokeRequest(tok=_READ, args={"stackName": stack}, acceptResources=True)
+def _ask(question: Mapping[str, Any]) -> Any:  # noqa: ANN401 - what the engine answers
     for left in reversed(range(_TRIES)):
         try:
-            answer = getattr(monitor.Invoke(request), "return")
-        except Exception as error:  # gRPC's, with the engine's words in it
+            return invoke(_READ, dict(question)).value
+        except Exception as error:  # the SDK's own class
             if not left or "failed to load checkpoint" not in str(error):
                 raise
             time.sleep(_PAUSE_SECONDS)
-        else:
-            return list(answer["outputs"].values()) if "outputs" in answer else []
     raise AssertionError

@@ -233,12 +233,12 @@ def test_a_state_that_is_being_written_is_read_once_more_and_another_trouble_is_
         RuntimeError("no such stack"),
     ]
 
-    def call(*_: object) -> object:
+    def invoke(*_: object) -> object:
         raise answers.pop(0)
 
     set_config({})
     Engine(preview=False)
-    monkeypatch.setattr(Engine, "call", call)
+    monkeypatch.setattr(history, "invoke", invoke)
     monkeypatch.setattr(time, "sleep", lambda _: None)
     with pytest.raises(RuntimeError, match="no such stack"):
         history.read()
