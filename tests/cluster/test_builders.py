@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from components.kubernetes.builders.pod import LOGINS
 from tests.cluster.conftest import Make
 from tests.support.cluster import PASSWORD, Stack, inline
 
@@ -19,7 +20,7 @@ RUN echo "app:x:4242:4242::/home:/bin/sh" >> /etc/passwd && mkdir /app && chown 
 USER 4242
 RUN echo "$WORD" > /app/word && chmod 600 /app/word
 USER root
-RUN for each in /proc/[0-9]*; do if cat $each/root/secrets/logins/config.json; then exit 1; fi; done
+RUN for each in /proc/[0-9]*/root; do if cat $each{LOGINS}/config.json; then exit 1; fi; done
 USER 4242
 CMD ["cat", "/app/word"]
 FROM first AS second
