@@ -110,7 +110,7 @@ def recover(stack: Stack = None, yes: Yes = False) -> None:
 
 @app.command()
 def env(stack: Stack = None) -> None:
-    """Print what a shell needs for plain `pulumi`: eval "$(python -m ops env)"."""
+    """Print what a shell needs for plain `pulumi`: eval "$(.venv/bin/python -m ops env)"."""
     from ops import settings as verb
 
     verb.env(stack or None)

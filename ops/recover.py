@@ -118,7 +118,7 @@ def _refuse_if_running(workspace: Workspace, stack: str) -> None:
             raise Trouble(
                 f"A Pulumi works on stack {stack}: {who}.",
                 f"Wait for it, or end it there: kill -INT {lock.get('pid')}. If that machine is gone for good: "
-                f'eval "$(python -m ops env)" && pulumi cancel --stack {stack}',
+                f'eval "$(.venv/bin/python -m ops env)" && pulumi cancel --stack {stack}',
             )
 
 

@@ -99,7 +99,9 @@ def set_one(named: str | None, key: str, *, secret: bool) -> None:
     else:
         value = sys.stdin.read().removesuffix("\n")
     if not value:
-        raise Trouble(f"No value for {full}.", f"For example: printf '%s' VALUE | python -m ops set {key}", code=2)
+        raise Trouble(
+            f"No value for {full}.", f"For example: printf '%s' VALUE | make set KEY={key}{named_too}", code=2
+        )
     workspace.prepare(stack, password=False)
     workspace.set(stack, full, value, secret=secret, path=bool(dot))
     workspace.prepare(stack, password=False)
