@@ -1,0 +1,88 @@
+"""What the state says of the last update, and what is asked of the cluster because of it."""
+
+import time
+from typing import Any
+
+import pytest
+from pulumi.runtime.mocks import MockCallArgs
+
+from components import platform
+from components.kubernetes import cluster, history
+from tests.support.engine import Engine, set_config
+from tests.support.kubernetes_platform import STATE_CALL, deploy, state
+from tests.support.kubernetes_stack import FakeReader, settings
+
+HERE = {"context": "context prod of the kubeconfig that kubectl takes", "namespace": "ci"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "looks"),
+    [
+        ({}, True),
+        (state(), True),
+        (state({}), True),
+        (state({"platform": "docker"}), True),
+        (state(HERE), False),
+        (state({**HERE, "namespace": "team"}), True),
+        (state({**HERE, "context": "context dev of the kubeconfig that kubectl takes"}), True),
+    ],
+)
+def test_a_cluster_is_looked_at_before_the_first_update_and_wherever_the_stack_moves(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any], *, looks: bool
+) -> None:
+    engine.answers[STATE_CALL] = answer
+    reader = FakeReader(found={"ci": {}})
+    monkeypatch.setattr(cluster, "ApiReader", lambda _: reader)
+    found = [problem.key for problem in platform.survey(settings(kubernetes={"context": "prod"}))]
+    assert found == (["ci:kubernetes.namespace"] if looks else [])
+
+
+def test_a_cluster_that_is_kubectls_current_one_is_looked_at_each_time_since_it_may_be_another(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = {"context": "the current context of the kubeconfig that kubectl takes", "namespace": "ci"}
+    engine.answers[STATE_CALL] = state(here)
+    monkeypatch.setattr(cluster, "ApiReader", lambda _: FakeReader(found={"ci": {}}))
+    assert [problem.key for problem in platform.survey(settings())] == ["ci:kubernetes.namespace"]
+
+
+def test_the_engine_is_asked_once_in_a_run_for_what_the_last_update_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, call = [], Engine.call
+
+    def counted(engine: Engine, args: MockCallArgs) -> object:
+        asked.append(args.token)
+        return call(engine, args)
+
+    monkeypatch.setattr(Engine, "call", counted)
+    for runs in (1, 2):
+        engine = Engine(preview=False)
+        engine.answers[STATE_CALL] = state({**HERE, "namespace": f"of run {runs}"})
+        assert history.read() is history.read()
+        assert history.read().namespace == f"of run {runs}"
+        assert len(asked) == runs
+
+
+def test_the_outputs_say_which_cluster_it_is_as_the_next_update_asks(engine: Engine) -> None:
+    assert {**HERE}.items() <= deploy(engine, kubernetes={"context": "prod"}).outputs.items()
+    other = deploy(Engine(preview=False), kubernetes={"kubeconfig": "~/.kube/prod", "namespace": "team"}).outputs
+    assert (other["context"], other["namespace"]) == ("the current context of ~/.kube/prod", "team")
+
+
+def test_a_state_that_is_being_written_is_read_once_more_and_another_trouble_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answers: list[Exception] = [
+        RuntimeError("failed to load checkpoint: unexpected end"),
+        RuntimeError("no such stack"),
+    ]
+
+    def invoke(*_: object) -> object:
+        raise answers.pop(0)
+
+    set_config({})
+    Engine(preview=False)
+    monkeypatch.setattr(history, "invoke", invoke)
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    with pytest.raises(RuntimeError, match="no such stack"):
+        history.read()
+    assert answers == []
