@@ -1,6 +1,6 @@
 # `make` alone lists the verbs. STACK=name chooses the stack, YES=1 answers every question, ARGS="..." goes to Pulumi.
 export YES PYTHON
-BOOT := @sh tools/toolchain/bootstrap.sh
+BOOT := @sh ops/toolchain/bootstrap.sh
 PY   := .venv/bin/python
 FOR  := $(if $(STACK),--stack $(STACK))
 SURE := $(if $(YES),--yes)
@@ -30,19 +30,19 @@ recover: ## clean up after a Pulumi that was killed
 sample: ## run Jenkins' sample pipeline, or an image that was built, and follow it
 	$(BOOT) runtime && $(PY) -m ops sample $(FOR)
 lab: ## start a real Kubernetes node on this machine, for STACK=lab
-	$(BOOT) dev && $(PY) -m tests.lab up
+	$(BOOT) dev && $(PY) -m lab up
 lab-down: ## end that node and all that is on it
-	$(BOOT) dev && $(PY) -m tests.lab down
+	$(BOOT) dev && $(PY) -m lab down
 test: ## run every test that this machine can run
-	$(BOOT) dev && $(PY) -m tools.toolchain && $(PY) -m tests.lab build && $(PY) -m pytest $(ARGS)
+	$(BOOT) dev && $(PY) -m ops.toolchain && $(PY) -m lab build && $(PY) -m pytest $(ARGS)
 test-fast: ## run the tests that need no Pulumi and no Docker
 	$(BOOT) dev && $(PY) -m pytest tests/unit tests/components tests/contract $(ARGS)
 check: ## lint, format and types
 	$(BOOT) dev && .venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
 reference: ## make the schema and the settings' page anew
-	$(BOOT) dev && $(PY) -m tools.reference
+	$(BOOT) dev && $(PY) -m components.settings.reference
 lock: ## make the lock files anew from the .in files
-	$(BOOT) dev && $(PIN) requirements.in -o requirements.txt && $(PIN) requirements-dev.in -o requirements-dev.txt && $(PIN) tools/toolchain/go-requirements.in -o tools/toolchain/go-requirements.txt && $(PIN) tests/manifests/checkov-requirements.in -o tests/manifests/checkov-requirements.txt
+	$(BOOT) dev && $(PIN) requirements.in -o requirements.txt && $(PIN) requirements-dev.in -o requirements-dev.txt && $(PIN) ops/toolchain/go-requirements.in -o ops/toolchain/go-requirements.txt && $(PIN) tests/manifests/checkov-requirements.in -o tests/manifests/checkov-requirements.txt
 bench: ## measure, side by side with bare programs
 	$(BOOT) dev && $(PY) -m tools.bench $(ARGS)
 compare: ## build the same images by every way, and write docs/comparison.md

@@ -9,8 +9,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from ops import stackfile
-from tools.toolchain import cache, console, docker_engine
-from tools.toolchain.errors import Trouble
+from ops.toolchain import cache, console, docker_engine
+from ops.toolchain.errors import Trouble
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
-from tools.toolchain import console
-from tools.toolchain.errors import Trouble
+from ops.toolchain import console
+from ops.toolchain.errors import Trouble
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from tools.toolchain.errors import Trouble
+from ops.toolchain.errors import Trouble
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from ops import stackfile
 from ops.clone import read_yaml
-from tools.toolchain.errors import Trouble
+from ops.toolchain.errors import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -10,7 +10,7 @@ import yaml
 from ops import cluster, stackfile
 from ops.cluster import ApiError, Cluster
 from ops.finding import Finding
-from tools.toolchain.errors import Trouble
+from ops.toolchain.errors import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ops.cluster import ApiError
-from tools.toolchain.errors import Trouble
+from ops.toolchain.errors import Trouble
 
 if TYPE_CHECKING:
     from rich.console import Console

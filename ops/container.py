@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from components import labels
 from ops import choice
-from tools.toolchain import console, docker_engine
+from ops.toolchain import console, docker_engine
 
 NO_CAPABILITIES = "unable to apply caps"
 """What the engine says where a privileged container can't start. Source: opencontainers/runc, its capabilities."""

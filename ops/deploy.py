@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ops import choice, cluster, container, local, run, stackfile, state_files
 from ops.clone import Clone, here, read_yaml
 from ops.local import Workspace
-from tools.toolchain import console, docker_engine, plugins, toolchain
+from ops.toolchain import console, docker_engine, plugins, toolchain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -114,7 +114,7 @@ def up(named: str | None, *, yes: bool, words: Sequence[str]) -> int:
     stand_ins = choice.stand_ins(workspace.settings(stack))
     host = choice.docker_host(workspace.settings(stack))
     if stand_ins and host.startswith("unix://"):  # another machine's engine is its owner's to fill
-        from tools.offline import images
+        from offline import images
 
         images.ensure(host, stand_ins)
     outcome = pulumi(workspace, "up", stack, [*_without_preview(yes=yes), *words])

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ops import choice, clone, deploy, local, stackfile
 from ops.finding import Finding
-from tools.toolchain import cache, console, docker_engine, pins, plugins, pulumi_cli, toolchain
-from tools.toolchain.errors import Trouble
+from ops.toolchain import cache, console, docker_engine, pins, plugins, pulumi_cli, toolchain
+from ops.toolchain.errors import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

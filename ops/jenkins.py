@@ -17,7 +17,7 @@ import requests
 import tenacity
 from requests.auth import HTTPBasicAuth
 
-from tools.toolchain.errors import Trouble
+from ops.toolchain.errors import Trouble
 
 if TYPE_CHECKING:
     from pydantic import SecretStr

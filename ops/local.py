@@ -16,14 +16,14 @@ import yaml
 
 from ops import choice, run, stackfile
 from ops.clone import Clone, read_yaml, short
-from tools.toolchain import cache, console
-from tools.toolchain.errors import Trouble
+from ops.toolchain import cache, console
+from ops.toolchain.errors import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from contextlib import AbstractContextManager
 
-    from tools.toolchain.toolchain import Toolchain
+    from ops.toolchain.toolchain import Toolchain
 
 ADMIN_PASSWORD = "ci:adminPassword"  # noqa: S105 - the key, not the password
 REGISTRY_PASSWORD = "ci:registryPassword"  # noqa: S105 - as above

@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any
 
 from ops import choice, deploy, engine, run, state_files
 from ops.clone import here
-from tools.toolchain import console
-from tools.toolchain.errors import Trouble
+from ops.toolchain import console
+from ops.toolchain.errors import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from tools.toolchain.errors import Trouble
+from ops.toolchain.errors import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

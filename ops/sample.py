@@ -16,7 +16,7 @@ import tenacity
 from rich.table import Table
 
 from ops.jenkins import Jenkins, NoSuchJobError
-from tools.toolchain.errors import Trouble
+from ops.toolchain.errors import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,8 +10,8 @@ import sys
 
 from ops import choice, deploy, engine, run, stackfile
 from ops.local import RUNNER_TOKEN, Workspace, password_key, secret_keys
-from tools.toolchain import console
-from tools.toolchain.errors import Trouble
+from ops.toolchain import console
+from ops.toolchain.errors import Trouble
 
 INITIAL_PASSWORD = "/var/jenkins_home/secrets/initialAdminPassword"  # noqa: S105 - the file, not the password
 FROM_FILES = frozenset(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ops import choice, deploy, engine, gitlab, run, stackfile
 from ops.recover import CONTAINER
-from tools.toolchain import console
+from ops.toolchain import console
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

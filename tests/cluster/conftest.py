@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from ops.toolchain.errors import Trouble
 from tests.support import deployment
 from tests.support.cluster import PASSWORD, Cluster, Stack, in_the_lab, of_yours
-from tools.toolchain.errors import Trouble
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from kubernetes import client
 from tests.support.cluster import Cluster, Stack, inline, until
 
 if TYPE_CHECKING:
-    from tests.lab.lab import Lab
+    from lab.lab import Lab
 
 ONE = {"name": "one", "context": inline('FROM alpine:latest\nCMD ["echo", "over TLS"]\n')}
 ANY_OBJECT = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}

@@ -12,6 +12,8 @@ import docker
 import pytest
 
 from components import labels
+from offline import binaries, images
+from ops.toolchain import docker_engine
 from tests.support.cluster import Cluster
 from tools.bench.measure import Deadline
 from tools.compare import elsewhere, meter
@@ -21,8 +23,6 @@ from tools.compare.plan import Plan
 from tools.compare.probes import Probes
 from tools.compare.registry import Registry
 from tools.compare.ways import Way
-from tools.offline import binaries, images
-from tools.toolchain import docker_engine
 
 if TYPE_CHECKING:
     from tools.bench.programs import Programs

@@ -50,7 +50,7 @@ def deployed(
     stack: Stack, lab: Any, repository: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Stack, dict[str, str]]]:
     """Give the stack with a build of each of these contexts; and what each image prints."""
-    from tests.lab import servers  # noqa: PLC0415 - only with a lab
+    from lab import servers  # noqa: PLC0415 - only with a lab
 
     files = tmp_path_factory.mktemp("files")
     (files / "a.txt").write_text("out of an archive\n")

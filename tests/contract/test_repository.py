@@ -9,11 +9,11 @@ import jsonschema
 import pytest
 import yaml
 
+from components.settings import reference
 from components.settings.docker import DockerSettings
 from components.settings.load import PREFIX, read
 from components.settings.model import SECRETS, Settings
 from tests.support.settings import PASSWORD, RUNNER_TOKEN, TLS_KEY
-from tools import reference
 
 ROOT = Path(__file__).parent.parent.parent
 STACKS = sorted((ROOT / "stacks").glob("Pulumi.*.yaml"))

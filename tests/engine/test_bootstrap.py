@@ -21,8 +21,8 @@ def env(tmp_path: Path) -> dict[str, str]:
 
 def clone(folder: Path, lock: str = "# nothing\n") -> Path:
     """A clone that has what the bootstrap needs."""
-    (folder / "tools/toolchain").mkdir(parents=True)
-    shutil.copy(ROOT / "tools/toolchain/bootstrap.sh", folder / "tools/toolchain/bootstrap.sh")
+    (folder / "ops/toolchain").mkdir(parents=True)
+    shutil.copy(ROOT / "ops/toolchain/bootstrap.sh", folder / "ops/toolchain/bootstrap.sh")
     (folder / "requirements.txt").write_text(lock)
     (folder / "requirements-dev.txt").write_text(lock)
     return folder
@@ -30,7 +30,7 @@ def clone(folder: Path, lock: str = "# nothing\n") -> Path:
 
 def start(root: Path, env: dict[str, str], kind: str = "runtime") -> subprocess.Popen[str]:
     return subprocess.Popen(
-        ["sh", root / "tools/toolchain/bootstrap.sh", kind], env=env, stderr=subprocess.PIPE, text=True
+        ["sh", root / "ops/toolchain/bootstrap.sh", kind], env=env, stderr=subprocess.PIPE, text=True
     )
 
 

@@ -3,9 +3,9 @@
 import subprocess
 from pathlib import Path
 
-from tools.toolchain import go
+from ops.toolchain import go
 
-SOURCE = Path(__file__).parent.parent.parent / "tools" / "offline" / "controller"
+SOURCE = Path(__file__).parent.parent.parent / "offline" / "controller"
 
 
 def test_the_stand_in_controllers_own_tests_pass() -> None:

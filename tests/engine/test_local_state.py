@@ -20,8 +20,8 @@ import yaml
 
 from ops import deploy, local, recover, run
 from ops.clone import Clone, read_yaml
-from tools.toolchain import toolchain
-from tools.toolchain.errors import Trouble
+from ops.toolchain import toolchain
+from ops.toolchain.errors import Trouble
 
 ROOT = Path(__file__).resolve().parents[2]
 CANARY = "canary-4b1c-of-a-secret"
@@ -216,7 +216,7 @@ def test_a_stack_without_a_file_is_told_with_those_that_have_one(workspace: loca
 def test_two_verbs_at_once_prepare_one_stack_with_one_salt(workspace: local.Workspace, clone: Clone) -> None:
     body = (
         "import json, sys; from pathlib import Path; from ops import local; from ops.clone import Clone\n"
-        "from tools.toolchain.toolchain import Toolchain; said = json.load(sys.stdin)\n"
+        "from ops.toolchain.toolchain import Toolchain; said = json.load(sys.stdin)\n"
         "local.Workspace(Clone(Path(said['root'])), Toolchain(Path(said['pulumi']), said['env'], {})).prepare('dev')"
     )
     told = json.dumps(

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 import requests
 
-from tests import lab as lab_package
-from tests.lab import cgroups, cluster, health, layout, netns, processes, servers
-from tests.lab.lab import Lab
-from tools.toolchain import cache
-from tools.toolchain.errors import Trouble
+import lab as lab_package
+from lab import cgroups, cluster, health, layout, netns, processes, servers
+from lab.lab import Lab
+from ops.toolchain import cache
+from ops.toolchain.errors import Trouble
 
 pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="the lab takes root"),
@@ -287,7 +287,7 @@ def another(lab: Lab, tmp_path: Path) -> Iterator[layout.Layout]:
 
 
 def up_by_hand(lab: layout.Layout) -> subprocess.Popen[str]:
-    words = [sys.executable, "-m", "tests.lab", "up", "--data", str(lab.data)]
+    words = [sys.executable, "-m", "lab", "up", "--data", str(lab.data)]
     return subprocess.Popen(words, cwd=layout.CLONE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.lab import host
-from tests.lab.policy import rules
-from tests.lab.policy.rules import Pod
+from lab import host
+from lab.policy import rules
+from lab.policy.rules import Pod
 
 NAMESPACES = {"a": {"team": "red"}, "b": {"team": "blue"}, "kube-system": {"name": "kube-system"}}
 WEB = Pod("a", "web", "10.244.0.2", {"app": "web"}, {("http", "TCP"): 8080})

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.lab import cgroups, cluster, health, host, layout, netns, processes
-from tests.lab.processes import Process
-from tools.toolchain.errors import Trouble
+from lab import cgroups, cluster, health, host, layout, netns, processes
+from lab.processes import Process
+from ops.toolchain.errors import Trouble
 
 
 def myself(**changes: Any) -> Process:

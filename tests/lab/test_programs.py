@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab import images, layout, programs, upstream
-from tests.lab.lab import Lab
-from tests.lab.programs import Module
+from lab import images, layout, programs, upstream
+from lab.lab import Lab
+from lab.programs import Module
 
 
 @pytest.mark.parametrize("module", programs.ALL, ids=lambda module: module.name)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.lab import pki, servers
-from tests.lab.servers import Login
+from lab import pki, servers
+from lab.servers import Login
 
 HERE = "127.0.0.1"
 

@@ -15,8 +15,8 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.lab import configs, layout, manifests, node, pki, programs
-from tests.lab.layout import Layout
+from lab import configs, layout, manifests, node, pki, programs
+from lab.layout import Layout
 
 ODD = Path('/srv/a "quoted" folder/läb')
 

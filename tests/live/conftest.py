@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import docker
 import pytest
 
-from tools.toolchain import docker_engine
+from ops.toolchain import docker_engine
 
 HOST = "unix:///var/run/docker.sock"
 
@@ -27,7 +27,7 @@ def engine() -> Iterator[docker.DockerClient]:
 @pytest.fixture(scope="session")
 def controller(engine: docker.DockerClient) -> str:
     """Give the stand-in controller's image, made if the engine lacks it."""
-    from tools.offline import images  # noqa: PLC0415
+    from offline import images  # noqa: PLC0415
 
     images.ensure(HOST)
     return images.CONTROLLER

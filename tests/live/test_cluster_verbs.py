@@ -19,8 +19,8 @@ import yaml
 
 from ops import cluster
 from ops.cluster import ApiError, Cluster, Place
+from ops.toolchain.errors import Trouble
 from tests.support.cluster import in_the_lab
-from tools.toolchain.errors import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -16,13 +16,13 @@ from rich.console import Console
 
 from components.jenkins import casc, jobs
 from components.password import jbcrypt
+from offline import images
 from ops import sample
 from ops.jenkins import Jenkins
+from ops.toolchain.errors import Trouble
 from tests.live.conftest import HOST
 from tests.support.settings import PASSWORD, settings
 from tests.support.stand_in import HOME, StandIn, eventually
-from tools.offline import images
-from tools.toolchain.errors import Trouble
 
 HASH = jbcrypt(PASSWORD, realm="ci/test/admin")
 Made = Callable[..., StandIn]

@@ -13,11 +13,11 @@ import pytest
 
 from ops import container as ops_container
 from ops import recover
+from ops.toolchain.errors import Trouble
 from tests.support import certificates, container_files
 from tests.support.stand_in import eventually
 from tests.support.tls import refused
 from tests.support.verbs import Verbs, clone, free_port
-from tools.toolchain.errors import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

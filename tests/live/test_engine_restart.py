@@ -13,9 +13,9 @@ import docker
 import pytest
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
+from ops.toolchain import docker_engine
 from tests.support import deployment
 from tests.support.deployment import Deployment
-from tools.toolchain import docker_engine
 
 CONTAINER = "ci-restart-jenkins"
 

@@ -45,7 +45,7 @@ def gitlab(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture(scope="module")
 def image(engine: docker.DockerClient) -> str:
-    from tools.offline import images  # noqa: PLC0415
+    from offline import images  # noqa: PLC0415
 
     return RUNNER or images.ensure_gitlab_runner("unix:///var/run/docker.sock")
 

@@ -48,7 +48,7 @@ HOME = "ci_live_filtered_home"
 @pytest.fixture(scope="module")
 def verbs(tmp_path_factory: pytest.TempPathFactory, engine: docker.DockerClient, controller: str) -> Iterator[Verbs]:
     """Bring up the stack that a closed network has, with names and ports of the test's own."""
-    from tools.offline import images  # noqa: PLC0415
+    from offline import images  # noqa: PLC0415
 
     made = clone(tmp_path_factory.mktemp("proxy"), "proxy-offline")
     made.set(

@@ -15,12 +15,12 @@ import docker.errors
 import pytest
 
 from components.docker import dind
+from offline import images
 from tests.support import container_files
 from tests.support.certificates import Authority, Pair
 from tests.support.stand_in import eventually
 from tests.support.tls import refused
 from tests.support.verbs import Verbs, clone, free_port
-from tools.offline import images
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

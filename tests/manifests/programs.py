@@ -11,8 +11,8 @@ from typing import Any
 
 import yaml
 
-from tests.lab.programs import Module
-from tools.toolchain import cache, go, process
+from lab.programs import Module
+from ops.toolchain import cache, go, process
 
 HERE = Path(__file__).resolve().parent
 CHECKOV_REQUIREMENTS = HERE / "checkov-requirements.txt"

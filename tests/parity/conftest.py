@@ -15,13 +15,13 @@ import docker
 import pytest
 from docker.errors import DockerException, NotFound
 
+from offline import binaries
+from offline.plugins.install import install
+from ops.toolchain import docker_engine, toolchain
+from ops.toolchain.errors import Trouble
+from ops.toolchain.plugins import KUBERNETES
 from tests.parity.kubernetes_support import Cluster, ClusterStack
 from tests.parity.support import Plugins, Stack
-from tools.offline import binaries
-from tools.offline.plugins.install import install
-from tools.toolchain import docker_engine, toolchain
-from tools.toolchain.errors import Trouble
-from tools.toolchain.plugins import KUBERNETES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -96,7 +96,7 @@ def cluster() -> Cluster:
 
 
 def _lab() -> tuple[Path, str]:
-    from tests import lab  # noqa: PLC0415 (needs much that other tests do not)
+    import lab  # noqa: PLC0415 (needs much that other tests do not)
 
     try:
         up = lab.ensure()

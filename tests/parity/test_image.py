@@ -9,8 +9,8 @@ import pytest
 from docker.errors import DockerException, ImageNotFound
 from docker.models.containers import Container
 
+from offline.plugins.docker.build_context import digest
 from tests.parity.support import Entry, Stack, container, image_of, printed
-from tools.offline.plugins.docker.build_context import digest
 
 if TYPE_CHECKING:
     from pathlib import Path

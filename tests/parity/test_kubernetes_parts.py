@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tools.offline.plugins.kubernetes import checkpoint, immutable, managers, merge, quantity, settings
-from tools.offline.plugins.kubernetes.awaiting import custom, job, pod
-from tools.offline.plugins.kubernetes.difference import Differences, parse_path, write_path
-from tools.offline.plugins.kubernetes.kubeconfig import parse
-from tools.offline.plugins.kubernetes.normalize import normalize
-from tools.offline.plugins.kubernetes.objects import Kind, split_id
-from tools.offline.plugins.rpc import PluginError
-from tools.offline.plugins.values import UNKNOWN, Secret, from_struct, to_struct
+from offline.plugins.kubernetes import checkpoint, immutable, managers, merge, quantity, settings
+from offline.plugins.kubernetes.awaiting import custom, job, pod
+from offline.plugins.kubernetes.difference import Differences, parse_path, write_path
+from offline.plugins.kubernetes.kubeconfig import parse
+from offline.plugins.kubernetes.normalize import normalize
+from offline.plugins.kubernetes.objects import Kind, split_id
+from offline.plugins.rpc import PluginError
+from offline.plugins.values import UNKNOWN, Secret, from_struct, to_struct
 
 _KEYS = st.sampled_from(["a", "b", "c", "x.y", 'with"quote'])
 _JSON = st.recursive(

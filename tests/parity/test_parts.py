@@ -13,16 +13,16 @@ from typing import Any
 import pulumi  # noqa: F401 (the whole of it, before the plugins take their bare part)
 import pytest
 
-from tools.offline.plugins import diff, refresh, schema
-from tools.offline.plugins.docker.build_context import go_mode
-from tools.offline.plugins.docker.container_fields import FIELDS, duration_text, nanoseconds
-from tools.offline.plugins.docker.container_state import cpus_text
-from tools.offline.plugins.docker.engine import Connection, Engine
-from tools.offline.plugins.docker.image import Image
-from tools.offline.plugins.install import fingerprint, install
-from tools.offline.plugins.language_python.environment import plugin_version, resolve
-from tools.offline.plugins.rpc import Log, PluginError
-from tools.offline.plugins.values import UNKNOWN, Secret, from_struct, to_struct
+from offline.plugins import diff, refresh, schema
+from offline.plugins.docker.build_context import go_mode
+from offline.plugins.docker.container_fields import FIELDS, duration_text, nanoseconds
+from offline.plugins.docker.container_state import cpus_text
+from offline.plugins.docker.engine import Connection, Engine
+from offline.plugins.docker.image import Image
+from offline.plugins.install import fingerprint, install
+from offline.plugins.language_python.environment import plugin_version, resolve
+from offline.plugins.rpc import Log, PluginError
+from offline.plugins.values import UNKNOWN, Secret, from_struct, to_struct
 
 CONTAINER: dict[str, Any] = {"name": "c", "image": "i"}
 

@@ -18,7 +18,7 @@ from kubernetes import client, config
 from tests.support.deployment import Deployment
 
 if TYPE_CHECKING:
-    from tests.lab.lab import Lab
+    from lab.lab import Lab
 
 PASSWORD = "correct-horse-battery"
 """Made up here and used nowhere else."""
@@ -51,7 +51,7 @@ class Cluster:
 
 def in_the_lab() -> Cluster:
     """Bring the lab up and give its cluster. Raises Trouble where it can't be."""
-    from tests import lab  # noqa: PLC0415 - needs none of it on a cluster of yours
+    import lab  # noqa: PLC0415 - needs none of it on a cluster of yours
 
     found = lab.ensure()
     images = found.images

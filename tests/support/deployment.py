@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from tools.toolchain import toolchain
+from ops.toolchain import toolchain
 
 ROOT = Path(__file__).parent.parent.parent
 STACK = "test"

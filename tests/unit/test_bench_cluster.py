@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
+from ops.toolchain.errors import Trouble
 from tools.bench import bare
 from tools.bench.cluster import node, stacks
 from tools.bench.cluster.node import Watch
 from tools.bench.cluster.plan import per_build
 from tools.bench.cluster.words import KubernetesWords, manifests
-from tools.toolchain.errors import Trouble
 
 PROVIDER = "urn:pulumi:n001::ci::pulumi:providers:kubernetes::cluster"
 SPACE = "urn:pulumi:n001::ci::kubernetes:core/v1:Namespace::builds"

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from components.kubernetes.context import pack_inline
+from ops.toolchain.errors import Trouble
 from tools.bench import groups
 from tools.bench.stats import LEAST_ROUNDS
 from tools.compare import meter
@@ -20,7 +21,6 @@ from tools.compare.plan import by_step
 from tools.compare.probes import of_container, of_pod, run_step
 from tools.compare.run import possible
 from tools.compare.ways import AGAINST, ALL, Way
-from tools.toolchain.errors import Trouble
 
 STATUS = "Name:\tcat\nUid:\t{uid}\t0\t0\t0\nNoNewPrivs:\t{nnp}\nSeccomp:\t{seccomp}\nCapEff:\t{caps}\n"
 

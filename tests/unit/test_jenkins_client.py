@@ -13,8 +13,8 @@ from rich.console import Console
 from ops import jenkins as client
 from ops import sample
 from ops.jenkins import Jenkins, LoginRefusedError, NoSuchJobError, NotYetError
+from ops.toolchain.errors import Trouble
 from tests.support.fake_jenkins import PASSWORD, USER, FakeJenkins, Server
-from tools.toolchain.errors import Trouble
 
 WHERE = sample.Where(engine="unix:///x", client=docker.DockerClient)
 

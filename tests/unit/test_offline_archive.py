@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tools.offline import archive, binaries
-from tools.offline.archive import Entry
+from offline import archive, binaries
+from offline.archive import Entry
 
 ENTRIES = [
     Entry("/bin/busybox", content="program"),

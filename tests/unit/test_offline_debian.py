@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from offline import debian
+from ops.toolchain.errors import Trouble
 from tests.support.programs import script
-from tools.offline import debian
-from tools.toolchain.errors import Trouble
 
 TARGETS = """\
 bookworm-updates http://mirror.example.org/debian/
@@ -21,7 +21,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     keyring = tmp_path / "keyring.gpg"
     keyring.touch()
     monkeypatch.setattr(debian, "_KEYRING", keyring)
-    monkeypatch.setattr("tools.toolchain.cache.root", lambda: tmp_path / "cache")
+    monkeypatch.setattr("ops.toolchain.cache.root", lambda: tmp_path / "cache")
     monkeypatch.setenv("PATH", f"{tmp_path}/bin:/usr/bin:/bin")
     (tmp_path / "targets").write_text(TARGETS)
     script(

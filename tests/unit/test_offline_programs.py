@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tools.offline import dind, programs
-from tools.toolchain.errors import Trouble
+from offline import dind, programs
+from ops.toolchain.errors import Trouble
 
 
 def test_a_program_that_the_machine_lacks_is_named_with_what_to_do() -> None:

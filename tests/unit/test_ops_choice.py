@@ -18,10 +18,10 @@ import yaml
 
 from ops import choice, deploy, local, recover, run, status
 from ops.clone import Clone, short
+from ops.toolchain import docker_engine
+from ops.toolchain.errors import Trouble
+from ops.toolchain.toolchain import Toolchain
 from tests.support import programs
-from tools.toolchain import docker_engine
-from tools.toolchain.errors import Trouble
-from tools.toolchain.toolchain import Toolchain
 
 DOCKER = {"config": {"ci:platform": "docker", "ci:docker": {"acceptRootOnHost": True}}}
 
@@ -299,7 +299,7 @@ def test_a_signal_reaches_pulumi_once_and_pulumi_is_waited_for(tmp_path: Path, n
     (tmp_path / "Pulumi.yaml").write_text("name: ci\n")
     body = (
         "import sys; from pathlib import Path; from ops import local, run; from ops.clone import Clone\n"
-        "from tools.toolchain.toolchain import Toolchain\n"
+        "from ops.toolchain.toolchain import Toolchain\n"
         f"tools = Toolchain(Path({str(program)!r}), {{'PATH': '/usr/bin:/bin'}}, {{}})\n"
         f"w = local.Workspace(Clone(Path({str(tmp_path)!r})), tools)\n"
         "sys.exit(run.attached(w, []))"

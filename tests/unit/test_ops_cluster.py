@@ -10,9 +10,9 @@ import yaml
 
 from ops import cluster, deploy, local, settings
 from ops.clone import Clone
+from ops.toolchain import docker_engine, toolchain
+from ops.toolchain.errors import Trouble
 from tests.support import fake_api
-from tools.toolchain import docker_engine, toolchain
-from tools.toolchain.errors import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

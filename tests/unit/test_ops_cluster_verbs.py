@@ -12,9 +12,9 @@ from rich.console import Console
 from ops import cluster_doctor, cluster_sample, cluster_status
 from ops.clone import Clone
 from ops.cluster import ApiError, Cluster, Place
+from ops.toolchain.errors import Trouble
 from tests.support import fake_api, pod_security
 from tests.support.fake_api import FakeApi
-from tools.toolchain.errors import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from offline import images
 from ops import choice, cluster_status, doctor, gitlab, local, samples, stackfile, status
-from tools.offline import images
-from tools.toolchain.errors import Trouble
+from ops.toolchain.errors import Trouble
 
 
 def stack(platform: str = "docker", **runner: Any) -> dict[str, Any]:

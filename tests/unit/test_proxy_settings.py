@@ -7,9 +7,9 @@ import pytest
 import yaml
 
 from components.docker.access import proxy
+from offline import images
 from ops import choice
 from tests.support.settings import problems, settings
-from tools.offline import images
 
 STACKS = Path(__file__).parents[2] / "stacks"
 

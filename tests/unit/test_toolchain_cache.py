@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.toolchain import cache
+from ops.toolchain import cache
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -89,7 +89,7 @@ def test_many_processes_at_once_build_an_entry_once(tmp_path: Path) -> None:
 def test_a_killed_holder_frees_its_lock(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     program = (
-        "import sys, time; from pathlib import Path; from tools.toolchain import cache\n"
+        "import sys, time; from pathlib import Path; from ops.toolchain import cache\n"
         "with cache.locked(Path(sys.argv[1]), 'x'): print('held', flush=True); time.sleep(600)"
     )
     with subprocess.Popen([sys.executable, "-c", program, path], cwd=ROOT, stdout=subprocess.PIPE, text=True) as holder:

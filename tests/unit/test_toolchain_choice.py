@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 import requests
 
+from offline.plugins import install
+from ops.toolchain import cache, download, go, pins, plugins, pulumi_cli, toolchain
+from ops.toolchain.errors import Trouble
 from tests.support import programs
-from tools.offline.plugins import install
-from tools.toolchain import cache, download, go, pins, plugins, pulumi_cli, toolchain
-from tools.toolchain.errors import Trouble
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -303,9 +303,9 @@ def test_the_bootstrap_names_what_it_does_not_know_and_is_quick_when_nothing_is_
     tmp_path: Path, kind: str, message: str
 ) -> None:
     clone = tmp_path / "clone"
-    target = clone / "tools/toolchain/bootstrap.sh"
+    target = clone / "ops/toolchain/bootstrap.sh"
     target.parent.mkdir(parents=True)
-    target.write_bytes((ROOT / "tools/toolchain/bootstrap.sh").read_bytes())
+    target.write_bytes((ROOT / "ops/toolchain/bootstrap.sh").read_bytes())
     (clone / "requirements.txt").write_text("")
     (clone / "requirements-dev.txt").write_text("")
     (clone / ".venv/bin").mkdir(parents=True)

@@ -15,9 +15,9 @@ import docker.errors
 import pytest
 
 from ops import container, recover
+from ops.toolchain import console, docker_engine, process, system_packages
+from ops.toolchain.errors import Trouble
 from tests.support import fake_docker, programs
-from tools.toolchain import console, docker_engine, process, system_packages
-from tools.toolchain.errors import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

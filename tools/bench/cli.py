@@ -14,12 +14,12 @@ import typer
 from rich.console import Console
 
 from ops.clone import Clone, here
+from ops.toolchain import cache, console
+from ops.toolchain.errors import Trouble
 from tools.bench import docker_run, machine, report
 from tools.bench.cluster import run as cluster_run
 from tools.bench.measure import Deadline
 from tools.bench.stats import LEAST_ROUNDS, missed
-from tools.toolchain import cache, console
-from tools.toolchain.errors import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,15 +8,15 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from offline import binaries, images
 from ops import choice
 from ops.clone import read_yaml
+from ops.toolchain import docker_engine
+from ops.toolchain.errors import Trouble
 from tools.bench import machine, report, scratch
 from tools.bench.engine import Engine, free_ports
 from tools.bench.lab import IMAGE, NAMES, STACK, Lab
 from tools.bench.plan import Plan
-from tools.offline import binaries, images
-from tools.toolchain import docker_engine
-from tools.toolchain.errors import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

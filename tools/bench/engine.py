@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import docker
 import docker.errors
 
-from tools.toolchain.errors import Trouble
+from ops.toolchain.errors import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tools.toolchain.pulumi_cli import Part
+    from ops.toolchain.pulumi_cli import Part
 
 _LOOK_SECONDS: Final = 5
 """Time between two looks at the load, which the kernel itself counts anew as often."""

@@ -16,8 +16,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from ops.toolchain.errors import Trouble
 from tools.bench.stats import LEAST_ROUNDS
-from tools.toolchain.errors import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

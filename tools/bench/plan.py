@@ -6,12 +6,12 @@ import functools
 import time
 from typing import TYPE_CHECKING, Final
 
+from ops.toolchain import console
 from tools.bench import plain_docker
 from tools.bench.engine import LABEL, Engine
 from tools.bench.lab import BARE, BY_HAND, FIRST, FIRST_UP, OURS, Lab
 from tools.bench.measure import Command, Deadline, Job, interleaved, peak_mib, run
 from tools.bench.stats import LEAST_ROUNDS, Comparison, compare
-from tools.toolchain import console
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -16,14 +16,14 @@ import yaml
 
 from ops.clone import Clone
 from ops.local import Workspace, secret_keys
+from ops.toolchain import toolchain
 from tools.bench.measure import Command, Deadline, run
-from tools.toolchain import toolchain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from tools.toolchain.toolchain import Toolchain
+    from ops.toolchain.toolchain import Toolchain
 
 _LEFT_OUT: Final = ("tests", "docs", "__pycache__")
 _NOT_OURS: Final = (

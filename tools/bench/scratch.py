@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tools.toolchain import console
+from ops.toolchain import console
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

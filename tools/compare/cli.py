@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from ops.clone import here
+from ops.toolchain import cache, console
 from tools.bench.cli import guarded
 from tools.bench.measure import Deadline
 from tools.bench.stats import LEAST_ROUNDS
@@ -15,7 +16,6 @@ from tools.compare.cluster import MEMORY_MIB
 from tools.compare.contexts import CONTEXTS
 from tools.compare.figures import Figures
 from tools.compare.ways import AGAINST, ALL
-from tools.toolchain import cache, console
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,18 +12,18 @@ from components.kubernetes.context import FILE, pack_inline
 from ops import stackfile
 from ops.clone import read_yaml
 from ops.cluster import Cluster, Place
+from ops.toolchain.errors import Trouble
 from tools.bench import bare
 from tools.bench.cluster.words import manifests
 from tools.bench.measure import run
 from tools.compare.contexts import CONTEXTS, FIRST
 from tools.compare.meter import Scope, measuring
 from tools.compare.ways import Built
-from tools.toolchain.errors import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tests.lab.lab import Lab
+    from lab.lab import Lab
     from tools.bench.measure import Deadline
     from tools.bench.programs import Program, Programs
     from tools.compare.registry import Registry

@@ -12,15 +12,15 @@ import subprocess
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from tests.lab import pki
+from lab import pki
+from ops.toolchain.errors import Trouble
 from tools.compare import engine
-from tools.toolchain.errors import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.lab.lab import Lab
+    from lab.lab import Lab
 
 PORT: Final = 2376
 _SECONDS: Final = 60

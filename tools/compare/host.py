@@ -16,16 +16,16 @@ import docker.errors
 from components import labels
 from ops import stackfile
 from ops.clone import read_yaml
+from ops.toolchain.errors import Trouble
 from tools.bench.measure import Command, run
 from tools.compare import elsewhere, engine, nested
 from tools.compare.meter import Scope, measuring
 from tools.compare.ways import CONTROLLER, PREFIX, Built
-from tools.toolchain.errors import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tests.lab.lab import Lab
+    from lab.lab import Lab
     from tools.bench.measure import Deadline
     from tools.bench.programs import Program, Programs
     from tools.compare.elsewhere import Elsewhere

@@ -7,11 +7,11 @@ import functools
 import secrets
 from typing import TYPE_CHECKING, Final
 
+from ops.toolchain import console
 from tools.bench.measure import LateError, interleaved
 from tools.compare import meter
 from tools.compare.contexts import CONTEXTS, STEPS
 from tools.compare.figures import UNITS, Measured, Size
-from tools.toolchain import console
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence

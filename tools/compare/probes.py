@@ -8,12 +8,12 @@ import shlex
 from typing import TYPE_CHECKING, Any, Final
 
 from components.settings.pod_security import NEEDS
+from ops.toolchain.errors import Trouble
 from tools.compare import capabilities
 from tools.compare.contexts import CONTEXTS, Context
 from tools.compare.figures import OF_JOBS, Found, Holder, RunStep
 from tools.compare.host import SOCKET
 from tools.compare.nested import why
-from tools.toolchain.errors import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -9,7 +9,10 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tests.lab import upstream
+from lab import upstream
+from offline import archive, binaries, images
+from ops.toolchain import console, docker_engine
+from ops.toolchain.errors import Trouble
 from tools.bench import machine, scratch
 from tools.bench.cluster.node import Node
 from tools.bench.engine import Engine, free_ports
@@ -25,16 +28,13 @@ from tools.compare.probes import Probes
 from tools.compare.registry import Registry
 from tools.compare.verdicts import DIND
 from tools.compare.ways import AGAINST, CONTROLLER, DIND_IMAGE, PROXY_IMAGE
-from tools.offline import archive, binaries, images
-from tools.toolchain import console, docker_engine
-from tools.toolchain.errors import Trouble
 
 if TYPE_CHECKING:
     import contextlib
     from collections.abc import Callable, Sequence
 
+    from lab.lab import Lab
     from ops.clone import Clone
-    from tests.lab.lab import Lab
     from tools.compare.contexts import Context
     from tools.compare.ways import Way
 
@@ -73,7 +73,7 @@ def measure(  # noqa: PLR0913 - each is a matter of its own
     Raises:
         Trouble: where there is no engine or no lab, where the usual way can't be had, or something fails later.
     """
-    from tests import lab as labs  # noqa: PLC0415 - the tests' packages
+    import lab as labs  # noqa: PLC0415 - the tests' packages
 
     host = docker_engine.DEFAULT_HOST
     docker_engine.ensure(host)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from components import labels
 from ops.cluster import ApiError, Cluster, Place
+from ops.toolchain.errors import Trouble
 from tools.bench import groups
-from tools.toolchain.errors import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

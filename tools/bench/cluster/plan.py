@@ -8,13 +8,13 @@ import json
 from typing import TYPE_CHECKING, Final
 
 from ops.deploy import parallelism
+from ops.toolchain import console
 from tools.bench.cluster import stacks as made
 from tools.bench.cluster.stacks import MANY, SIZES, builds_namespace
 from tools.bench.cluster.words import manifests
 from tools.bench.measure import Command, Deadline, Job, interleaved, peak_mib, run
 from tools.bench.report import absolute
 from tools.bench.stats import LEAST_ROUNDS, Comparison, Series, compare
-from tools.toolchain import console
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ops.toolchain import console
 from tools.bench import machine, report, scratch
 from tools.bench.cluster.node import Node
 from tools.bench.cluster.plan import Plan
 from tools.bench.cluster.stacks import Stacks
 from tools.bench.measure import LateError
-from tools.toolchain import console
 
 if TYPE_CHECKING:
     from ops.clone import Clone
@@ -22,7 +22,7 @@ def measure(clone: Clone, deadline: Deadline, *, rounds: int) -> report.Measured
     Raises:
         Trouble: where the lab can't be had, or something fails.
     """
-    from tests import lab  # noqa: PLC0415 - the tests' packages, which only this needs
+    import lab  # noqa: PLC0415 - the tests' packages, which only this needs
 
     found = lab.ensure()
     node = Node(found.kubeconfig, found.kubectl)

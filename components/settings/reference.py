@@ -1,0 +1,156 @@
+"""Writes what is derived from the settings' definitions: the stack files' JSON Schema and the settings' reference.
+
+`python -m components.settings.reference` writes both. With `--check` it writes nothing, and fails where a file lags
+behind.
+"""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from components.settings.load import PREFIX
+from components.settings.model import SECRETS, Settings
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+SCHEMA: Final = ROOT / "stacks" / "schema.json"
+SETTINGS: Final = ROOT / "docs" / "reference" / "settings.md"
+
+_Schema = Mapping[str, Any]
+
+
+def schema() -> str:
+    """Give the JSON Schema of a stack file, for editors."""
+    model = Settings.model_json_schema()
+    secret = {"type": "object", "required": ["secure"], "properties": {"secure": {"type": "string"}}}
+    keys: dict[str, Any] = {}
+    for name, place in model["properties"].items():
+        key = f"{PREFIX}{name}"
+        keys[key] = {**secret, "description": place["description"]} if name in SECRETS else place
+    whole = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "A stack of the project ci",
+        "type": "object",
+        "properties": {
+            "secretsprovider": {"type": "string"},
+            "encryptedkey": {"type": "string"},
+            "encryptionsalt": {"type": "string"},
+            "environment": {"type": "array"},
+            "config": {
+                "type": "object",
+                "properties": keys,
+                "required": [f"{PREFIX}{name}" for name in model["required"]],
+                # Other projects' and providers' keys may stand here; this project's own may not be misspelt.
+                "patternProperties": {f"^(?!{PREFIX}).*:": {}},
+                "additionalProperties": False,
+            },
+        },
+        "additionalProperties": False,
+        "$defs": model["$defs"],
+    }
+    return json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
+
+
+def reference() -> str:
+    """Give the page that describes every setting."""
+    return "\n".join(_reference()) + "\n"
+
+
+def _reference() -> Iterator[str]:
+    model = Settings.model_json_schema()
+    yield "# Settings"
+    yield ""
+    yield "Made from `components/settings/{model,engines,gitlab,kubernetes,builds}.py` by `make reference`; change it"
+    yield "there. `[]` is each entry of a list."
+    yield ""
+    yield "A stack's settings are the `config` of its file in `stacks/`. To change one:"
+    yield "`pulumi config set --path ci:jenkins.httpPort 8081`. An unknown or wrong setting is refused before anything"
+    yield "is made, with what is accepted instead."
+    yield ""
+    yield "## The keys"
+    yield ""
+    yield from _table(PREFIX, model["properties"], model["required"], model["$defs"])
+    yield from _sections(PREFIX, model["properties"], model["$defs"])
+
+
+def _sections(parent: str, properties: _Schema, definitions: _Schema) -> Iterator[str]:
+    for name, place in properties.items():
+        section = _section(place, definitions)
+        if section is None:
+            continue
+        path = f"{parent}{name}" + ("[]" if _shape(place).get("type") == "array" else "")
+        yield ""
+        yield f"## {path}"
+        yield ""
+        yield section["description"]
+        yield ""
+        yield from _table("", section["properties"], section.get("required", ()), definitions)
+        yield from _sections(f"{path}.", section["properties"], definitions)
+
+
+def _section(place: _Schema, definitions: _Schema) -> _Schema | None:
+    shape = _shape(place)
+    reference_to = shape.get("$ref") or shape.get("items", {}).get("$ref")
+    return definitions[reference_to.rpartition("/")[2]] if reference_to else None
+
+
+def _shape(place: _Schema) -> _Schema:
+    """Give what is accepted beside null."""
+    choices = [choice for choice in place.get("anyOf", ()) if choice.get("type") != "null"]
+    return choices[0] if choices else place
+
+
+def _table(prefix: str, properties: _Schema, required: Any, definitions: _Schema) -> Iterator[str]:  # noqa: ANN401
+    yield "| setting | what may be written | default | |"
+    yield "| --- | --- | --- | --- |"
+    for name, place in properties.items():
+        default = "required" if name in required else _default(place)
+        description = place.get("description", "").replace("|", "\\|")
+        yield f"| `{prefix}{name}` | {_kind(name, place, definitions)} | {default} | {description} |"
+
+
+def _default(place: _Schema) -> str:
+    if place.get("default") in (None, [], "") or "default" not in place:
+        return ""
+    return f"`{json.dumps(place['default'], ensure_ascii=False)}`"
+
+
+def _kind(name: str, place: _Schema, definitions: _Schema) -> str:
+    if name in SECRETS:
+        return "a secret"
+    shape = _shape(place)
+    if "$ref" in shape:
+        return "a map, below"
+    if "enum" in shape or "const" in shape:
+        return ", ".join(f"`{choice}`" for choice in shape.get("enum", [shape.get("const")]))
+    match shape.get("type"):
+        case "integer":
+            text = f"{shape['minimum']} to {shape['maximum']}"
+        case "boolean":
+            text = "`true`, `false`"
+        case "array":
+            text = "a list, below" if _section(shape, definitions) else "a list of text"
+        case "object":
+            text = "a map of text"
+        case _:
+            text = "text"
+    return text + (", `null`" if "anyOf" in place and place.get("default") is not None else "")
+
+
+def main() -> int:
+    """Write both files, or with `--check` say which lags behind; give the exit code."""
+    written = {SCHEMA: schema(), SETTINGS: reference()}
+    late = [path for path, text in written.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
+    if "--check" in sys.argv[1:]:
+        for path in late:
+            sys.stderr.write(f"{path.relative_to(ROOT)} lags behind components/settings: run `make reference`\n")
+        return 1 if late else 0
+    for path in late:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(written[path], encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,91 @@
+"""The lab's control groups: every process of the lab is in them, so that none is forgotten when it is taken down."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lab.layout import Layout
+
+ROOT = Path("/sys/fs/cgroup")
+BUSY_SECONDS = 5.0
+"""How long a group may stay busy after its last process was killed: the kernel lets go of it a moment later."""
+
+
+def unified() -> bool:
+    """Whether the machine has version 2 alone: one tree in place of one for each controller."""
+    return (ROOT / "cgroup.controllers").exists()
+
+
+def hierarchies() -> list[Path]:
+    """Every tree that a container's runtime makes groups in."""
+    if unified():
+        return [ROOT]
+    return sorted({path.resolve() for path in ROOT.iterdir() if (path / "cgroup.procs").exists()})
+
+
+def counted() -> Path:
+    """The tree that counts memory."""
+    return ROOT if unified() else ROOT / "memory"
+
+
+def make(lab: Layout) -> None:
+    """Make the lab's group in every tree: the kubelet does not start without."""
+    for tree in hierarchies():
+        (tree / lab.cgroup).mkdir(exist_ok=True)
+    join_file(lab).parent.mkdir(exist_ok=True)
+
+
+def join_file(lab: Layout) -> Path:
+    """The file that the numbers of the lab's own programs are written to; one tree is enough to find them again."""
+    return counted() / lab.cgroup / "programs" / "cgroup.procs"
+
+
+def members(lab: Layout) -> list[int]:
+    """Every process of the lab: its own programs, the pods' and what these have started."""
+    found: set[int] = set()
+    for group in _groups(lab):
+        with contextlib.suppress(OSError):
+            found.update(int(word) for word in (group / "cgroup.procs").read_text().split())
+    found.discard(0)  # a process of another pid namespace than ours
+    return sorted(found)
+
+
+def memory(lab: Layout) -> int:
+    """The bytes that the whole lab takes, the page cache with it; 0 when it is not there."""
+    group = counted() / lab.cgroup
+    for name in ("memory.current", "memory.usage_in_bytes"):
+        with contextlib.suppress(OSError):
+            return int((group / name).read_text())
+    return 0
+
+
+def remove(lab: Layout) -> None:
+    """Remove the lab's groups, from the leaves up. They must be empty of processes.
+
+    Raises:
+        OSError: when one stays busy.
+    """
+    for group in _groups(lab):
+        until = time.monotonic() + BUSY_SECONDS
+        while group.exists():
+            try:
+                group.rmdir()
+            except OSError as busy:
+                if busy.errno != errno.EBUSY or time.monotonic() > until:
+                    raise
+                time.sleep(0.05)
+
+
+def _groups(lab: Layout) -> Iterator[Path]:
+    """The lab's groups in all trees, the innermost first."""
+    for tree in hierarchies():
+        for folder, _, _ in os.walk(tree / lab.cgroup, topdown=False):
+            yield Path(folder)

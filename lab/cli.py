@@ -1,0 +1,91 @@
+"""The lab's command line: `python -m lab up | down | status | build`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lab import cgroups, cluster, health, layout, processes
+from lab.lab import Lab
+from ops.toolchain import console
+from ops.toolchain.errors import Trouble
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="One real Kubernetes node in a network namespace of its own.",
+)
+Data = Annotated[
+    Path, typer.Option("--data", help="The folder that the lab keeps its things in; another one gives another lab.")
+]
+
+
+@app.command()
+def up(data: Data = layout.DEFAULT_DATA) -> None:
+    """Build what is not built yet, and start the lab, unless it is up and well."""
+    lab = Lab(layout.at(data))
+    if not cluster.up(lab.layout):
+        console.note("the lab is up and well already")
+        if cluster.outdated(lab.layout):
+            console.note("  it was started from another version of lab; for this one: make lab-down lab")
+    console.table(_facts(lab))
+
+
+@app.command()
+def build() -> None:
+    """Build what a lab is made of, and start nothing. A machine that can have no lab is told why, and that is all."""
+    try:
+        cluster.prepare()
+    except Trouble as trouble:
+        console.note(f"no lab here, so the tests that need a cluster will be skipped: {trouble}")
+
+
+@app.command()
+def down(data: Data = layout.DEFAULT_DATA) -> None:
+    """Take the lab down. What was built stays in the cache, so that the next start takes seconds."""
+    lab = layout.at(data)
+    console.note("the lab is down" if cluster.down(lab) else f"there is no lab at {lab.data}")
+
+
+@app.command()
+def status(data: Data = layout.DEFAULT_DATA) -> None:
+    """Show how the lab is. Ends with 0 when it is up and well, else with 1."""
+    lab = Lab(layout.at(data))
+    if not lab.layout.data.exists():
+        console.note(f"there is no lab at {lab.layout.data}; to have one: make lab")
+        raise typer.Exit(1)
+    rows = [(made.name, f"pid {made.pid}" if made.alive else "has ended") for made in processes.known(lab.layout)]
+    console.table([*rows, ("memory", f"{cgroups.memory(lab.layout) / 2**20:.0f} MiB"), *_facts(lab)])
+    problems = health.problems(lab.layout, cluster.EXPECTED)
+    for problem in problems:
+        console.note(f"error: {problem} (logs: {lab.layout.logs})")
+    raise typer.Exit(1 if problems else 0)
+
+
+def _facts(lab: Lab) -> list[tuple[str, str]]:
+    return [
+        ("kubeconfig", str(lab.kubeconfig)),
+        ("kubectl", str(lab.kubectl)),
+        ("node", f"{lab.node_name} at {lab.node_address}; this machine is {lab.host_address} to it"),
+        ("upstream", f"http://{lab.upstream} and https://{lab.upstream_tls}: plays the public registry"),
+        ("authority", str(lab.ca)),
+        ("registries", f"{lab.certs_d}/<host:port>/hosts.toml"),
+        *((f"image {name}", reference) for name, reference in lab.images.items()),
+    ]
+
+
+def main() -> None:
+    """Run the command line; what a user has to put right is shown without a traceback."""
+    try:
+        app()
+    except Trouble as trouble:
+        console.note(f"error: {trouble}")
+        sys.exit(trouble.code)
+    except KeyboardInterrupt:
+        console.note("interrupted; what has been started is removed by the next `make lab` or `make lab-down`")
+        sys.exit(130)

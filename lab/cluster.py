@@ -1,0 +1,268 @@
+"""Bringing the lab up and down."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lab import (
+    cgroups,
+    configs,
+    health,
+    host,
+    images,
+    layout,
+    manifests,
+    netns,
+    node,
+    pki,
+    processes,
+    programs,
+    upstream,
+)
+from ops.toolchain import cache, console
+from ops.toolchain.errors import Trouble
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lab.layout import Layout
+    from lab.node import Program
+    from lab.processes import Process
+
+EXPECTED = {
+    "containerd", "enforcer", "etcd", "kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler",
+    "kubelet", "local-path-provisioner", "upstream", "upstream-tls",
+}  # fmt: skip
+"""The processes of a lab that is up."""
+MARK = ".ci-lab"
+"""The file that says that a folder is a lab's. It is the first in there."""
+BESIDE = {"cli.py", "lab.py", "probe.py", "servers.py", "__main__.py"}
+"""Modules that a change of makes no other lab."""
+
+
+def up(lab: Layout) -> bool:
+    """Bring the lab up, unless it is up and well; what is left of one that is not is removed first.
+
+    Returns:
+        Whether it had to be started.
+
+    Raises:
+        Trouble: when it can't be, with what to do.
+    """
+    built, wanted, archives = prepare()
+    with cache.locked(lab.lock, "bringing the lab up or down"):
+        if is_up(lab):
+            return False
+        clear(lab)
+        with console.step(f"starting the lab's Kubernetes {programs.KUBERNETES.version}", "about 30 s", log=lab.logs):
+            try:
+                _start(lab, built, wanted, archives)
+            except BaseException:
+                # The logs stay for whoever reads the error; the rest goes at the next `up` or `down`.
+                processes.stop(lab)
+                raise
+    return True
+
+
+def prepare() -> tuple[Mapping[str, Path], list[images.Image], Mapping[str, Path]]:
+    """Install and build what a lab is made of, as far as it is missing; nothing is started.
+
+    Returns:
+        The programs by name, the images, and the images' archives by name.
+
+    Raises:
+        Trouble: when it can't be had, with what to do.
+    """
+    host.prepare()
+    built = programs.ensure()
+    wanted = images.all_of(built, versions())
+    return built, wanted, images.archives(wanted)
+
+
+def is_up(lab: Layout) -> bool:
+    """Whether the lab is up and well."""
+    return lab.data.exists() and not health.problems(lab, EXPECTED)
+
+
+def outdated(lab: Layout) -> bool:
+    """Whether a lab that is up was started from other sources than those that are here now."""
+    try:
+        return (lab.data / "version").read_text() != version()
+    except OSError:
+        return True
+
+
+def version() -> str:
+    """The hash of this package's sources, pins included, its tests and the helpers for tests not."""
+    here = Path(__file__).parent
+    files = [*here.glob("*.py"), *here.glob("policy/*.py"), *here.glob("modules/*/go.sum")]
+    kept = [path for path in sorted(files) if not path.name.startswith("test_") and path.name not in BESIDE]
+    return cache.digest(*kept)
+
+
+def down(lab: Layout) -> bool:
+    """Take the lab down: processes, mounts, namespaces, data. Returns whether there was anything of it.
+
+    Raises:
+        Trouble: for a user who is not root, or when something of it can't be removed.
+    """
+    there = lab.data.exists() or netns.exists(lab) or lab.run.exists()
+    if there and os.geteuid() != 0:
+        raise Trouble("The lab is root's.", "Run: sudo make lab-down")
+    with cache.locked(lab.lock, "bringing the lab up or down"):
+        clear(lab)
+    return there
+
+
+def versions() -> dict[str, str]:
+    """Each program's version, without the v."""
+    return {name: module.version.removeprefix("v") for module in programs.ALL for name in module.programs}
+
+
+def clear(lab: Layout) -> None:
+    """Remove all of a lab, as far as it is there. The caller holds its lock.
+
+    Raises:
+        Trouble: when its folder is no lab's, or a process can't be killed.
+    """
+    _refuse_others(lab)
+    processes.stop(lab)
+    cgroups.remove(lab)
+    netns.remove(lab)
+    # The mark goes last: a removal that is cut short is known for a lab's by the next one.
+    rest = [path for path in lab.data.glob("*") if path.name != MARK]
+    for path in (*rest, lab.run, lab.data):
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def _refuse_others(lab: Layout) -> None:
+    """Raise for a folder of somebody else's: a lab's is removed as a whole when it is taken down.
+
+    Raises:
+        Trouble: when the folder holds something and no lab has made it.
+    """
+    if lab.data.exists() and not (lab.data / MARK).exists() and any(lab.data.iterdir()):
+        raise Trouble(
+            f"{lab.data} holds things that are no lab's (there is no {MARK} in it), so it is left alone.",
+            f"Name a folder that is not there yet: --data {lab.data / 'lab'}",
+        )
+
+
+def _start(lab: Layout, built: Mapping[str, Path], wanted: list[images.Image], archives: Mapping[str, Path]) -> None:
+    lay_out(lab)
+    netns.make(lab)
+    cgroups.make(lab)
+    containerd_path = host.find("containerd")
+    if containerd_path is None:
+        raise AssertionError("host.prepare has found it")
+    containerd = _launch(lab, node.containerd(lab, containerd_path))
+    _launch(lab, node.etcd(lab, built))
+    _launch(lab, node.apiserver(lab, built))
+    for program in node.upstreams(lab, built):
+        _launch(lab, program)
+    with ThreadPoolExecutor() as pool:
+        imports = pool.submit(_import, lab, wanted, archives)
+        health.wait(lab, "The API server", lambda: health.api_ready(lab))
+        _launch(lab, node.enforcer(lab))
+        health.wait(lab, "The enforcer of NetworkPolicies", lab.enforcer_socket.exists)
+        for program in (*node.controllers(lab, built), *node.workers(lab, built)):
+            _launch(lab, program, containerd)
+        names = {image.short: image.name for image in wanted if image.kept == images.NODE}
+        objects = manifests.all_of(lab, coredns=names["coredns"], busybox=names["busybox"])
+        kubectl(lab, built, "apply", "--server-side", "-f", "-", data=objects.encode())
+        _launch(lab, node.provisioner(lab, built))
+        imports.result()
+    health.wait(lab, "The node", lambda: health.node_ready(lab))
+    health.wait(lab, "The cluster DNS", lambda: health.dns_ready(lab))
+    cache.write(lab.data / "version", version())
+
+
+def lay_out(lab: Layout) -> None:
+    """Everything on disk that the programs read."""
+    others = netns.taken(lab)
+    if others:
+        raise Trouble(
+            f"The lab's addresses {lab.link} are in use here, by {others}.",
+            f"They follow from its folder's name, {lab.data}: keep the lab in another one.",
+        )
+    lab.data.mkdir(parents=True, mode=0o711, exist_ok=True)
+    cache.write(lab.data / MARK, "A lab's data: removed as a whole when it is taken down.\n")
+    for folder in ("cni", "log", "kubelet", "volumes", "upstream", "config/cni", "certs.d"):
+        (lab.data / folder).mkdir(parents=True)
+    for folder in ("shims", "kubelet"):
+        (lab.run / folder).mkdir(parents=True)
+    pki.make(lab)
+    written = {
+        "containerd.toml": configs.containerd(lab, host.snapshotter(lab)),
+        "cni/10-ci-lab.conflist": configs.cni(lab),
+        "kubelet.yaml": configs.kubelet(lab),
+        "kube-proxy.yaml": configs.kube_proxy(lab),
+        "resolv.conf": configs.resolv_conf(),
+        "upstream.yaml": configs.upstream(lab, tls=False),
+        "upstream-tls.yaml": configs.upstream(lab, tls=True),
+    }
+    for name, text in written.items():
+        cache.write(lab.config / name, text)
+    lab.cni_plugins.mkdir()
+    for plugin in Path(configs.CNI_PLUGINS).iterdir():
+        (lab.cni_plugins / plugin.name).symlink_to(plugin)
+    cache.write(lab.cni_plugins / configs.POLICY_PLUGIN, configs.policy_plugin(), 0o755)
+    plain = f"http://{lab.node_address}:{layout.UPSTREAM_PORT}"
+    secure = f"{lab.node_address}:{layout.UPSTREAM_TLS_PORT}"
+    # The registry that every image without a host in its name is from: here, the one that stands for it.
+    for name, text in {
+        "docker.io": configs.mirror(plain),
+        plain.removeprefix("http://"): configs.mirror(plain),
+        secure: configs.mirror(f"https://{secure}", lab.ca),
+    }.items():
+        cache.write(lab.certs_d / name / "hosts.toml", text)
+
+
+def _launch(lab: Layout, program: Program, containerd: Process | None = None) -> Process:
+    mounts_of = containerd if program.with_mounts else None
+    return processes.start(lab, program.name, program.command, env=program.env, mounts_of=mounts_of)
+
+
+def _import(lab: Layout, wanted: list[images.Image], archives: Mapping[str, Path]) -> None:
+    """Put each image where it belongs."""
+    health.wait(lab, "containerd", lambda: _containerd_answers(lab))
+    plain = f"http://{lab.node_address}:{layout.UPSTREAM_PORT}"
+    health.wait(lab, "The upstream registry", lambda: health.answers(f"{plain}/v2/"))
+    for image in wanted:
+        if image.kept == images.NODE:
+            words: list[str | Path] = [
+                "ctr",
+                "--address",
+                lab.socket,
+                "--namespace",
+                "k8s.io",
+                "images",
+                "import",
+                archives[image.name],
+            ]
+            processes.run(lab, words, title=f"importing {image.name}")
+        else:
+            repository, _, tag = image.name.partition(":")
+            upstream.push(archives[image.name], plain, repository, tag)
+
+
+def _containerd_answers(lab: Layout) -> bool:
+    with contextlib.suppress(Trouble):
+        processes.run(lab, ["ctr", "--address", lab.socket, "version"], title="asking containerd")
+        return True
+    return False
+
+
+def kubectl(lab: Layout, built: Mapping[str, Path], *words: str, data: bytes | None = None) -> bytes:
+    """Run kubectl as the administrator.
+
+    Raises:
+        Trouble: when it fails, with what it says.
+    """
+    command: list[str | Path] = [built["kubectl"], "--kubeconfig", lab.kubeconfig, *words]
+    return processes.run(lab, command, title=f"kubectl {' '.join(words)}", data=data)

@@ -1,0 +1,99 @@
+"""Waiting for the lab, and asking how it is."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import requests
+
+from lab import processes
+from ops.toolchain import console
+from ops.toolchain.errors import Trouble
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lab.layout import Layout
+
+STEP_SECONDS = 0.1
+
+
+def wait(lab: Layout, what: str, condition: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait for a condition, as long as the lab's processes live.
+
+    Args:
+        lab: whose processes.
+        what: is waited for, as the subject of "... is not there after 60 s".
+        condition: asked ten times a second.
+        seconds: the longest that is waited.
+
+    Raises:
+        Trouble: when it does not come true in time, or a process ends.
+    """
+    until = time.monotonic() + seconds
+    while not condition():
+        for made in processes.known(lab):
+            processes.check(lab, made)
+        if time.monotonic() > until:
+            raise Trouble(f"{what} is not there after {console.duration(seconds)}.", f"The logs are in {lab.logs}.")
+        time.sleep(STEP_SECONDS)
+
+
+def get(lab: Layout, path: str, seconds: float = 2) -> requests.Response | None:
+    """One GET to the API server as the administrator; None when it does not answer."""
+    with requests.Session() as session:
+        session.trust_env = False  # a proxy of the user's is not for the lab's addresses
+        session.verify = str(lab.ca)
+        session.cert = (str(lab.pki / "admin.crt"), str(lab.pki / "admin.key"))
+        try:
+            return session.get(f"{lab.api}{path}", timeout=seconds)
+        except (OSError, requests.RequestException):  # OSError: a certificate's file is not there
+            return None
+
+
+def answers(url: str) -> bool:
+    """Whether a server of the lab's answers with success."""
+    with requests.Session() as session:
+        session.trust_env = False
+        try:
+            return session.get(url, timeout=2).ok
+        except requests.RequestException:
+            return False
+
+
+def api_ready(lab: Layout) -> bool:
+    """Whether the API server serves."""
+    answer = get(lab, "/readyz")
+    return answer is not None and answer.ok
+
+
+def node_ready(lab: Layout) -> bool:
+    """Whether the node takes pods."""
+    return _condition(lab, f"/api/v1/nodes/{lab.netns}", "Ready")
+
+
+def dns_ready(lab: Layout) -> bool:
+    """Whether the cluster DNS serves."""
+    return _condition(lab, "/apis/apps/v1/namespaces/kube-system/deployments/coredns", "Available")
+
+
+def problems(lab: Layout, expected: set[str]) -> list[str]:
+    """What is wrong with a lab that should be up, in words; nothing when it is well.
+
+    Args:
+        lab: the lab.
+        expected: the names of the processes that must run.
+    """
+    running = {made.name for made in processes.known(lab) if made.alive}
+    found = [f"{name} does not run" for name in sorted(expected - running)]
+    checks = {"the API server is not ready": api_ready, "the node is not ready": node_ready, "no DNS": dns_ready}
+    return found or [text for text, check in checks.items() if not check(lab)]
+
+
+def _condition(lab: Layout, path: str, name: str) -> bool:
+    answer = get(lab, path)
+    if answer is None or not answer.ok:
+        return False
+    found: list[dict[str, Any]] = answer.json().get("status", {}).get("conditions", [])
+    return any(condition["type"] == name and condition["status"] == "True" for condition in found)

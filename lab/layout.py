@@ -1,0 +1,142 @@
+"""Where one lab keeps its things and what its addresses are: all of it follows from the data folder's path."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import ipaddress
+from pathlib import Path
+
+CLONE = Path(__file__).resolve().parents[1]
+DEFAULT_DATA = CLONE / ".local" / "lab"
+
+LINKS = ipaddress.IPv4Network("10.214.0.0/16")
+"""What the wires between the machine and its labs' nodes are numbered from; each takes 4 addresses of it."""
+PODS = ipaddress.IPv4Network("10.244.0.0/24")
+SERVICES = ipaddress.IPv4Network("10.96.0.0/24")
+"""The same in every lab: they mean something only inside a lab's own network namespace."""
+DNS = SERVICES[10]
+API = SERVICES[1]
+"""The address of the Service `kubernetes`: always the first one."""
+
+API_PORT = 6443
+ETCD_PORT = 2379
+UPSTREAM_PORT = 5000
+UPSTREAM_TLS_PORT = 5443
+NAMES = ("upstream.lab.test", "git.lab.test", "files.lab.test")
+"""Names of the node's address that every pod can look up, and that the lab's certificates are good for."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """One lab's paths, names and addresses. Two folders give two labs that share nothing."""
+
+    data: Path
+    """Absolute. Everything the lab keeps on disk is under it."""
+
+    @functools.cached_property
+    def id(self) -> str:
+        """Six hex digits: short enough for an interface's name, which has 15 characters at most."""
+        return hashlib.sha256(str(self.data).encode()).hexdigest()[:6]
+
+    @property
+    def netns(self) -> str:
+        """The network namespace's name, and also the node's."""
+        return f"ci-lab-{self.id}"
+
+    @property
+    def veth(self) -> str:
+        """The machine's end of the wire. The node's end is called eth0."""
+        return f"cilab{self.id}"
+
+    @functools.cached_property
+    def link(self) -> ipaddress.IPv4Network:
+        """The wire's four addresses: the second is the machine's, the third the node's."""
+        start = int(LINKS.network_address) + 4 * (int(self.id, 16) % (LINKS.num_addresses // 4))
+        return ipaddress.IPv4Network((start, 30))
+
+    @property
+    def host_address(self) -> str:
+        """The machine's address on the wire."""
+        return str(self.link[1])
+
+    @property
+    def node_address(self) -> str:
+        """The node's address: the API server, NodePorts and the upstream registry are there."""
+        return str(self.link[2])
+
+    @property
+    def api(self) -> str:
+        """The API server's address."""
+        return f"https://{self.node_address}:{API_PORT}"
+
+    @property
+    def run(self) -> Path:
+        """Sockets and mounts: a short path, because a socket's has 107 characters at most (unix(7))."""
+        return Path("/run") / self.netns
+
+    @property
+    def cgroup(self) -> str:
+        """The control group of everything that belongs to the lab, below each hierarchy's root."""
+        return self.netns
+
+    @property
+    def socket(self) -> Path:
+        """Containerd's."""
+        return self.run / "containerd.sock"
+
+    @property
+    def enforcer_socket(self) -> Path:
+        """Where the pods' network tells the enforcer of NetworkPolicies about each pod."""
+        return self.run / "enforcer.sock"
+
+    @property
+    def cni_plugins(self) -> Path:
+        """Debian's network plugins and the lab's own, in one folder."""
+        return self.data / "cni-plugins"
+
+    @property
+    def lock(self) -> Path:
+        """Held by whoever brings the lab up or down. Beside the data: it outlives them."""
+        return self.data.with_name(f"{self.data.name}.lock")
+
+    @property
+    def pki(self) -> Path:
+        """Keys and certificates."""
+        return self.data / "pki"
+
+    @property
+    def ca(self) -> Path:
+        """The authority that all of the lab's certificates are from."""
+        return self.pki / "ca.crt"
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The administrator's."""
+        return self.data / "kubeconfig"
+
+    @property
+    def certs_d(self) -> Path:
+        """Containerd's hosts.toml files, one folder for each registry; read anew at each pull."""
+        return self.data / "certs.d"
+
+    @property
+    def config(self) -> Path:
+        """The configuration files of the lab's programs."""
+        return self.data / "config"
+
+    @property
+    def logs(self) -> Path:
+        """A log for each of the lab's programs."""
+        return self.data / "logs"
+
+    @property
+    def pids(self) -> Path:
+        """A file for each of the lab's processes."""
+        return self.data / "pids"
+
+
+def at(data: Path | None = None) -> Layout:
+    """The layout of a lab whose data is in a folder, by default `.local/lab` of the clone."""
+    return Layout((data or DEFAULT_DATA).resolve())

@@ -1,0 +1,98 @@
+"""Programs from Debian's packages, unpacked into a folder of their own: nothing of the machine's system changes."""
+
+# ruff: noqa: S603, S607 - the programs are the machine's own, and a loader from a signed package
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from ops.toolchain import process
+from ops.toolchain.errors import Trouble
+
+_DOWNLOAD = ("--no-install-recommends", "--yes", "--download-only", "install")
+_UNPACK = 'for package in cache/archives/*.deb; do dpkg-deb --extract "$package" ../root; done'
+_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+
+
+def unpack(package: str, part: Path, *, release: str) -> Path:
+    """Unpack a package of a Debian release with everything that it needs. Takes about 15 s.
+
+    Args:
+        package: its name.
+        part: an empty folder.
+        release: its codename. It may be another than this machine's: the machine's mirror has all that are supported.
+
+    Returns:
+        The root of the file system that the packages make, below `part`.
+
+    Raises:
+        Trouble: when this machine is no Debian, or its mirror lacks the release.
+    """
+    apt = part / "apt"
+    for folder in ("lists/partial", "cache/archives/partial"):
+        (apt / folder).mkdir(parents=True)
+    (apt / "sources.list").write_text(f"deb [signed-by={_KEYRING}] {_mirror(package)} {release} main\n")
+    # As on a machine with nothing installed, so that whatever it needs comes along.
+    (apt / "status").touch()
+    options = [
+        "-o", f"Dir::Etc::SourceList={apt / 'sources.list'}", "-o", "Dir::Etc::SourceParts=/dev/null",
+        "-o", f"Dir::State::Lists={apt / 'lists'}", "-o", f"Dir::State::status={apt / 'status'}",
+        "-o", f"Dir::Cache={apt / 'cache'}", *(["-o", "APT::Sandbox::User=root"] if os.geteuid() == 0 else []),
+    ]  # fmt: skip
+    commands = {
+        f"reading the package lists of Debian {release}": ["apt-get", "--quiet", *options, "update"],
+        f"downloading {package} of Debian {release}": ["apt-get", "--quiet", *options, *_DOWNLOAD, package],
+        f"unpacking {package}": ["sh", "-ec", _UNPACK],
+    }
+    for title, command in commands.items():
+        process.run_logged(command, title=title, expect="about 10 s", name="apt", cwd=apt, remedy=_remedy(package))
+    shutil.rmtree(apt)
+    return part / "root"
+
+
+def libraries(program: Path, root: Path) -> dict[str, Path]:
+    """What a program of an unpacked root loads: for each file's path in an image, where it is here."""
+    folders = {found.parent for found in root.rglob("libc.so.6")} | {
+        found.parent for found in root.rglob("libssl.so.*")
+    }
+    [loader] = {found.resolve() for found in root.rglob("ld-linux*.so.*")}
+    done = subprocess.run(
+        [loader, "--library-path", ":".join(map(str, sorted(folders))), "--list", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+    )
+    found: dict[str, Path] = {}
+    for line in done.stdout.splitlines():
+        name, _, rest = line.strip().partition(" => ")
+        path = Path(rest.split(" (")[0])
+        if path.is_relative_to(root):
+            # The loader is asked for by a path, the rest by name.
+            found[name if name.startswith("/") else f"/{path.relative_to(root)}"] = path
+    return found
+
+
+def _mirror(package: str) -> str:
+    """The mirror that this machine has its own release from."""
+    if not shutil.which("apt-get") or not shutil.which("dpkg-deb") or not _KEYRING.exists():
+        raise Trouble(f"{package} is taken from Debian's packages, and this is no Debian.", _remedy(package))
+    told = subprocess.run(
+        ["apt-get", "indextargets", "--no-release-info", "--format", "$(RELEASE) $(REPO_URI)", "Created-By: Packages"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+    )
+    for line in told.stdout.splitlines():
+        release, _, address = line.partition(" ")
+        if release.isalpha():  # not its updates, nor its security
+            return address
+    raise Trouble("This machine's apt has no Debian release to take packages from.", _remedy(package))
+
+
+def _remedy(package: str) -> str:
+    return f"Get the image that {package} is wanted for by other means, and name it in the stack's settings."

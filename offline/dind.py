@@ -1,0 +1,86 @@
+"""The image that stands in for `docker:dind`: this machine's own Docker engine, made to run in a container."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from offline import archive, binaries, programs
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_ENGINE = ("dockerd", "containerd", "containerd-shim-runc-v2", "runc", "docker-init", "docker-proxy")
+_FIREWALL = ("iptables", "ip6tables", "iptables-save", "iptables-restore", "ip6tables-save", "ip6tables-restore")
+_EXTENSIONS = "xtables"
+"""The folder, among its libraries, from which iptables loads what a rule asks for."""
+_AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
+_OPENSSL_CONF = "/etc/ssl/openssl.cnf"
+_OPENSSL_TEXT = """\
+[req]
+distinguished_name = subject
+x509_extensions = authority
+[subject]
+[authority]
+basicConstraints = critical,CA:TRUE
+"""
+"""The least that `openssl req` asks for. Distributions have theirs in different places."""
+_ENTRYPOINT = Path(__file__).with_name("engine-entrypoint.sh")
+
+
+def sources() -> list[Path]:
+    """The project's own files that decide the image; the engine's programs come with the machine."""
+    here = Path(__file__).resolve()
+    return [here, here.with_name("programs.py"), _ENTRYPOINT]
+
+
+def entries(base: bytes) -> list[archive.Entry]:
+    """Every file of it, beside a shell and its tools.
+
+    Args:
+        base: an archive of images that its engine has from the start.
+
+    Raises:
+        Trouble: when this machine has no engine of its own, or no iptables or openssl.
+    """
+    remedy = "apt-get install docker.io iptables openssl"
+    found = programs.find(*_ENGINE, "openssl", remedy=remedy)
+    firewall = programs.find(*_FIREWALL, remedy=remedy)
+    # One program under many names, which it goes by.
+    multi = {name: path.resolve() for name, path in firewall.items()}
+    placed = {f"/usr/local/bin/{name}": path for name, path in found.items()}
+    placed |= {f"/usr/sbin/{path.name}": path for path in multi.values()}
+    extensions = _extensions(next(iter(multi.values())))
+    return [
+        *programs.entries(placed | {str(path): path for path in extensions}),
+        *(archive.Entry(f"/usr/sbin/{name}", link=f"/usr/sbin/{path.name}") for name, path in multi.items()),
+        *([archive.Entry(str(_AUTHORITIES), mode=0o644, source=_AUTHORITIES)] if _AUTHORITIES.exists() else ()),
+        archive.Entry(_OPENSSL_CONF, mode=0o644, content=_OPENSSL_TEXT),
+        archive.Entry("/usr/local/bin/docker", source=binaries.docker_cli()),
+        archive.Entry("/usr/local/bin/dockerd-entrypoint.sh", source=_ENTRYPOINT),
+        archive.Entry("/usr/share/ci/images.tar", mode=0o644, content=base),
+        # Open to whoever mounts a volume here; the keys in it have modes of their own.
+        archive.Entry("/certs", mode=0o1777),
+        archive.Entry("/certs/client", mode=0o1777),
+        archive.Entry("/var/run", link="/run"),
+        archive.Entry("/run"),
+    ]
+
+
+def config(labels: dict[str, str], path: str) -> dict[str, Any]:
+    """The runtime part of the image's configuration, as the official image has it."""
+    return {
+        "Entrypoint": ["dockerd-entrypoint.sh"],
+        "Env": [path, "DOCKER_TLS_CERTDIR=/certs", "HOME=/root", f"OPENSSL_CONF={_OPENSSL_CONF}"],
+        "ExposedPorts": {"2375/tcp": {}, "2376/tcp": {}},
+        "Labels": labels,
+        "Volumes": {"/var/lib/docker": {}},
+    }
+
+
+def _extensions(program: Path) -> Sequence[Path]:
+    """The modules that iptables loads by itself, which `ldd` does not know of."""
+    folders = {library.resolve().parent / _EXTENSIONS for library in programs.libraries(program)}
+    # The library may be in /lib while its modules are in /usr/lib.
+    folders |= {Path("/usr") / folder.relative_to("/") for folder in folders if not folder.is_relative_to("/usr")}
+    return sorted(module for folder in folders for module in folder.glob("*.so"))

@@ -1,0 +1,153 @@
+"""The language host and the provider plugins: the official ones if they can be had, else the bundled ones."""
+
+# ruff: noqa: PLC0415 - imported late: what a quiet `make up` does not need is not to cost it time
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ops.toolchain import cache, console, pins, process
+from ops.toolchain.errors import Trouble
+from ops.toolchain.pulumi_cli import HOST, Cli, Part
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclasses.dataclass(frozen=True)
+class Provider:
+    """A provider plugin."""
+
+    name: str
+    """As Pulumi calls it: `docker`."""
+    title: str
+    """As we call it to the user: `Docker plugin`."""
+    version: str
+    size: str
+    """What a download takes."""
+
+    @property
+    def program(self) -> str:
+        """The plugin's file."""
+        return f"pulumi-resource-{self.name}"
+
+    @property
+    def folder(self) -> str:
+        """The folder that Pulumi keeps it in."""
+        return f"resource-{self.name}-v{self.version}"
+
+
+DOCKER = Provider("docker", "Docker plugin", pins.DOCKER_PLUGIN_VERSION, "about 30 MB")
+KUBERNETES = Provider("kubernetes", "Kubernetes plugin", pins.KUBERNETES_PLUGIN_VERSION, "about 80 MB")
+PROVIDERS = (DOCKER, KUBERNETES)
+"""Every provider plugin that the project's platforms use."""
+BUNDLED = Path(__file__).resolve().parents[2] / "offline" / "plugins"
+OFFICIAL_PLACE = "https://get.pulumi.com/releases/plugins/"
+
+
+def user_home(env: Mapping[str, str]) -> Path:
+    """Pulumi's own home of this user: plugins, log-in, workspaces."""
+    return Path(env.get("PULUMI_HOME") or Path.home() / ".pulumi")
+
+
+def find(env: Mapping[str, str], cli: Cli, provider: Provider) -> Part | None:
+    """An official provider plugin, if it is on this machine."""
+    installed = user_home(env) / "plugins" / provider.folder / provider.program
+    if os.access(installed, os.X_OK):
+        return Part("official", installed, provider.version)
+    # Pulumi takes a plugin on the PATH before any other, whatever its version.
+    search = os.pathsep.join([str(cli.part.path.parent), env.get("PATH", "")])
+    ambient = shutil.which(provider.program, path=search)
+    return Part("official", Path(ambient), "as on the PATH") if ambient else None
+
+
+def install(env: Mapping[str, str], cli: Cli, provider: Provider) -> Part | None:
+    """Fetch an official plugin into the user's Pulumi home; None, and a line that says why, if it can't be."""
+    from ops.toolchain import download
+
+    name = provider.folder
+    try:
+        download.check_reachable(OFFICIAL_PLACE)
+        process.run_logged(
+            [cli.part.path, "plugin", "install", "resource", provider.name, provider.version],
+            title=f"downloading the {provider.title} v{provider.version}",
+            expect=provider.size,
+            name="plugin",
+            env={**env, "PULUMI_SKIP_UPDATE_CHECK": "1"},
+            timeout=180,
+        )
+    except download.UnreachableError as reason:
+        console.note(f"the official plugin {name} can't be downloaded here ({reason}); the bundled one is used instead")
+        return None
+    except Trouble as failed:
+        console.note(f"the official plugin {name} can't be installed; the bundled one is used instead. {failed}")
+        return None
+    return find(env, cli, provider)
+
+
+def bundle_key(cli: Cli, official: Mapping[Provider, Part]) -> str:
+    """The hash of what a bundle is made from: its source, this Python, the CLI, and the official plugins beside it."""
+    source = sorted(path for path in BUNDLED.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    named = [part for path in source for part in (str(path.relative_to(BUNDLED)), path)]
+    beside = [f"{provider.name} {part.path}" for provider, part in official.items()]
+    return cache.digest(str(_python()), str(cli.part.path.resolve()), cli.part.version, *sorted(beside), *named)
+
+
+def find_bundle(cli: Cli, official: Mapping[Provider, Part]) -> Path | None:
+    """The folder with what is bundled, if it was made: `bin/` has CLI and language host, `home/` is a Pulumi home."""
+    made = cache.entry("bundle", bundle_key(cli, official))
+    return made if cache.whole(made) else None
+
+
+def make_bundle(cli: Cli, official: Mapping[Provider, Part]) -> Path:
+    """Set up the bundled plugins in the cache, with the official ones that there are in their places.
+
+    Pulumi knows one home, so a machine that has one official plugin and lacks the other finds both in the bundle's.
+    """
+
+    def build(part: Path) -> None:
+        from offline.plugins.install import install
+
+        (part / "bin").mkdir()
+        (part / "home").mkdir()
+        _place(cli.part.path.resolve(), part / "bin" / "pulumi")
+        install(plugins_home=part / "home" / "plugins", bin_dir=part / "bin", python=_python())
+        for provider, found in official.items():
+            folder = part / "home" / "plugins" / provider.folder
+            shutil.rmtree(folder)
+            folder.mkdir()
+            (folder / provider.program).symlink_to(found.path)
+
+    key = bundle_key(cli, official)
+    return cache.make_in_place("bundle", key, build, waiting_for="setting up the bundled plugins")
+
+
+def bundled_host(bundle: Path) -> Part:
+    """The bundled language host."""
+    return Part("bundled", bundle / "bin" / HOST, "of this clone")
+
+
+def bundled(bundle: Path, provider: Provider) -> Part:
+    """A bundled provider plugin."""
+    return Part("bundled", bundle / "home" / "plugins" / provider.folder / provider.program, "of this clone")
+
+
+def _python() -> Path:
+    """This environment's Python by its real folder: the clone's `.venv` is a link that may point elsewhere tomorrow."""
+    return Path(sys.prefix).resolve() / "bin" / "python"
+
+
+def _place(source: Path, target: Path) -> None:
+    """Give a file a second name, without a copy where the file system can.
+
+    The CLI takes a language host that stands beside it without a word; for one on the PATH it prints a warning.
+    """
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)

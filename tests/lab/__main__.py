@@ -1,5 +1,0 @@
-"""`python -m tests.lab`."""
-
-from tests.lab.cli import main
-
-main()
