@@ -81,6 +81,8 @@ def survey(settings: Settings, *, project: str, stack: str) -> Iterator[Problem]
     yield from taken
     if runner is not None:
         return
+    if settings.docker.is_local:
+        yield from _address(jenkins)
     yield from _ports(jenkins, containers, me, local=settings.docker.is_local)
     if (
         jenkins.docker_client == "host"
@@ -126,6 +128,18 @@ def _makes_runner(runner: GitlabRunnerSettings) -> Iterator[Owned]:
     )
 
 
+def _address(jenkins: JenkinsSettings) -> Iterator[Problem]:
+    """Refuse an address that this host does not have. Only the engine can tell that of a remote host."""
+    reason = _bind(jenkins.bind_address, 0)
+    if reason is not None:
+        yield Problem(
+            key="ci:jenkins.bindAddress",
+            value=jenkins.bind_address,
+            wrong=f"is not an address of this host ({os.strerror(reason)})",
+            instead="give one that `ip -brief address` lists, for example 127.0.0.1",
+        )
+
+
 def _ports(
     jenkins: JenkinsSettings, containers: Sequence[Mapping[str, Any]], me: str, *, local: bool
 ) -> Iterator[Problem]:
@@ -138,7 +152,7 @@ def _ports(
         if holders:
             name = holders[0]["Names"][0].removeprefix("/")
             who, free = f"the container {name}", f"stop it (`docker stop {name}`)"
-        elif local and _is_taken(port, jenkins.bind_address):
+        elif local and _bind(jenkins.bind_address, port) == errno.EADDRINUSE:
             who, free = "another process", f"stop it (`ss -ltnp 'sport = :{port}'` shows it)"
         else:
             continue
@@ -160,13 +174,13 @@ def _publishes(container: Mapping[str, Any], port: int, address: str) -> bool:
     return False
 
 
-def _is_taken(port: int, address: str) -> bool:
+def _bind(address: str, port: int) -> int | None:
+    """Listen for a moment; return the error's number if that fails. Port 0 is any free one."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port in TIME_WAIT is free
-        try:
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port in TIME_WAIT is free
             probe.bind((address, port))
-        except OSError as error:
-            # A port below 1024 is the engine's to open, and an address that this host lacks is refused by the engine.
-            return error.errno == errno.EADDRINUSE
-    return False
+    except OSError as error:
+        return error.errno  # EACCES: a port below 1024, which is the engine's to open
+    return None

@@ -1,5 +1,6 @@
 """What must hold between settings. A single value's own rules are in `fields`."""
 
+import ipaddress
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -16,7 +17,6 @@ _OF_PLATFORM = {"docker": ("docker", "jenkins", "jobs"), "kubernetes": ("kuberne
 """The sections that only one platform reads."""
 
 _ONLY_BUILT = {"base_image": "baseImage", "docker_cli_image": "dockerCliImage", "plugins": "plugins"}
-_EVERY_INTERFACE = ("0.0.0.0", "::")  # noqa: S104 - what is refused
 
 
 def between(settings: Settings) -> Iterator[Problem]:
@@ -56,12 +56,12 @@ def _ports(jenkins: JenkinsSettings) -> Iterator[Problem]:
             wrong="is ci:jenkins.httpPort too",
             instead="give each its own, for example 50000, or null to publish no agent port",
         )
-    if jenkins.bind_address in _EVERY_INTERFACE and not jenkins.public:
+    if ipaddress.ip_address(jenkins.bind_address).is_unspecified and not jenkins.public:
         yield Problem(
             key="ci:jenkins.bindAddress",
             value=jenkins.bind_address,
-            wrong="shows Jenkins on every interface of the host (CIS Docker Benchmark 5.14)",
-            instead="give one interface's address, for example 127.0.0.1, or write public: true beside it",
+            wrong="publishes Jenkins on every interface of the host (CIS Docker Benchmark 5.14)",
+            instead="give the address of one interface, for example 127.0.0.1, or write public: true beside it",
         )
 
 

@@ -105,11 +105,23 @@ def _absolute_path(value: str) -> str:
 
 
 def _address(value: str) -> str:
+    """Return the address in its shortest form, an IPv4 address inside of IPv6 as IPv4.
+
+    Docker reads an address with Go's net.ParseIP, and publishes on every interface what that cannot read. So a zone
+    (`fe80::1%eth0`), which Go does not take, is refused, and what is checked here is what Docker gets.
+    """
+    instead = "give one IPv4 or IPv6 address of the host without a zone or port, for example 127.0.0.1"
     try:
-        ipaddress.ip_address(value)
+        address = ipaddress.ip_address(value)
     except ValueError:
-        raise NotAcceptedError("is not an IP address", "give the address of one of the host's interfaces") from None
-    return value
+        raise NotAcceptedError("is not an IP address", instead) from None
+    if address.is_multicast:
+        raise NotAcceptedError("is a multicast address, which no interface has", instead)
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.scope_id is not None:
+            raise NotAcceptedError("has a zone, which Docker does not take", instead)
+        return str(address.ipv4_mapped or address)
+    return str(address)
 
 
 def _user(value: str) -> str:

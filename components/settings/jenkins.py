@@ -79,11 +79,15 @@ class JenkinsSettings(Section):
     )
     bind_address: Address = Field(
         default="127.0.0.1",
-        description="The host's address on which both ports are published.",
+        description=(
+            "The host's address on which both ports are published: one IPv4 or IPv6 address, without a zone. One that "
+            "this machine does not have is refused at preview; on a remote host, Docker refuses it when Jenkins starts."
+        ),
         examples=["127.0.0.1"],
     )
     public: bool = Field(
-        default=False, description="Must be `true` for a `bindAddress` that means every interface (0.0.0.0 or ::)."
+        default=False,
+        description="Must be `true` for a `bindAddress` that is every interface: 0.0.0.0 or ::, in any form.",
     )
     http_port: Port = Field(default=8080, description="The host's port of the web interface.", examples=[8080])
     agent_port: Port | None = Field(

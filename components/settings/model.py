@@ -3,6 +3,7 @@
 docs/reference/settings.md and stacks/schema.json are made from these.
 """
 
+import ipaddress
 from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator
@@ -124,10 +125,9 @@ class Settings(Section):
     @property
     def url(self) -> str:
         """The web interface's address as the Docker host sees it, without a slash at the end."""
-        host = self.jenkins.bind_address
-        if host in {"0.0.0.0", "::"}:  # noqa: S104 - an address to reach it by, not one to listen on
-            host = "127.0.0.1"
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.jenkins.http_port}"
+        address = ipaddress.ip_address(self.jenkins.bind_address)
+        host = "127.0.0.1" if address.is_unspecified else f"[{address}]" if address.version == 6 else f"{address}"  # noqa: PLR2004
+        return f"http://{host}:{self.jenkins.http_port}"
 
 
 SECRETS: tuple[str, ...] = (

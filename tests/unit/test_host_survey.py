@@ -124,6 +124,19 @@ def test_a_port_of_another_address_is_free(tmp_path: Path, port: int) -> None:
     assert survey(tmp_path, port=port, containers=[container("grafana", port=port, ip="127.0.0.9")]) == []
 
 
+@pytest.mark.parametrize("address", ["192.0.2.7", "2001:db8::7", "fe80::7"])
+def test_an_address_that_this_host_lacks_is_refused_before_anything_is_made(
+    tmp_path: Path, port: int, address: str
+) -> None:
+    [text] = survey(tmp_path, port=port, jenkins={"bindAddress": address})
+    assert text.startswith(f'ci:jenkins.bindAddress = "{address}" is not an address of this host')
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.9", "0.0.0.0"])
+def test_an_address_that_this_host_has_is_taken(tmp_path: Path, port: int, address: str) -> None:
+    assert survey(tmp_path, port=port, jenkins={"bindAddress": address, "public": True}) == []
+
+
 def test_a_port_that_another_process_holds_is_refused(tmp_path: Path, port: int) -> None:
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", port))

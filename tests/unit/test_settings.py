@@ -64,8 +64,6 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("port 8080.5", {"jenkins": {"httpPort": 8080.5}}, "ci:jenkins.httpPort = 8080.5 is a number; give a whole number"),
     ("port true", {"jenkins": {"httpPort": True}}, "ci:jenkins.httpPort = true is true or false; give a whole number"),
     ("one port twice", {"jenkins": {"httpPort": 9000, "agentPort": 9000}}, "is ci:jenkins.httpPort too"),
-    ("every interface", {"jenkins": {"bindAddress": "0.0.0.0"}}, "every interface"),
-    ("every IPv6 interface", {"jenkins": {"bindAddress": "::"}}, "public: true"),
     ("not an address", {"jenkins": {"bindAddress": "localhost"}}, "is not an IP address"),
     ("a moving tag", {"jenkins": {"image": "jenkins/jenkins:latest"}}, "names no fixed version"),
     ("no tag", {"jenkins": {"baseImage": "jenkins/jenkins"}}, "names no fixed version"),
@@ -152,6 +150,27 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
 @pytest.mark.parametrize(("keys", "expected"), [pytest.param(k, e, id=i) for i, k, e in WRONG])
 def test_a_wrong_setting_is_refused_with_its_key_and_what_to_write(keys: dict[str, Any], expected: str) -> None:
     assert expected in said(**keys)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["0.0.0.0", "::", "::0", "0:0:0:0:0:0:0:0", "0000::0000", "::0.0.0.0", "::ffff:0.0.0.0", "::FFFF:0:0"],
+)
+def test_every_spelling_of_every_interface_needs_public(address: str) -> None:
+    assert [problem.key for problem in problems(jenkins={"bindAddress": address})] == ["ci:jenkins.bindAddress"]
+    assert settings(jenkins={"bindAddress": address, "public": True}).url == "http://127.0.0.1:8080"
+
+
+@pytest.mark.parametrize("address", ["::%lo", "fe80::1%1", "0", "0x0", "000.0.0.0", "127.1", "[::1]", "224.0.0.1"])
+def test_an_address_that_go_cannot_read_is_refused_since_docker_then_takes_every_interface(address: str) -> None:
+    for public in (False, True):
+        found = problems(jenkins={"bindAddress": address, "public": public})
+        assert [problem.key for problem in found] == ["ci:jenkins.bindAddress"]
+
+
+def test_docker_gets_an_address_in_the_form_that_was_checked() -> None:
+    assert settings(jenkins={"bindAddress": "::ffff:127.0.0.1"}).jenkins.bind_address == "127.0.0.1"
+    assert settings(jenkins={"bindAddress": "0:0::0:1"}).url == "http://[::1]:8080"
 
 
 def test_an_unknown_key_is_refused_with_the_nearest_name_and_without_its_value() -> None:
