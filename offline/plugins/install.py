@@ -14,9 +14,8 @@ import tempfile
 from pathlib import Path
 
 _SOURCES = Path(__file__).resolve().parent
-# The versions that the project's pulumi-docker and pulumi-kubernetes packages ask for.
+# The version that the project's pulumi-docker package asks for.
 DOCKER_VERSION = "5.2.0"
-KUBERNETES_VERSION = "4.34.2"
 _PACKAGE = "bundled_plugins"
 _ENTRY = """from {package}.{module} import main
 
@@ -50,9 +49,8 @@ def install(*, plugins_home: Path, bin_dir: Path, python: Path) -> None:
     """
     interpreter = Path(os.path.abspath(python))
     _install(bin_dir, "pulumi-language-python", "language_python.host", interpreter)
-    for name, version in (("docker", DOCKER_VERSION), ("kubernetes", KUBERNETES_VERSION)):
-        folder = plugins_home / f"resource-{name}-v{version}"
-        _install(folder, f"pulumi-resource-{name}", f"{name}.provider", interpreter)
+    folder = plugins_home / f"resource-docker-v{DOCKER_VERSION}"
+    _install(folder, "pulumi-resource-docker", "docker.provider", interpreter)
 
 
 def _sources() -> list[Path]:

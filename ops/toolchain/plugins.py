@@ -7,6 +7,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ from ops.toolchain.errors import Trouble
 from ops.toolchain.pulumi_cli import HOST, Cli, Part
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +47,8 @@ DOCKER = Provider("docker", "Docker plugin", pins.DOCKER_PLUGIN_VERSION, "about 
 KUBERNETES = Provider("kubernetes", "Kubernetes plugin", pins.KUBERNETES_PLUGIN_VERSION, "about 80 MB")
 PROVIDERS = (DOCKER, KUBERNETES)
 """Every provider plugin that the project's platforms use."""
-BUNDLED = Path(__file__).resolve().parents[2] / "offline" / "plugins"
+OFFLINE = Path(__file__).resolve().parents[2] / "offline"
+BUNDLED = (OFFLINE / "plugins", OFFLINE / "kubernetes")
 OFFICIAL_PLACE = "https://get.pulumi.com/releases/plugins/"
 
 
@@ -82,33 +84,39 @@ def install(env: Mapping[str, str], cli: Cli, provider: Provider) -> Part | None
             timeout=180,
         )
     except download.UnreachableError as reason:
-        console.note(f"the official plugin {name} can't be downloaded here ({reason}); the bundled one is used instead")
+        console.note(f"the official plugin {name} can't be downloaded here ({reason}); another is used instead")
         return None
     except Trouble as failed:
-        console.note(f"the official plugin {name} can't be installed; the bundled one is used instead. {failed}")
+        console.note(f"the official plugin {name} can't be installed; another is used instead. {failed}")
         return None
     return find(env, cli, provider)
 
 
-def bundle_key(cli: Cli, official: Mapping[Provider, Part]) -> str:
+def bundle_key(cli: Cli, official: Mapping[Provider, Part], wanted: Collection[Provider]) -> str:
     """The hash of what a bundle is made from: its source, this Python, the CLI, and the official plugins beside it."""
-    source = sorted(path for path in BUNDLED.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
-    named = [part for path in source for part in (str(path.relative_to(BUNDLED)), path)]
+    found = sorted(path for folder in BUNDLED for path in folder.rglob("*") if path.is_file())
+    source = [path for path in found if "__pycache__" not in path.parts]
+    named = [part for path in source for part in (str(path.relative_to(OFFLINE)), path)]
     beside = [f"{provider.name} {part.path}" for provider, part in official.items()]
-    return cache.digest(str(_python()), str(cli.part.path.resolve()), cli.part.version, *sorted(beside), *named)
+    built = [KUBERNETES.folder] if _is_built(official, wanted) else []
+    return cache.digest(str(_python()), str(cli.part.path.resolve()), cli.part.version, *sorted(beside), *built, *named)
 
 
-def find_bundle(cli: Cli, official: Mapping[Provider, Part]) -> Path | None:
+def find_bundle(cli: Cli, official: Mapping[Provider, Part], wanted: Collection[Provider] = PROVIDERS) -> Path | None:
     """The folder with what is bundled, if it was made: `bin/` has CLI and language host, `home/` is a Pulumi home."""
-    made = cache.entry("bundle", bundle_key(cli, official))
+    made = cache.entry("bundle", bundle_key(cli, official, wanted))
     return made if cache.whole(made) else None
 
 
-def make_bundle(cli: Cli, official: Mapping[Provider, Part]) -> Path:
+def make_bundle(cli: Cli, official: Mapping[Provider, Part], wanted: Collection[Provider] = PROVIDERS) -> Path:
     """Set up the bundled plugins in the cache, with the official ones that there are in their places.
 
     Pulumi knows one home, so a machine that has one official plugin and lacks the other finds both in the bundle's.
+
+    Raises:
+        Trouble: when the Kubernetes provider is wanted and can't be built.
     """
+    built = build_kubernetes() if _is_built(official, wanted) else None
 
     def build(part: Path) -> None:
         from offline.plugins.install import install
@@ -117,14 +125,35 @@ def make_bundle(cli: Cli, official: Mapping[Provider, Part]) -> Path:
         (part / "home").mkdir()
         _place(cli.part.path.resolve(), part / "bin" / "pulumi")
         install(plugins_home=part / "home" / "plugins", bin_dir=part / "bin", python=_python())
+        if built:
+            (part / "home" / "plugins" / KUBERNETES.folder).mkdir()
+            _place(built, part / "home" / "plugins" / KUBERNETES.folder / KUBERNETES.program)
         for provider, found in official.items():
             folder = part / "home" / "plugins" / provider.folder
-            shutil.rmtree(folder)
+            shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
             (folder / provider.program).symlink_to(found.path)
 
-    key = bundle_key(cli, official)
+    key = bundle_key(cli, official, wanted)
     return cache.make_in_place("bundle", key, build, waiting_for="setting up the bundled plugins")
+
+
+def _is_built(official: Mapping[Provider, Part], wanted: Collection[Provider]) -> bool:
+    """Whether the Kubernetes provider comes from its Go module. That takes minutes, so it has to be wanted."""
+    return KUBERNETES in wanted and KUBERNETES not in official
+
+
+def build_kubernetes() -> Path:
+    """Pulumi's own Kubernetes provider, built at the first call by a process of its own, which shows its progress.
+
+    Raises:
+        Trouble: when it can't be built. The process has said why.
+    """
+    command = [sys.executable, "-m", "offline.kubernetes"]
+    done = subprocess.run(command, cwd=OFFLINE.parent, stdout=subprocess.PIPE, text=True, check=False)  # noqa: S603
+    if done.returncode:
+        raise Trouble("The Kubernetes plugin can neither be downloaded nor built.", "The reason is above.")
+    return Path(done.stdout.strip())
 
 
 def bundled_host(bundle: Path) -> Part:
@@ -133,8 +162,9 @@ def bundled_host(bundle: Path) -> Part:
 
 
 def bundled(bundle: Path, provider: Provider) -> Part:
-    """A bundled provider plugin."""
-    return Part("bundled", bundle / "home" / "plugins" / provider.folder / provider.program, "of this clone")
+    """A bundled provider plugin, or the Kubernetes one that was built."""
+    path = bundle / "home" / "plugins" / provider.folder / provider.program
+    return Part("built", path, provider.version) if provider == KUBERNETES else Part("bundled", path, "of this clone")
 
 
 def _python() -> Path:

@@ -43,7 +43,7 @@ def find(
         return None
     official = _official(env, cli, providers)
     whole = cli.host and len(official) == len(providers)
-    bundle = None if whole else plugins.find_bundle(cli, official)
+    bundle = None if whole else plugins.find_bundle(cli, official, providers)
     return _compose(env, cli, providers, official, bundle) if whole or bundle else None
 
 
@@ -63,14 +63,14 @@ def ensure(environ: Mapping[str, str] | None = None, providers: Sequence[Provide
     env = users_own(os.environ if environ is None else environ)
     cli = pulumi_cli.ensure(env)
     official = _official(env, cli, providers)
-    bundle = plugins.find_bundle(cli, official)
+    bundle = plugins.find_bundle(cli, official, providers)
     if bundle is None:
         for provider in providers:
             fetched = None if provider in official else plugins.install(env, cli, provider)
             if fetched:
                 official[provider] = fetched
     if bundle is None and not (cli.host and len(official) == len(providers)):
-        bundle = plugins.make_bundle(cli, official)
+        bundle = plugins.make_bundle(cli, official, providers)
     return _compose(env, cli, providers, official, bundle)
 
 
@@ -112,7 +112,7 @@ def _compose(
     pulumi = cli.part.path if cli.host or not bundle else bundle / "bin" / "pulumi"
     env["PATH"] = os.pathsep.join([str(pulumi.parent), env.get("PATH", "")])
     env["PULUMI_SKIP_UPDATE_CHECK"] = "1"
-    if bundle and any(part.kind == "bundled" for part in found.values()):
+    if bundle and any(part.kind != "official" for part in found.values()):
         # The user's log-in stays where it is; only the plugins are ours.
         env.setdefault("PULUMI_CREDENTIALS_PATH", str(plugins.user_home(env)))
         env["PULUMI_HOME"] = str(bundle / "home")

@@ -9,7 +9,7 @@ import sys
 import tarfile
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import docker
 import pytest
@@ -18,9 +18,6 @@ from docker.errors import DockerException, NotFound
 from offline import binaries
 from offline.plugins.install import install
 from ops.toolchain import docker_engine, toolchain
-from ops.toolchain.errors import Trouble
-from ops.toolchain.plugins import KUBERNETES
-from tests.parity.kubernetes_support import Cluster, ClusterStack
 from tests.parity.support import Plugins, Stack
 
 if TYPE_CHECKING:
@@ -66,84 +63,6 @@ def plugins(cli: Path, tmp_path_factory: pytest.TempPathFactory) -> Plugins:
     if os.environ.get("CI_TEST_PLUGINS", "bundled") == "official":
         return official_plugins(cli)
     return bundled_plugins(cli, tmp_path_factory.mktemp("plugins"))
-
-
-@pytest.fixture(scope="session")
-def other_plugins(cli: Path, plugins: Plugins, tmp_path_factory: pytest.TempPathFactory) -> Plugins:
-    """The plugins that are not those under test: both are needed to move a stack from one to the other."""
-    if not plugins.bundled:
-        return bundled_plugins(cli, tmp_path_factory.mktemp("other"))
-    official = official_plugins(cli)
-    folder = Path(official.environment["PULUMI_HOME"]) / "plugins" / KUBERNETES.folder
-    if not (folder / KUBERNETES.program).exists():
-        pytest.skip(f"the official Kubernetes plugin is not in {folder}; CI_TEST_PULUMI_HOME may name another home")
-    return official
-
-
-@pytest.fixture(scope="session")
-def cluster() -> Cluster:
-    """The cluster of KUBECONFIG with CI_TEST_CLUSTER=1, whose nodes have CI_TEST_IMAGE; else the lab."""
-    import kubernetes  # noqa: PLC0415 (a second of its import)
-
-    if os.environ.get("CI_TEST_CLUSTER") == "1":
-        kubeconfig = Path(os.environ["KUBECONFIG"])
-        image = os.environ.get("CI_TEST_IMAGE", "busybox:1")
-    else:
-        kubeconfig, image = _lab()
-    library: Any = kubernetes  # typed in part
-    client = library.config.new_client_from_config(str(kubeconfig))
-    return Cluster(kubeconfig, image, library.dynamic.DynamicClient(client))
-
-
-def _lab() -> tuple[Path, str]:
-    import lab  # noqa: PLC0415 (needs much that other tests do not)
-
-    try:
-        up = lab.ensure()
-    except Trouble as trouble:
-        pytest.skip(f"no cluster: {trouble}")
-    return up.kubeconfig, up.images["busybox"]
-
-
-@pytest.fixture
-def namespace(cluster: Cluster) -> Iterator[str]:
-    """A namespace of one test's own."""
-    yield from _namespace(cluster)
-
-
-@pytest.fixture(scope="module")
-def module_namespace(cluster: Cluster) -> Iterator[str]:
-    """A namespace for one module's tests."""
-    yield from _namespace(cluster)
-
-
-def _namespace(cluster: Cluster) -> Iterator[str]:
-    name = f"parity-{uuid.uuid4().hex[:8]}"
-    namespaces = cluster.resource("v1", "Namespace")
-    namespaces.create(body={"metadata": {"name": name}})
-    yield name
-    namespaces.delete(name=name)
-
-
-@pytest.fixture
-def cluster_stack(tmp_path: Path, plugins: Plugins, cluster: Cluster) -> Iterator[ClusterStack]:
-    """A fresh stack of Kubernetes objects, destroyed in the end."""
-    yield from _cluster_stack(tmp_path, plugins, cluster)
-
-
-@pytest.fixture(scope="module")
-def shared_cluster_stack(
-    tmp_path_factory: pytest.TempPathFactory, plugins: Plugins, cluster: Cluster
-) -> Iterator[ClusterStack]:
-    """A stack of Kubernetes objects for one module's tests, destroyed in the end."""
-    yield from _cluster_stack(tmp_path_factory.mktemp("stack"), plugins, cluster)
-
-
-def _cluster_stack(folder: Path, plugins: Plugins, cluster: Cluster) -> Iterator[ClusterStack]:
-    fresh = ClusterStack(folder, plugins, "", kubeconfig=cluster.kubeconfig)
-    fresh.write()
-    yield fresh
-    fresh.destroy()
 
 
 @pytest.fixture(scope="session")

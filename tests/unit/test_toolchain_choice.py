@@ -30,6 +30,8 @@ def env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """A user with nothing: an empty home, cache and PATH."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    built = programs.script(tmp_path / "built/kubernetes", "exit 1")
+    monkeypatch.setattr(plugins, "build_kubernetes", lambda: built)  # the real one takes minutes
     return {"PATH": str(tmp_path / "bin"), "HOME": str(tmp_path / "home")}
 
 
@@ -104,7 +106,7 @@ def test_without_official_plugins_the_bundled_ones_stand_beside_a_cli_of_their_o
     found = toolchain.find(env)
     assert found is not None
     assert found.pulumi == bundle / "bin/pulumi"
-    assert [part.kind for part in found.origin.values()] == ["built", *["bundled"] * 3]
+    assert [part.kind for part in found.origin.values()] == ["built", "bundled", "bundled", "built"]
     assert all(os.access(part.path, os.X_OK) for part in found.origin.values())
     assert found.env["PULUMI_HOME"] == str(bundle / "home")
     # A log-in of the user's is found where it was.
@@ -152,6 +154,23 @@ def test_a_plugin_that_is_not_wanted_is_not_missed(env: dict[str, str], tmp_path
     assert found is not None
     assert list(found.origin) == ["Pulumi CLI", "language host", "Docker plugin"]
     assert found.env["PULUMI_HOME"] == str(tmp_path / "home/.pulumi")
+
+
+def test_the_kubernetes_plugin_is_built_only_for_who_wants_it_and_fails_with_the_builds_status(
+    env: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails() -> Path:
+        raise Trouble("it can't be built")
+
+    monkeypatch.setattr(plugins, "build_kubernetes", fails)
+    programs.pulumi(pulumi_cli.built_entry() / "bin", host=False)
+    cli = pulumi_cli.find(env)
+    assert cli is not None
+    plugins.make_bundle(cli, {}, [plugins.DOCKER])
+    assert toolchain.find(env, [plugins.DOCKER]) is not None
+    assert toolchain.find(env) is None
+    with pytest.raises(Trouble, match="can't be built"):
+        plugins.make_bundle(cli, {})
 
 
 def test_in_a_shell_that_took_our_environment_the_bundled_plugins_do_not_pass_for_official(env: dict[str, str]) -> None:
@@ -289,7 +308,7 @@ def test_the_pins_agree_with_the_files_that_they_are_about() -> None:
     wanted = (ROOT / "requirements.in").read_text()
     for provider in plugins.PROVIDERS:
         assert f"pulumi-{provider.name}=={provider.version}\n" in wanted
-        assert provider.version == getattr(install, f"{provider.name.upper()}_VERSION")
+    assert plugins.DOCKER.version == install.DOCKER_VERSION
     assert go.required(pins.PULUMI_MODULE) >= pins.GO_OLDEST
 
 

@@ -1,0 +1,78 @@
+"""Pulumi's own Kubernetes provider, built from its Go module where the released plugin can't be downloaded.
+
+The tool chain runs `python -m offline.kubernetes`, which prints the program's path. Only the standard library and
+ops.toolchain are imported here.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+from pathlib import Path
+
+from ops.toolchain import cache, go, pins, process
+
+HERE = Path(__file__).resolve().parent
+SOURCES = tuple(HERE / name for name in ("go.mod", "go.sum", "main.go"))
+MODULE = "github.com/pulumi/pulumi-kubernetes/provider/v4"
+EMBEDDED = ("schema.json", "terraform-mapping.json")
+"""Files that the program embeds. They are in the module, 8 MB of them, so no copy is kept here."""
+FLAGS = f"-s -w -X {MODULE}/pkg/version.Version={pins.KUBERNETES_PLUGIN_VERSION}"
+"""The version is that of the Python package, or the engine warns about a plugin that is too old."""
+PROGRAM = "pulumi-resource-kubernetes"
+
+
+def ensure() -> Path:
+    """The provider's program, built at the first call.
+
+    Raises:
+        Trouble: when the build fails, with the last lines of its log.
+    """
+    key = cache.digest(platform.machine(), FLAGS, *SOURCES)
+    return cache.make("kubernetes-provider", key, _build, waiting_for="building the Kubernetes provider") / PROGRAM
+
+
+def _build(part: Path) -> None:
+    command, env = go.ensure(HERE)
+    env |= {"CGO_ENABLED": "0", "GOFLAGS": "", "GOWORK": "off"}
+    source = part / "source"
+    source.mkdir()
+    for path in SOURCES:
+        shutil.copyfile(path, source / path.name)
+    remedy = f"It needs a Go module proxy (GOPROXY), or the released plugin {pins.KUBERNETES_PLUGIN_VERSION}."
+    listing = source / "module.json"
+    script = f'"$0" mod download && "$0" mod download -json {MODULE} >{listing.name}'
+    process.run_logged(
+        ["sh", "-c", script, command],
+        title="downloading the Kubernetes provider's Go modules",
+        expect="100 MB",
+        name="kubernetes-provider",
+        cwd=source,
+        env=env,
+        remedy=remedy,
+    )
+    module = Path(json.loads(listing.read_text())["Dir"])
+    for name in EMBEDDED:
+        shutil.copyfile(module / "cmd" / PROGRAM / name, source / name)
+    process.run_logged(
+        [
+            command,
+            "build",
+            "-mod=readonly",
+            "-trimpath",
+            "-buildvcs=false",
+            "-ldflags",
+            FLAGS,
+            "-o",
+            part / PROGRAM,
+            ".",
+        ],
+        title="building Pulumi's Kubernetes provider from its Go module",
+        expect="about 7 min on 2 cores, once",
+        name="kubernetes-provider",
+        cwd=source,
+        env=env,
+        remedy=remedy,
+    )
+    shutil.rmtree(source)

@@ -1,1 +1,0 @@
-"""Stands in for pulumi-resource-kubernetes: any kind that the API server knows, by server-side apply."""
