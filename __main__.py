@@ -12,6 +12,6 @@ import pulumi  # noqa: E402
 
 from components import platform, settings  # noqa: E402
 
-stack = settings.load(survey=platform.survey)
+stack = settings.load(preflight=platform.preflight)
 for name, value in platform.deploy(stack).items():
     pulumi.export(name, value)

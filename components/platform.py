@@ -7,13 +7,13 @@ import pulumi
 from components.settings import Problem, Settings
 
 
-def survey(settings: Settings) -> Iterable[Problem]:
+def preflight(settings: Settings) -> Iterable[Problem]:
     """Look at the place that the settings name; give what stands in the way of a deployment. Changes nothing."""
     project, stack = pulumi.get_project(), pulumi.get_stack()
     if settings.platform == "kubernetes":
         from components.kubernetes import history  # noqa: PLC0415 - 0.4 s that only a stack on this platform should pay
         from components.kubernetes.cluster import ApiReader, named  # noqa: PLC0415
-        from components.kubernetes.survey import survey as look  # noqa: PLC0415
+        from components.kubernetes.preflight import preflight as look  # noqa: PLC0415
 
         wanted, past = settings.kubernetes, history.read()
         # Where neither file nor context is named, the same words may lead to another cluster each time.
@@ -22,7 +22,7 @@ def survey(settings: Settings) -> Iterable[Problem]:
         return look(settings, ApiReader(wanted), project=project, stack=stack, deployed=deployed)
     from components.docker import host  # noqa: PLC0415 - 0.1 s, as above
 
-    return host.survey(settings, project=project, stack=stack)
+    return host.preflight(settings, project=project, stack=stack)
 
 
 def deploy(settings: Settings) -> Mapping[str, pulumi.Input[object]]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ops.clone import Clone
 
 OLDEST = (1, 29)
-"""The oldest API server that the project is for; components/kubernetes/survey.py refuses older ones."""
+"""The oldest API server that the project is for; components/kubernetes/preflight.py refuses older ones."""
 
 DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 

@@ -174,7 +174,7 @@ def down(named: str | None, *, yes: bool, words: Sequence[str]) -> int:
     clone = workspace.clone
     stack = named or choice.remembered(clone)
     found = outputs(workspace, stack) if workspace.exists(stack) else {}
-    volumes = [name for name in (found.get("homeVolume"), *(found.get("keptVolumes") or ())) if name]
+    volumes = [name for name in (found.get("homeVolume"), *(found.get("retainedVolumes") or ())) if name]
     outcome = pulumi(workspace, "destroy", stack, [*_consent(yes=yes), *words])
     if outcome.status == 0:
         if choice.remembered(clone) == stack:
@@ -273,7 +273,7 @@ def _say(workspace: Workspace, stack: str, outcome: Outcome) -> int:
 
 def containers(found: dict[str, Any]) -> list[str]:
     """The names of a Docker stack's containers by its outputs, in the order in which they need each other."""
-    named = [*(found.get("besides") or {}).values(), found.get("container")]
+    named = [*(found.get("sidecars") or {}).values(), found.get("container")]
     return [str(name) for name in named if name]
 
 

@@ -25,7 +25,7 @@ MAIN = (CONTROLLER, RUNNER)
 CONTROLLER_USER = "1000"
 INSIDE_SECONDS = 20
 """How long the jobs' engine may take to answer Jenkins' docker client."""
-WORDY = frozenset({"next", "images", "builds", "containerdHosts", "besides", "keptVolumes"})
+WORDY = frozenset({"next", "images", "builds", "containerdHosts", "sidecars", "retainedVolumes"})
 """Outputs that are no line of a table, or that each build's own line tells."""
 
 

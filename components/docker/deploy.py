@@ -28,14 +28,14 @@ def deploy(settings: Settings) -> Mapping[str, pulumi.Input[object]]:
     jenkins = settings.jenkins
     on_host = pulumi.ResourceOptions(provider=host.provider(settings))
     home = home_volume("jenkins", jenkins, on_host)
-    way = access.of(settings.docker).declare(settings, access.Surroundings(home=home), on_host)
+    engine_access = access.of(settings.docker).declare(settings, home, on_host)
     controller = Jenkins(
         "jenkins",
         JenkinsArgs(
             settings=jenkins,
             image=controller_image("jenkins", jenkins, on_host),
             home=home,
-            access=way,
+            access=engine_access,
             configuration=_shown(settings) if _has_casc(settings) else None,
             files=_files(settings),
         ),
@@ -53,10 +53,10 @@ def deploy(settings: Settings) -> Mapping[str, pulumi.Input[object]]:
         "homeVolume": home,
         "dockerHost": settings.docker.host,
         "access": settings.docker.access,
-        "engine": way.engine,
-        "besides": dict(way.containers),
-        "keptVolumes": list(way.volumes_kept),
-        "next": [*_next(settings), *way.next_steps],
+        "engine": engine_access.engine,
+        "sidecars": dict(engine_access.sidecars),
+        "retainedVolumes": list(engine_access.retained_volumes),
+        "next": [*_next(settings), *engine_access.next_steps],
     }
 
 

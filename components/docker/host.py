@@ -11,9 +11,9 @@ import pulumi
 import pulumi_docker as docker
 
 from components import certificates, labels
-from components.docker import access, tls, tls_survey
+from components.docker import access, tls, tls_preflight
 from components.docker.engine import Engine, EngineError
-from components.docker.owned import Owned, foreign
+from components.docker.managed_names import ManagedName, conflicts
 from components.settings import GitlabRunnerSettings, JenkinsSettings, Problem, Settings
 
 
@@ -22,13 +22,13 @@ def provider(settings: Settings) -> docker.Provider:
 
     Without an explicit one, the plugin would follow DOCKER_HOST, and a stack could move to another host unseen.
     """
-    place = tls.host(settings)
-    if place is None:
+    endpoint = tls.host(settings)
+    if endpoint is None:
         return docker.Provider("host", host=settings.docker.host)
-    client = tls.client(place)
+    client = tls.client(endpoint)
     return docker.Provider(
         "host",
-        host=place.host,
+        host=endpoint.host,
         # All three: with a pair and no authority, the plugin would take any server's word (InsecureSkipVerify).
         ca_material=client.ca,
         cert_material=client.certificate,
@@ -40,24 +40,24 @@ def engine(settings: Settings) -> Engine | None:
     """Give the engine that Jenkins runs on; None for one behind ssh, which is asked by the plugin alone."""
     if settings.docker.is_local:
         return Engine.at_socket(settings.docker.host.removeprefix("unix://"))
-    place = tls.host(settings)
-    if place is None:
+    endpoint = tls.host(settings)
+    if endpoint is None:
         return None
-    context = tls.client(place).context()
-    return Engine(place.host, lambda: tls.connection(place, context))
+    context = tls.client(endpoint).context()
+    return Engine(endpoint.host, lambda: tls.connection(endpoint, context))
 
 
-def survey(settings: Settings, *, project: str, stack: str) -> Iterator[Problem]:
+def preflight(settings: Settings, *, project: str, stack: str) -> Iterator[Problem]:
     """Give what on the host stands in the way, before anything is made there.
 
     Asks the way to the jobs' engine for what is wrong with it, and the engine that Jenkins or a GitLab Runner runs on,
     unless it is behind ssh, for its containers, the names that the stack will use there, and Jenkins' two ports.
     """
     mode = access.of(settings.docker)
-    place = tls.host(settings)
+    endpoint = tls.host(settings)
     found = [
-        *(tls_survey.survey(place) if place else ()),
-        *mode.survey(settings),
+        *(tls_preflight.preflight(endpoint) if endpoint else ()),
+        *mode.preflight(settings),
         *_authorities(settings.gitlab_runner),
     ]
     yield from found
@@ -66,10 +66,10 @@ def survey(settings: Settings, *, project: str, stack: str) -> Iterator[Problem]
         return
     jenkins, runner = settings.jenkins, settings.gitlab_runner
     me = f"{project}/{stack}"
-    makes = _makes(jenkins) if runner is None else _makes_runner(runner)
+    names = _jenkins_names(jenkins) if runner is None else _runner_names(runner)
     try:
         containers = there.containers()
-        taken = list(foreign([*makes, *mode.makes(settings)], there, containers, me))
+        taken = list(conflicts([*names, *mode.managed_names(settings)], there, containers, me))
     except EngineError as error:
         yield Problem(
             key="ci:docker.host",
@@ -97,15 +97,15 @@ def survey(settings: Settings, *, project: str, stack: str) -> Iterator[Problem]
         )
 
 
-def _makes(jenkins: JenkinsSettings) -> Iterator[Owned]:
-    yield Owned(
+def _jenkins_names(jenkins: JenkinsSettings) -> Iterator[ManagedName]:
+    yield ManagedName(
         kind="container",
         name=jenkins.container_name,
         key="ci:jenkins.containerName",
         instead=f"give another name, or remove it first (`docker rm -f {jenkins.container_name}`)",
     )
     if not jenkins.adopt_home:
-        yield Owned(
+        yield ManagedName(
             kind="volume",
             name=jenkins.home_volume,
             key="ci:jenkins.homeVolume",
@@ -119,8 +119,8 @@ def _authorities(runner: GitlabRunnerSettings | None) -> Sequence[Problem]:
     return certificates.chain("ci:gitlabRunner.caFile", runner.ca_file)[1]
 
 
-def _makes_runner(runner: GitlabRunnerSettings) -> Iterator[Owned]:
-    yield Owned(
+def _runner_names(runner: GitlabRunnerSettings) -> Iterator[ManagedName]:
+    yield ManagedName(
         kind="container",
         name=runner.container_name,
         key="ci:gitlabRunner.containerName",

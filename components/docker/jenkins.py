@@ -7,7 +7,7 @@ from typing import Final
 import pulumi
 import pulumi_docker as docker
 
-from components.docker.access import Access
+from components.docker.access import EngineAccess
 from components.docker.container import HOME, container_labels, duration, volume_labels
 from components.jenkins.casc import FOLDER
 from components.settings import JenkinsSettings
@@ -32,7 +32,7 @@ class JenkinsArgs:
     home: pulumi.Input[str]
     """The home volume's name, as `home_volume` gives it."""
 
-    access: Access
+    access: EngineAccess
     """The way to the engine of its jobs."""
 
     configuration: Mapping[str, str] | None = None
@@ -131,7 +131,7 @@ def _uploads(args: JenkinsArgs) -> list[docker.ContainerUploadArgs]:
     return [upload for _, upload in sorted({**texts, **args.access.files}.items())]
 
 
-def _environment(settings: JenkinsSettings, access: Access, *, has_casc: bool) -> list[str]:
+def _environment(settings: JenkinsSettings, access: EngineAccess, *, has_casc: bool) -> list[str]:
     # A controller that has run out of heap is only half there: it ends, and the restart policy starts it again.
     java = [f"-XX:MaxRAMPercentage={_HEAP_PERCENT}.0", "-XX:+ExitOnOutOfMemoryError", *settings.java_options]
     # The image's pinned plugins win over older ones in the volume, also over those of a home from elsewhere.
@@ -145,7 +145,9 @@ def _environment(settings: JenkinsSettings, access: Access, *, has_casc: bool) -
     return [f"{key}={value}" for key, value in sorted(environment.items())]
 
 
-def _volumes(settings: JenkinsSettings, home: pulumi.Input[str], access: Access) -> list[docker.ContainerVolumeArgs]:
+def _volumes(
+    settings: JenkinsSettings, home: pulumi.Input[str], access: EngineAccess
+) -> list[docker.ContainerVolumeArgs]:
     volumes = [
         docker.ContainerVolumeArgs(volume_name=home, container_path=HOME, read_only=False),
         *access.volumes,

@@ -1,6 +1,6 @@
 """The way to an engine that listens on TCP: by TLS, with a certificate on either side, or not at all.
 
-`tls_survey` looks at the files, and asks the engine, before anything is made by them.
+`tls_preflight` looks at the files, and asks the engine, before anything is made by them.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ JOBS_KEY: Final = "ci:tcpTlsKey"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class Endpoint:
     """An engine that the settings name, and where they say by which certificates it is reached."""
 
     host: str
@@ -87,7 +87,7 @@ def _file(text: str) -> Iterator[str]:
         os.close(memory)
 
 
-def host(settings: Settings) -> Place | None:
+def host(settings: Settings) -> Endpoint | None:
     """Give the engine that Jenkins runs on, where it is one that listens on TCP and its certificates are given."""
     docker = settings.docker
     if docker.tls is None or not docker.host.startswith("tcp://"):
@@ -95,9 +95,9 @@ def host(settings: Settings) -> Place | None:
     return at_host(docker.host, docker.tls, settings.docker_tls_key)
 
 
-def at_host(address: str, files: TlsFiles, secret: SecretStr | None) -> Place:
+def at_host(address: str, files: TlsFiles, secret: SecretStr | None) -> Endpoint:
     """Give the engine that Jenkins runs on by its parts."""
-    return Place(
+    return Endpoint(
         host=address,
         host_key="ci:docker.host",
         section="ci:docker.tls",
@@ -107,29 +107,29 @@ def at_host(address: str, files: TlsFiles, secret: SecretStr | None) -> Place:
     )
 
 
-def jobs(settings: Settings) -> Place | None:
+def jobs(settings: Settings) -> Endpoint | None:
     """Give the engine that `access: tcp` names."""
     tcp = settings.docker.tcp
     if tcp is None:
         return None
-    return Place(
+    return Endpoint(
         host=tcp.host, host_key="ci:docker.tcp.host", section="ci:docker.tcp", secret_key=JOBS_KEY,
         files=tcp, secret=settings.tcp_tls_key,
     )  # fmt: skip
 
 
-def client(place: Place) -> Client:
-    """Read what the client shows and trusts. Raises OSError for a file that can't be read; the survey says so first."""
-    secret = place.secret
-    key = secret.get_secret_value() if secret is not None else certificates.read(place.files.key_file or "")
+def client(endpoint: Endpoint) -> Client:
+    """Read what the client shows and trusts. Raises OSError for an unreadable file, which preflight reports first."""
+    secret = endpoint.secret
+    key = secret.get_secret_value() if secret is not None else certificates.read(endpoint.files.key_file or "")
     return Client(
-        ca=certificates.read(place.files.ca_file),
-        certificate=certificates.read(place.files.certificate_file),
+        ca=certificates.read(endpoint.files.ca_file),
+        certificate=certificates.read(endpoint.files.certificate_file),
         key=key,
     )
 
 
-def connection(place: Place, context: ssl.SSLContext) -> http.client.HTTPSConnection:
+def connection(endpoint: Endpoint, context: ssl.SSLContext) -> http.client.HTTPSConnection:
     """Give a connection to the engine. Nothing is sent yet."""
-    name, port = place.address
+    name, port = endpoint.address
     return http.client.HTTPSConnection(name, port, timeout=TIMEOUT_SECONDS, context=context)

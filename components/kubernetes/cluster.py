@@ -38,7 +38,7 @@ def provider(settings: KubernetesSettings) -> kubernetes.Provider:
 
     What this stack declares is its own: it takes back what somebody changed by hand (`enable_patch_force`), and what
     an update made that was killed before it could note it (`upsert_existing_objects`). Both stay inside the two
-    namespaces, and a namespace that is not this stack's is refused before (see `survey`).
+    namespaces, and a namespace that is not this stack's is refused before (see `preflight`).
     """
     return kubernetes.Provider(
         "cluster",

@@ -25,7 +25,7 @@ _TEXT_KEYS: Final = {"platform", *SECRETS}
 _HIDDEN_PARTS: Final = {"script", "users", "passwordHash"}
 """Settings that are no secrets, and where one is soon typed by mistake: no message shows what is in them."""
 
-Survey = Callable[[Settings], Iterable[Problem]]
+Preflight = Callable[[Settings], Iterable[Problem]]
 """Looks at the host that the settings name, and gives what stands in the way. It changes nothing."""
 
 _Location = tuple[int | str, ...]
@@ -44,23 +44,23 @@ def _nothing(_: Settings) -> Iterable[Problem]:
     return ()
 
 
-def load(survey: Survey = _nothing) -> Settings:
+def load(preflight: Preflight = _nothing) -> Settings:
     """Give the stack's settings, typed and frozen.
 
     Raises SettingsError, which lists every problem of the config, of what lies between two settings, and of the host
-    as `survey` finds it. No resource may be registered before this returns.
+    as `preflight` finds it. No resource may be registered before this returns.
     """
     config = runtime_config.CONFIG.get()
     raw = {key.removeprefix(PREFIX): value for key, value in config.items() if key.startswith(PREFIX)}
     secret = frozenset(key for key in raw if runtime_config.is_config_secret(f"{PREFIX}{key}"))
-    settings, problems = read(raw, secret, survey)
+    settings, problems = read(raw, secret, preflight)
     if problems or settings is None:
         raise SettingsError(pulumi.get_stack(), problems)
     return settings
 
 
 def read(
-    raw: Mapping[str, str], secret: frozenset[str], survey: Survey = _nothing
+    raw: Mapping[str, str], secret: frozenset[str], preflight: Preflight = _nothing
 ) -> tuple[Settings | None, Sequence[Problem]]:
     """Give settings and problems from the values of the keys (without `ci:`), of which those in `secret` are encrypted.
 
@@ -89,7 +89,7 @@ def read(
         wrong = {_place_of(detail) for detail in details}
         settings = _with_defaults_for(wrong, values)
     if settings is not None:
-        also = [*checks.between(settings), *(() if ("platform",) in wrong else survey(settings))]
+        also = [*checks.between(settings), *(() if ("platform",) in wrong else preflight(settings))]
         problems.extend(problem for problem in also if not _concerns(problem.key, wrong))
     return settings, problems
 

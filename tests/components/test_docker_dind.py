@@ -144,6 +144,6 @@ def test_the_outputs_name_the_engine_its_container_and_the_volume_that_stays(eng
     found: dict[str, Any] = {}
     engine.run(lambda: pulumi.Output.from_input(dict(docker.deploy(stack))).apply(found.update))
     assert (found["access"], found["engine"]) == ("dind", "tcp://docker:2376")
-    assert found["besides"] == {"engine": "jenkins-docker"}
-    assert found["keptVolumes"] == ["jenkins-docker-images"]
+    assert found["sidecars"] == {"engine": "jenkins-docker"}
+    assert found["retainedVolumes"] == ["jenkins-docker-images"]
     assert any("docker exec jenkins-docker docker image ls" in step for step in found["next"])

@@ -116,4 +116,4 @@ def test_the_outputs_say_that_it_is_no_sandbox_and_where_its_refusals_are(engine
     assert "no sandbox" in steps
     assert "docker logs jenkins-docker-proxy" in steps
     assert found["engine"] == found["dockerHost"] == "unix:///var/run/docker.sock"
-    assert set(found["besides"]) == {"proxy"}
+    assert set(found["sidecars"]) == {"proxy"}

@@ -33,7 +33,7 @@ def test_a_cluster_is_looked_at_before_the_first_update_and_wherever_the_stack_m
     engine.answers[STATE_CALL] = answer
     reader = FakeReader(found={"ci": {}})
     monkeypatch.setattr(cluster, "ApiReader", lambda _: reader)
-    found = [problem.key for problem in platform.survey(settings(kubernetes={"context": "prod"}))]
+    found = [problem.key for problem in platform.preflight(settings(kubernetes={"context": "prod"}))]
     assert found == (["ci:kubernetes.namespace"] if looks else [])
 
 
@@ -43,7 +43,7 @@ def test_a_cluster_that_is_kubectls_current_one_is_looked_at_each_time_since_it_
     here = {"context": "the current context of the kubeconfig that kubectl takes", "namespace": "ci"}
     engine.answers[STATE_CALL] = state(here)
     monkeypatch.setattr(cluster, "ApiReader", lambda _: FakeReader(found={"ci": {}}))
-    assert [problem.key for problem in platform.survey(settings())] == ["ci:kubernetes.namespace"]
+    assert [problem.key for problem in platform.preflight(settings())] == ["ci:kubernetes.namespace"]
 
 
 def test_the_engine_is_asked_once_in_a_run_for_what_the_last_update_left(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""A Docker engine that only answers: the two listings that the survey reads, over a real unix socket."""
+"""A Docker engine that only answers: the two listings that the preflight reads, over a real unix socket."""
 
 import json
 import socketserver

@@ -6,7 +6,7 @@ import pytest
 
 from components.settings.pod_security import NEEDS, Builder, Level
 from tests.support.kubernetes_stack import FakeReader, build, problems, settings
-from tests.unit.test_cluster_survey import look
+from tests.unit.test_cluster_preflight import look
 
 OURS = {"ci.project": "ci", "ci.stack": "test"}
 ENFORCED = "pod-security.kubernetes.io/enforce"

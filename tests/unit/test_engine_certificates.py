@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from components.docker import host, tls, tls_survey
+from components.docker import host, tls, tls_preflight
 from components.settings import Settings
 from tests.support import tls_server
 from tests.support.certificates import Authority, Pair
@@ -53,7 +53,7 @@ class Case:
         with tls_server.serving(self.folder, pair=self.server, clients=self.clients) as port:
             place = tls.jobs(self.stack(port))
             assert place is not None
-            return [str(problem) for problem in tls_survey.survey(place)]
+            return [str(problem) for problem in tls_preflight.preflight(place)]
 
 
 @pytest.fixture
@@ -146,7 +146,7 @@ def test_a_key_that_is_none_and_a_file_that_is_not_there_are_told_together(case:
     place = tls.jobs(stack)
     assert place is not None
     (case.folder / "ca.pem").unlink()
-    found = [str(problem) for problem in tls_survey.survey(place)]
+    found = [str(problem) for problem in tls_preflight.preflight(place)]
     assert len(found) == 1
     assert "ci:docker.tcp.caFile" in found[0]
     assert "can't be read (No such file or directory)" in found[0]
@@ -157,9 +157,9 @@ def test_an_engine_that_nobody_answers_for_is_in_the_way_unless_only_jenkins_hos
         pass  # free again, and nobody's
     place = tls.jobs(case.stack(port))
     assert place is not None
-    [text] = [str(problem) for problem in tls_survey.survey(place)]
+    [text] = [str(problem) for problem in tls_preflight.preflight(place)]
     assert f'ci:docker.tcp.host = "tcp://127.0.0.1:{port}" does not answer (connection refused)' in text
-    assert list(tls_survey.survey(place, must_answer=False)) == []
+    assert list(tls_preflight.preflight(place, must_answer=False)) == []
 
 
 def test_the_hosts_own_certificates_are_looked_at_in_the_same_way(case: Case) -> None:
@@ -178,7 +178,7 @@ def test_the_hosts_own_certificates_are_looked_at_in_the_same_way(case: Case) ->
             },
             dockerTlsKey=OTHER.client().key,
         )
-        [text] = [str(problem) for problem in host.survey(stack, project="ci", stack="test")]
+        [text] = [str(problem) for problem in host.preflight(stack, project="ci", stack="test")]
     assert "ci:dockerTlsKey is not the key of the first certificate" in text
 
 
@@ -188,6 +188,6 @@ def test_a_host_on_tcp_has_to_be_told_its_sockets_group(case: Case) -> None:
         files = {"caFile": str(case.folder / "ca.pem"), "certificateFile": str(case.folder / "client.pem")}
         docker = {"acceptRootOnHost": True, "host": f"tcp://127.0.0.1:{port}", "tls": files}
         stack = settings(docker={**docker, "socketGroup": None}, dockerTlsKey=CLIENT.key)
-        [text] = [str(problem) for problem in host.survey(stack, project="ci", stack="test")]
+        [text] = [str(problem) for problem in host.preflight(stack, project="ci", stack="test")]
     assert "can't be asked over TCP for the group of /var/run/docker.sock" in text
     assert "socketGroup: 998" in text

@@ -188,7 +188,7 @@ def test_a_file_of_authorities_that_cannot_be_read_is_refused_on_either_platform
     runner = {**RUNNER, "caFile": str(tmp_path / "none.pem")}
     on_host = settings(**{**DOCKER, "gitlabRunner": runner})
     in_cluster = kubernetes_stack.settings(gitlabRunner=runner, gitlabRunnerToken=RUNNER_TOKEN)
-    for found in (list(host.survey(on_host, project="ci", stack="test")), list(certificate.look(in_cluster))):
+    for found in (list(host.preflight(on_host, project="ci", stack="test")), list(certificate.look(in_cluster))):
         [problem] = [str(each) for each in found if each.key == "ci:gitlabRunner.caFile"]
         assert "can't be read (No such file or directory)" in problem
     (tmp_path / "none.pem").write_text("no certificate")

@@ -254,8 +254,8 @@ def test_an_image_with_a_fixed_version_is_taken(image: str) -> None:
 def test_a_survey_of_the_host_is_part_of_the_same_report() -> None:
     from components.settings import Problem  # noqa: PLC0415
 
-    survey = [Problem(key="ci:jenkins.httpPort", wrong="is taken", instead="give another")]
-    _, found = read(raw(adminPassword="short"), frozenset({"adminPassword"}), lambda _: survey)
+    preflight = [Problem(key="ci:jenkins.httpPort", wrong="is taken", instead="give another")]
+    _, found = read(raw(adminPassword="short"), frozenset({"adminPassword"}), lambda _: preflight)
     assert [problem.key for problem in found] == ["ci:adminPassword", "ci:jenkins.httpPort"]
 
 

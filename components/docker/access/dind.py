@@ -5,45 +5,45 @@ from collections.abc import Iterator
 import pulumi
 import pulumi_docker as docker
 
-from components.docker.access.shape import Access, Surroundings
+from components.docker.access.mode import EngineAccess
 from components.docker.dind import ALIAS, CLIENT_CERTIFICATES, PORT, Engine, EngineArgs, volume_of
-from components.docker.owned import Owned
+from components.docker.managed_names import ManagedName
 from components.settings import Problem, Settings
 from components.settings.engines import DindSettings
 
 
-def makes(settings: Settings) -> tuple[Owned, ...]:
+def managed_names(settings: Settings) -> tuple[ManagedName, ...]:
     """Give the engine's container, its network and its two volumes."""
     dind = settings.docker.dind
     key, name = "ci:docker.dind.containerName", dind.container_name
     other = "give another name, or remove it first"
     volumes = (volume_of(dind, "images"), volume_of(dind, "certificates"))
     return (
-        Owned(kind="container", name=name, key=key, instead=f"{other} (`docker rm -f {name}`)"),
-        Owned(kind="network", name=name, key=key, instead=f"{other} (`docker network rm {name}`)"),
+        ManagedName(kind="container", name=name, key=key, instead=f"{other} (`docker rm -f {name}`)"),
+        ManagedName(kind="network", name=name, key=key, instead=f"{other} (`docker network rm {name}`)"),
         *(
-            Owned(kind="volume", name=volume, key=key, instead=f"{other} (`docker volume rm {volume}`)")
+            ManagedName(kind="volume", name=volume, key=key, instead=f"{other} (`docker volume rm {volume}`)")
             for volume in volumes
         ),
     )
 
 
-def survey(_: Settings) -> Iterator[Problem]:
+def preflight(_: Settings) -> Iterator[Problem]:
     """Give nothing: what it needs of the host is a matter of names."""
     return iter(())
 
 
-def declare(settings: Settings, around: Surroundings, opts: pulumi.ResourceOptions) -> Access:
+def declare(settings: Settings, home: pulumi.Input[str], opts: pulumi.ResourceOptions) -> EngineAccess:
     """Start the engine; give Jenkins its network, its address and the client's certificates, to read only."""
     dind = settings.docker.dind
     pulumi.log.warn(_warning(dind))
     engine = Engine(
         "engine",
-        EngineArgs(settings=dind, home=around.home),
+        EngineArgs(settings=dind, home=home),
         pulumi.ResourceOptions(providers=[opts.provider] if opts.provider else None),
     )
     address = f"tcp://{ALIAS}:{PORT}"
-    return Access(
+    return EngineAccess(
         engine=address,
         environment={
             "DOCKER_HOST": address,
@@ -57,8 +57,8 @@ def declare(settings: Settings, around: Surroundings, opts: pulumi.ResourceOptio
         ),
         networks=(docker.ContainerNetworksAdvancedArgs(name=engine.network),),
         after=(engine.running,),
-        containers={"engine": engine.container},
-        volumes_kept=(engine.storage,),
+        sidecars={"engine": engine.container},
+        retained_volumes=(engine.storage,),
         next_steps=(
             _warning(dind),
             f"What jobs build is in that engine, not the host's: `docker exec {dind.container_name} docker image ls`.",

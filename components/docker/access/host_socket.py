@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 import pulumi
 import pulumi_docker as docker
 
-from components.docker.access.shape import Access, Surroundings
-from components.docker.owned import Owned
+from components.docker.access.mode import EngineAccess
+from components.docker.managed_names import ManagedName
 from components.settings import DockerSettings, Problem, Settings
 
 SOCKET_IN_CONTAINER: Final = "/var/run/docker.sock"
@@ -44,12 +44,12 @@ class Socket:
     """The group that may use it, as a container sees that group's number."""
 
 
-def makes(_: Settings) -> tuple[Owned, ...]:
+def managed_names(_: Settings) -> tuple[ManagedName, ...]:
     """Give nothing: the engine and its socket are there already."""
     return ()
 
 
-def survey(settings: Settings) -> Iterator[Problem]:
+def preflight(settings: Settings) -> Iterator[Problem]:
     """Give what is wrong with the socket, or with its host."""
     try:
         find(settings.docker)
@@ -57,10 +57,10 @@ def survey(settings: Settings) -> Iterator[Problem]:
         yield Problem(key="ci:docker.host", value=settings.docker.host, wrong=error.wrong, instead=error.instead)
 
 
-def declare(settings: Settings, _: Surroundings, __: pulumi.ResourceOptions) -> Access:
+def declare(settings: Settings, _: pulumi.Input[str], __: pulumi.ResourceOptions) -> EngineAccess:
     """Give the socket to Jenkins, and its group to Jenkins' user."""
     found = find(settings.docker)
-    return Access(
+    return EngineAccess(
         engine=settings.docker.host,
         groups=(str(found.group),),
         volumes=(
@@ -127,7 +127,7 @@ def _local_owner(path: str) -> tuple[int, int]:
     return found.st_uid, found.st_gid
 
 
-@functools.cache  # the survey and the deployment ask the same, and each question is a log-in
+@functools.cache  # the preflight and the deployment ask the same, and each question is a log-in
 def _remote_owner(host: str, path: str) -> tuple[int, int]:
     where = urlsplit(host)
     port = ["-p", str(where.port)] if where.port else []

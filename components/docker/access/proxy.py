@@ -7,8 +7,8 @@ import pulumi
 import pulumi_docker as docker
 
 from components.docker.access import host_socket
-from components.docker.access.shape import Access, Surroundings
-from components.docker.owned import Owned
+from components.docker.access.mode import EngineAccess
+from components.docker.managed_names import ManagedName
 from components.docker.proxy import FOLDER, SOCKET, Proxy, ProxyArgs
 from components.settings import Problem, Settings
 
@@ -18,26 +18,26 @@ _WARNING: Final = (
 )
 
 
-def makes(settings: Settings) -> tuple[Owned, ...]:
+def managed_names(settings: Settings) -> tuple[ManagedName, ...]:
     """Give the proxy's container and the volume with its socket."""
     key, name = "ci:docker.proxy.containerName", settings.docker.proxy.container_name
     other = "give another name, or remove it first"
     return (
-        Owned(kind="container", name=name, key=key, instead=f"{other} (`docker rm -f {name}`)"),
-        Owned(kind="volume", name=name, key=key, instead=f"{other} (`docker volume rm {name}`)"),
+        ManagedName(kind="container", name=name, key=key, instead=f"{other} (`docker rm -f {name}`)"),
+        ManagedName(kind="volume", name=name, key=key, instead=f"{other} (`docker volume rm {name}`)"),
     )
 
 
-def survey(settings: Settings) -> Iterator[Problem]:
+def preflight(settings: Settings) -> Iterator[Problem]:
     """Give what is wrong with the engine's socket, which the proxy needs as Jenkins would."""
-    yield from host_socket.survey(settings)
+    yield from host_socket.preflight(settings)
 
 
-def declare(settings: Settings, _: Surroundings, opts: pulumi.ResourceOptions) -> Access:
+def declare(settings: Settings, _: pulumi.Input[str], opts: pulumi.ResourceOptions) -> EngineAccess:
     """Start the proxy; give Jenkins its socket, by a volume that Jenkins cannot write to."""
     made = settings.docker.proxy
     proxy = Proxy("proxy", ProxyArgs(settings=made, engine=host_socket.find(settings.docker)), opts)
-    return Access(
+    return EngineAccess(
         engine=settings.docker.host,
         environment={
             "DOCKER_HOST": f"unix://{SOCKET}",
@@ -46,6 +46,6 @@ def declare(settings: Settings, _: Surroundings, opts: pulumi.ResourceOptions) -
         },
         volumes=(docker.ContainerVolumeArgs(volume_name=proxy.volume, container_path=FOLDER, read_only=True),),
         after=(proxy.running,),
-        containers={"proxy": proxy.running.name},
+        sidecars={"proxy": proxy.running.name},
         next_steps=(_WARNING, f"What the proxy refused: `docker logs {made.container_name}`."),
     )

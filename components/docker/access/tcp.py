@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pulumi
 import pulumi_docker as docker
 
-from components.docker import tls, tls_survey
-from components.docker.access.shape import Access, Surroundings
-from components.docker.owned import Owned
+from components.docker import tls, tls_preflight
+from components.docker.access.mode import EngineAccess
+from components.docker.managed_names import ManagedName
 from components.settings import Problem, Settings
 
 CERTIFICATES = "/certs/client"
@@ -19,40 +19,40 @@ _BLIND = (
 )
 
 
-def makes(_: Settings) -> tuple[Owned, ...]:
+def managed_names(_: Settings) -> tuple[ManagedName, ...]:
     """Give nothing: the engine is there, and Jenkins gets files only."""
     return ()
 
 
-def survey(settings: Settings) -> Iterator[Problem]:
+def preflight(settings: Settings) -> Iterator[Problem]:
     """Give what is wrong with the certificates, or with the engine when it is asked by them."""
-    place = tls.jobs(settings)
-    if place is not None:
+    endpoint = tls.jobs(settings)
+    if endpoint is not None:
         # A host elsewhere may reach what this machine does not.
-        yield from tls_survey.survey(place, must_answer=settings.docker.is_local)
+        yield from tls_preflight.preflight(endpoint, must_answer=settings.docker.is_local)
 
 
-def declare(settings: Settings, _: Surroundings, __: pulumi.ResourceOptions) -> Access:
+def declare(settings: Settings, _: pulumi.Input[str], __: pulumi.ResourceOptions) -> EngineAccess:
     """Give Jenkins the engine's address and the three files. The key is a secret, and in no variable."""
-    place = tls.jobs(settings)
-    if place is None:
+    endpoint = tls.jobs(settings)
+    if endpoint is None:
         raise ValueError("access: tcp without its section; the settings' checks refuse that")
-    client = tls.client(place)
+    client = tls.client(endpoint)
     files: dict[str, pulumi.Input[str]] = {
         "ca.pem": client.ca,
         "cert.pem": client.certificate,
         "key.pem": pulumi.Output.secret(client.key),
     }
-    return Access(
-        engine=place.host,
-        environment={"DOCKER_HOST": place.host, "DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": CERTIFICATES},
+    return EngineAccess(
+        engine=endpoint.host,
+        environment={"DOCKER_HOST": endpoint.host, "DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": CERTIFICATES},
         # Uploads are root's. They are for every user of the container to read, of whom there is one: Jenkins.
         files={
             f"{CERTIFICATES}/{name}": docker.ContainerUploadArgs(file=f"{CERTIFICATES}/{name}", content=content)
             for name, content in files.items()
         },
         next_steps=(
-            f"Whoever can run a job here is root on the host of {place.host}: give accounts accordingly.",
+            f"Whoever can run a job here is root on the host of {endpoint.host}: give accounts accordingly.",
             _BLIND,
         ),
     )

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from components.kubernetes.survey import survey
+from components.kubernetes.preflight import preflight
 from components.settings.load import read
 from components.settings.model import SECRETS
 from tests.support.kubernetes_stack import FakeReader, build, raw, settings
@@ -23,7 +23,7 @@ Key = ec.EllipticCurvePrivateKey
 
 
 def look(reader: FakeReader | None = None, *, deployed: bool = False, **keys: Any) -> list[str]:
-    found = survey(settings(**keys), reader or FakeReader(), project="ci", stack="test", deployed=deployed)
+    found = preflight(settings(**keys), reader or FakeReader(), project="ci", stack="test", deployed=deployed)
     return [str(problem) for problem in found]
 
 
@@ -259,6 +259,6 @@ def test_what_the_survey_finds_is_told_with_the_settings_own_problems() -> None:
     _, found = read(
         raw(registryPassword="short"),
         frozenset(SECRETS),
-        lambda stack: survey(stack, FakeReader(at=(1, 20)), project="ci", stack="test", deployed=False),
+        lambda stack: preflight(stack, FakeReader(at=(1, 20)), project="ci", stack="test", deployed=False),
     )
     assert [problem.key for problem in found] == ["ci:registryPassword", "ci:kubernetes.context"]

@@ -23,7 +23,7 @@ _APP_ARMOR: Final = (1, 30)
 """The first API server whose pods have `appArmorProfile`. Source: the Kubernetes documentation, "AppArmor"."""
 
 
-def survey(settings: Settings, reader: Reader, *, project: str, stack: str, deployed: bool) -> Iterator[Problem]:
+def preflight(settings: Settings, reader: Reader, *, project: str, stack: str, deployed: bool) -> Iterator[Problem]:
     """Give what stands in the way.
 
     deployed: whether this stack is in this namespace of this cluster already. Then the cluster is not asked again what

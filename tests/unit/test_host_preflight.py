@@ -26,7 +26,7 @@ def port() -> int:
         return int(probe.getsockname()[1])
 
 
-def survey(
+def preflight(
     tmp_path: Path,
     *,
     port: int,
@@ -39,18 +39,18 @@ def survey(
             docker={"acceptRootOnHost": True, "host": where, **(docker or {"socketGroup": 998})},
             jenkins={"httpPort": port, "agentPort": None, **(jenkins or {})},
         )
-        return [str(problem) for problem in host.survey(stack, project="ci", stack="test")]
+        return [str(problem) for problem in host.preflight(stack, project="ci", stack="test")]
 
 
 def test_an_empty_host_has_nothing_in_the_way(tmp_path: Path, port: int) -> None:
-    assert survey(tmp_path, port=port) == []
+    assert preflight(tmp_path, port=port) == []
 
 
 def test_the_stacks_own_container_volume_and_port_are_not_in_the_way(tmp_path: Path, port: int) -> None:
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", port))
         holder.listen()
-        found = survey(
+        found = preflight(
             tmp_path,
             port=port,
             containers=[container("jenkins-server", owner=OURS, port=port)],
@@ -60,22 +60,22 @@ def test_the_stacks_own_container_volume_and_port_are_not_in_the_way(tmp_path: P
 
 
 def test_a_container_of_the_same_name_is_refused_with_its_owner(tmp_path: Path, port: int) -> None:
-    [text] = survey(tmp_path, port=port, containers=[container("jenkins-server", owner="ci/offline")])
+    [text] = preflight(tmp_path, port=port, containers=[container("jenkins-server", owner="ci/offline")])
     assert (
         'ci:jenkins.containerName = "jenkins-server" is a container already, which belongs to the stack ci/offline'
         in text
     )
-    [text] = survey(tmp_path, port=port, containers=[container("jenkins-server")])
+    [text] = preflight(tmp_path, port=port, containers=[container("jenkins-server")])
     assert "which no stack of this project made" in text
     assert "docker rm -f jenkins-server" in text
 
 
 def test_a_home_that_the_stack_did_not_make_is_refused_unless_it_is_adopted(tmp_path: Path, port: int) -> None:
     foreign = {"jenkins_home": volume("jenkins_home")}
-    [text] = survey(tmp_path, port=port, volumes=foreign)
+    [text] = preflight(tmp_path, port=port, volumes=foreign)
     assert 'ci:jenkins.homeVolume = "jenkins_home" is a volume already' in text
     assert "adoptHome: true" in text
-    assert survey(tmp_path, port=port, volumes=foreign, jenkins={"adoptHome": True}) == []
+    assert preflight(tmp_path, port=port, volumes=foreign, jenkins={"adoptHome": True}) == []
 
 
 DIND = {"access": "dind", "dind": {"containerName": "engine"}}
@@ -94,13 +94,13 @@ DIND = {"access": "dind", "dind": {"containerName": "engine"}}
 def test_what_an_engine_of_the_stacks_own_is_called_must_be_nobody_elses(
     tmp_path: Path, port: int, there: dict[str, Any], name: str
 ) -> None:
-    [text] = survey(tmp_path, port=port, docker=DIND, **there)
+    [text] = preflight(tmp_path, port=port, docker=DIND, **there)
     assert f'ci:docker.dind.containerName = "{name}" is a ' in text
     assert "give another name, or remove it first (`docker " in text
 
 
 def test_an_engine_of_the_stacks_own_is_not_in_its_own_way(tmp_path: Path, port: int) -> None:
-    found = survey(
+    found = preflight(
         tmp_path,
         port=port,
         docker=DIND,
@@ -112,42 +112,42 @@ def test_an_engine_of_the_stacks_own_is_not_in_its_own_way(tmp_path: Path, port:
 
 
 def test_a_network_whose_id_begins_with_the_name_is_another(tmp_path: Path, port: int) -> None:
-    assert survey(tmp_path, port=port, docker=DIND, networks={"engine": volume("another")}) == []
+    assert preflight(tmp_path, port=port, docker=DIND, networks={"engine": volume("another")}) == []
 
 
 def test_a_port_that_another_container_holds_is_refused_with_its_name(tmp_path: Path, port: int) -> None:
-    [text] = survey(tmp_path, port=port, containers=[container("grafana", port=port, ip="0.0.0.0")])
+    [text] = preflight(tmp_path, port=port, containers=[container("grafana", port=port, ip="0.0.0.0")])
     assert f"ci:jenkins.httpPort = {port} is taken on 127.0.0.1 by the container grafana" in text
 
 
 def test_a_port_of_another_address_is_free(tmp_path: Path, port: int) -> None:
-    assert survey(tmp_path, port=port, containers=[container("grafana", port=port, ip="127.0.0.9")]) == []
+    assert preflight(tmp_path, port=port, containers=[container("grafana", port=port, ip="127.0.0.9")]) == []
 
 
 @pytest.mark.parametrize("address", ["192.0.2.7", "2001:db8::7", "fe80::7"])
 def test_an_address_that_this_host_lacks_is_refused_before_anything_is_made(
     tmp_path: Path, port: int, address: str
 ) -> None:
-    [text] = survey(tmp_path, port=port, jenkins={"bindAddress": address})
+    [text] = preflight(tmp_path, port=port, jenkins={"bindAddress": address})
     assert text.startswith(f'ci:jenkins.bindAddress = "{address}" is not an address of this host')
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.9", "0.0.0.0"])
 def test_an_address_that_this_host_has_is_taken(tmp_path: Path, port: int, address: str) -> None:
-    assert survey(tmp_path, port=port, jenkins={"bindAddress": address, "public": True}) == []
+    assert preflight(tmp_path, port=port, jenkins={"bindAddress": address, "public": True}) == []
 
 
 def test_a_port_that_another_process_holds_is_refused(tmp_path: Path, port: int) -> None:
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", port))
         holder.listen()
-        [text] = survey(tmp_path, port=port)
+        [text] = preflight(tmp_path, port=port)
     assert "is taken on 127.0.0.1 by another process" in text
     assert f"ss -ltnp 'sport = :{port}'" in text
 
 
 def test_a_docker_client_that_the_host_lacks_is_refused(tmp_path: Path, port: int) -> None:
-    [text] = survey(tmp_path, port=port, jenkins={"dockerClient": "host", "dockerClientPath": "/nowhere/docker"})
+    [text] = preflight(tmp_path, port=port, jenkins={"dockerClient": "host", "dockerClientPath": "/nowhere/docker"})
     assert 'ci:jenkins.dockerClientPath = "/nowhere/docker" is no program on this host' in text
 
 
@@ -176,7 +176,7 @@ def test_a_dead_socket_is_refused_before_the_plugin_sees_it(tmp_path: Path) -> N
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(path))
     stack = settings(docker={"acceptRootOnHost": True, "host": f"unix://{path}", "socketGroup": 998})
-    [problem] = host.survey(stack, project="ci", stack="test")
+    [problem] = host.preflight(stack, project="ci", stack="test")
     assert f"{path} does not answer" in str(problem)
     assert "systemctl start docker" in str(problem)
 

@@ -10,7 +10,7 @@ from components.settings import Problem
 
 
 @dataclass(frozen=True, kw_only=True)
-class Owned:
+class ManagedName:
     """A container, a volume or a network of the stack's own."""
 
     kind: Literal["container", "volume", "network"]
@@ -22,14 +22,14 @@ class Owned:
     """What to write where another has the name, or how to remove that."""
 
 
-def foreign(
-    owned: Sequence[Owned], engine: Engine, containers: Sequence[Mapping[str, Any]], me: str
+def conflicts(
+    names: Sequence[ManagedName], engine: Engine, containers: Sequence[Mapping[str, Any]], me: str
 ) -> Iterator[Problem]:
     """Give a problem for each name under which the engine has something that this stack (`project/stack`) didn't make.
 
     `containers` are the engine's, as it lists them. Raises EngineError.
     """
-    for one in owned:
+    for one in names:
         found, owner = _find(one, engine, containers)
         if found and owner != me:
             who = f"belongs to the stack {owner}" if owner else "no stack of this project made"
@@ -38,7 +38,7 @@ def foreign(
             )
 
 
-def _find(one: Owned, engine: Engine, containers: Sequence[Mapping[str, Any]]) -> tuple[bool, str | None]:
+def _find(one: ManagedName, engine: Engine, containers: Sequence[Mapping[str, Any]]) -> tuple[bool, str | None]:
     """Say whether there is such a thing, and whose it is."""
     if one.kind == "container":
         found = next((entry for entry in containers if f"/{one.name}" in entry.get("Names", ())), None)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from components import certificates
-from components.docker.tls import TIMEOUT_SECONDS, Place, client, connection
+from components.docker.tls import TIMEOUT_SECONDS, Endpoint, client, connection
 from components.settings import Problem
 
 if TYPE_CHECKING:
@@ -22,33 +22,33 @@ _OTHERS: Final = 0o077
 """The permissions of those who don't own a file."""
 
 
-def survey(place: Place, *, must_answer: bool = True) -> Iterator[Problem]:
+def preflight(endpoint: Endpoint, *, must_answer: bool = True) -> Iterator[Problem]:
     """Give what is wrong with the files, or with the engine when it is asked by them.
 
     With `must_answer` false, an engine that can't be reached from here is taken as it is: only its own network may.
     """
-    found = list(_files(place))
+    found = list(_files(endpoint))
     yield from found
     if not found:
-        yield from _engine(place, must_answer=must_answer)
+        yield from _engine(endpoint, must_answer=must_answer)
 
 
-def _files(place: Place) -> Iterator[Problem]:
-    authority_key, certificate_key = f"{place.section}.caFile", f"{place.section}.certificateFile"
-    authorities, problems = certificates.chain(authority_key, place.files.ca_file)
+def _files(endpoint: Endpoint) -> Iterator[Problem]:
+    authority_key, certificate_key = f"{endpoint.section}.caFile", f"{endpoint.section}.certificateFile"
+    authorities, problems = certificates.chain(authority_key, endpoint.files.ca_file)
     yield from problems
     for authority in authorities:
-        yield from certificates.out_of_time(authority_key, place.files.ca_file, authority)
-    chain, problems = certificates.chain(certificate_key, place.files.certificate_file)
+        yield from certificates.out_of_time(authority_key, endpoint.files.ca_file, authority)
+    chain, problems = certificates.chain(certificate_key, endpoint.files.certificate_file)
     yield from problems
     if chain:
-        yield from certificates.out_of_time(certificate_key, place.files.certificate_file, chain[0])
-    yield from _key(place, chain)
+        yield from certificates.out_of_time(certificate_key, endpoint.files.certificate_file, chain[0])
+    yield from _key(endpoint, chain)
 
 
-def _key(place: Place, chain: Sequence["x509.Certificate"]) -> Iterator[Problem]:
-    path = place.files.key_file
-    key = place.secret_key if path is None else f"{place.section}.keyFile"
+def _key(endpoint: Endpoint, chain: Sequence["x509.Certificate"]) -> Iterator[Problem]:
+    path = endpoint.files.key_file
+    key = endpoint.secret_key if path is None else f"{endpoint.section}.keyFile"
     shown = {} if path is None else {"value": path}
     if path is not None:
         try:
@@ -68,54 +68,54 @@ def _key(place: Place, chain: Sequence["x509.Certificate"]) -> Iterator[Problem]
                 instead=f"close it (`chmod 600 {path}`), and make a new one if others were there",
             )
     else:
-        text = place.secret.get_secret_value() if place.secret else ""
+        text = endpoint.secret.get_secret_value() if endpoint.secret else ""
     private = certificates.private_key(text)
     if private is None:
         yield Problem(
             key=key,
             **shown,
             wrong="is not a private key without passphrase in PEM form",
-            instead=f"give it from its file: `pulumi config set --secret {place.secret_key} < key.pem`",
+            instead=f"give it from its file: `pulumi config set --secret {endpoint.secret_key} < key.pem`",
         )
     elif chain and private.public_key() != chain[0].public_key():
         yield Problem(
             key=key,
             **shown,
-            wrong=f"is not the key of the first certificate in {place.files.certificate_file}",
+            wrong=f"is not the key of the first certificate in {endpoint.files.certificate_file}",
             instead="give the key that belongs to it",
         )
 
 
-def _engine(place: Place, *, must_answer: bool) -> Iterator[Problem]:
+def _engine(endpoint: Endpoint, *, must_answer: bool) -> Iterator[Problem]:
     """Ask the engine, once as Jenkins will and once as a stranger would."""
-    mine = client(place)
+    mine = client(endpoint)
     try:
         context, stranger = mine.context(), mine.context(anonymous=True)
     except ssl.SSLError as error:
         yield Problem(
-            key=f"{place.section}.certificateFile",
-            value=place.files.certificate_file,
+            key=f"{endpoint.section}.certificateFile",
+            value=endpoint.files.certificate_file,
             wrong=f"can't be used ({_reason(error)})",
             instead="give the client's own certificate first, and its authorities behind it",
         )
         return
     try:
-        _ping(place, context)
+        _ping(endpoint, context)
     except ssl.SSLCertVerificationError as error:
-        yield _misfit(place, error)
+        yield _misfit(endpoint, error)
         return
     except _RefusedError as error:
         yield Problem(
-            key=f"{place.section}.certificateFile",
-            value=place.files.certificate_file,
-            wrong=f"is refused by {place.host} ({error})",
+            key=f"{endpoint.section}.certificateFile",
+            value=endpoint.files.certificate_file,
+            wrong=f"is refused by {endpoint.host} ({error})",
             instead="give one that the engine's own --tlscacert has signed, for clients (extendedKeyUsage clientAuth)",
         )
         return
     except ssl.SSLError as error:
         yield Problem(
-            key=place.host_key,
-            value=place.host,
+            key=endpoint.host_key,
+            value=endpoint.host,
             wrong=f"speaks no TLS that is taken here ({_reason(error)})",
             instead="start the engine with --tlsverify, --tlscacert, --tlscert and --tlskey",
         )
@@ -123,18 +123,18 @@ def _engine(place: Place, *, must_answer: bool) -> Iterator[Problem]:
     except (OSError, http.client.HTTPException) as error:
         if must_answer:
             yield Problem(
-                key=place.host_key,
-                value=place.host,
+                key=endpoint.host_key,
+                value=endpoint.host,
                 wrong=f"does not answer ({_reason(error)})",
                 instead="see that an engine listens there, for example tcp://builder.example.org:2376, and can be "
                 "reached from here",
             )
         return
     with contextlib.suppress(OSError, http.client.HTTPException):
-        _ping(place, stranger)
+        _ping(endpoint, stranger)
         yield Problem(
-            key=place.host_key,
-            value=place.host,
+            key=endpoint.host_key,
+            value=endpoint.host,
             wrong="answers without asking for a certificate, so whoever reaches it is root on its host",
             instead="start the engine with --tlsverify and --tlscacert (CIS Docker Benchmark 2.7)",
         )
@@ -144,9 +144,9 @@ class _RefusedError(OSError):
     """The engine does not take the client's certificate."""
 
 
-def _ping(place: Place, context: ssl.SSLContext) -> None:
+def _ping(endpoint: Endpoint, context: ssl.SSLContext) -> None:
     """Ask for the least that an engine answers."""
-    asking = connection(place, context)
+    asking = connection(endpoint, context)
     try:
         asking.connect()
         try:
@@ -168,18 +168,18 @@ def _ping(place: Place, context: ssl.SSLContext) -> None:
         raise http.client.HTTPException(f"status {answer.status}")
 
 
-def _misfit(place: Place, error: ssl.SSLCertVerificationError) -> Problem:
+def _misfit(endpoint: Endpoint, error: ssl.SSLCertVerificationError) -> Problem:
     """Say what is wrong with the certificate that an engine shows."""
     if error.verify_code in _ANOTHER_AUTHORITY:
         return Problem(
-            key=f"{place.section}.caFile",
-            value=place.files.ca_file,
-            wrong=f"has not signed the certificate of {place.host} ({error.verify_message})",
+            key=f"{endpoint.section}.caFile",
+            value=endpoint.files.ca_file,
+            wrong=f"has not signed the certificate of {endpoint.host} ({error.verify_message})",
             instead="give the authority of the engine's own certificate, as `ca.pem` on its host",
         )
     return Problem(
-        key=place.host_key,
-        value=place.host,
+        key=endpoint.host_key,
+        value=endpoint.host,
         wrong=f"shows a certificate that does not fit ({error.verify_message.rstrip('.')})",
         instead="write the engine's address as its certificate has it, or renew that with this name among its "
         "subjectAltName",
