@@ -12,6 +12,37 @@ CONTEXT: Final = Path(__file__).parent.parent / "jenkins" / "image"
 """The build context: the Dockerfile and the pinned plugins, and nothing else."""
 
 
+BUILT: Final = "ci-jenkins"
+"""The repository of the built image. Its tag is the stack's name."""
+
+
+def pinned(name: str, reference: str, opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
+    """Register a ready image; give the id that the engine had for it when the stack first saw this reference.
+
+    Whoever may build on the engine can put another image under a name, and the plugin looks a name up at each refresh.
+    So the first id is kept in the state. A reference with a digest names one image for ever, and is taken as it is.
+    """
+    found = docker.RemoteImage(f"{name}-image", name=reference, keep_locally=True, opts=opts).image_id
+    if "@" in reference:
+        return found
+    kept = pulumi.Stash(
+        # Another reference is another pin.
+        f"{name}-image-{reference}",
+        input=found,
+        opts=pulumi.ResourceOptions(parent=opts.parent, ignore_changes=["input"]),
+    ).output
+    pulumi.Output.all(found, kept).apply(lambda ids: _tell_of_another(reference, *ids))
+    return kept
+
+
+def _tell_of_another(reference: str, found: str, kept: str) -> None:
+    if found != kept:
+        pulumi.log.warn(
+            f"{reference} names another image on the engine's host now ({found}). The stack keeps the one that it was "
+            f"first deployed with ({kept}). To take another, give its digest ({reference}@sha256:...) or another tag."
+        )
+
+
 def controller_image(name: str, settings: JenkinsSettings, opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
     """Register the image; give the reference under which the engine has it and by which a change is seen.
 
@@ -19,10 +50,10 @@ def controller_image(name: str, settings: JenkinsSettings, opts: pulumi.Resource
     stack is destroyed, as a ready one does, for other containers may use it.
     """
     if settings.image is not None:
-        return docker.RemoteImage(f"{name}-image", name=settings.image, keep_locally=True, opts=opts).image_id
+        return pinned(name, settings.image, opts)
     built = docker.Image(
         f"{name}-image",
-        image_name=f"ci-jenkins:{pulumi.get_stack()}",
+        image_name=f"{BUILT}:{pulumi.get_stack()}",
         build=docker.DockerBuildArgs(
             # Relative to the project, so that two clones of it have the same state.
             context=str(_relative(CONTEXT)),

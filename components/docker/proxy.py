@@ -1,5 +1,6 @@
 """The filtering proxy: the one container that has the engine's socket, so that Jenkins needs none."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -8,6 +9,7 @@ import pulumi_docker as docker
 
 from components.docker.access.host_socket import SOCKET_IN_CONTAINER, Socket
 from components.docker.container import LOG_OPTIONS, container_labels, volume_labels
+from components.docker.image import pinned
 from components.proxy import haproxy
 from components.settings.proxy import ProxySettings
 
@@ -37,6 +39,9 @@ class ProxyArgs:
     settings: ProxySettings
     engine: Socket
     """The engine's own socket."""
+
+    images: Sequence[str]
+    """What the stack deploys: jobs can't put another image under these names."""
 
 
 class Proxy(pulumi.ComponentResource):
@@ -68,15 +73,14 @@ class Proxy(pulumi.ComponentResource):
             labels=volume_labels(),
             opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
         )
-        image = docker.RemoteImage(f"{name}-image", name=settings.image, keep_locally=True, opts=mine)
         self.running = docker.Container(
             f"{name}-container",
             name=settings.container_name,
-            image=image.image_id,
+            image=pinned(name, settings.image, mine),
             user=f"{_USER}:{_CALLERS}",
             group_adds=[str(args.engine.group)],
             command=["sh", "-c", _START],
-            envs=[f"RULES={_rules(settings)}"],
+            envs=[f"RULES={_rules(args)}"],
             volumes=[
                 docker.ContainerVolumeArgs(volume_name=volume.name, container_path=FOLDER, read_only=False),
                 # To connect is not to write: the engine takes calls through a read-only mount as well.
@@ -120,10 +124,11 @@ class Proxy(pulumi.ComponentResource):
         self.register_outputs({"container": self.running.name})
 
 
-def _rules(settings: ProxySettings) -> str:
+def _rules(args: ProxyArgs) -> str:
     return haproxy.render(
         socket=SOCKET,
         engine=SOCKET_IN_CONTAINER,
-        container=settings.container_name,
-        volume=settings.container_name,
+        container=args.settings.container_name,
+        volume=args.settings.container_name,
+        images=args.images,
     )

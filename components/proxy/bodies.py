@@ -58,6 +58,11 @@ class Rule:
 _NO_TEXT: Final = r'null|""'
 _NO_LIST: Final = r"null|\[\s*+\]"
 _NO_MAP: Final = r"null|\{\s*+\}"
+_LOG_OPTION: Final = r'"(?:max-size|max-file|mode|max-buffer-size|compress)"\s*+:\s*+"[0-9a-z-]{1,12}"'
+_LOG: Final = (
+    r'null|\{\s*+(?:"type"\s*+:\s*+"(?:json-file|local|none)?"\s*+,?\s*+)?+'
+    rf'(?:"config"\s*+:\s*+(?:null|\{{\s*+(?:{_LOG_OPTION}\s*+,?\s*+)*+\}})\s*+)?+\}}'
+)
 
 
 def _list_without(strings: str) -> str:
@@ -91,6 +96,12 @@ def rules(container: str) -> tuple[Rule, ...]:
             key="volumedriver",
             harmless=rf'{_NO_TEXT}|"local"',
             words="the driver of a volume can mount folders of the host",
+        ),
+        # A link gives a container a second name, under which the rules about the proxy would not know it.
+        Rule(key="links", harmless=_NO_LIST, words="it links another container (--link)"),
+        # Of the other drivers, the engine itself is the client, as root and in the network of the host.
+        Rule(
+            key="logconfig", harmless=_LOG, words="its log leaves the engine, or has options of a driver (--log-driver)"
         ),
         Rule(key="capadd", harmless=_NO_LIST, words="it adds a capability (--cap-add)"),
         Rule(key="devices", harmless=_NO_LIST, words="it is given a device of the host (--device)"),

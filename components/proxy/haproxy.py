@@ -1,6 +1,8 @@
 """HAProxy's configuration: the rules of `calls` and `bodies` as its text."""
 
 import json
+import re
+from collections.abc import Sequence
 from typing import Final
 
 from components.proxy import bodies
@@ -53,7 +55,7 @@ frontend health
 """
 
 
-def render(*, socket: str, engine: str, container: str, volume: str) -> str:
+def render(*, socket: str, engine: str, container: str, volume: str, images: Sequence[str]) -> str:
     """Give the whole configuration, for HAProxy 3.0 or newer.
 
     Args:
@@ -61,13 +63,14 @@ def render(*, socket: str, engine: str, container: str, volume: str) -> str:
         engine: the engine's socket, a path in the container.
         container: the name of the proxy's own container.
         volume: the name of the volume that holds `socket`.
+        images: what the stack deploys. A job may use these repositories, and not put another image under their names.
     """
     lines = [
         f"    http-error status 503 {_answer('the proxy of this CI does not reach the Docker engine behind it')}",
         "",
         "frontend filter",
         f"    bind unix@{socket} mode 660",
-        *(f"    {rule}" for rule in _rules(container, volume)),
+        *(f"    {rule}" for rule in _rules(container, volume, images)),
         "    default_backend engine",
         _HEALTH,
         "backend engine",
@@ -77,10 +80,24 @@ def render(*, socket: str, engine: str, container: str, volume: str) -> str:
     return _DEFAULTS + "\n".join(lines)
 
 
-def _rules(container: str, volume: str) -> list[str]:
+def _repository(image: str) -> str:
+    """Give an expression for every way to write an image's repository. Source: distribution/reference, normalize.go."""
+    name = image.partition("@")[0]
+    name = name if ":" not in name.rpartition("/")[2] else name.rpartition(":")[0]
+    host, slash, rest = name.partition("/")
+    if not slash or (host != "localhost" and not set(host) & set(".:")):
+        host, rest = "docker.io", name
+    if host not in ("docker.io", "index.docker.io"):
+        return re.escape(f"{host}/{rest}")
+    return rf"(?:(?:index\.)?docker\.io/)?(?:library/)?{re.escape(rest.removeprefix('library/'))}"
+
+
+def _rules(container: str, volume: str, images: Sequence[str]) -> list[str]:
     """Give the rules in the order in which they are tried. The first that refuses ends it."""
     judged = "|".join(call.place for call in CALLS if call.body)
     name = container.replace(".", r"\.")
+    deployed = "|".join(_repository(image) for image in images)
+    named = rf"(?:^|&)(?:t|repo|fromImage)=\s*(?:{deployed})(?:[:@&\s]|$)"
     itself = bodies.own("(?:/|$)")
     return [
         "# What two readers could read in two ways.",
@@ -111,6 +128,11 @@ def _rules(container: str, volume: str) -> list[str]:
         f"acl own var(txn.own) -m reg {_word(f'^{OWN_ID} (/v[0-9.]+)?/containers/{itself}')}",
         f"acl own path_reg {_word(f'^(/v[0-9.]+)?/containers/{name}(/|$)')}",
         _deny("it is about the proxy itself, whose name or whose id's beginning this is", "own"),
+        "# The images that the stack deploys, which its next update looks for by their names.",
+        "http-request set-var(txn.query) query,url_dec(1)",
+        f"acl deployed var(txn.query) -m reg -i {_word(named)}",
+        f"acl deployed path_reg -i {_word(f'^(/v[0-9.]+)?/images/(?:{deployed})(?:[:@]|$)')}",
+        _deny("this CI is deployed from an image of that name", "deployed !METH_GET"),
         "# What a new container, or a new command in one, may do. The whole body has to be here before it is judged.",
         f"acl judged path_reg {_word(f'^({judged})$')}",
         _deny("its body comes without its length", "METH_POST judged { req.hdr(transfer-encoding) -m found }"),

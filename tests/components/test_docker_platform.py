@@ -125,7 +125,7 @@ def test_the_wizard_gets_no_configuration_and_keeps_its_own_password(engine: Eng
 def test_a_ready_image_is_kept_on_the_host_and_used_by_its_id(engine: Engine) -> None:
     container = deploy(engine, settings(jenkins={"image": "registry.example.org/ci/jenkins:1"}))
     assert engine.inputs["jenkins-image"]["keepLocally"] is True
-    assert is_unknown(container["image"]) if engine.preview else container["image"] == "sha256:ready"
+    assert is_unknown(container["image"]) if engine.preview else container["image"] == "sha256:first-seen"
 
 
 def test_an_image_is_built_from_the_pinned_base_and_client_and_pushed_nowhere(engine: Engine) -> None:

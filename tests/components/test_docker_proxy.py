@@ -91,11 +91,31 @@ def test_a_changed_name_is_changed_in_the_rules_too(engine: Engine) -> None:
     assert r'"other\.proxy[":]' in rules(container)
 
 
+def test_an_image_whose_name_means_another_now_is_not_deployed(engine: Engine) -> None:
+    """The plugin looks a name up at each refresh, and whoever may build can give the name to another image."""
+    container = deploy(engine)
+    pin = engine.requests["proxy-image-haproxy:3.2.21-alpine"]
+    assert list(pin.ignoreChanges) == ["input"]
+    assert is_unknown(container["image"]) if engine.preview else container["image"] == "sha256:first-seen"
+
+
+def test_an_image_with_a_digest_is_taken_as_it_is(engine: Engine) -> None:
+    container = deploy(engine, proxy={"image": f"haproxy:3.2.21-alpine@sha256:{'0' * 64}"})
+    assert not [name for name in engine.requests if name.startswith("proxy-image-")]
+    assert is_unknown(container["image"]) if engine.preview else container["image"] == "sha256:ready"
+
+
+def test_the_rules_know_what_the_stack_is_deployed_from(engine: Engine) -> None:
+    text = rules(deploy(engine))
+    for repository in ("haproxy", "ci\\-jenkins", "jenkins/jenkins", "docker"):
+        assert f"(?:library/)?{repository}" in text
+
+
 def test_its_image_is_used_by_its_id_and_kept_on_the_host(engine: Engine) -> None:
     container = deploy(engine)
     assert engine.inputs["proxy-image"]["name"] == "haproxy:3.2.21-alpine"
     assert engine.inputs["proxy-image"]["keepLocally"] is True
-    assert is_unknown(container["image"]) if engine.preview else container["image"] == "sha256:ready"
+    assert is_unknown(container["image"]) if engine.preview else container["image"].startswith("sha256:")
 
 
 def test_everything_of_it_is_labelled_with_its_stack_and_held_by_its_component(engine: Engine) -> None:

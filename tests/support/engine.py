@@ -80,6 +80,8 @@ class Engine(mocks.MockMonitor, mocks.Mocks):
                 return {"spec": {**inputs["spec"], "clusterIP": CLUSTER_IP}}
             case "RemoteImage" | "Image":
                 return {"imageId": "sha256:ready", "repoDigest": "sha256:built"}
+            case "Stash":
+                return {"output": "sha256:first-seen"}  # the value of the first deployment, whatever the input is now
         return {}
 
 

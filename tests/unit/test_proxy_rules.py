@@ -3,6 +3,7 @@
 import json
 import re
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -153,6 +154,11 @@ OUT = [
     {"Mounts": [{"Type": "bind", "Source": "/", "Target": "/h"}]},
     {"Mounts": [{"Type": "volume", "VolumeOptions": {"DriverConfig": {"Options": {"o": "bind", "device": "/"}}}}]},
     {"VolumeDriver": "other"},
+    {"Links": [f"{PROXY[:1]}:../side"]},
+    {"Links": ["/jenkins-docker-proxy:/x/foo"]},
+    {"LogConfig": {"Type": "syslog", "Config": {"syslog-address": "tcp://127.0.0.1:6379"}}},
+    {"LogConfig": {"Type": "json-file", "Config": {"tag": "{{.ID}}"}}},
+    {"LogConfig": {"Config": {"fluentd-address": "unix:///run/x"}}},
     {"CapAdd": ["SYS_ADMIN"]},
     {"CapAdd": "ALL"},
     {"Devices": [{"PathOnHost": "/dev/sda"}]},
@@ -191,6 +197,16 @@ def passes(line: str) -> bool:
     return not twisted and any(re.search(call.expression, line) for call in CALLS)
 
 
+def writes_to_what_is_deployed(line: str) -> bool:
+    """Say whether a request would change what one of the deployed images' names means, as the rules have it."""
+    method, _, rest = line.partition(" ")
+    path, _, query = rest.partition("?")
+    text = haproxy.render(socket="/s", engine="/e", container="c", volume="v", images=DEPLOYED)
+    in_query, in_path = re.findall(r"acl deployed .* -i '(.*)'", text)
+    found = re.search(in_query, unquote(query), re.IGNORECASE) or re.search(in_path, path, re.IGNORECASE)
+    return method != "GET" and found is not None
+
+
 def refused(body: str) -> list[str]:
     """Give the words of each rule that a body breaks; what decides has to say the same."""
     text = f"{PROXY} {body}".encode().decode("latin-1")
@@ -212,6 +228,40 @@ def test_what_a_docker_pipeline_needs_is_let_through(line: str) -> None:
 @pytest.mark.parametrize("line", REFUSED)
 def test_everything_else_is_not(line: str) -> None:
     assert not passes(line)
+
+
+DEPLOYED = ("haproxy:3.2.21-alpine", "jenkins/jenkins:2.568.2", f"registry.example.org:5000/ci/x:1@sha256:{ID}")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "haproxy",
+        "haproxy:3.2.21-alpine",
+        "haproxy:another",
+        "haproxy%3A3.3",
+        "library/haproxy",
+        "docker.io%2Fhaproxy:1",
+        "index.docker.io/library/haproxy",
+        "%20haproxy",
+        "HAProxy",
+        "docker.io/jenkins/jenkins:1",
+        "registry.example.org:5000/ci/x",
+    ],
+)
+def test_what_the_stack_is_deployed_from_keeps_its_name(name: str) -> None:
+    assert writes_to_what_is_deployed(f"POST {V}/build?rm=1&t=app&t={name}")
+    assert writes_to_what_is_deployed(f"POST {V}/images/app/tag?tag=1&repo={name}")
+    assert writes_to_what_is_deployed(f"POST {V}/images/create?fromImage={name}&tag=1")
+
+
+def test_other_images_and_what_only_reads_are_let_through() -> None:
+    assert writes_to_what_is_deployed(f"DELETE {V}/images/haproxy:3.2.21-alpine?force=1")
+    assert writes_to_what_is_deployed(f"DELETE {V}/images/docker.io/library/haproxy@sha256:{ID}")
+    assert not writes_to_what_is_deployed(f"GET {V}/images/haproxy:3.2.21-alpine/json")
+    for name in ("haproxy-exporter", "team/haproxy:1", "registry.example.org/haproxy", "jenkins/agent:1", "ci/x:1"):
+        assert not writes_to_what_is_deployed(f"POST {V}/build?t={name}&buildargs=%7B%22A%22:%22t=haproxy%22%7D")
+        assert not writes_to_what_is_deployed(f"DELETE {V}/images/{name}")
 
 
 @pytest.mark.parametrize("kind", ["networks", "volumes", "services", "plugins", "secrets"])
@@ -295,7 +345,9 @@ def test_a_privileged_command_is_refused_and_a_plain_one_is_not() -> None:
 
 
 def test_the_configuration_holds_every_rule_and_logs_no_query() -> None:
-    text = haproxy.render(socket="/run/x/docker.sock", engine="/var/run/docker.sock", container="a.b", volume="v")
+    text = haproxy.render(
+        socket="/run/x/docker.sock", engine="/var/run/docker.sock", container="a.b", volume="v", images=DEPLOYED
+    )
     for call in CALLS:
         assert f"'{call.expression}'" in text
     for rule in rules("a.b"):
@@ -311,5 +363,5 @@ def test_the_configuration_holds_every_rule_and_logs_no_query() -> None:
 
 
 def test_no_word_of_the_rules_ends_the_quotes_that_it_stands_in() -> None:
-    text = haproxy.render(socket="/s", engine="/e", container="it's", volume="v")
+    text = haproxy.render(socket="/s", engine="/e", container="it's", volume="v", images=DEPLOYED)
     assert r"it'\''s" in text

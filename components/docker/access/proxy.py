@@ -8,6 +8,7 @@ import pulumi_docker as docker
 
 from components.docker.access import host_socket
 from components.docker.access.mode import EngineAccess
+from components.docker.image import BUILT
 from components.docker.managed_names import ManagedName
 from components.docker.proxy import FOLDER, SOCKET, Proxy, ProxyArgs
 from components.settings import Problem, Settings
@@ -33,10 +34,18 @@ def preflight(settings: Settings) -> Iterator[Problem]:
     yield from host_socket.preflight(settings)
 
 
+def _images(settings: Settings) -> tuple[str, ...]:
+    """Give the images that the stack deploys, or builds its own from."""
+    jenkins = settings.jenkins
+    built = (BUILT, jenkins.base_image, jenkins.docker_cli_image)
+    return (settings.docker.proxy.image, *((jenkins.image,) if jenkins.image else built))
+
+
 def declare(settings: Settings, _: pulumi.Input[str], opts: pulumi.ResourceOptions) -> EngineAccess:
     """Start the proxy; give Jenkins its socket, by a volume that Jenkins cannot write to."""
     made = settings.docker.proxy
-    proxy = Proxy("proxy", ProxyArgs(settings=made, engine=host_socket.find(settings.docker)), opts)
+    engine = host_socket.find(settings.docker)
+    proxy = Proxy("proxy", ProxyArgs(settings=made, engine=engine, images=_images(settings)), opts)
     return EngineAccess(
         engine=settings.docker.host,
         environment={
