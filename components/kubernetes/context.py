@@ -1,32 +1,40 @@
-"""Packs a local folder or inline files as a build's context, the same bytes for the same files on every machine."""
+"""Packs a local folder or inline files as a build's context. The same files give the same digest on every machine."""
 
 import base64
-import gzip
+import functools
 import hashlib
 import io
 import os
 import stat
 import tarfile
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from components.kubernetes import ignore
-from components.settings import NotAcceptedError
+from components.kubernetes import dockerignore
+from components.settings import BuildSettings, NotAcceptedError
 
 FILE: Final = "context.tar.gz"
 """The packed context's name in its ConfigMap."""
 
 LARGEST: Final = 1_000_000
-"""Bytes of a packed context. A ConfigMap holds 1 MiB (Kubernetes documentation, "ConfigMaps"), names and all."""
+"""Bytes of a packed context. A ConfigMap holds 1 MiB (Kubernetes documentation, "ConfigMaps"), names included."""
 
-_LARGEST_UNPACKED: Final = 200_000_000
-"""Bytes of the files together. What packs from more than that into a ConfigMap is no context that anyone means."""
+LARGEST_ON_DISK: Final = 20_000_000
+"""Bytes of the files together, before packing. Text packs to a third or a tenth, so 20 times `LARGEST` can't fit. The
+sum of the sizes takes milliseconds, where packing takes a second."""
+
+_PRIVATE: Final = ".local"
+"""This clone's own folder, in the project's folder. It holds the passphrase of the stacks."""
+
+_GZIP: Final = 31
+"""What zlib takes as `wbits` to write gzip's header, which then holds no time and no name."""
 
 
 class ContextError(NotAcceptedError):
-    """A folder can't be a context: what is wrong, and what to do instead."""
+    """A folder or inline files can't be a context. Says what is wrong and what to do instead."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +42,10 @@ class Packed:
     """A packed context."""
 
     digest: str
-    """SHA-256 of the tar before it is compressed, hexadecimal: the same for the same files, whoever packed them."""
+    """SHA-256 of the tar before compression, hexadecimal."""
 
     content: bytes
-    """The tar, compressed."""
+    """The tar, compressed with gzip."""
 
     @property
     def text(self) -> str:
@@ -45,66 +53,127 @@ class Packed:
         return base64.b64encode(self.content).decode()
 
 
+def of(build: BuildSettings) -> Packed | None:
+    """Return a build's packed context; None where the builder fetches the context itself.
+
+    A folder is packed once in a run: preflight and deployment get the same bytes.
+
+    Raises ContextError.
+    """
+    if build.context.directory is not None:
+        return _once(Path(build.context.directory).expanduser(), build.dockerfile)
+    return pack_inline(build.context.inline) if build.context.inline is not None else None
+
+
 def pack_inline(files: Mapping[str, str]) -> Packed:
-    """Pack texts by path."""
-    return _pack((path, text.encode(), False) for path, text in files.items())
+    """Pack texts by path. Raises ContextError where they are too big for a ConfigMap."""
+    entries: dict[str, _Entry] = {path: (text.encode(), False) for path, text in files.items()}
+    return _pack((path, *entries[path]) for path in sorted(entries, key=lambda path: path.split("/")))
 
 
 def pack_directory(folder: Path, dockerfile: str) -> Packed:
     """Pack a folder without what its .dockerignore names, or that of the Dockerfile itself (`<name>.dockerignore`).
 
-    The Dockerfile and the .dockerignore themselves stay, as with `docker build`. A file keeps its text and whether it
-    may be executed; owner, times and other permissions do not count. Symbolic links stay links.
+    As with `docker build`, the Dockerfile and the .dockerignore are always packed. A file keeps its content and whether
+    it is executable, but not its owner, times and other permissions. Symbolic links stay links.
 
-    Raises ContextError for a folder that is none, has no such Dockerfile, holds what is neither file, folder nor link,
-    or is too big for a ConfigMap.
+    Raises ContextError where there is no such folder or Dockerfile, where the folder holds devices, pipes, sockets, or
+    the stack's passphrase, and where it is too big for a ConfigMap.
     """
     if not folder.is_dir():
-        raise ContextError("is no folder on this machine", f"make it, or give another: {folder} was looked for")
+        raise ContextError("is not a folder on this machine", f"create {folder}, or give another folder")
     if not (folder / dockerfile).is_file():
-        raise ContextError(f"has no {dockerfile} in it", "add it, or name the right one with `dockerfile`")
+        raise ContextError(f"has no {dockerfile}", "add it, or name the right file with `dockerfile`")
     try:
-        return _pack(_files(folder, dockerfile))
+        return _pack((path, *_read(folder / path)) for path in _checked(folder, dockerfile))
     except OSError as error:
         raise ContextError(
-            f"can't be read ({error.strerror}: {error.filename})", "let this user read it, or name it in .dockerignore"
+            f"can't be read ({error.strerror}: {error.filename})",
+            "make it readable for this user, or name it in .dockerignore",
         ) from None
 
 
-_Entry = tuple[str, bytes | str | None, bool]
-"""Path; content, target of a link, or None for a folder; whether it may be executed."""
+_once = functools.cache(pack_directory)
+
+forget = _once.cache_clear
+"""For tests, which change a folder and deploy it again in one process."""
+
+_Entry = tuple[bytes | str | None, bool]
+"""Content, target of a link, or None for a folder; whether it is executable."""
 
 
-def _files(folder: Path, dockerfile: str) -> Iterable[_Entry]:
-    own = f"{dockerfile}{ignore.FILE}"
-    listed = own if (folder / own).is_file() else ignore.FILE
+def _checked(folder: Path, dockerfile: str) -> list[str]:
+    """Return the paths to pack, after a look at the kind and the size of each."""
+    own = f"{dockerfile}{dockerignore.FILE}"
+    listed = own if (folder / own).is_file() else dockerignore.FILE
     try:
         text = (folder / listed).read_text(encoding="utf-8-sig") if (folder / listed).is_file() else ""
     except UnicodeDecodeError:
-        raise ContextError(f"has a {listed} that is not text in UTF-8", "write it as such") from None
-    total = 0
-    for path in ignore.walk(folder, ignore.patterns(text), keep=(dockerfile, listed)):
-        place = folder / path
-        mode = place.lstat().st_mode
-        if stat.S_ISLNK(mode):
-            yield path, str(place.readlink()), False
-        elif stat.S_ISDIR(mode):
-            yield path, None, False
-        elif stat.S_ISREG(mode):
-            total += place.stat().st_size
-            if total > _LARGEST_UNPACKED:
-                raise _too_big("more than 200 MB before packing")
-            yield path, place.read_bytes(), bool(mode & stat.S_IXUSR)
-        else:
-            raise ContextError(f"has {path} in it, which is no file", "name it in .dockerignore")
+        raise ContextError(f"has a {listed} that is not UTF-8 text", "save it as UTF-8") from None
+    private, root, total, paths = _private(), folder.resolve(), 0, []
+    for path in dockerignore.walk(folder, dockerignore.patterns(text), keep=(dockerfile, listed)):
+        found = (folder / path).lstat()
+        if stat.S_ISREG(found.st_mode):
+            total += found.st_size
+        elif not stat.S_ISDIR(found.st_mode) and not stat.S_ISLNK(found.st_mode):
+            raise ContextError(f"has {path}, which is a pipe, a socket or a device", "name it in .dockerignore")
+        here = root / path
+        if any(here == secret or secret in here.parents for secret in private):
+            raise ContextError(
+                f"would pack {path}, which belongs to this clone and may hold the passphrase of its stacks",
+                f"give a folder that holds only the image's files, or name {path.split('/')[0]} in .dockerignore",
+            )
+        if total > LARGEST_ON_DISK:
+            raise _too_big(f"has more than {LARGEST_ON_DISK:,} bytes of files")
+        paths.append(path)
+    return paths
 
 
-def _pack(entries: Iterable[_Entry]) -> Packed:
-    plain = io.BytesIO()
-    # GNU's form has no extended headers for a time or an owner, which are left at nought.
-    with tarfile.open(fileobj=plain, mode="w", format=tarfile.GNU_FORMAT) as tar:
-        for path, content, executable in sorted(entries, key=lambda entry: entry[0].split("/")):
-            info = tarfile.TarInfo(path.replace(os.sep, "/"))
+def _private() -> list[Path]:
+    """Return what must never be packed: this clone's own folder, and the passphrase's file."""
+    named = os.environ.get("PULUMI_CONFIG_PASSPHRASE_FILE")
+    return [Path(path).resolve() for path in (_PRIVATE, named) if path]
+
+
+def _read(place: Path) -> _Entry:
+    mode = place.lstat().st_mode
+    if stat.S_ISLNK(mode):
+        return str(place.readlink()), False
+    return (None, False) if stat.S_ISDIR(mode) else (place.read_bytes(), bool(mode & stat.S_IXUSR))
+
+
+class _Sink(io.RawIOBase):
+    """Hashes and compresses what is written, and ends as soon as the result is too big."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sha256 = hashlib.sha256()
+        self._compressor = zlib.compressobj(9, zlib.DEFLATED, _GZIP)
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    def write(self, data: bytes) -> int:  # type: ignore[override]
+        self.sha256.update(data)
+        self._keep(self._compressor.compress(data))
+        return len(data)
+
+    def content(self) -> bytes:
+        self._keep(self._compressor.flush())
+        return b"".join(self._parts)
+
+    def _keep(self, part: bytes) -> None:
+        self._parts.append(part)
+        self._size += len(part)
+        if self._size > LARGEST:
+            raise _too_big(f"has more than {LARGEST:,} bytes when packed")
+
+
+def _pack(entries: Iterable[tuple[str, bytes | str | None, bool]]) -> Packed:
+    sink = _Sink()
+    # GNU's format has no extended headers for times and owners. All of them stay 0.
+    with tarfile.open(fileobj=sink, mode="w|", format=tarfile.GNU_FORMAT) as tar:
+        for path, content, executable in entries:
+            info = tarfile.TarInfo(path)
             if content is None:
                 info.type, info.mode = tarfile.DIRTYPE, 0o755
                 tar.addfile(info)
@@ -114,14 +183,12 @@ def _pack(entries: Iterable[_Entry]) -> Packed:
             else:
                 info.size, info.mode = len(content), 0o755 if executable else 0o644
                 tar.addfile(info, io.BytesIO(content))
-    packed = Packed(hashlib.sha256(plain.getvalue()).hexdigest(), gzip.compress(plain.getvalue(), 9, mtime=0))
-    if len(packed.content) > LARGEST:
-        raise _too_big(f"{len(packed.content):,} bytes when packed")
-    return packed
+    content = sink.content()
+    return Packed(sink.sha256.hexdigest(), content)
 
 
 def _too_big(size: str) -> ContextError:
     return ContextError(
-        f"is too big for a ConfigMap, which holds {LARGEST:,} bytes: it has {size}",
+        f"is too big for a ConfigMap, which holds {LARGEST:,} bytes: it {size}",
         "name what the build does not need in .dockerignore, or use a git or volume context",
     )

@@ -1,18 +1,16 @@
 """Puts the Kubernetes platform together from a stack's settings."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import pulumi
 from pulumi_kubernetes import core
 
 from components import certificates, password
-from components.kubernetes import addresses, certificate, cluster, gitlab_deploy, history, namespaces, texts
+from components.kubernetes import addresses, certificate, cluster, context, gitlab_deploy, history, namespaces, texts
 from components.kubernetes.build import Build, Plan, failure_hook, plan
 from components.kubernetes.builders import Work
 from components.kubernetes.builders.work import GIT_SECRET, PUSH_SECRET, STORAGE_SECRET, TRUST, TRUST_FILE
 from components.kubernetes.cluster import ApiReader, Reader
-from components.kubernetes.context import Packed, pack_directory, pack_inline
 from components.kubernetes.mirror import Mirror, MirrorArgs
 from components.kubernetes.namespaces import Namespaces, NamespacesArgs
 from components.kubernetes.network import Network, NetworkArgs
@@ -82,7 +80,7 @@ def deploy(settings: Settings, reader: Reader | None = None) -> Mapping[str, pul
 
 
 def _plan(place: int, build: BuildSettings, settings: Settings, where: addresses.Addresses) -> Plan:
-    packed = _packed(build)
+    packed = context.of(build)
     targets = build.destinations or (f"{build.name}:latest",)
     own = [repository for target in targets if (repository := own_repository(target)) is not None]
     first = own_repository(targets[0])
@@ -111,12 +109,6 @@ def _plan(place: int, build: BuildSettings, settings: Settings, where: addresses
         own=[f"{where.push}/{repository}" for repository in own],
         pull=f"{where.pull}/{first}" if first is not None else targets[0].rpartition(":")[0],
     )
-
-
-def _packed(build: BuildSettings) -> Packed | None:
-    if build.context.directory is not None:
-        return pack_directory(Path(build.context.directory).expanduser(), build.dockerfile)
-    return pack_inline(build.context.inline) if build.context.inline is not None else None
 
 
 def _namespaces(settings: Settings, opts: pulumi.ResourceOptions) -> Namespaces:

@@ -7,10 +7,9 @@ from typing import Any, Final
 import yaml
 
 from components import labels
-from components.kubernetes import cluster, namespaces
+from components.kubernetes import cluster, context, namespaces
 from components.kubernetes.certificate import look
 from components.kubernetes.cluster import Reader, ReadError
-from components.kubernetes.context import pack_directory, pack_inline
 from components.kubernetes.namespaces import ENFORCED
 from components.settings import NotAcceptedError, Problem, Settings
 from components.settings.pod_security import looser
@@ -51,10 +50,7 @@ def preflight(settings: Settings, reader: Reader, *, project: str, stack: str, d
 def _contexts(settings: Settings) -> Iterator[Problem]:
     for place, build in enumerate(settings.builds):
         try:
-            if build.context.directory is not None:
-                pack_directory(Path(build.context.directory).expanduser(), build.dockerfile)
-            elif build.context.inline is not None:
-                pack_inline(build.context.inline)
+            context.of(build)
         except NotAcceptedError as error:
             folder = build.context.directory
             yield Problem(

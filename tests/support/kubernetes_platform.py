@@ -8,6 +8,7 @@ from typing import Any
 import pulumi
 
 from components import kubernetes, labels
+from components.kubernetes import context
 from tests.support.engine import Engine, is_secret, unwrap
 from tests.support.kubernetes_stack import FakeReader, settings
 
@@ -74,6 +75,7 @@ def deploy(
     **keys: Any,
 ) -> Deployed:
     """Deploy a stack with these keys; `last` are the outputs of the update before, `jobs` those in its state."""
+    context.forget()  # a test changes a folder and deploys it again
     engine.answers[STATE_CALL] = state(last, jobs)
     made = Deployed(engine, reader or FakeReader())
     stack = settings(**keys)

@@ -133,9 +133,7 @@ def test_a_context_folder_that_can_not_be_packed_is_refused_with_its_build(tmp_p
         ]
     )
     assert found[0].startswith("ci:builds[1].context.directory")
-    assert "is no folder on this machine" in found[0]
     assert found[1].startswith("ci:builds[2].context.directory")
-    assert "has no Dockerfile in it" in found[1]
 
 
 def test_inline_files_that_are_too_big_together_are_refused() -> None:
