@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from components.kubernetes import context
 from components.kubernetes.context import ContextError, Packed, pack_directory, pack_inline
-from components.kubernetes.survey import survey as preflight
+from components.kubernetes.preflight import preflight
 from tests.support.kubernetes_stack import FakeReader, build
 from tests.support.kubernetes_stack import settings as cluster_settings
 
