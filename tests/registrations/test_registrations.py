@@ -1,0 +1,171 @@
+"""What every stack registers, compared with what is recorded beside this file. README.md says how to record again."""
+
+import contextlib
+import difflib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+import yaml
+from google.protobuf import json_format  # type: ignore[import-untyped]
+
+from components import certificates, docker, kubernetes, settings
+from components.settings.model import SECRETS
+from tests.support.engine import Engine, is_secret, is_unknown, set_config
+from tests.support.kubernetes_platform import STATE_CALL, state
+from tests.support.kubernetes_stack import REGISTRY_PASSWORD, FakeReader
+from tests.support.settings import PASSWORD, RUNNER_TOKEN, TLS_KEY
+
+ROOT = Path(__file__).parents[2]
+HERE = Path(__file__).parent
+STACKS = {
+    path.name.removeprefix("Pulumi.").removesuffix(".yaml"): path
+    for folder in (ROOT / "stacks", ROOT / "examples" / "stacks", HERE / "stacks")
+    for path in sorted(folder.glob("Pulumi.*.yaml"))
+}
+MADE_UP = {
+    "adminPassword": PASSWORD,
+    "registryPassword": REGISTRY_PASSWORD,
+    "gitlabRunnerToken": RUNNER_TOKEN,
+    "tcpTlsKey": TLS_KEY,
+}
+"""What a stack's owner sets beside the committed file."""
+
+LEFT_OUT = {
+    *("name", "object", "version", "packageRef", "propertyDependencies", "sourcePosition", "stackTrace"),
+    *("acceptSecrets", "acceptResources", "acceptsByteString", "supportsPartialValues", "supportsResultReporting"),
+    *("parentStackTraceHandle", "deleteBeforeReplaceDefined"),
+}
+"""Fields of a registration that no program decides, or that are recorded in another form."""
+
+
+@pytest.mark.parametrize("name", STACKS)
+def test_a_stack_registers_what_is_recorded(name: str, request: pytest.FixtureRequest, monkeypatch: Any) -> None:
+    monkeypatch.setattr(certificates, "read", lambda path: f"(the text of {path})\n")
+    made = written(merged(registered(name, preview=False), registered(name, preview=True)))
+    path = HERE / f"{name}.yaml"
+    if request.config.getoption("--update-registrations"):
+        path.write_text(made)
+    kept = path.read_text() if path.exists() else ""
+    changed = "\n".join(difflib.unified_diff(kept.splitlines(), made.splitlines(), "recorded", "registered", "", "", 2))
+    assert not changed, f"{changed}\nIf that is meant: pytest tests/registrations --update-registrations"
+
+
+def test_nothing_is_recorded_for_a_stack_that_is_gone(request: pytest.FixtureRequest) -> None:
+    gone = [path for path in HERE.glob("*.yaml") if path.stem not in STACKS]
+    if request.config.getoption("--update-registrations"):
+        for path in gone:
+            path.unlink()
+    assert not [path for path in gone if path.exists()]
+
+
+def registered(name: str, *, preview: bool) -> dict[str, Any]:
+    """Run the program on a stack; give its registrations by name, its stack's outputs and its hooks."""
+    found = yaml.safe_load(STACKS[name].read_text())["config"]
+    keys = {key.removeprefix("ci:"): value for key, value in found.items()}
+    if keys["platform"] == "docker" and keys["docker"].get("access", "socket") in {"socket", "proxy"}:
+        # Else the group of this machine's own socket is recorded.
+        keys["docker"].setdefault("socketGroup", 998)
+    loaded = _loaded(keys)
+    engine = Engine(preview=preview)
+    engine.answers[STATE_CALL] = state()
+
+    def program() -> None:
+        on_kubernetes = loaded.platform == "kubernetes"
+        outputs = kubernetes.deploy(loaded, FakeReader()) if on_kubernetes else docker.deploy(loaded)
+        pulumi.ComponentResource("outputs", "outputs", dict(outputs))
+
+    with contextlib.chdir(ROOT):
+        engine.run(program)
+    return {
+        **{name: _options(request) | {"inputs": engine.inputs[name]} for name, request in engine.requests.items()},
+        "hooks": sorted(engine.hooks),
+    }
+
+
+def _loaded(keys: dict[str, Any]) -> settings.Settings:
+    """Give the settings of a stack, to which a made-up value of each secret comes that it lacks."""
+    for _ in MADE_UP:
+        texts = {f"ci:{key}": value if isinstance(value, str) else json.dumps(value) for key, value in keys.items()}
+        set_config(texts, [f"ci:{key}" for key in SECRETS if f"ci:{key}" in texts])
+        try:
+            return settings.load()
+        except settings.SettingsError as error:
+            lacking = {key for key in MADE_UP if f"ci:{key}" in str(error) and key not in keys}
+            if not lacking:
+                raise
+            keys |= {key: MADE_UP[key] for key in lacking}
+    raise AssertionError
+
+
+def _options(request: Any) -> dict[str, Any]:
+    given = {key: _short(value) for key, value in json_format.MessageToDict(request).items()}
+    kept = {key: value for key, value in given.items() if key not in LEFT_OUT and value != {}}
+    # In the order in which they happened to be ready.
+    return kept | {key: sorted(kept[key]) for key in ("dependencies",) if key in kept}
+
+
+def _short(value: Any) -> Any:
+    """Give a URN by the resource's name alone; a provider's reference has an id behind it."""
+    if isinstance(value, Mapping):
+        return {key: _short(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_short(part) for part in value]
+    return value.split("::")[3] if isinstance(value, str) and value.startswith("urn:pulumi:") else value
+
+
+def merged(update: Any, preview: Any) -> Any:
+    """Give what both modes register; where they differ, both values."""
+    if is_secret(update) and is_secret(preview):
+        return {"(secret)": merged(update["value"], preview["value"])}
+    if (
+        isinstance(update, Mapping)
+        and isinstance(preview, Mapping)
+        and not is_secret(update)
+        and not is_secret(preview)
+    ):
+        keys = sorted({*update, *preview})
+        both = {key: merged(update.get(key), preview.get(key)) for key in keys}
+        return {key: value for key, value in both.items() if value is not None}
+    if isinstance(update, list) and isinstance(preview, list) and len(update) == len(preview):
+        return [merged(*pair) for pair in zip(update, preview, strict=True)]
+    if isinstance(update, str) and update.startswith("H4sI"):
+        update = preview = "(packed)"  # gzip's output differs between machines; its digest is of the tar
+    shown = [_plain(value) for value in (update, preview)]
+    return shown[0] if shown[0] == shown[1] else {"(update)": shown[0], "(preview)": shown[1]}
+
+
+def _plain(value: Any) -> Any:
+    if is_unknown(value):
+        return "(unknown)"
+    if is_secret(value):
+        return {"(secret)": _plain(value["value"])}
+    if isinstance(value, Mapping):
+        return {key: _plain(part) for key, part in value.items() if part is not None}
+    if isinstance(value, list):
+        return [_plain(part) for part in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+class Writer(yaml.CSafeDumper):
+    """Writes YAML whose changes are easy to read: each value on lines of its own, no anchors."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _text(writer: Writer, text: str) -> Any:
+    text = text.replace(str(ROOT), "(project)")
+    return writer.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+Writer.add_representer(str, _text)
+
+
+def written(found: Any) -> str:
+    return yaml.dump(found, Dumper=Writer, width=1_000_000, default_flow_style=None, allow_unicode=True)
