@@ -36,7 +36,7 @@ lab-down: ## end that node and all that is on it
 test: ## run every test that this machine can run
 	$(BOOT) dev && $(PY) -m ops.toolchain && $(PY) -m lab build && $(PY) -m pytest $(ARGS)
 test-fast: ## run the tests that need no Pulumi and no Docker
-	$(BOOT) dev && $(PY) -m pytest tests/unit tests/components tests/registrations tests/contract $(ARGS)
+	$(BOOT) dev && $(PY) -m pytest tests/unit tests/components tests/contract $(ARGS)
 check: ## lint, format and types
 	$(BOOT) dev && .venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
 reference: ## make the schema and the settings' page anew

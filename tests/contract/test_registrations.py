@@ -1,4 +1,4 @@
-"""What every stack registers, compared with what is recorded beside this file. README.md says how to record again."""
+"""What every stack registers is what tests/registrations has recorded. Its README.md says how to record again."""
 
 import contextlib
 import difflib
@@ -20,10 +20,10 @@ from tests.support.kubernetes_stack import REGISTRY_PASSWORD, FakeReader
 from tests.support.settings import PASSWORD, RUNNER_TOKEN, TLS_KEY
 
 ROOT = Path(__file__).parents[2]
-HERE = Path(__file__).parent
+RECORDED = ROOT / "tests" / "registrations"
 STACKS = {
     path.name.removeprefix("Pulumi.").removesuffix(".yaml"): path
-    for folder in (ROOT / "stacks", ROOT / "examples" / "stacks", HERE / "stacks")
+    for folder in (ROOT / "stacks", ROOT / "examples" / "stacks", RECORDED / "stacks")
     for path in sorted(folder.glob("Pulumi.*.yaml"))
 }
 MADE_UP = {
@@ -46,16 +46,16 @@ LEFT_OUT = {
 def test_a_stack_registers_what_is_recorded(name: str, request: pytest.FixtureRequest, monkeypatch: Any) -> None:
     monkeypatch.setattr(certificates, "read", lambda path: f"(the text of {path})\n")
     made = written(merged(registered(name, preview=False), registered(name, preview=True)))
-    path = HERE / f"{name}.yaml"
+    path = RECORDED / f"{name}.yaml"
     if request.config.getoption("--update-registrations"):
         path.write_text(made)
     kept = path.read_text() if path.exists() else ""
     changed = "\n".join(difflib.unified_diff(kept.splitlines(), made.splitlines(), "recorded", "registered", "", "", 2))
-    assert not changed, f"{changed}\nIf that is meant: pytest tests/registrations --update-registrations"
+    assert not changed, f"{changed}\nIf that is meant: pytest tests/contract/test_registrations.py --update-registrations"
 
 
 def test_nothing_is_recorded_for_a_stack_that_is_gone(request: pytest.FixtureRequest) -> None:
-    gone = [path for path in HERE.glob("*.yaml") if path.stem not in STACKS]
+    gone = [path for path in RECORDED.glob("*.yaml") if path.stem not in STACKS]
     if request.config.getoption("--update-registrations"):
         for path in gone:
             path.unlink()
