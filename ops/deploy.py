@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ops import choice, cluster, container, local, run, stackfile, state_files
+from ops import choice, cluster, container, local, run, stackfile
 from ops.clone import Clone, here, read_yaml
 from ops.local import Workspace
 from ops.toolchain import console, docker_engine, plugins, toolchain
@@ -79,10 +79,12 @@ def pulumi(workspace: Workspace, verb: str, stack: str, words: Sequence[str]) ->
         finally:
             with workspace.locked():
                 workspace.carry_back(stack)
-        if status and workspace.owns_backend and state_files.broken(workspace.clone, stack):
-            console.note(
-                f"A Pulumi that was killed has left the state unreadable; this mends it: make recover STACK={stack}"
-            )
+        if status:
+            from ops import recover
+
+            left = recover.remains(workspace, stack)
+            if left:
+                console.note(f"\nStack {stack} has {left}. To put that right: make recover STACK={stack}")
         return Outcome(status, _changes(events))
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from ops import choice, run, stackfile
+from ops import choice, run, stackfile, state_files
 from ops.clone import Clone, read_yaml, short
 from ops.toolchain import cache, console
 from ops.toolchain.errors import Trouble
@@ -68,6 +68,11 @@ class Workspace:
             if self._take_encryption(stack, committed, overlay):
                 overlay = read_yaml(clone.overlay(stack))
             if not self.exists(stack):
+                if self.owns_backend and state_files.lost(clone, stack):
+                    raise Trouble(
+                        f"The state of stack {stack} is gone from {clone.state}, but its checkpoints are still there.",
+                        f"Put the newest back: make recover STACK={stack}",
+                    )
                 self._init(stack)
             wanted = wanted_password(committed, overlay)
             if password and wanted:
@@ -106,9 +111,7 @@ class Workspace:
     def exists(self, stack: str) -> bool:
         """Whether the backend knows the stack."""
         if self.owns_backend:
-            return (
-                self.clone.state_file(stack).exists() or self.clone.state_file(stack).with_suffix(".json.gz").exists()
-            )
+            return state_files.state_file(self.clone, stack).exists()
         known = json.loads(run.answer(self, ["stack", "ls", "--json", "--project", self.clone.name]))
         return any(entry["name"] in {stack, short(stack)} or entry["name"].endswith(f"/{stack}") for entry in known)
 

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from ops import choice, deploy, engine, run, state_files
 from ops.clone import here
 from ops.toolchain import console
-from ops.toolchain.errors import Trouble
+from ops.toolchain.errors import OpsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -45,7 +45,7 @@ def recover(named: str | None, *, yes: bool) -> int:
     """Bring a stack back to where `up` works. Doing it to a healthy stack changes nothing. Returns an exit status.
 
     Raises:
-        Trouble: when a Pulumi is still at work on the stack, or a container in the way is not ours.
+        OpsError: when a Pulumi is still at work on the stack, or a container in the way is not ours.
     """
     # A state is put right against what is really there, so a cluster has to answer.
     deploy.known_settings(here(), named)
@@ -55,6 +55,9 @@ def recover(named: str | None, *, yes: bool) -> int:
     if workspace.owns_backend:
         _refuse_if_running(workspace, stack)
         done += state_files.mend(workspace.clone, stack)
+        if not workspace.exists(stack):
+            console.note(f"Nothing to recover: stack {stack} was never deployed from here.")
+            return 0
     effective = workspace.prepare(stack)
     orphans = list(orphaned_plugins(workspace.clone.root, _processes()))
     if orphans:
@@ -86,38 +89,55 @@ def recover(named: str | None, *, yes: bool) -> int:
 
 def locks(workspace: Workspace, stack: str) -> list[dict[str, Any]]:
     """The locks on a stack of the clone's own backend: pid, username, hostname, timestamp each."""
-    folder = workspace.clone.state / ".pulumi" / "locks" / "organization" / workspace.clone.name / stack
-    found = []
-    for path in sorted(folder.glob("*.json")):
-        with contextlib.suppress(OSError, ValueError):
-            found.append(json.loads(path.read_text()))
-    return found
+    found = (state_files.lock(path) for path in state_files.lock_files(workspace.clone, stack))
+    return [lock for lock in found if lock is not None]
 
 
 def holder(lock: Mapping[str, Any], hostname: str, alive: Mapping[int, str]) -> str:
-    """Who still holds a lock, or nothing if its process is gone.
+    """Who still holds a lock; empty if that process is gone.
 
     Args:
         lock: as `locks` gives it.
         hostname: this machine's.
         alive: the names of this machine's processes by number.
     """
-    who = f"{lock.get('username')}@{lock.get('hostname')} (process {lock.get('pid')}, since {lock.get('timestamp')})"
-    if lock.get("hostname") != hostname:
+    who = f"{lock['username']}@{lock['hostname']} (process {lock['pid']}, since {lock['timestamp']})"
+    if lock["hostname"] != hostname:
         return who  # Nobody can tell from here whether it lives.
-    # A number is used again after a while: only a process that is a Pulumi counts.
-    name = alive.get(int(lock.get("pid") or 0), "")
-    return who if name.startswith("pulumi") else ""
+    # The kernel uses a number again after a while: only a process that is a Pulumi counts.
+    return who if alive.get(lock["pid"], "").startswith("pulumi") else ""
+
+
+def remains(workspace: Workspace, stack: str) -> str:
+    """What a Pulumi that was killed left of its work on a stack, as the start of a sentence; empty if nothing."""
+    clone = workspace.clone
+    if not workspace.owns_backend:
+        return ""
+    files = state_files.lock_files(clone, stack)
+    if files:
+        held = locks(workspace, stack)
+        dead = not any(holder(lock, socket.gethostname(), _alive()) for lock in held)
+        return "the lock of a Pulumi that was killed" if dead else ""
+    if state_files.lost(clone, stack):
+        return "checkpoints of a stack whose state is gone"
+    if state_files.broken(clone, stack):
+        return "a state that can't be read"
+    latest = (state_files.checkpoint(clone, stack, state_files.state_file(clone, stack)) or {}).get("latest") or {}
+    return "operations that were not finished" if latest.get("pending_operations") else ""
+
+
+def _alive() -> dict[int, str]:
+    return {process["pid"]: process["name"] for process in _processes()}
 
 
 def _refuse_if_running(workspace: Workspace, stack: str) -> None:
-    alive = {process["pid"]: process["name"] for process in _processes()}
+    alive = _alive()
     for lock in locks(workspace, stack):
         who = holder(lock, socket.gethostname(), alive)
         if who:
-            raise Trouble(
+            raise OpsError(
                 f"A Pulumi works on stack {stack}: {who}.",
-                f"Wait for it, or end it there: kill -INT {lock.get('pid')}. If that machine is gone for good: "
+                f"Wait for it, or end it there: kill -INT {lock['pid']}. If that machine is gone for good: "
                 f'eval "$(.venv/bin/python -m ops env)" && pulumi cancel --stack {stack}',
             )
 
@@ -171,7 +191,7 @@ def _end(pids: list[int]) -> None:
 def _cancel(workspace: Workspace, stack: str, *, yes: bool) -> None:
     question = f"Cancel whatever holds the lock of stack {stack}?"
     if not workspace.owns_backend and not yes and not console.agreed(question):
-        raise Trouble(f"The lock of stack {stack} was left as it is.", "See who holds it, then run recover again.")
+        raise OpsError(f"The lock of stack {stack} was left as it is.", "See who holds it, then run recover again.")
     run.answer(workspace, ["cancel", "--yes", "--stack", stack])
 
 
@@ -194,7 +214,7 @@ def remove_half_made(operation: Mapping[str, Any], workspace: Workspace, stack: 
     try:
         there = engine.client(workspace, stack)
     except (docker.errors.DockerException, OSError) as failed:
-        raise Trouble(
+        raise OpsError(
             f"The engine can't be asked for the half-made {what} {name}: {failed}",
             "Start it (`systemctl start docker`), and see that `docker version` works; then run recover again.",
         ) from failed
@@ -205,7 +225,7 @@ def remove_half_made(operation: Mapping[str, Any], workspace: Workspace, stack: 
     wanted = wanted_labels(resource["inputs"])
     labels = found.labels if what == "container" else found.attrs.get("Labels") or {}
     if not wanted or any(labels.get(key) != value for key, value in wanted.items()):
-        raise Trouble(
+        raise OpsError(
             f"The {what} {name} is in the way, and its labels say that this stack did not make it.",
             f"Look at it, and if it may go: docker {remove} {name}",
         )

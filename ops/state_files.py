@@ -1,18 +1,23 @@
-"""The files of the clone's own backend, as far as a Pulumi that was killed leaves them broken.
+"""The files of the clone's own backend, and how a state that was lost or cut short is found again.
 
-Pulumi writes a state to a file beside the old one and renames it, so the state itself is whole whenever the power stays
-on. But the library that it writes with (gocloud's fileblob) keeps a second file with attributes beside each, which it
-empties and then fills. A death in between leaves it empty, and every later command ends with `failed to load
-checkpoint: EOF`. Without that file nothing is missing: its attributes are a type and a checksum.
+Pulumi keeps more than one checkpoint of a stack: the state, `.bak` (one write before it), one in `backups/` and one in
+`history/` for each update. A full disk or a deleted file can take the state away; the others are then still there.
+The library that Pulumi writes with (gocloud's fileblob) also keeps a file of attributes beside each. It empties that
+file and then fills it: a kill in between leaves it empty, and every later command fails with `failed to load
+checkpoint: EOF`. Nothing is lost without it, since it only holds a type and a checksum.
 """
 
 from __future__ import annotations
 
+import datetime as dt
+import gzip
 import json
-import shutil
-from typing import TYPE_CHECKING
+import zlib
+from typing import TYPE_CHECKING, Any
 
 from ops.clone import short
+from ops.toolchain import cache
+from ops.toolchain.errors import OpsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,34 +27,155 @@ if TYPE_CHECKING:
 
 ATTRIBUTES = ".attrs"
 UNFINISHED = ".tmp"
+OLDEST = dt.datetime.min.replace(tzinfo=dt.UTC)
+"""The time of a checkpoint that has none: that of a stack on which no update was ever started."""
 
 
 def broken(clone: Clone, stack: str) -> bool:
-    """Whether the state can't be read. True for a moment in the life of a Pulumi that is at work, too."""
-    return any(True for _ in _bad_attributes(clone, stack)) or _is_bad(clone.state_file(stack))
+    """Whether the state can't be read. True for a moment while a Pulumi writes it, too."""
+    state = state_file(clone, stack)
+    unread = state.exists() and state.suffix != ".zst" and checkpoint(clone, stack, state) is None
+    return unread or any(True for _ in _bad_attributes(clone, stack))
+
+
+def lost(clone: Clone, stack: str) -> bool:
+    """Whether the state is gone, but another checkpoint says that something is deployed."""
+    found = None if state_file(clone, stack).exists() else newest(clone, stack)
+    latest = (checkpoint(clone, stack, found[0]) or {}).get("latest") if found else None
+    return bool(latest and latest.get("resources"))
 
 
 def mend(clone: Clone, stack: str) -> list[str]:
-    """Make a stack's state readable again, once it is sure that no Pulumi is at work on it. Says what was done."""
-    done = []
+    """Make a stack's state readable again. Call it only when no Pulumi is at work on the stack.
+
+    Returns:
+        What was done, one sentence each.
+
+    Raises:
+        OpsError: when files of a state are there, but no checkpoint is whole; or when the disk is full. Nothing was
+            changed then.
+    """
+    done = _restore(clone, stack)
     bad = list(_bad_attributes(clone, stack))
     for path in bad:
         path.unlink()
     if bad:
         done.append(f"removed {len(bad)} half-written files of attributes beside the state")
-    locks = clone.state / ".pulumi" / "locks"
     for path in _files(clone, stack):
-        # A lock that can't be read would be nobody's, and Pulumi does not take it away either.
-        if path.name.endswith(UNFINISHED) or (path.is_relative_to(locks) and _is_bad(path)):
+        if path.name.endswith(UNFINISHED):
             path.unlink()
-    state = clone.state_file(stack)
-    backup = state.with_name(f"{state.name}.bak")
-    if _is_bad(state) and backup.is_file() and not _is_bad(backup):
-        aside = state.with_name(f"{state.name}.broken")
-        state.replace(aside)
-        shutil.copyfile(backup, state)
-        done.append(f"put back the state of one step before; the broken one is {aside}")
+    for path in lock_files(clone, stack):
+        # Pulumi does nothing while such a lock is there, and it does not tell whose it is.
+        if lock(path) is None:
+            path.unlink()
+            done.append(f"removed the unreadable lock {path.name}")
     return done
+
+
+def _restore(clone: Clone, stack: str) -> list[str]:
+    """Put the newest whole checkpoint in the place of a state that is gone or damaged, which is kept aside."""
+    state = state_file(clone, stack)
+    if state.suffix == ".zst" or (state.exists() and checkpoint(clone, stack, state) is not None):
+        return []
+    backups = [path for path in _files(clone, stack) if path.suffix == ".bak"]
+    damaged = [path for path in (state, *backups) if path.exists() and checkpoint(clone, stack, path) is None]
+    found = newest(clone, stack)
+    if found is None:
+        if not damaged:
+            return []  # There never was such a stack, or `pulumi stack rm` has removed it.
+        raise OpsError(
+            f"No whole checkpoint of stack {stack} is left in {clone.state}. {damaged[0]} was left as it is.",
+            f"Put {state.name} back from your own copy of it. To start anew, move the file away; what is deployed "
+            "stays and has to be removed by hand.",
+        )
+    restored = clone.state_file(stack)
+    ready = restored.with_name(f"{restored.name}.restored")
+    try:
+        # All of it is on the disk before anything is moved. On a full disk this fails, and everything is as it was.
+        cache.write(ready, _read(found[0]).decode(), mode=0o600)
+    except OSError as failed:
+        raise OpsError(
+            f"The state can't be written to {ready.parent}: {failed.strerror}. Nothing was changed.",
+            "Make room there, then: make recover",
+        ) from failed
+    stamp = dt.datetime.now(dt.UTC).strftime("%Y%m%dT%H%M%S%f")
+    for path in damaged:
+        path.replace(path.with_name(f"{path.name}.damaged-{stamp}"))
+    ready.replace(restored)
+    restored.with_name(restored.name + ATTRIBUTES).unlink(missing_ok=True)
+    kept = f"; what was found is kept as {damaged[0].name}.damaged-{stamp}" if damaged else ""
+    return [f"put back the state of {found[1]:%Y-%m-%d %H:%M:%S} UTC from {found[0].relative_to(clone.state)}{kept}"]
+
+
+def newest(clone: Clone, stack: str) -> tuple[Path, dt.datetime] | None:
+    """The newest whole checkpoint of a stack and the time at which Pulumi made it; None where none is left."""
+    found = []
+    for path in _files(clone, stack):
+        kept = path.suffix == ".bak" or path.parent.parent.parent.name in {"backups", "history"}
+        content = checkpoint(clone, stack, path) if kept or path == state_file(clone, stack) else None
+        if content is not None:
+            found.append((path, _time(content)))
+    # A stack file that `pulumi stack init` has just written has no time: it is older than any with resources.
+    return max(found, key=lambda each: each[1], default=None)
+
+
+def checkpoint(clone: Clone, stack: str, path: Path) -> dict[str, Any] | None:
+    """The checkpoint in a file; None where the file is not a whole checkpoint of this stack.
+
+    Whole is: JSON, plain or compressed by gzip, with a version, this stack's full name, and either no deployment yet or
+    one with a time and a list of resources whose URNs are all of this stack.
+    """
+    try:
+        found = json.loads(_read(path))
+        content: dict[str, Any] = found["checkpoint"]
+        latest = content.get("latest")
+        whole = isinstance(found["version"], int) and content["stack"] == f"organization/{clone.name}/{short(stack)}"
+        if latest is not None:
+            _time(content)
+            urn = f"urn:pulumi:{short(stack)}::{clone.name}::"
+            whole = whole and all(
+                entry["urn"].startswith(urn) and entry["type"] for entry in latest.get("resources") or []
+            )
+    except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    return content if whole else None
+
+
+def _time(content: dict[str, Any]) -> dt.datetime:
+    """When Pulumi made a checkpoint."""
+    latest = content.get("latest")
+    return dt.datetime.fromisoformat(latest["manifest"]["time"]).astimezone(dt.UTC) if latest else OLDEST
+
+
+def _read(path: Path) -> bytes:
+    data = path.read_bytes()
+    return gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data
+
+
+def state_file(clone: Clone, stack: str) -> Path:
+    """The file of the state, compressed or not; where there are two, Pulumi takes the one that was written last."""
+    plain = clone.state_file(stack)
+    there = [path for path in (plain, *(plain.with_name(plain.name + end) for end in (".gz", ".zst"))) if path.exists()]
+    return max(there, key=lambda path: path.stat().st_mtime_ns, default=plain)
+
+
+def lock_files(clone: Clone, stack: str) -> list[Path]:
+    """The files of the locks on a stack."""
+    return sorted((clone.state / ".pulumi" / "locks" / "organization" / clone.name / short(stack)).glob("*.json"))
+
+
+def lock(path: Path) -> dict[str, Any] | None:
+    """A lock: `pid`, `username`, `hostname`, `timestamp`. None for a file that is none, or not all of one."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    whole = (
+        isinstance(found, dict)
+        and type(found.get("pid")) is int
+        and all(isinstance(found.get(name), str) for name in ("username", "hostname", "timestamp"))
+    )
+    return found if whole else None
 
 
 def _files(clone: Clone, stack: str) -> Iterator[Path]:
@@ -62,15 +188,12 @@ def _files(clone: Clone, stack: str) -> Iterator[Path]:
 
 
 def _bad_attributes(clone: Clone, stack: str) -> Iterator[Path]:
-    return (path for path in _files(clone, stack) if path.name.endswith(ATTRIBUTES) and _is_bad(path))
-
-
-def _is_bad(path: Path) -> bool:
-    """Whether a file is there and holds no JSON."""
-    try:
-        json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return False
-    except ValueError:
-        return True
-    return False
+    """The files of attributes that are not JSON."""
+    for path in _files(clone, stack):
+        if path.name.endswith(ATTRIBUTES):
+            try:
+                json.loads(path.read_bytes())
+            except FileNotFoundError:
+                continue  # It was being replaced.
+            except ValueError:
+                yield path

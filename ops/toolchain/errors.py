@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Trouble(Exception):  # noqa: N818 - people are shown it, and need not know that it is a class
+class OpsError(Exception):
     """Something that the machine or its user has to put right.
 
     Args:
@@ -22,3 +22,7 @@ class Trouble(Exception):  # noqa: N818 - people are shown it, and need not know
     def __str__(self) -> str:
         """What is wrong, and under it what to do."""
         return f"{self.what}\n  {self.remedy}" if self.remedy else self.what
+
+
+Trouble = OpsError
+"""The old name, until every room has taken the new one."""

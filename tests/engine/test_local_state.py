@@ -7,18 +7,16 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import stat
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from ops import deploy, local, recover, run
+from ops import deploy, local, run
 from ops.clone import Clone, read_yaml
 from ops.toolchain import toolchain
 from ops.toolchain.errors import Trouble
@@ -236,60 +234,3 @@ def test_two_verbs_at_once_prepare_one_stack_with_one_salt(workspace: local.Work
     assert [process.returncode for process in both] == [0, 0], said
     assert sum("made a password" in text for text in said) == 1
     assert read_yaml(clone.effective("dev"))["encryptionsalt"] == read_yaml(clone.overlay("dev"))["encryptionsalt"]
-
-
-def held_update(workspace: local.Workspace, clone: Clone) -> subprocess.Popen[bytes]:
-    """An update that holds the stack's lock until the file `wait` is removed."""
-    effective = workspace.prepare("dev")
-    (clone.root / "wait").touch()
-    words = [
-        str(workspace.tools.pulumi),
-        "up",
-        "--yes",
-        "--skip-preview",
-        "--stack",
-        "dev",
-        "--config-file",
-        str(effective),
-    ]
-    process = subprocess.Popen(
-        words, cwd=clone.root, env=workspace.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    end = time.monotonic() + 60
-    while not (clone.root / "started").exists():
-        assert process.poll() is None, "the update ended early"
-        assert time.monotonic() < end, "the update did not reach the program"
-        time.sleep(0.05)
-    return process
-
-
-def test_a_second_update_is_refused_while_one_runs_and_recover_leaves_that_one_alone(
-    workspace: local.Workspace, clone: Clone, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(deploy, "open_workspace", lambda _: workspace)
-    with held_update(workspace, clone) as first:
-        try:
-            assert up(workspace).status != 0
-            with pytest.raises(Trouble, match="A Pulumi works on stack dev"):
-                recover.recover("dev", yes=True)
-        finally:
-            (clone.root / "wait").unlink()
-        assert first.wait(60) == 0
-
-
-def test_after_a_kill_recover_frees_the_lock_ends_the_orphans_and_up_works(
-    workspace: local.Workspace, clone: Clone, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(deploy, "open_workspace", lambda _: workspace)
-    with held_update(workspace, clone) as killed:
-        killed.send_signal(signal.SIGKILL)
-        killed.wait(30)
-    assert recover.locks(workspace, "dev"), "nothing to recover from: the CLI frees its lock in another way now"
-    assert up(workspace).status != 0
-    assert recover.recover("dev", yes=True) == 0
-    assert list(recover.orphaned_plugins(clone.root, recover._processes())) == []  # noqa: SLF001 - the machine's own
-    assert recover.locks(workspace, "dev") == []
-    (clone.root / "wait").unlink()
-    assert up(workspace).status == 0
-    assert recover.recover("dev", yes=True) == 0  # of a healthy stack: nothing to do
-    assert up(workspace).changed == 0
