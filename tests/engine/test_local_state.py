@@ -18,7 +18,7 @@ import yaml
 
 from ops import deploy, local, run
 from ops.clone import Clone, read_yaml
-from ops.toolchain import toolchain
+from ops.toolchain import plugins, toolchain
 from ops.toolchain.errors import Trouble
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,7 +49,7 @@ def tools() -> toolchain.Toolchain:
     environ = dict(os.environ)
     if named:
         environ["PATH"] = f"{Path(named).parent}{os.pathsep}{environ['PATH']}"
-    return toolchain.ensure(environ)
+    return toolchain.ensure(environ, [plugins.DOCKER])
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ import yaml
 
 from ops import deploy, local, recover, run, state_files
 from ops.clone import Clone
-from ops.toolchain import cache, toolchain
+from ops.toolchain import cache, plugins, toolchain
 from ops.toolchain.errors import OpsError
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, toolchain.
     (root / "__main__.py").write_text(PROGRAM)
     (root / "Pulumi.yaml").write_text(yaml.safe_dump(PROJECT))
     (root / ".venv").symlink_to(sys.prefix)
-    tools = toolchain.ensure()
+    tools = toolchain.ensure(providers=[plugins.DOCKER])
     workspace = open_workspace(root, tools)
     assert deploy.pulumi(workspace, "up", "dev", ["--yes", "--skip-preview"]).status == 0
     assert deploy.pulumi(workspace, "up", "dev", ["--yes", "--skip-preview", "-c", "value=second"]).status == 0
