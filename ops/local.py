@@ -202,7 +202,7 @@ def require_runner_token(settings: dict[str, Any], stack: str) -> None:
         Trouble: when it has none.
     """
     if stackfile.gitlab_runner(settings) and RUNNER_TOKEN not in stackfile.keys(settings):
-        from components.settings.fields import WHERE_RUNNERS_ARE_MADE  # noqa: PLC0415 - as above
+        from components.settings.secret_fields import WHERE_RUNNERS_ARE_MADE  # noqa: PLC0415 - as above
 
         url = stackfile.setting(settings, "ci:gitlabRunner", "url", default="GitLab")
         raise Trouble(

@@ -1,4 +1,4 @@
-"""The Docker host: the provider that speaks to its engine, and a look at what already stands on it."""
+"""The Docker host: the provider of its engine, and the preflight of what is on it already."""
 
 import errno
 import ipaddress
@@ -18,9 +18,9 @@ from components.settings import GitlabRunnerSettings, JenkinsSettings, Problem, 
 
 
 def provider(settings: Settings) -> docker.Provider:
-    """Register the provider for the host that the settings name, and for no other.
+    """Register the provider for the host that the settings name.
 
-    Without an explicit one, the plugin would follow DOCKER_HOST, and a stack could move to another host unseen.
+    Without an explicit one, the plugin would follow DOCKER_HOST, and a stack could move to another host unnoticed.
     """
     endpoint = tls.host(settings)
     if endpoint is None:
@@ -37,7 +37,7 @@ def provider(settings: Settings) -> docker.Provider:
 
 
 def engine(settings: Settings) -> Engine | None:
-    """Give the engine that Jenkins runs on; None for one behind ssh, which is asked by the plugin alone."""
+    """Return the engine that Jenkins runs on, or None for one behind ssh, which only the plugin can ask."""
     if settings.docker.is_local:
         return Engine.at_socket(settings.docker.host.removeprefix("unix://"))
     endpoint = tls.host(settings)
@@ -48,10 +48,10 @@ def engine(settings: Settings) -> Engine | None:
 
 
 def preflight(settings: Settings, *, project: str, stack: str) -> Iterator[Problem]:
-    """Give what on the host stands in the way, before anything is made there.
+    """Return what blocks the deployment on the host, before anything is made there.
 
-    Asks the way to the jobs' engine for what is wrong with it, and the engine that Jenkins or a GitLab Runner runs on,
-    unless it is behind ssh, for its containers, the names that the stack will use there, and Jenkins' two ports.
+    Checks the access mode and the certificates first. Then it asks the engine, unless that is behind ssh, for its
+    containers, for the names that the stack will use, and for Jenkins' ports.
     """
     mode = access.of(settings.docker)
     endpoint = tls.host(settings)
@@ -64,53 +64,38 @@ def preflight(settings: Settings, *, project: str, stack: str) -> Iterator[Probl
     there = None if found else engine(settings)
     if there is None:
         return
-    jenkins, runner = settings.jenkins, settings.gitlab_runner
     me = f"{project}/{stack}"
-    names = _jenkins_names(jenkins) if runner is None else _runner_names(runner)
     try:
         containers = there.containers()
-        taken = list(conflicts([*names, *mode.managed_names(settings)], there, containers, me))
+        yield from conflicts([*_names(settings), *mode.managed_names(settings)], there, containers, me)
     except EngineError as error:
         yield Problem(
-            key="ci:docker.host",
-            value=settings.docker.host,
-            wrong=f"cannot be used: {error}",
-            instead="start the engine (`systemctl start docker`), and see that `docker version` works for this user",
+            "ci:docker.host",
+            "unreachable",
+            f"cannot be used: {error}",
+            "start the engine (`systemctl start docker`), and check that `docker version` works for this user",
+            settings.docker.host,
         )
         return
-    yield from taken
+    if settings.gitlab_runner is None:
+        yield from _jenkins(settings.jenkins, containers, me, local=settings.docker.is_local)
+
+
+def _names(settings: Settings) -> Sequence[ManagedName]:
+    jenkins, runner = settings.jenkins, settings.gitlab_runner
     if runner is not None:
-        return
-    if settings.docker.is_local:
-        yield from _address(jenkins)
-    yield from _ports(jenkins, containers, me, local=settings.docker.is_local)
-    if (
-        jenkins.docker_client == "host"
-        and settings.docker.is_local
-        and not os.access(jenkins.docker_client_path, os.X_OK)
-    ):
-        yield Problem(
-            key="ci:jenkins.dockerClientPath",
-            value=jenkins.docker_client_path,
-            wrong="is no program on this host",
-            instead="give the path that `command -v docker` prints, or write dockerClient: image",
-        )
-
-
-def _jenkins_names(jenkins: JenkinsSettings) -> Iterator[ManagedName]:
-    yield ManagedName(
-        kind="container",
-        name=jenkins.container_name,
-        key="ci:jenkins.containerName",
-        instead=f"give another name, or remove it first (`docker rm -f {jenkins.container_name}`)",
-    )
-    if not jenkins.adopt_home:
-        yield ManagedName(
+        return (ManagedName(kind="container", name=runner.container_name, key="ci:gitlabRunner.containerName"),)
+    return (
+        ManagedName(kind="container", name=jenkins.container_name, key="ci:jenkins.containerName"),
+        ManagedName(
             kind="volume",
             name=jenkins.home_volume,
             key="ci:jenkins.homeVolume",
-            instead="write adoptHome: true to run Jenkins on what it holds, or give another name: jenkins_home_2",
-        )
+            retained=True,
+            adopted=jenkins.adopt_home,
+            instead="write adoptHome: true to run Jenkins on its data, or give another name",
+        ),
+    )
 
 
 def _authorities(runner: GitlabRunnerSettings | None) -> Sequence[Problem]:
@@ -119,56 +104,59 @@ def _authorities(runner: GitlabRunnerSettings | None) -> Sequence[Problem]:
     return certificates.chain("ci:gitlabRunner.caFile", runner.ca_file)[1]
 
 
-def _runner_names(runner: GitlabRunnerSettings) -> Iterator[ManagedName]:
-    yield ManagedName(
-        kind="container",
-        name=runner.container_name,
-        key="ci:gitlabRunner.containerName",
-        instead=f"give another name, or remove it first (`docker rm -f {runner.container_name}`)",
+def _jenkins(
+    jenkins: JenkinsSettings, containers: Sequence[Mapping[str, Any]], me: str, *, local: bool
+) -> Iterator[Problem]:
+    reason = _bind(jenkins.bind_address, 0) if local else None
+    if reason is not None:
+        yield Problem(
+            "ci:jenkins.bindAddress",
+            "address_not_on_host",
+            f"is not an address of this host ({os.strerror(reason)})",
+            "give one that `ip -brief address` lists, for example 127.0.0.1",
+            jenkins.bind_address,
+        )
+    for key, port in (("httpPort", jenkins.http_port), ("agentPort", jenkins.agent_port)):
+        if port is not None:
+            yield from _port(f"ci:jenkins.{key}", port, jenkins.bind_address, containers, me, local=local)
+    if jenkins.docker_client == "host" and local and not os.access(jenkins.docker_client_path, os.X_OK):
+        yield Problem(
+            "ci:jenkins.dockerClientPath",
+            "not_found",
+            "is not an executable on this host",
+            "give the path that `command -v docker` prints, or write dockerClient: image",
+            jenkins.docker_client_path,
+        )
+
+
+def _port(  # noqa: PLR0913 - two by keyword
+    key: str, port: int, address: str, containers: Sequence[Mapping[str, Any]], me: str, *, local: bool
+) -> Iterator[Problem]:
+    holders = [container for container in containers if _publishes(container, port, address)]
+    if any(labels.owner(holder.get("Labels")) == me for holder in holders):
+        return
+    if holders:
+        name = holders[0]["Names"][0].removeprefix("/")
+        who, free = f"the container {name}", f"stop it (`docker stop {name}`)"
+    elif local and _bind(address, port) == errno.EADDRINUSE:
+        who, free = "another process", f"stop it (`ss -ltnp 'sport = :{port}'` shows it)"
+    else:
+        return
+    other = port + 1 if port < 65535 else 8080  # noqa: PLR2004
+    yield Problem(
+        key,
+        "port_in_use",
+        f"is in use on {address} by {who}",
+        f"give another port, for example {other}, or {free}",
+        port,
     )
 
 
-def _address(jenkins: JenkinsSettings) -> Iterator[Problem]:
-    """Refuse an address that this host does not have. Only the engine can tell that of a remote host."""
-    reason = _bind(jenkins.bind_address, 0)
-    if reason is not None:
-        yield Problem(
-            key="ci:jenkins.bindAddress",
-            value=jenkins.bind_address,
-            wrong=f"is not an address of this host ({os.strerror(reason)})",
-            instead="give one that `ip -brief address` lists, for example 127.0.0.1",
-        )
-
-
-def _ports(
-    jenkins: JenkinsSettings, containers: Sequence[Mapping[str, Any]], me: str, *, local: bool
-) -> Iterator[Problem]:
-    for key, port in (("httpPort", jenkins.http_port), ("agentPort", jenkins.agent_port)):
-        if port is None:
-            continue
-        holders = [container for container in containers if _publishes(container, port, jenkins.bind_address)]
-        if any(labels.owner(holder.get("Labels")) == me for holder in holders):
-            continue
-        if holders:
-            name = holders[0]["Names"][0].removeprefix("/")
-            who, free = f"the container {name}", f"stop it (`docker stop {name}`)"
-        elif local and _bind(jenkins.bind_address, port) == errno.EADDRINUSE:
-            who, free = "another process", f"stop it (`ss -ltnp 'sport = :{port}'` shows it)"
-        else:
-            continue
-        yield Problem(
-            key=f"ci:jenkins.{key}",
-            value=port,
-            wrong=f"is taken on {jenkins.bind_address} by {who}",
-            instead=f"give another port, for example {port + 1 if port < 65535 else 8080}, or {free}",  # noqa: PLR2004
-        )
-
-
 def _publishes(container: Mapping[str, Any], port: int, address: str) -> bool:
+    wanted = ipaddress.ip_address(address)
     for published in container.get("Ports", ()):
         if published.get("PublicPort") == port and published.get("Type") == "tcp":
             held = ipaddress.ip_address(published.get("IP") or "0.0.0.0")  # noqa: S104 - what the engine leaves out
-            wanted = ipaddress.ip_address(address)
             if held == wanted or held.is_unspecified or wanted.is_unspecified:
                 return True
     return False

@@ -1,4 +1,4 @@
-"""Finds out what is wrong with the certificates for an engine on TCP, or with the engine, before anything is made."""
+"""Checks the certificates for an engine on TCP, and the engine's answer to them, before anything is made."""
 
 import contextlib
 import http.client
@@ -6,26 +6,26 @@ import socket
 import ssl
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
+
+from cryptography import x509
 
 from components import certificates
 from components.docker.tls import TIMEOUT_SECONDS, Endpoint, client, connection
 from components.settings import Problem
-
-if TYPE_CHECKING:
-    from cryptography import x509
+from components.settings.problems import HIDDEN
 
 _ANOTHER_AUTHORITY: Final = {18, 19, 20, 21}
-"""OpenSSL's codes for a chain that ends with nobody who is trusted. Source: its x509_vfy.h, X509_V_ERR_."""
+"""OpenSSL's codes for a chain without a trusted end. Source: its x509_vfy.h, X509_V_ERR_."""
 
 _OTHERS: Final = 0o077
 """The permissions of those who don't own a file."""
 
 
 def preflight(endpoint: Endpoint, *, must_answer: bool = True) -> Iterator[Problem]:
-    """Give what is wrong with the files, or with the engine when it is asked by them.
+    """Return what is wrong with the files, or with the engine's answer to them.
 
-    With `must_answer` false, an engine that can't be reached from here is taken as it is: only its own network may.
+    must_answer: false if perhaps only another machine can reach the engine. No answer is then no problem.
     """
     found = list(_files(endpoint))
     yield from found
@@ -46,98 +46,86 @@ def _files(endpoint: Endpoint) -> Iterator[Problem]:
     yield from _key(endpoint, chain)
 
 
-def _key(endpoint: Endpoint, chain: Sequence["x509.Certificate"]) -> Iterator[Problem]:
+def _key(endpoint: Endpoint, chain: Sequence[x509.Certificate]) -> Iterator[Problem]:
     path = endpoint.files.key_file
-    key = endpoint.secret_key if path is None else f"{endpoint.section}.keyFile"
-    shown = {} if path is None else {"value": path}
-    if path is not None:
+    if path is None:
+        key, shown, text = endpoint.secret_key, HIDDEN, endpoint.secret.get_secret_value() if endpoint.secret else ""
+    else:
+        key, shown = f"{endpoint.section}.keyFile", path
         try:
             mode = Path(path).expanduser().stat().st_mode
             text = certificates.read(path)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else "not text"
-            yield Problem(
-                key=key, **shown, wrong=f"can't be read ({reason})", instead="give the path of the key in PEM form"
-            )
+            yield Problem(key, "bad_file", f"cannot be read ({reason})", "give the path of the key in PEM form", path)
             return
         if mode & _OTHERS:
             yield Problem(
-                key=key,
-                **shown,
-                wrong=f"can be read by others (mode {mode & 0o777:04o}), and it makes whoever has it root on that host",
-                instead=f"close it (`chmod 600 {path}`), and make a new one if others were there",
+                key,
+                "bad_file",
+                f"can be read by other users (mode {mode & 0o777:04o}), and gives them root on that host",
+                f"run `chmod 600 {path}`, and replace the key if other users were there",
+                path,
             )
-    else:
-        text = endpoint.secret.get_secret_value() if endpoint.secret else ""
     private = certificates.private_key(text)
     if private is None:
-        yield Problem(
-            key=key,
-            **shown,
-            wrong="is not a private key without passphrase in PEM form",
-            instead=f"give it from its file: `pulumi config set --secret {endpoint.secret_key} < key.pem`",
-        )
+        instead = f"set it from its file: `pulumi config set --secret {endpoint.secret_key} < key.pem`"
+        yield Problem(key, "bad_certificate", "is not a private key in PEM form without a passphrase", instead, shown)
     elif chain and private.public_key() != chain[0].public_key():
-        yield Problem(
-            key=key,
-            **shown,
-            wrong=f"is not the key of the first certificate in {endpoint.files.certificate_file}",
-            instead="give the key that belongs to it",
-        )
+        wrong = f"is not the key of the first certificate in {endpoint.files.certificate_file}"
+        yield Problem(key, "bad_certificate", wrong, "give the key of that certificate", shown)
 
 
 def _engine(endpoint: Endpoint, *, must_answer: bool) -> Iterator[Problem]:
-    """Ask the engine, once as Jenkins will and once as a stranger would."""
+    """Ask the engine twice: as Jenkins will, and without a certificate."""
     mine = client(endpoint)
+    certificate = (f"{endpoint.section}.certificateFile", endpoint.files.certificate_file)
     try:
         context, stranger = mine.context(), mine.context(anonymous=True)
     except ssl.SSLError as error:
-        yield Problem(
-            key=f"{endpoint.section}.certificateFile",
-            value=endpoint.files.certificate_file,
-            wrong=f"can't be used ({_reason(error)})",
-            instead="give the client's own certificate first, and its authorities behind it",
-        )
+        instead = "give the client's own certificate first, and its authorities behind it"
+        yield Problem(certificate[0], "bad_certificate", f"cannot be used ({_reason(error)})", instead, certificate[1])
         return
     try:
         _ping(endpoint, context)
     except ssl.SSLCertVerificationError as error:
         yield _misfit(endpoint, error)
-        return
     except _RefusedError as error:
         yield Problem(
-            key=f"{endpoint.section}.certificateFile",
-            value=endpoint.files.certificate_file,
-            wrong=f"is refused by {endpoint.host} ({error})",
-            instead="give one that the engine's own --tlscacert has signed, for clients (extendedKeyUsage clientAuth)",
+            certificate[0],
+            "bad_certificate",
+            f"is refused by {endpoint.host} ({error})",
+            "give one for clients (extendedKeyUsage clientAuth), signed by the authority of the engine's --tlscacert",
+            certificate[1],
         )
-        return
     except ssl.SSLError as error:
         yield Problem(
-            key=endpoint.host_key,
-            value=endpoint.host,
-            wrong=f"speaks no TLS that is taken here ({_reason(error)})",
-            instead="start the engine with --tlsverify, --tlscacert, --tlscert and --tlskey",
+            endpoint.host_key,
+            "unreachable",
+            f"has no TLS that is accepted here ({_reason(error)})",
+            "start the engine with --tlsverify, --tlscacert, --tlscert and --tlskey",
+            endpoint.host,
         )
-        return
     except (OSError, http.client.HTTPException) as error:
         if must_answer:
             yield Problem(
-                key=endpoint.host_key,
-                value=endpoint.host,
-                wrong=f"does not answer ({_reason(error)})",
-                instead="see that an engine listens there, for example tcp://builder.example.org:2376, and can be "
-                "reached from here",
+                endpoint.host_key,
+                "unreachable",
+                f"does not answer ({_reason(error)})",
+                "check that an engine listens there, for example tcp://builder.example.org:2376, and that this machine "
+                "can reach it",
+                endpoint.host,
             )
-        return
-    with contextlib.suppress(OSError, http.client.HTTPException):
-        _ping(endpoint, stranger)
-        yield Problem(
-            key=endpoint.host_key,
-            value=endpoint.host,
-            wrong="answers without asking for a certificate, so whoever reaches it is root on its host",
-            instead="start the engine with --tlsverify and --tlscacert (CIS Docker Benchmark 2.7)",
-        )
+    else:
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            _ping(endpoint, stranger)
+            yield Problem(
+                endpoint.host_key,
+                "not_confirmed",
+                "answers without asking for a certificate, so anyone who reaches it has root on its host",
+                "start the engine with --tlsverify and --tlscacert (CIS Docker Benchmark 2.7)",
+                endpoint.host,
+            )
 
 
 class _RefusedError(OSError):
@@ -169,20 +157,21 @@ def _ping(endpoint: Endpoint, context: ssl.SSLContext) -> None:
 
 
 def _misfit(endpoint: Endpoint, error: ssl.SSLCertVerificationError) -> Problem:
-    """Say what is wrong with the certificate that an engine shows."""
+    """Return what is wrong with the certificate that an engine shows."""
     if error.verify_code in _ANOTHER_AUTHORITY:
         return Problem(
-            key=f"{endpoint.section}.caFile",
-            value=endpoint.files.ca_file,
-            wrong=f"has not signed the certificate of {endpoint.host} ({error.verify_message})",
-            instead="give the authority of the engine's own certificate, as `ca.pem` on its host",
+            f"{endpoint.section}.caFile",
+            "bad_certificate",
+            f"has not signed the certificate of {endpoint.host} ({error.verify_message})",
+            "give the authority of the engine's own certificate, `ca.pem` on its host",
+            endpoint.files.ca_file,
         )
     return Problem(
-        key=endpoint.host_key,
-        value=endpoint.host,
-        wrong=f"shows a certificate that does not fit ({error.verify_message.rstrip('.')})",
-        instead="write the engine's address as its certificate has it, or renew that with this name among its "
-        "subjectAltName",
+        endpoint.host_key,
+        "bad_certificate",
+        f"shows a certificate that does not fit ({error.verify_message.rstrip('.')})",
+        "write the address as the certificate has it, or renew the certificate with this name in its subjectAltName",
+        endpoint.host,
     )
 
 
@@ -190,9 +179,9 @@ def _reason(error: Exception) -> str:
     if isinstance(error, ssl.SSLError) and error.reason:
         return error.reason.lower().replace("_", " ")
     if isinstance(error, socket.gaierror):
-        return "its name is not known"
+        return "its name cannot be resolved"
     if isinstance(error, TimeoutError):
-        return f"no word within {TIMEOUT_SECONDS} s"
+        return f"no answer within {TIMEOUT_SECONDS} s"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
     return str(error) or type(error).__name__

@@ -43,6 +43,7 @@ def _pair(key: str, path: str, certificate: "x509.Certificate", settings: Settin
     if private is None:
         yield Problem(
             key="ci:registryTlsKey",
+            code="bad_certificate",
             wrong="is not a private key that can be read",
             instead="set it from its file: `pulumi config set --secret ci:registryTlsKey < key.pem`",
         )
@@ -50,6 +51,7 @@ def _pair(key: str, path: str, certificate: "x509.Certificate", settings: Settin
     if private.public_key() != certificate.public_key():
         yield Problem(
             key="ci:registryTlsKey",
+            code="bad_certificate",
             wrong=f"is not the key of the first certificate in {path}",
             instead="set the key that belongs to it",
         )
@@ -59,6 +61,7 @@ def _pair(key: str, path: str, certificate: "x509.Certificate", settings: Settin
     if missing:
         yield Problem(
             key=key,
+            code="bad_certificate",
             value=path,
             wrong=f"is for {', '.join(sorted(names)) or 'no name at all'}, and not for {', '.join(missing)}",
             instead=f"give one whose alternative names hold {', '.join(addresses.names(settings))}",
@@ -66,6 +69,7 @@ def _pair(key: str, path: str, certificate: "x509.Certificate", settings: Settin
     if certificate.issuer == certificate.subject and settings.kubernetes.trusted_ca_file is None:
         yield Problem(
             key="ci:kubernetes.trustedCaFile",
+            code="required",
             wrong=f"is missing, and {path} is signed by itself, so builds would not trust it",
             instead=f"give the certificate that signed it, for example {path}",
         )

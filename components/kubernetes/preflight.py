@@ -41,6 +41,7 @@ def preflight(settings: Settings, reader: Reader, *, project: str, stack: str, d
     except ReadError as error:
         yield Problem(
             key="ci:kubernetes.context",
+            code="unreachable",
             value=settings.kubernetes.context or HIDDEN,
             wrong=f"leads to a cluster that can't be asked: {error}",
             instead="see that `kubectl version` works with this kubeconfig and context (`kubectl config get-contexts`)",
@@ -55,6 +56,7 @@ def _contexts(settings: Settings) -> Iterator[Problem]:
             folder = build.context.directory
             yield Problem(
                 key=f"ci:builds[{place}].context.{'inline' if folder is None else 'directory'}",
+                code=error.code,
                 value=HIDDEN if folder is None else folder,
                 wrong=error.wrong,
                 instead=error.instead,
@@ -72,6 +74,7 @@ def _kubeconfig(settings: Settings) -> Iterator[Problem]:
     except OSError as error:
         yield Problem(
             key=key,
+            code="bad_file",
             value=chosen,
             wrong=f"can't be read ({error.strerror}: {path})",
             instead="give the file's path, or leave it out to use what kubectl uses",
@@ -81,12 +84,15 @@ def _kubeconfig(settings: Settings) -> Iterator[Problem]:
         known = None
     contexts = known.get("contexts") if isinstance(known, Mapping) else None
     if not isinstance(contexts, list):
-        yield Problem(key=key, value=chosen, wrong="is no kubeconfig", instead="give a file with contexts in it")
+        yield Problem(
+            key=key, code="bad_file", value=chosen, wrong="is no kubeconfig", instead="give a file with contexts in it"
+        )
         return
     names = [str(entry.get("name")) for entry in contexts if isinstance(entry, Mapping)]
     if wanted is not None and wanted not in names:
         yield Problem(
             key="ci:kubernetes.context",
+            code="not_found",
             value=wanted,
             wrong=f"is not among the contexts of {chosen} ({', '.join(names) or 'it has none'})",
             instead="give one of them (`kubectl config get-contexts`)",
@@ -98,6 +104,7 @@ def _app_armor(settings: Settings, version: tuple[int, int]) -> Iterator[Problem
         if build.builder == "buildkit" and version < _APP_ARMOR:
             yield Problem(
                 key=f"ci:builds[{place}].builder",
+                code="too_old",
                 value=build.builder,
                 wrong=f"needs pods with an appArmorProfile, which Kubernetes {version[0]}.{version[1]} does not know",
                 instead=f"give a cluster of {_APP_ARMOR[0]}.{_APP_ARMOR[1]} or newer, or write builder: buildah",
@@ -110,6 +117,7 @@ def _loosened(settings: Settings, marks: Mapping[str, str], me: str) -> Iterator
     if held_to is not None and labels.owner(marks) != me and looser(level, held_to):
         yield Problem(
             key="ci:kubernetes.buildsPodSecurity",
+            code="conflict",
             value=level,
             wrong=f"would loosen {namespaces.of_builds(settings.kubernetes.namespace)}, which is held to {held_to} by "
             "somebody else",
@@ -127,6 +135,7 @@ def _given_secret(settings: Settings, reader: Reader, *, deployed: bool) -> Iter
     first = f"; before the first update also `kubectl create namespace {place}`, and write adoptNamespaces: true"
     yield Problem(
         key="ci:registry.tls.secretName",
+        code="not_found",
         value=name,
         wrong=f"is not among the Secrets of the namespace {place}",
         instead=make if deployed else f"{make}{first}",
@@ -138,6 +147,7 @@ def _cluster(settings: Settings, reader: Reader, me: str) -> Iterator[Problem]:
     if version < _OLDEST:
         yield Problem(
             key="ci:kubernetes.context",
+            code="too_old",
             value=settings.kubernetes.context or HIDDEN,
             wrong=f"leads to Kubernetes {version[0]}.{version[1]}",
             instead=f"give a cluster of {_OLDEST[0]}.{_OLDEST[1]} or newer",
@@ -151,6 +161,7 @@ def _cluster(settings: Settings, reader: Reader, me: str) -> Iterator[Problem]:
         if owner != me and not settings.kubernetes.adopt_namespaces:
             yield Problem(
                 key="ci:kubernetes.namespace",
+                code="name_taken",
                 value=of,
                 wrong=f"leads to the namespace {name}, which is there already and "
                 + (f"belongs to the stack {owner}" if owner else "which no stack of this project made"),
@@ -160,6 +171,7 @@ def _cluster(settings: Settings, reader: Reader, me: str) -> Iterator[Problem]:
     if wanted is not None and wanted not in classes:
         yield Problem(
             key="ci:registry.storageClass",
+            code="not_found",
             value=wanted,
             wrong=f"is not among the cluster's ({', '.join(sorted(classes)) or 'it has none'})",
             instead="give one of them (`kubectl get storageclass`)",
@@ -167,6 +179,7 @@ def _cluster(settings: Settings, reader: Reader, me: str) -> Iterator[Problem]:
     if wanted is None and not any(classes.values()):
         yield Problem(
             key="ci:registry.storageClass",
+            code="required",
             wrong="is missing, and the cluster has no default one",
             instead=f"give one of {', '.join(sorted(classes)) or 'those that you add to the cluster'}",
         )

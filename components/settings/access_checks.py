@@ -1,4 +1,4 @@
-"""What must hold between the settings of the way to the jobs' engine."""
+"""The rules between the settings of how jobs reach a Docker engine."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -6,113 +6,81 @@ from typing import Final
 from pydantic import SecretStr
 
 from components.settings import proxy_checks
-from components.settings.docker import DockerSettings
 from components.settings.engines import TlsFiles
 from components.settings.model import Settings
-from components.settings.problems import Problem
+from components.settings.problems import Problem, duplicate, no_effect, required
 
 _ROOT: Final = {
-    "socket": "whoever can use the engine's socket is root on its host (CIS Docker Benchmark 5.32)",
-    "proxy": "whoever can start containers on a host may become root there, and a proxy that filters is no sandbox",
-    "tcp": "whoever can use the engine that ci:docker.tcp names is root on its host",
-    "dind": "the engine beside Jenkins is privileged, and whoever can use it is root on its host (CIS 5.4)",
+    "socket": "anyone who can use the Docker socket has root on the host (CIS Docker Benchmark 5.32)",
+    "proxy": "anyone who can start containers on a host may get root there, and a proxy that filters is no sandbox",
+    "tcp": "anyone who can use the engine that ci:docker.tcp names has root on its host",
+    "dind": "the engine beside Jenkins is privileged, and anyone who can use it has root on its host (CIS 5.4)",
 }
-"""Why each access needs to be accepted, as the rest of a sentence that begins with "but"."""
+"""Why each access has to be confirmed."""
 
-_LESS_THAN_PRIVILEGED: Final = (
-    "an engine needs SYS_ADMIN, with which whoever can use it breaks out and is root on its host"
-)
+_LESS_THAN_PRIVILEGED: Final = "an engine needs SYS_ADMIN, with which anyone who can use it can get root on its host"
 
-_OF_SOCKET: Final = {"socket_path": "socketPath", "socket_group": "socketGroup"}
-"""Settings of the host engine's socket, which two accesses read."""
+_READ_BY: Final = {
+    "socket_path": ("socketPath", ("socket", "proxy")),
+    "socket_group": ("socketGroup", ("socket", "proxy")),
+    **{access: (access, (access,)) for access in ("proxy", "dind", "tcp")},
+}
+"""Fields that only some accesses read: the key, and the accesses."""
 
 
 def between(settings: Settings) -> Iterator[Problem]:
-    """Give every problem that lies between two settings of `ci:docker`, or between it and another key."""
+    """Return every problem between two settings of `ci:docker`, or between it and another key."""
     docker, runner = settings.docker, settings.gitlab_runner is not None
-    main = "the GitLab Runner" if runner else "Jenkins"
-    # A runner has the host's own socket in any case; gitlab_checks refuses another access beside it.
+    # A runner always has the host's own socket; gitlab_checks refuses another access beside it.
     access = "socket" if runner else docker.access
     if not docker.accept_root_on_host:
         less = access == "dind" and not docker.dind.privileged
         yield Problem(
-            key="ci:docker.acceptRootOnHost",
-            value=False,
-            wrong=f"but {_LESS_THAN_PRIVILEGED if less else _ROOT[access]}",
-            instead=f"accept that for {main} and all its jobs with acceptRootOnHost: true",
+            "ci:docker.acceptRootOnHost",
+            "not_confirmed",
+            f"must be true: {_LESS_THAN_PRIVILEGED if less else _ROOT[access]}",
+            f"accept that for {'the GitLab Runner' if runner else 'Jenkins'} and all its jobs: acceptRootOnHost: true",
         )
-    yield from _certificates(settings)
+    yield from _host_certificates(settings)
     if runner:
         return
-    yield from _other_access(docker)
-    yield from _tcp(settings)
+    for field, (key, accesses) in _READ_BY.items():
+        if docker.access not in accesses and field in docker.model_fields_set:
+            instead = f"remove it, or write access: {accesses[0]}"
+            yield no_effect(f"ci:docker.{key}", f"with access: {docker.access}", instead)
+    if docker.access == "tcp" and docker.tcp is None:
+        example = "tcp: {host: tcp://builder.example.org:2376, caFile: ca.pem, certificateFile: cert.pem}"
+        yield required("ci:docker.tcp", "by access: tcp", f"give {example}")
+    yield from _key("ci:docker.tcp", docker.tcp, "ci:tcpTlsKey", settings.tcp_tls_key)
     yield from _dind(settings)
     yield from proxy_checks.between(settings)
 
 
-def _other_access(docker: DockerSettings) -> Iterator[Problem]:
-    """Give what only another access would read."""
-    only: dict[str, tuple[str, tuple[str, ...]]] = {
-        access: (access, (access,)) for access in _ROOT if access in DockerSettings.model_fields
-    }
-    only |= {field: (key, ("socket", "proxy")) for field, key in _OF_SOCKET.items()}
-    for field, (key, accesses) in only.items():
-        if docker.access not in accesses and field in docker.model_fields_set:
-            yield Problem(
-                key=f"ci:docker.{key}",
-                wrong=f"is for access: {' or '.join(accesses)}, and this stack's is {docker.access}",
-                instead=f"leave it out, or write access: {accesses[0]}",
-            )
-
-
-def _certificates(settings: Settings) -> Iterator[Problem]:
-    """Give what is missing of the certificates by which a host on TCP is reached."""
+def _host_certificates(settings: Settings) -> Iterator[Problem]:
     docker = settings.docker
     on_tcp = docker.host.startswith("tcp://")
     if on_tcp and docker.tls is None:
-        yield Problem(
-            key="ci:docker.tls",
-            wrong="is missing, and an engine that takes clients without certificates gives root to anyone",
-            instead="give tls: {caFile: docker/ca.pem, certificateFile: docker/cert.pem} and ci:dockerTlsKey",
+        yield required(
+            "ci:docker.tls",
+            "by a host on TCP: an engine that asks for no client certificate gives root to anyone",
+            "give tls: {caFile: docker/ca.pem, certificateFile: docker/cert.pem} and ci:dockerTlsKey",
         )
     if not on_tcp and docker.tls is not None:
-        yield Problem(
-            key="ci:docker.tls",
-            wrong=f"has no effect on {docker.host}",
-            instead="write host: tcp://name:2376 beside it, or leave it out",
-        )
+        yield no_effect("ci:docker.tls", f"on {docker.host}", "write host: tcp://name:2376 beside it, or remove it")
     yield from _key("ci:docker.tls", docker.tls, "ci:dockerTlsKey", settings.docker_tls_key)
 
 
-def _tcp(settings: Settings) -> Iterator[Problem]:
-    """Give what is missing of the certificates by which jobs reach an engine on TCP."""
-    docker = settings.docker
-    if docker.access == "tcp" and docker.tcp is None:
-        yield Problem(
-            key="ci:docker.tcp",
-            wrong="is missing, and access: tcp is by it",
-            instead="give tcp: {host: tcp://builder.example.org:2376, caFile: ca.pem, certificateFile: cert.pem}",
-        )
-    yield from _key("ci:docker.tcp", docker.tcp, "ci:tcpTlsKey", settings.tcp_tls_key)
-
-
 def _key(section: str, files: TlsFiles | None, secret_key: str, secret: SecretStr | None) -> Iterator[Problem]:
-    """Give what is wrong with where a certificate's key is: in one place, a file or a secret."""
-    if files is None and secret is not None:
-        yield Problem(
-            key=section,
-            wrong=f"is missing, and {secret_key} is the key of its certificate",
-            instead=f"give both, or remove the secret (`pulumi config rm {secret_key}`)",
-        )
-    elif files is not None and (files.key_file is None) == (secret is None):
-        both = secret is not None
-        yield Problem(
-            key=f"{section}.keyFile" if both else secret_key,
-            wrong="stands beside the secret, and there is one key" if both else "is missing, and so is a keyFile",
-            instead=f"leave it out, or remove the secret (`pulumi config rm {secret_key}`)"
-            if both
-            else f"set it with `pulumi config set --secret {secret_key} < key.pem`, or give its file",
-        )
+    """Check that a certificate's key is in one place: a file or a secret."""
+    if files is None:
+        if secret is not None:
+            yield no_effect(secret_key, f"without {section}", f"give both, or run `pulumi config rm {secret_key}`")
+    elif files.key_file is None and secret is None:
+        instead = f"set it with `pulumi config set --secret {secret_key} < key.pem`, or give keyFile"
+        yield required(secret_key, f"by {section}", instead)
+    elif files.key_file is not None and secret is not None:
+        instead = f"remove it, or run `pulumi config rm {secret_key}`"
+        yield Problem(f"{section}.keyFile", "conflict", f"names a second key beside {secret_key}", instead)
 
 
 def _dind(settings: Settings) -> Iterator[Problem]:
@@ -120,22 +88,16 @@ def _dind(settings: Settings) -> Iterator[Problem]:
     if dind.privileged:
         for field, key in {"capabilities": "capabilities", "security_options": "securityOptions"}.items():
             if field in dind.model_fields_set:
-                yield Problem(
-                    key=f"ci:docker.dind.{key}",
-                    wrong="has no effect on a privileged container, which has everything",
-                    instead="write privileged: false beside it, or leave it out",
-                )
+                instead = "write privileged: false beside it, or remove it"
+                yield no_effect(f"ci:docker.dind.{key}", "on a privileged container", instead)
     elif "SYS_ADMIN" not in dind.capabilities:
         yield Problem(
-            key="ci:docker.dind.capabilities",
-            value=list(dind.capabilities),
-            wrong="lacks SYS_ADMIN, without which an engine can't mount what its containers run from",
-            instead="give it, for example capabilities: [SYS_ADMIN, NET_ADMIN, SYS_PTRACE]",
+            "ci:docker.dind.capabilities",
+            "conflict",
+            "lacks SYS_ADMIN, without which an engine cannot mount the files of its containers",
+            "add it, for example capabilities: [SYS_ADMIN, NET_ADMIN, SYS_PTRACE]",
+            list(dind.capabilities),
         )
     if settings.docker.access == "dind" and dind.container_name == settings.jenkins.container_name:
-        yield Problem(
-            key="ci:docker.dind.containerName",
-            value=dind.container_name,
-            wrong="is ci:jenkins.containerName too",
-            instead="give each its own, for example jenkins-docker",
-        )
+        instead = "give another name, for example jenkins-docker"
+        yield duplicate("ci:docker.dind.containerName", dind.container_name, "ci:jenkins.containerName", instead)

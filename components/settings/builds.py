@@ -10,7 +10,6 @@ from components.settings.cluster_fields import (
     BuildName,
     Destination,
     GitRepository,
-    GitRevision,
     InlineText,
     InsidePath,
     LabelKey,
@@ -21,8 +20,9 @@ from components.settings.cluster_fields import (
     Platform,
     Stage,
 )
+from components.settings.fields import GitRevision
 from components.settings.pod_security import Builder
-from components.settings.section import Section
+from components.settings.section import OneOf, Section
 
 
 class GitContext(Section):
@@ -66,7 +66,7 @@ class VolumeContext(Section):
     path: InsidePath | None = Field(default=None, description="The folder on it.", examples=["website"])
 
 
-class ContextSettings(Section):
+class ContextSettings(OneOf):
     """Where a build's files come from: exactly one of these."""
 
     git: GitContext | None = Field(default=None, description=GitContext.__doc__)

@@ -1,214 +1,141 @@
-"""Reads a stack's config into `Settings`, or says everything that is wrong with it at once."""
+"""Reads a stack's config into `Settings` in three steps, or raises one error with every problem that a step found.
+
+1. Each field by itself. 2. Rules between settings, if step 1 found nothing. 3. Preflight on the host or the cluster, if
+steps 1 and 2 found nothing. So nothing is ever asked of a host with a value that the user did not write.
+"""
 
 import difflib
 import functools
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import pulumi
 from pulumi.runtime import config as runtime_config
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails, from_json
+from pydantic_core import ErrorDetails, from_json, to_json
 
 from components.settings import checks
 from components.settings.model import SECRETS, Settings
-from components.settings.problems import HIDDEN, NotAcceptedError, Problem, SettingsError
+from components.settings.problems import HIDDEN, MOST_PROBLEMS, Code, NotAcceptedError, Problem, SettingsError
 
 PREFIX: Final = "ci:"
 """What every key of this project begins with in a stack's config."""
 
 _TEXT_KEYS: Final = {"platform", *SECRETS}
-"""Keys whose value is text as it stands; every other key's value is JSON."""
+"""Keys whose value is plain text. Every other key's value is JSON."""
 
 _HIDDEN_PARTS: Final = {"script", "users", "passwordHash"}
-"""Settings that are no secrets, and where one is soon typed by mistake: no message shows what is in them."""
+"""Settings that are no secrets, but where a secret may be typed by mistake. No message shows their values."""
 
 Preflight = Callable[[Settings], Iterable[Problem]]
-"""Looks at the host that the settings name, and gives what stands in the way. It changes nothing."""
+"""Looks at the host or cluster that the settings name, and returns what blocks the deployment. Changes nothing."""
 
 _Location = tuple[int | str, ...]
-
-_REQUIRED: Final[Mapping[str, Mapping[str, Any]]] = {
-    "jobs": {"script": "-"},
-    "builds": {"context": {"volume": {"claim": "removed"}}},
-}
-"""What an entry of these lists cannot do without, beside its name: stands in the place of what is wrong there."""
-
-_REQUIRED_OF_MAP: Final[Mapping[str, Mapping[str, Any]]] = {"gitlabRunner": {"url": "https://gitlab.example.org"}}
-"""What these maps cannot do without, likewise. Without the map, the stack would be taken for one with Jenkins."""
+_Node = Mapping[str, Any]
 
 
-def _nothing(_: Settings) -> Iterable[Problem]:
-    return ()
+def load(preflight: Preflight = lambda _: ()) -> Settings:
+    """Return the stack's settings, typed and frozen.
 
-
-def load(preflight: Preflight = _nothing) -> Settings:
-    """Give the stack's settings, typed and frozen.
-
-    Raises SettingsError, which lists every problem of the config, of what lies between two settings, and of the host
-    as `preflight` finds it. No resource may be registered before this returns.
+    Raises SettingsError with the problems of the first step that found any. Register no resource before this returns.
     """
     config = runtime_config.CONFIG.get()
     raw = {key.removeprefix(PREFIX): value for key, value in config.items() if key.startswith(PREFIX)}
     secret = frozenset(key for key in raw if runtime_config.is_config_secret(f"{PREFIX}{key}"))
     settings, problems = read(raw, secret, preflight)
-    if problems or settings is None:
+    if settings is None:
         raise SettingsError(pulumi.get_stack(), problems)
     return settings
 
 
 def read(
-    raw: Mapping[str, str], secret: frozenset[str], preflight: Preflight = _nothing
+    raw: Mapping[str, str], secret: frozenset[str], preflight: Preflight = lambda _: ()
 ) -> tuple[Settings | None, Sequence[Problem]]:
-    """Give settings and problems from the values of the keys (without `ci:`), of which those in `secret` are encrypted.
+    """Return the settings, or None and the problems, from the values by key (without `ci:`).
 
-    With problems, the settings hold a default in the place of each wrong value, so that the other checks can go on;
-    they are None where even that is impossible.
+    secret: the keys whose values are encrypted in the stack's file.
     """
-    problems: list[Problem] = []
-    values: dict[str, Any] = {}
-    for key, text in raw.items():
-        if key in _TEXT_KEYS:
-            values[key] = text
-            continue
-        try:
-            values[key] = from_json(json.dumps(json.loads(text)))  # as the model will read it
-        except (ValueError, RecursionError):
-            values[key] = text  # the model says what it should have been
-    problems.extend(_plain_secret(key) for key in SECRETS if key in values and key not in secret)
-
-    settings = None
-    wrong: set[_Location] = set()
+    problems = [_secret_in_clear(key) for key in SECRETS if key in raw and key not in secret]
+    values = {key: text if key in _TEXT_KEYS else _decoded(text) for key, text in raw.items()}
     try:
-        settings = Settings.model_validate_json(json.dumps(values))
+        settings = Settings.model_validate_json(to_json(values))
     except ValidationError as error:
         details = error.errors(include_url=False)
-        problems.extend(_problem(detail, secret) for detail in details)
-        wrong = {_place_of(detail) for detail in details}
-        settings = _with_defaults_for(wrong, values)
-    if settings is not None:
-        also = [*checks.between(settings), *(() if ("platform",) in wrong else preflight(settings))]
-        problems.extend(problem for problem in also if not _concerns(problem.key, wrong))
-    return settings, problems
+        return None, [*problems, *(_problem(detail, secret) for detail in details[:MOST_PROBLEMS])]
+    problems = problems or list(checks.between(settings)) or list(preflight(settings))
+    return (None if problems else settings), problems
 
 
-def _plain_secret(key: str) -> Problem:
+def _decoded(text: str) -> object:
+    try:
+        return from_json(to_json([from_json(text)]))[0]  # with the one level that the whole adds
+    except ValueError:
+        return text  # no JSON, or nested too deep: the model says what it should have been
+
+
+def _secret_in_clear(key: str) -> Problem:
     return Problem(
-        key=f"{PREFIX}{key}",
-        wrong="stands in the stack's file in clear",
-        instead=f"change it where it is used, then set the new one with `pulumi config set --secret {PREFIX}{key}`",
+        f"{PREFIX}{key}",
+        "secret_in_clear",
+        "is not encrypted in the stack's file",
+        f"replace the secret where it is used, then set the new one with `pulumi config set --secret {PREFIX}{key}`",
     )
 
 
-def _place_of(detail: ErrorDetails) -> _Location:
-    location = detail["loc"]
-    # So pydantic marks that a map's key is wrong, and not what is under it.
-    return location[:-1] if location[-1:] == ("[key]",) else location
+def _problem(detail: ErrorDetails, secret: frozenset[str]) -> Problem:
+    kind, seen = detail["type"], detail["input"]
+    # pydantic marks the key of a map as wrong with "[key]", and names a choice of its own in unions.
+    location = detail["loc"][:-1] if detail["loc"][-1:] == ("[key]",) else detail["loc"]
+    key, node = _key(location), _node(location)
+    if kind == "extra_forbidden":
+        return _unknown(key, location)
+    if kind == "missing":
+        return Problem(key, "missing", "is missing", f"give {_accepted(node)}{_example(node)}")
+    hidden = location[0] in secret or location[0] in SECRETS or not _HIDDEN_PARTS.isdisjoint(location)
+    value = HIDDEN if hidden else _without_credentials(seen)
+    cause = detail.get("ctx", {}).get("error")
+    if isinstance(cause, NotAcceptedError):
+        example = "" if "for example" in cause.instead else _example(node)
+        return Problem(key, cause.code, cause.wrong, f"{cause.instead}{example}", value)
+    return Problem(key, *_told(kind, seen, detail, node), value)
 
 
-def _with_defaults_for(wrong: set[_Location], values: Mapping[str, Any]) -> Settings | None:
-    """Give the settings without what is wrong. What had to go with it is added to `wrong`."""
-    pruned = json.loads(json.dumps(values)) | ({"platform": "docker"} if ("platform",) in wrong else {})
-    gone = {_whole(location) for location in wrong} - {("platform",)}
-    while gone and () not in gone:
-        wrong |= gone
-        for location in gone:
-            _remove(pruned, location)
-        try:
-            return Settings.model_validate_json(json.dumps(pruned))
-        except ValidationError as error:
-            # What a map can't do without takes the map with it.
-            gone = {_whole(_place_of(detail)[:-1]) for detail in error.errors(include_url=False)}
-            if gone <= wrong:
-                return None
-    return None if gone else Settings.model_validate_json(json.dumps(pruned))
-
-
-def _whole(location: _Location) -> _Location:
-    """Give what goes where this is wrong: of a list everything, so that no entry is called by another's place."""
-    for at, part in enumerate(location):
-        in_list = isinstance(part, int) and not (at == 1 and location[0] in _REQUIRED)
-        # Without one of its files, a context would be told that it lacks a Dockerfile.
-        if in_list or location[:at][-2:] == ("context", "inline"):
-            return location[:at]
-    return location
-
-
-def _remove(values: Any, location: _Location) -> None:  # noqa: ANN401 - any JSON
-    entries = _REQUIRED.get(str(location[0]))
-    if entries is not None and len(location) > 1:
-        place = location[1]
-        # Not deleted: the places of the others are in their keys.
-        whole = {**entries, "name": f"removed-{place}"}
-        if len(location) == 2:  # noqa: PLR2004 - the entry itself
-            values[location[0]][place] = whole
-            return
-        if len(location) == 3 and location[2] in whole:  # noqa: PLR2004 - what an entry needs
-            values[location[0]][place][location[2]] = whole[str(location[2])]
-            return
-    needed = _REQUIRED_OF_MAP.get(str(location[0]))
-    if needed is not None and len(location) == 1:
-        values[location[0]] = dict(needed)
-        return
-    if needed is not None and len(location) == 2 and location[1] in needed:  # noqa: PLR2004
-        values[location[0]][location[1]] = needed[str(location[1])]
-        return
-    *parents, last = location
-    for part in parents:
-        try:
-            values = values[part]
-        except (KeyError, IndexError, TypeError):
-            return
-    if isinstance(values, dict):
-        values.pop(last, None)
-
-
-def _concerns(key: str, wrong: set[_Location]) -> bool:
-    """Say whether a key is among those that are wrong, in one of them, or the section around one of them."""
-    places = [_key(place) for place in wrong]
-    around = "." in key or "[" in key
-    return any(key == place or _is_in(key, place) or (around and _is_in(place, key)) for place in places)
-
-
-def _is_in(key: str, other: str) -> bool:
-    return key.startswith((f"{other}.", f"{other}["))
+def _told(kind: str, seen: object, detail: ErrorDetails, node: _Node) -> tuple[Code, str, str]:
+    """Return code, `wrong` and `instead` of an error that pydantic found by itself."""
+    if kind in {"string_too_long", "too_long"}:
+        return "not_accepted", "is too long", f"give at most {detail['ctx']['max_length']} characters or entries"
+    meant = _nearest(seen, map(str, node["enum"])) if "enum" in node and isinstance(seen, str) else ""
+    instead = f"give {_accepted(node)}{meant or _example(node)}"
+    if kind.endswith("_type") or kind in {"int_from_float", "int_parsing"}:
+        return "wrong_type", f"is {_type_name(seen)}", instead
+    return "not_accepted", "is not accepted", instead
 
 
 def _key(location: _Location) -> str:
-    text = ""
-    for part in location:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else f"{PREFIX}{part}"
-    return text
+    """Write a location as the user types it: ("jobs", 0, "name") as `ci:jobs[0].name`."""
+    return PREFIX + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)[1:]
 
 
-def _problem(detail: ErrorDetails, secret: frozenset[str]) -> Problem:
-    location = _place_of(detail)
-    key = _key(location)
-    top = str(location[0])
-    hidden = top in secret or top in SECRETS or detail["type"] == "missing" or not _HIDDEN_PARTS.isdisjoint(location)
-    value = HIDDEN if hidden else _without_credentials(detail["input"])
-    place = _place(location)
-    if detail["type"] == "extra_forbidden":
-        return _unknown(key, location)
-    if detail["type"] == "missing":
-        return Problem(key=key, wrong="is missing", instead=f"give {_accepted(place)}{_example(place)}")
-    cause = detail.get("ctx", {}).get("error")
-    if isinstance(cause, NotAcceptedError):
-        example = "" if "for example" in cause.instead else _example(place)
-        return Problem(key=key, value=value, wrong=cause.wrong, instead=f"{cause.instead}{example}")
-    if top in SECRETS:
-        return Problem(key=key, wrong="is not text", instead=f"set it with `pulumi config set --secret {key}`")
-    meant = ""
-    if "enum" in place and isinstance(detail["input"], str):
-        meant = _nearest(detail["input"], [str(choice) for choice in place["enum"]])
-    wrong = f"is {_kind(detail['input'])}" if _is_of_another_kind(detail["type"]) else "is not accepted"
-    return Problem(key=key, value=value, wrong=wrong, instead=f"give {_accepted(place)}{meant or _example(place)}")
+def _unknown(key: str, location: _Location) -> Problem:
+    *parent, name = location
+    known = [f"{PREFIX}{name}" if not parent else name for name in _node(tuple(parent)).get("properties", {})]
+    meant = _nearest(f"{'' if parent else PREFIX}{name}", known)
+    simple = re.fullmatch(r"[\w:.\[\]-]+", key)
+    command = f" (`pulumi config rm {'--path ' if parent else ''}'{key}'`)" if simple else ""
+    instead = f"remove it{command}, or use one of {', '.join(known)}{meant}"
+    return Problem(key, "unknown_key", "is not a setting", instead)
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    by_lower = {name.lower(): name for name in known}
+    near = difflib.get_close_matches(word[:100].lower(), by_lower, n=1, cutoff=0.6)
+    return f" (did you mean {by_lower[near[0]]}?)" if near else ""
 
 
 def _without_credentials(value: object) -> object:
-    """Give a value as a message may show it: no login in an address, nothing of what `_HIDDEN_PARTS` names."""
+    """Return a value as a message may show it: no login in an address, nothing of what `_HIDDEN_PARTS` names."""
     if isinstance(value, str):
         return re.sub(r"//[^/@]*@", "//(hidden)@", value)
     if isinstance(value, list):
@@ -218,82 +145,52 @@ def _without_credentials(value: object) -> object:
     return value
 
 
-def _unknown(key: str, location: _Location) -> Problem:
-    known = list(_place(location[:-1]).get("properties", {}))
-    meant = _nearest(str(location[-1]), known)
-    parent = _key(location[:-1])
-    names = ", ".join(f"{PREFIX}{name}" if not parent else name for name in known)
-    return Problem(key=key, wrong="is not a setting", instead=f"the settings here are {names}{meant}")
-
-
-def _nearest(word: str, known: Sequence[str]) -> str:
-    by_lower = {name.lower(): name for name in known}
-    near = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
-    return f" (did you mean {by_lower[near[0]]}?)" if near else ""
-
-
-def _is_of_another_kind(error: str) -> bool:
-    return error.endswith("_type") or error in {"int_from_float", "int_parsing"}
-
-
-def _kind(value: object) -> Literal["true or false", "a number", "text", "a list", "a map", "empty"]:
-    if value is None:
-        return "empty"
-    if isinstance(value, bool):
-        return "true or false"
-    if isinstance(value, int | float):
-        return "a number"
-    if isinstance(value, str):
-        return "text"
-    return "a list" if isinstance(value, list) else "a map"
+def _type_name(value: object) -> str:
+    names = {bool: "true or false", int: "a number", float: "a number", str: "text", list: "a list", dict: "a map"}
+    return names.get(type(value), "empty")
 
 
 @functools.cache
-def _schema() -> Mapping[str, Any]:
+def _schema() -> _Node:
     return Settings.model_json_schema()
 
 
-def _place(location: _Location) -> Mapping[str, Any]:
-    """Give the JSON Schema of the place, the one description of what is accepted there."""
-    place = _schema()
+def _node(location: _Location) -> _Node:
+    """Return the JSON Schema at a location. It is the one description of what is accepted there."""
+    node = _schema()
     for part in location:
-        place = place.get("items", {}) if isinstance(part, int) else place.get("properties", {}).get(part, {})
-        outer = {name: place[name] for name in ("examples", "default") if name in place}
-        for choice in place.get("anyOf", ()):
-            if choice.get("type") != "null":
-                place = choice
-        if "$ref" in place:
-            place = _schema()["$defs"][place["$ref"].rpartition("/")[2]]
-        place = {**place, **outer}
-    return place
+        node = node.get("items", {}) if isinstance(part, int) else node.get("properties", {}).get(part, {})
+        outer = {name: node[name] for name in ("examples", "default") if name in node}
+        node = next((choice for choice in node.get("anyOf", ()) if choice.get("type") != "null"), node)
+        if "$ref" in node:
+            node = _schema()["$defs"][node["$ref"].rpartition("/")[2]]
+        node = {**node, **outer}
+    return node
 
 
-def _accepted(place: Mapping[str, Any]) -> str:  # noqa: PLR0911 - a table
-    if "const" in place:
-        return str(place["const"])
-    if "enum" in place:
-        return "one of " + ", ".join(str(choice) for choice in place["enum"])
-    match place.get("type"):
+def _accepted(node: _Node) -> str:  # noqa: PLR0911 - a table
+    if "const" in node:
+        return str(node["const"])
+    if "enum" in node:
+        return "one of " + ", ".join(str(choice) for choice in node["enum"])
+    match node.get("type"):
         case "integer":
-            least, most = place.get("minimum"), place.get("maximum")
-            return "a whole number" + (f" from {least} to {most}" if least is not None else "")
+            return f"a whole number from {node['minimum']} to {node['maximum']}"
         case "boolean":
             return "true or false (without quotes)"
+        case "array" if "minItems" in node:
+            return f"a list of {node['minItems']} or more"
         case "array":
-            if "minItems" in place:
-                return f"a list of {place['minItems']} or more"
-            return f"a list of at most {place['maxItems']}" if "maxItems" in place else "a list"
+            return "a list"
         case "object":
             return "a map of settings"
-        case "string" if "maxLength" in place:
-            return f"text of {place.get('minLength', 0)} to {place['maxLength']} characters"
-        case "string" if "minLength" in place:
-            return f"text of {place['minLength']} or more characters"
+        case "string" if "minLength" in node:
+            return f"text of {node['minLength']} or more characters"
     return "text"
 
 
-def _example(place: Mapping[str, Any]) -> str:
-    examples = place.get("examples")
-    if not examples or "enum" in place or "const" in place:
+def _example(node: _Node) -> str:
+    examples = node.get("examples")
+    if not examples or "enum" in node or "const" in node:
         return ""
     return f", for example {json.dumps(examples[0], ensure_ascii=False)}"

@@ -6,15 +6,14 @@ docs/reference/settings.md and stacks/schema.json are made from these.
 import ipaddress
 from typing import Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, field_validator
 
 from components.settings.builds import BuildSettings
-from components.settings.cluster_fields import PrivateKey
 from components.settings.docker import DockerSettings
-from components.settings.fields import NewPassword, RunnerToken, Token
 from components.settings.gitlab import GitlabRunnerSettings
 from components.settings.jenkins import JenkinsSettings, JobSettings
 from components.settings.kubernetes import KubernetesSettings, RegistrySettings
+from components.settings.secret_fields import NewPassword, PrivateKey, RunnerToken, SecretFile, Token
 from components.settings.section import Section
 
 
@@ -101,14 +100,14 @@ class Settings(Section):
             "The password of `ci:registry.mirror.user`. A secret: `pulumi config set --secret ci:mirrorPassword`."
         ),
     )
-    docker_config: SecretStr | None = Field(
+    docker_config: SecretFile | None = Field(
         default=None,
         description=(
             "The logins of other registries that builds pull from and push to, as docker's config.json has them "
             '(`{"auths": ...}`). A secret: `pulumi config set --secret ci:dockerConfig < config.json`.'
         ),
     )
-    storage_credentials: SecretStr | None = Field(
+    storage_credentials: SecretFile | None = Field(
         default=None,
         description=(
             "What opens the object storage of packed contexts: an AWS credentials file for s3://, a service account's "
@@ -121,6 +120,10 @@ class Settings(Section):
     def _none_is_none(cls, value: object) -> object:
         # An empty map is what Pulumi.yaml gives every stack.
         return None if value == {} else value
+
+    def is_given(self, section: str) -> bool:
+        """Return whether a section is not its default. Pulumi.yaml gives every stack an empty map or list."""
+        return bool(getattr(self, section) != type(self).model_fields[section].get_default(call_default_factory=True))
 
     @property
     def url(self) -> str:

@@ -22,6 +22,7 @@ def between(settings: Settings) -> Iterator[Problem]:
         yield Problem(
             key="ci:docker.proxy.image",
             value=proxy.image,
+            code="too_old",
             wrong='is too old: through it `docker exec` ends with "unable to upgrade to tcp"',
             instead=f"give {'.'.join(map(str, _OLDEST_HAPROXY))} or newer, for example haproxy:3.2.21-alpine",
         )
@@ -29,6 +30,7 @@ def between(settings: Settings) -> Iterator[Problem]:
         yield Problem(
             key="ci:docker.proxy.containerName",
             value=proxy.container_name,
+            code="duplicate",
             wrong="is ci:jenkins.containerName too",
             instead="give each its own, for example jenkins-docker-proxy",
         )
@@ -36,6 +38,7 @@ def between(settings: Settings) -> Iterator[Problem]:
         yield Problem(
             key="ci:docker.proxy.containerName",
             value=proxy.container_name,
+            code="duplicate",
             wrong="names its volume too, and is ci:jenkins.homeVolume",
             instead="give each its own, for example jenkins-docker-proxy",
         )

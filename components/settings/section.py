@@ -1,10 +1,37 @@
-"""What every section of the settings has in common."""
+"""What all sections of the settings have in common."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Final, Self
+
+from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic.alias_generators import to_camel
+
+from components.settings.problems import NotAcceptedError
+
+_LONGEST_TEXT: Final = 4096
+"""Characters of a text whose field has no limit of its own. Longer ones only slow the checks down."""
 
 
 class Section(BaseModel):
-    """A map of settings: keys in camelCase, no unknown ones, no value taken for another kind's, never changed."""
+    """A map of settings: keys in camelCase, no unknown ones, no conversion of types, frozen."""
 
-    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(
+        alias_generator=to_camel, extra="forbid", frozen=True, strict=True, str_max_length=_LONGEST_TEXT
+    )
+
+
+class OneOf(Section):
+    """A map that has exactly one of its keys."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        given = [str(field.alias) for name, field in type(self).model_fields.items() if getattr(self, name) is not None]
+        if len(given) != 1:
+            every = ", ".join(str(field.alias) for field in type(self).model_fields.values())
+            raise NotAcceptedError(
+                f"has {len(given)} of its keys" + (f" ({', '.join(given)})" if given else ""),
+                f"give exactly one of {every}",
+                "one_of",
+            )
+        return self

@@ -81,7 +81,7 @@ def test_it_is_privileged_by_default_and_that_is_said_at_preview_and_in_the_next
     assert container["privileged"] is True
     assert not {"capabilities", "securityOpts", "entrypoints"} & set(container)
     [warning] = warned
-    assert "jenkins-docker is privileged: whoever can run a job here can become root on the Docker host" in warning
+    assert "jenkins-docker is privileged: anyone who can run a job here can get root on the Docker host" in warning
 
 
 def test_without_privileges_it_has_three_capabilities_and_makes_its_control_groups_writable_first(

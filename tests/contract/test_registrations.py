@@ -51,7 +51,9 @@ def test_a_stack_registers_what_is_recorded(name: str, request: pytest.FixtureRe
         path.write_text(made)
     kept = path.read_text() if path.exists() else ""
     changed = "\n".join(difflib.unified_diff(kept.splitlines(), made.splitlines(), "recorded", "registered", "", "", 2))
-    assert not changed, f"{changed}\nIf that is meant: pytest tests/contract/test_registrations.py --update-registrations"
+    assert not changed, (
+        f"{changed}\nIf that is meant: pytest tests/contract/test_registrations.py --update-registrations"
+    )
 
 
 def test_nothing_is_recorded_for_a_stack_that_is_gone(request: pytest.FixtureRequest) -> None:

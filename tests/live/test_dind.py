@@ -70,7 +70,7 @@ def inner(engine: docker.DockerClient, verbs: Verbs) -> Container:
 
 
 def test_the_first_update_says_what_its_engine_is_and_may_do(verbs: Verbs) -> None:
-    assert "whoever can run a job here can become root on the Docker host" in verbs.first
+    assert "anyone who can run a job here can get root on the Docker host" in verbs.first
     assert f"{ENGINE} is not privileged, but has SYS_ADMIN, NET_ADMIN, SYS_PTRACE" in verbs.first
     assert f"docker exec {ENGINE} docker image ls" in verbs.first
 
@@ -208,7 +208,7 @@ def test_a_foreign_container_or_volume_of_its_names_is_refused_before_anything_i
         verbs.edit(docker={"dind": {"containerName": ENGINE}})
         network.remove()
         engine.volumes.get(f"{foreign}-certificates").remove()
-    assert f'ci:docker.dind.containerName = "{foreign}" is a network already, which no stack of this project' in text
+    assert f'ci:docker.dind.containerName = "{foreign}" is the name of a network' in text
     assert f'"{foreign}-certificates" is a volume already' in text
     assert engine.containers.get(ENGINE).status == "running"
 

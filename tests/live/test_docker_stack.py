@@ -229,7 +229,7 @@ def test_a_taken_port_is_refused_with_its_holder_and_the_running_controller_stay
         port = holder.getsockname()[1]
         stack.configure(**settings(controller, httpPort=port))
         text = stack.pulumi("up", "--yes", status=None)
-    assert f"ci:jenkins.httpPort = {port} is taken on 127.0.0.1 by another process" in text
+    assert f"ci:jenkins.httpPort = {port} is in use on 127.0.0.1 by another process" in text
     assert engine.containers.get(CONTAINER).id == before
 
 

@@ -9,6 +9,8 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
+from components import labels
+
 
 @contextmanager
 def serving(path: Path, answer: Callable[[str], tuple[int, object]]) -> Iterator[str]:
@@ -62,17 +64,28 @@ def listening(
         yield host
 
 
-def container(name: str, *, owner: str | None = None, port: int | None = None, ip: str = "127.0.0.1") -> dict[str, Any]:
-    """Give a container as the engine lists it; `owner` is project/stack."""
-    project, _, stack = (owner or "").partition("/")
+def container(
+    name: str,
+    *,
+    owner: str | None = None,
+    port: int | None = None,
+    ip: str = "127.0.0.1",
+    volume: str | None = None,
+) -> dict[str, Any]:
+    """Return a container as the engine lists it; `owner` is project/stack."""
     return {
         "Names": [f"/{name}"],
-        "Labels": {"ci.project": project, "ci.stack": stack} if owner else {},
+        "Labels": _labels(owner) or {},
+        "Mounts": [{"Type": "volume", "Name": volume}] if volume else [],
         "Ports": [{"IP": ip, "PrivatePort": 8080, "PublicPort": port, "Type": "tcp"}] if port else [],
     }
 
 
 def volume(name: str, *, owner: str | None = None) -> dict[str, Any]:
     """Give a volume, or a network, as the engine does; without labels it says null."""
+    return {"Name": name, "Labels": _labels(owner)}
+
+
+def _labels(owner: str | None) -> dict[str, str] | None:
     project, _, stack = (owner or "").partition("/")
-    return {"Name": name, "Labels": {"ci.project": project, "ci.stack": stack} if owner else None}
+    return labels.of(project, stack) if owner else None

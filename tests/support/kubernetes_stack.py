@@ -47,6 +47,11 @@ def problems(*, secret: Sequence[str] = SECRETS, **keys: Any) -> list[Problem]:
     return list(read(raw(**keys), frozenset(secret))[1])
 
 
+def refused(**keys: Any) -> list[tuple[str, str]]:
+    """Return the key and the code of each problem of a stack that has these keys."""
+    return [(problem.key, problem.code) for problem in problems(**keys)]
+
+
 def build(name: str = "website", **keys: Any) -> dict[str, Any]:
     """Give the settings of a build, by default of one inline Dockerfile."""
     return {"name": name, "context": INLINE, **keys}

@@ -46,6 +46,11 @@ def problems(*, secret: Sequence[str] = SECRETS, **keys: Any) -> list[Problem]:
     return list(read(raw(**keys), frozenset(secret))[1])
 
 
+def refused(**keys: Any) -> list[tuple[str, str]]:
+    """Return the key and the code of each problem of a stack that has these keys."""
+    return [(problem.key, problem.code) for problem in problems(**keys)]
+
+
 def jenkins(**keys: Any) -> Settings:
     """Give the settings of a stack with these keys under ci:jenkins."""
     return settings(jenkins=keys)

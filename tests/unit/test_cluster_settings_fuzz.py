@@ -91,15 +91,6 @@ def test_any_stack_gives_settings_or_problems_and_never_an_exception(stack: dict
     assert str(SettingsError("test", problems)).count("\n  - ") >= len(problems)
 
 
-@given(STACKS)
-@settings(max_examples=100, deadline=None)
-def test_a_problem_of_one_section_is_told_whatever_is_wrong_with_the_others(stack: dict[str, Any]) -> None:
-    stack = {**stack, "platform": "kubernetes", "kubernetes": {"namespace": "default"}}
-    stack.pop("registryPassword", None)
-    keys = {problem.key for problem in read(raw(stack), frozenset(SECRETS))[1]}
-    assert {"ci:kubernetes.namespace", "ci:registryPassword"} <= keys
-
-
 @given(st.sampled_from(SECRETS), st.text(st.characters(categories=["L", "N", "P"]), min_size=8, max_size=40))
 @settings(max_examples=100, deadline=None)
 def test_no_secret_is_ever_repeated(key: str, secret: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from components.docker import host, tls, tls_preflight
-from components.settings import Settings
+from components.settings import Problem, Settings
 from tests.support import tls_server
 from tests.support.certificates import Authority, Pair
 from tests.support.settings import settings
@@ -48,12 +48,12 @@ class Case:
             return settings(docker=docker)
         return settings(docker=docker, tcpTlsKey=self.key or self.client.key)
 
-    def problems(self) -> list[str]:
+    def problems(self) -> list[Problem]:
         """Give what is found."""
         with tls_server.serving(self.folder, pair=self.server, clients=self.clients) as port:
             place = tls.jobs(self.stack(port))
             assert place is not None
-            return [str(problem) for problem in tls_preflight.preflight(place)]
+            return list(tls_preflight.preflight(place))
 
 
 @pytest.fixture
@@ -73,70 +73,82 @@ def test_an_engine_by_name_is_right_where_its_certificate_has_the_name(case: Cas
     assert case.problems() == []
 
 
-WRONG: list[tuple[str, Callable[[Case], None], str]] = [
-    ("another authority", lambda case: setattr(case, "ca", OTHER.pem), "ci:docker.tcp.caFile = "),
+WRONG: list[tuple[str, Callable[[Case], None], str, str]] = [
+    ("another authority", lambda case: setattr(case, "ca", OTHER.pem), "ci:docker.tcp.caFile", "bad_certificate"),
     (
         "an authority whose time is over",
         lambda case: setattr(case, "ca", Authority.new(days=-1).pem),
-        "give one that is valid now",
+        "ci:docker.tcp.caFile",
+        "bad_certificate",
     ),
-    ("no authority at all", lambda case: setattr(case, "ca", "hello"), "caFile"),
+    ("no authority at all", lambda case: setattr(case, "ca", "hello"), "ci:docker.tcp.caFile", "bad_file"),
     (
         "a certificate whose time is over",
         lambda case: setattr(case, "client", AUTHORITY.client(days=-1)),
-        "ci:docker.tcp.certificateFile = ",
+        "ci:docker.tcp.certificateFile",
+        "bad_certificate",
     ),
     (
         "a certificate of another authority",
         lambda case: setattr(case, "client", OTHER.client()),
-        "give one that the engine's own --tlscacert has signed",
+        "ci:docker.tcp.certificateFile",
+        "bad_certificate",
     ),
     (
         "a server's certificate",
         lambda case: setattr(case, "client", AUTHORITY.server("jenkins")),
-        "for clients (extendedKeyUsage clientAuth)",
+        "ci:docker.tcp.certificateFile",
+        "bad_certificate",
     ),
     (
         "another certificate's key",
         lambda case: setattr(case, "key", AUTHORITY.client().key),
-        "ci:tcpTlsKey is not the key of the first certificate in",
+        "ci:tcpTlsKey",
+        "bad_certificate",
     ),
     (
         "a key file that others can read",
         lambda case: setattr(case, "key_mode", 0o644),
-        "can be read by others (mode 0644)",
+        "ci:docker.tcp.keyFile",
+        "bad_file",
     ),
-    ("a key file that the group can read", lambda case: setattr(case, "key_mode", 0o640), "(mode 0640)"),
+    (
+        "a key file that the group can read",
+        lambda case: setattr(case, "key_mode", 0o640),
+        "ci:docker.tcp.keyFile",
+        "bad_file",
+    ),
     (
         "an engine by another name",
         lambda case: setattr(case, "server", AUTHORITY.server("other.example.org")),
-        "shows a certificate that does not fit",
+        "ci:docker.tcp.host",
+        "bad_certificate",
     ),
     (
         "an engine whose certificate's time is over",
         lambda case: setattr(case, "server", AUTHORITY.server("127.0.0.1", days=-1)),
-        "shows a certificate that does not fit (certificate has expired)",
+        "ci:docker.tcp.host",
+        "bad_certificate",
     ),
-    ("an engine without TLS", lambda case: setattr(case, "server", None), "speaks no TLS that is taken here"),
+    ("an engine without TLS", lambda case: setattr(case, "server", None), "ci:docker.tcp.host", "unreachable"),
     (
         "an engine that takes anybody",
         lambda case: setattr(case, "clients", None),
-        "answers without asking for a certificate, so whoever reaches it is root on its host",
+        "ci:docker.tcp.host",
+        "not_confirmed",
     ),
 ]
 
 
-@pytest.mark.parametrize(("change", "text"), [row[1:] for row in WRONG], ids=[row[0] for row in WRONG])
-def test_what_is_wrong_is_told_once_with_what_to_give(case: Case, change: Callable[[Case], None], text: str) -> None:
+@pytest.mark.parametrize(("change", "key", "code"), [row[1:] for row in WRONG], ids=[row[0] for row in WRONG])
+def test_what_is_wrong_is_the_one_problem(case: Case, change: Callable[[Case], None], key: str, code: str) -> None:
     change(case)
-    found = case.problems()
-    assert len(found) == 1, found
-    assert text in found[0]
+    assert [(problem.key, problem.code) for problem in case.problems()] == [(key, code)]
 
 
 def test_no_message_shows_a_key(case: Case) -> None:
     case.key = AUTHORITY.client().key
-    [text] = case.problems()
+    text = str(case.problems()[0])
     assert "PRIVATE" not in text
     assert not set(case.key.splitlines()[1:-1]) & set(text.split())
 
@@ -146,10 +158,8 @@ def test_a_key_that_is_none_and_a_file_that_is_not_there_are_told_together(case:
     place = tls.jobs(stack)
     assert place is not None
     (case.folder / "ca.pem").unlink()
-    found = [str(problem) for problem in tls_preflight.preflight(place)]
-    assert len(found) == 1
-    assert "ci:docker.tcp.caFile" in found[0]
-    assert "can't be read (No such file or directory)" in found[0]
+    found = [(problem.key, problem.code) for problem in tls_preflight.preflight(place)]
+    assert found == [("ci:docker.tcp.caFile", "bad_file")]
 
 
 def test_an_engine_that_nobody_answers_for_is_in_the_way_unless_only_jenkins_host_may_reach_it(case: Case) -> None:
@@ -157,8 +167,9 @@ def test_an_engine_that_nobody_answers_for_is_in_the_way_unless_only_jenkins_hos
         pass  # free again, and nobody's
     place = tls.jobs(case.stack(port))
     assert place is not None
-    [text] = [str(problem) for problem in tls_preflight.preflight(place)]
-    assert f'ci:docker.tcp.host = "tcp://127.0.0.1:{port}" does not answer (connection refused)' in text
+    [problem] = tls_preflight.preflight(place)
+    assert (problem.key, problem.code) == ("ci:docker.tcp.host", "unreachable")
+    assert "connection refused" in problem.wrong
     assert list(tls_preflight.preflight(place, must_answer=False)) == []
 
 
@@ -178,8 +189,8 @@ def test_the_hosts_own_certificates_are_looked_at_in_the_same_way(case: Case) ->
             },
             dockerTlsKey=OTHER.client().key,
         )
-        [text] = [str(problem) for problem in host.preflight(stack, project="ci", stack="test")]
-    assert "ci:dockerTlsKey is not the key of the first certificate" in text
+        [problem] = host.preflight(stack, project="ci", stack="test")
+    assert (problem.key, problem.code) == ("ci:dockerTlsKey", "bad_certificate")
 
 
 def test_a_host_on_tcp_has_to_be_told_its_sockets_group(case: Case) -> None:
@@ -188,6 +199,6 @@ def test_a_host_on_tcp_has_to_be_told_its_sockets_group(case: Case) -> None:
         files = {"caFile": str(case.folder / "ca.pem"), "certificateFile": str(case.folder / "client.pem")}
         docker = {"acceptRootOnHost": True, "host": f"tcp://127.0.0.1:{port}", "tls": files}
         stack = settings(docker={**docker, "socketGroup": None}, dockerTlsKey=CLIENT.key)
-        [text] = [str(problem) for problem in host.preflight(stack, project="ci", stack="test")]
-    assert "can't be asked over TCP for the group of /var/run/docker.sock" in text
-    assert "socketGroup: 998" in text
+        [problem] = host.preflight(stack, project="ci", stack="test")
+    assert (problem.key, problem.code) == ("ci:docker.host", "required")
+    assert "socketGroup: 998" in problem.instead

@@ -9,18 +9,17 @@ from components.docker import host
 from components.kubernetes import certificate
 from components.settings import DockerSettings, Settings, gitlab_checks
 from tests.support import kubernetes_stack
-from tests.support.settings import RUNNER, RUNNER_TOKEN, problems, settings
+from tests.support.settings import RUNNER, RUNNER_TOKEN, problems, refused, settings
 
 DOCKER: dict[str, Any] = {"adminPassword": None, "gitlabRunner": RUNNER, "gitlabRunnerToken": RUNNER_TOKEN}
 
 
-def said(**keys: Any) -> list[str]:
-    return [str(problem) for problem in problems(**{**DOCKER, **keys})]
+def said(**keys: Any) -> list[tuple[str, str]]:
+    return refused(**{**DOCKER, **keys})
 
 
-def said_in_cluster(**keys: Any) -> list[str]:
-    given = {"gitlabRunner": RUNNER, "gitlabRunnerToken": RUNNER_TOKEN, **keys}
-    return [str(problem) for problem in kubernetes_stack.problems(**given)]
+def said_in_cluster(**keys: Any) -> list[tuple[str, str]]:
+    return kubernetes_stack.refused(**{"gitlabRunner": RUNNER, "gitlabRunnerToken": RUNNER_TOKEN, **keys})
 
 
 def test_an_address_and_a_token_are_enough_on_either_platform() -> None:
@@ -38,50 +37,53 @@ def test_a_runner_needs_no_password_of_jenkins() -> None:
 
 
 def test_a_missing_token_is_named_with_where_gitlab_makes_one() -> None:
-    for found in (said(gitlabRunnerToken=None), said_in_cluster(gitlabRunnerToken=None)):
+    for found in (
+        problems(**{**DOCKER, "gitlabRunnerToken": None}),
+        kubernetes_stack.problems(gitlabRunner=RUNNER),
+    ):
         [problem] = found
-        assert problem.startswith("ci:gitlabRunnerToken is missing, and only GitLab can make one; ")
-        assert "Settings > CI/CD > Runners" in problem
-        assert "pulumi config set --secret ci:gitlabRunnerToken" in problem
+        assert (problem.key, problem.code) == ("ci:gitlabRunnerToken", "required")
+        assert "Settings > CI/CD > Runners" in problem.instead
+        assert "pulumi config set --secret ci:gitlabRunnerToken" in problem.instead
 
 
 @pytest.mark.parametrize(
-    ("token", "wrong"),
+    "token",
     [
-        ("GR1348941made-up-0123456789", "is a registration token"),
-        ("glrtr-made-up-0123456789abcdef", "is a registration token"),
-        ("glpat-made-up-0123456789abcdef", "is not a runner's authentication token"),
-        ("glrt-short", "is not a runner's authentication token"),
-        ("glrt-made-up_0123456789-abc\n", "is not a runner's authentication token"),
-        ('glrt-made-up"0123456789-abc', "is not a runner's authentication token"),
+        "GR1348941made-up-0123456789",
+        "glrtr-made-up-0123456789abcdef",
+        "glpat-made-up-0123456789abcdef",
+        "glrt-short",
+        "glrt-made-up_0123456789-abc\n",
+        'glrt-made-up"0123456789-abc',
     ],
 )
-def test_another_kind_of_token_is_refused_and_never_shown(token: str, wrong: str) -> None:
-    [problem] = said(gitlabRunnerToken=token)
-    assert wrong in problem
-    assert token not in problem
+def test_another_kind_of_token_is_refused_and_never_shown(token: str) -> None:
+    [problem] = problems(**{**DOCKER, "gitlabRunnerToken": token})
+    assert (problem.key, problem.code) == ("ci:gitlabRunnerToken", "not_accepted")
+    assert token not in str(problem)
 
 
 def test_a_token_in_clear_is_refused() -> None:
     [problem] = problems(secret=("adminPassword",), **DOCKER)
-    assert "stands in the stack's file in clear" in str(problem)
+    assert (problem.key, problem.code) == ("ci:gitlabRunnerToken", "secret_in_clear")
     assert RUNNER_TOKEN not in str(problem)
 
 
 @pytest.mark.parametrize(
-    ("url", "wrong"),
+    ("url", "code"),
     [
-        ("gitlab.example.org", "is not a server's address"),
-        ("ssh://gitlab.example.org", "is not a server's address"),
-        ("https://gitlab.example.org/?private=1", "is not a server's address"),
-        ("https://me:secret@gitlab.example.org", "has a credential in it"),
-        ("http://gitlab.example.org", "is plain HTTP"),
+        ("gitlab.example.org", "not_accepted"),
+        ("ssh://gitlab.example.org", "not_accepted"),
+        ("https://gitlab.example.org/?private=1", "not_accepted"),
+        ("https://me:secret@gitlab.example.org", "not_accepted"),
+        ("http://gitlab.example.org", "not_confirmed"),
     ],
 )
-def test_a_wrong_address_is_the_only_problem(url: str, wrong: str) -> None:
-    [problem] = said(gitlabRunner={"url": url})
-    assert wrong in problem
-    assert "secret" not in problem
+def test_a_wrong_address_is_the_only_problem(url: str, code: str) -> None:
+    [problem] = problems(**{**DOCKER, "gitlabRunner": {"url": url}})
+    assert (problem.key, problem.code) == ("ci:gitlabRunner.url", code)
+    assert "secret" not in str(problem)
 
 
 def test_an_address_may_have_a_port_and_a_path_and_ends_without_a_slash() -> None:
@@ -91,40 +93,37 @@ def test_an_address_may_have_a_port_and_a_path_and_ends_without_a_slash() -> Non
 
 
 def test_a_section_without_an_address_is_told_so_and_is_not_taken_for_a_stack_with_jenkins() -> None:
-    [problem] = said(gitlabRunner={"concurrency": 3})
-    assert problem.startswith("ci:gitlabRunner.url is missing; give text")
+    assert said(gitlabRunner={"concurrency": 3}) == [("ci:gitlabRunner.url", "missing")]
 
 
 @pytest.mark.parametrize(
-    ("runner", "problem"),
+    ("runner", "key", "code"),
     [
-        ({"url": "http://gitlab.lab.test", "plainHttp": True, "caFile": "ca.pem"}, "ci:gitlabRunner.caFile"),
-        ({**RUNNER, "plainHttp": True}, "ci:gitlabRunner.plainHttp"),
-        ({**RUNNER, "engine": "tcp"}, "ci:gitlabRunner.engine"),
-        ({**RUNNER, "concurrency": 0}, "ci:gitlabRunner.concurrency"),
-        ({**RUNNER, "tags": ["docker"]}, "ci:gitlabRunner.tags"),
-        ({**RUNNER, "image": "gitlab/gitlab-runner:latest"}, "ci:gitlabRunner.image"),
-        ({**RUNNER, "jobs": {"diskMib": 4096}}, "ci:gitlabRunner.jobs.diskMib"),
-        ({**RUNNER, "jobs": {"memoryMib": 1}}, "ci:gitlabRunner.jobs.memoryMib"),
-        (["https://gitlab.example.org"], "ci:gitlabRunner "),
+        ({"url": "http://gitlab.lab.test", "plainHttp": True, "caFile": "ca.pem"}, ".caFile", "no_effect"),
+        ({**RUNNER, "plainHttp": True}, ".plainHttp", "no_effect"),
+        ({**RUNNER, "engine": "tcp"}, ".engine", "not_accepted"),
+        ({**RUNNER, "concurrency": 0}, ".concurrency", "not_accepted"),
+        ({**RUNNER, "tags": ["docker"]}, ".tags", "unknown_key"),
+        ({**RUNNER, "image": "gitlab/gitlab-runner:latest"}, ".image", "not_accepted"),
+        ({**RUNNER, "jobs": {"diskMib": 4096}}, ".jobs.diskMib", "no_effect"),
+        ({**RUNNER, "jobs": {"memoryMib": 1}}, ".jobs.memoryMib", "not_accepted"),
+        (["https://gitlab.example.org"], "", "wrong_type"),
     ],
 )
-def test_a_wrong_setting_is_named_and_nothing_else_is(runner: Any, problem: str) -> None:
-    [found] = said(gitlabRunner=runner)
-    assert found.startswith(problem)
+def test_a_wrong_setting_is_the_one_problem(runner: Any, key: str, code: str) -> None:
+    assert said(gitlabRunner=runner) == [(f"ci:gitlabRunner{key}", code)]
 
 
 @pytest.mark.parametrize("key", ["jenkins", "jobs"])
 def test_jenkins_own_sections_are_refused_beside_a_runner(key: str) -> None:
     given = {"jenkins": {"httpPort": 8081}, "jobs": [{"name": "x", "script": "node {}"}]}[key]
-    [problem] = said(**{key: given})
-    assert problem.startswith(f"ci:{key} is Jenkins', and ci:gitlabRunner puts a GitLab Runner in its place")
+    assert said(**{key: given}) == [(f"ci:{key}", "no_effect")]
 
 
 def test_the_engines_socket_must_be_accepted_whatever_jobs_get_since_the_runner_has_it() -> None:
     for engine in ("socket", "dind", "none"):
         found = said(docker={"socketGroup": 998}, gitlabRunner={**RUNNER, "engine": engine})
-        assert [problem.partition(" ")[0] for problem in found] == ["ci:docker.acceptRootOnHost"]
+        assert found == [("ci:docker.acceptRootOnHost", "not_confirmed")]
 
 
 def test_only_the_socket_is_a_runners_way_to_its_host() -> None:
@@ -151,22 +150,20 @@ def test_what_only_another_access_reads_is_refused_and_nothing_more_is_asked_of_
     docker: dict[str, Any], keys: list[str]
 ) -> None:
     found = said(docker={"acceptRootOnHost": True, **docker})
-    assert [problem.partition(" ")[0] for problem in found] == keys
+    assert found == [(key, "no_effect") for key in keys]
 
 
 @pytest.mark.parametrize(("key", "value"), [("engine", "dind"), ("containerName", "runner")])
 def test_what_only_a_docker_host_has_is_refused_in_a_cluster(key: str, value: str) -> None:
-    [problem] = said_in_cluster(gitlabRunner={**RUNNER, key: value})
-    assert problem.startswith(f'ci:gitlabRunner.{key} = "{value}" is for a runner on a Docker host')
+    assert said_in_cluster(gitlabRunner={**RUNNER, key: value}) == [(f"ci:gitlabRunner.{key}", "no_effect")]
 
 
 def test_a_level_that_lets_no_job_in_is_refused_with_the_checks_and_a_looser_one_is_not() -> None:
-    [problem] = said_in_cluster(kubernetes={"buildsPodSecurity": "restricted"})
-    assert problem == (
-        'ci:kubernetes.buildsPodSecurity = "restricted" would let no job of a GitLab Runner in: the checks '
-        "capabilities and runAsNonRoot would refuse its pod, which may build with kaniko; write baseline, "
-        "or leave it out"
-    )
+    runner = {"gitlabRunner": RUNNER, "gitlabRunnerToken": RUNNER_TOKEN}
+    [problem] = kubernetes_stack.problems(**runner, kubernetes={"buildsPodSecurity": "restricted"})
+    assert (problem.key, problem.code) == ("ci:kubernetes.buildsPodSecurity", "conflict")
+    assert "the checks capabilities and runAsNonRoot" in problem.wrong
+    assert "baseline" in problem.instead
     assert said_in_cluster(kubernetes={"buildsPodSecurity": "privileged"}) == []
 
 
@@ -176,8 +173,8 @@ def test_a_quota_must_hold_every_job_that_may_run_at_one_time() -> None:
     # Each with its helper: 500 thousandths and 256 MiB.
     exact = {"cpuMillicores": 3 * 1500, "memoryMib": 3 * 1280}
     assert said_in_cluster(gitlabRunner=runner, kubernetes={"quota": exact}) == []
-    [problem] = said_in_cluster(gitlabRunner=runner, kubernetes={"quota": {**exact, "memoryMib": 3 * 1280 - 1}})
-    assert "is less than the 3840 MiB of all builds' and a GitLab Runner's jobs limits" in problem
+    found = said_in_cluster(gitlabRunner=runner, kubernetes={"quota": {**exact, "memoryMib": 3 * 1280 - 1}})
+    assert found == [("ci:kubernetes.quota.memoryMib", "too_small")]
 
 
 def test_a_token_without_a_runner_is_no_problem_so_that_a_stack_can_try_without() -> None:
@@ -189,8 +186,7 @@ def test_a_file_of_authorities_that_cannot_be_read_is_refused_on_either_platform
     on_host = settings(**{**DOCKER, "gitlabRunner": runner})
     in_cluster = kubernetes_stack.settings(gitlabRunner=runner, gitlabRunnerToken=RUNNER_TOKEN)
     for found in (list(host.preflight(on_host, project="ci", stack="test")), list(certificate.look(in_cluster))):
-        [problem] = [str(each) for each in found if each.key == "ci:gitlabRunner.caFile"]
-        assert "can't be read (No such file or directory)" in problem
+        assert ("ci:gitlabRunner.caFile", "bad_file") in {(problem.key, problem.code) for problem in found}
     (tmp_path / "none.pem").write_text("no certificate")
-    [problem] = [str(each) for each in certificate.look(in_cluster)]
-    assert "holds no certificates in PEM form" in problem
+    [problem] = certificate.look(in_cluster)
+    assert (problem.key, problem.code) == ("ci:gitlabRunner.caFile", "bad_file")

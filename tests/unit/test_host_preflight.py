@@ -9,8 +9,8 @@ import pytest
 
 from components.docker import host
 from components.docker.access import host_socket
-from components.docker.access.host_socket import AccessError, group_in_container
-from components.settings import DockerSettings
+from components.docker.access.host_socket import group_in_container
+from components.settings import DockerSettings, NotAcceptedError, Problem
 from tests.support import fake_docker
 from tests.support.fake_docker import container, volume
 from tests.support.settings import settings
@@ -33,13 +33,17 @@ def preflight(
     jenkins: dict[str, Any] | None = None,
     docker: dict[str, Any] | None = None,
     **engine: Any,
-) -> list[str]:
+) -> list[Problem]:
     with fake_docker.listening(tmp_path / "docker.sock", **engine) as where:
         stack = settings(
             docker={"acceptRootOnHost": True, "host": where, **(docker or {"socketGroup": 998})},
             jenkins={"httpPort": port, "agentPort": None, **(jenkins or {})},
         )
-        return [str(problem) for problem in host.preflight(stack, project="ci", stack="test")]
+        return list(host.preflight(stack, project="ci", stack="test"))
+
+
+def refused(*args: Any, **keys: Any) -> list[tuple[str, str]]:
+    return [(problem.key, problem.code) for problem in preflight(*args, **keys)]
 
 
 def test_an_empty_host_has_nothing_in_the_way(tmp_path: Path, port: int) -> None:
@@ -53,50 +57,86 @@ def test_the_stacks_own_container_volume_and_port_are_not_in_the_way(tmp_path: P
         found = preflight(
             tmp_path,
             port=port,
-            containers=[container("jenkins-server", owner=OURS, port=port)],
+            containers=[container("jenkins-server", owner=OURS, port=port, volume="jenkins_home")],
             volumes={"jenkins_home": volume("jenkins_home", owner=OURS)},
         )
     assert found == []
 
 
-def test_a_container_of_the_same_name_is_refused_with_its_owner(tmp_path: Path, port: int) -> None:
-    [text] = preflight(tmp_path, port=port, containers=[container("jenkins-server", owner="ci/offline")])
-    assert (
-        'ci:jenkins.containerName = "jenkins-server" is a container already, which belongs to the stack ci/offline'
-        in text
-    )
-    [text] = preflight(tmp_path, port=port, containers=[container("jenkins-server")])
-    assert "which no stack of this project made" in text
-    assert "docker rm -f jenkins-server" in text
+def test_a_container_of_the_same_name_is_refused_with_how_to_free_it(tmp_path: Path, port: int) -> None:
+    for owner, instead in (
+        ("ci/offline", "make down STACK=offline"),
+        ("shop/offline", "docker rm -f jenkins-server"),
+        (None, "docker rm -f jenkins-server"),
+    ):
+        [problem] = preflight(tmp_path, port=port, containers=[container("jenkins-server", owner=owner)])
+        assert (problem.key, problem.code) == ("ci:jenkins.containerName", "name_taken")
+        assert instead in problem.instead
+        assert (owner or "no stack") in problem.wrong
 
 
-def test_a_home_that_the_stack_did_not_make_is_refused_unless_it_is_adopted(tmp_path: Path, port: int) -> None:
-    foreign = {"jenkins_home": volume("jenkins_home")}
-    [text] = preflight(tmp_path, port=port, volumes=foreign)
-    assert 'ci:jenkins.homeVolume = "jenkins_home" is a volume already' in text
-    assert "adoptHome: true" in text
-    assert preflight(tmp_path, port=port, volumes=foreign, jenkins={"adoptHome": True}) == []
+@pytest.mark.parametrize("owner", [None, "shop/test", "shop/offline"])
+def test_a_home_of_somebody_else_is_refused_unless_it_is_adopted(tmp_path: Path, port: int, owner: str | None) -> None:
+    theirs = {"jenkins_home": volume("jenkins_home", owner=owner)}
+    [problem] = preflight(tmp_path, port=port, volumes=theirs)
+    assert (problem.key, problem.code) == ("ci:jenkins.homeVolume", "name_taken")
+    assert "adoptHome: true" in problem.instead
+    assert preflight(tmp_path, port=port, volumes=theirs, jenkins={"adoptHome": True}) == []
+
+
+@pytest.mark.parametrize("kept", ["jenkins_home", "engine-images"])
+def test_another_stack_of_the_project_goes_on_with_a_volume_that_no_stack_uses(
+    tmp_path: Path, port: int, kept: str
+) -> None:
+    left = {kept: volume(kept, owner="ci/offline")}
+    assert preflight(tmp_path, port=port, docker=DIND, volumes=left) == []
+    mine = [
+        container("jenkins-server", owner=OURS, volume="jenkins_home"),
+        container("engine", owner=OURS, volume="engine-images"),
+        container("a-job", volume=kept),
+    ]
+    assert preflight(tmp_path, port=port, docker=DIND, volumes=left, containers=mine) == []
+
+
+@pytest.mark.parametrize("kept", ["jenkins_home", "engine-images"])
+@pytest.mark.parametrize("owner", [None, OURS, "ci/offline", "shop/offline"])
+def test_a_volume_is_refused_while_another_stacks_container_uses_it_whoever_made_it(
+    tmp_path: Path, port: int, kept: str, owner: str | None
+) -> None:
+    key = {"jenkins_home": "ci:jenkins.homeVolume", "engine-images": "ci:docker.dind.containerName"}[kept]
+    for user in ("ci/offline", "shop/test"):
+        [problem] = preflight(
+            tmp_path,
+            port=port,
+            docker=DIND,
+            jenkins={"adoptHome": True},
+            volumes={kept: volume(kept, owner=owner)},
+            containers=[container("other", owner=user, volume=kept)],
+        )
+        assert (problem.key, problem.code) == (key, "in_use")
+        assert user in problem.wrong
 
 
 DIND = {"access": "dind", "dind": {"containerName": "engine"}}
 
 
 @pytest.mark.parametrize(
-    ("there", "name"),
+    "there",
     [
-        ({"containers": [container("engine")]}, "engine"),
-        ({"networks": {"engine": volume("engine")}}, "engine"),
-        ({"volumes": {"engine-images": volume("engine-images", owner="ci/other")}}, "engine-images"),
-        ({"volumes": {"engine-certificates": volume("engine-certificates")}}, "engine-certificates"),
+        {"containers": [container("engine")]},
+        {"networks": {"engine": volume("engine")}},
+        {"networks": {"engine": volume("engine", owner="ci/other")}},
+        {"volumes": {"engine-images": volume("engine-images", owner="shop/other")}},
+        {"volumes": {"engine-certificates": volume("engine-certificates")}},
+        {"volumes": {"engine-certificates": volume("engine-certificates", owner="ci/other")}},
     ],
-    ids=["container", "network", "images", "certificates"],
+    ids=["container", "network", "network of a stack", "images", "certificates", "certificates of a stack"],
 )
 def test_what_an_engine_of_the_stacks_own_is_called_must_be_nobody_elses(
-    tmp_path: Path, port: int, there: dict[str, Any], name: str
+    tmp_path: Path, port: int, there: dict[str, Any]
 ) -> None:
-    [text] = preflight(tmp_path, port=port, docker=DIND, **there)
-    assert f'ci:docker.dind.containerName = "{name}" is a ' in text
-    assert "give another name, or remove it first (`docker " in text
+    found = refused(tmp_path, port=port, docker=DIND, **there)
+    assert found == [("ci:docker.dind.containerName", "name_taken")]
 
 
 def test_an_engine_of_the_stacks_own_is_not_in_its_own_way(tmp_path: Path, port: int) -> None:
@@ -116,8 +156,9 @@ def test_a_network_whose_id_begins_with_the_name_is_another(tmp_path: Path, port
 
 
 def test_a_port_that_another_container_holds_is_refused_with_its_name(tmp_path: Path, port: int) -> None:
-    [text] = preflight(tmp_path, port=port, containers=[container("grafana", port=port, ip="0.0.0.0")])
-    assert f"ci:jenkins.httpPort = {port} is taken on 127.0.0.1 by the container grafana" in text
+    [problem] = preflight(tmp_path, port=port, containers=[container("grafana", port=port, ip="0.0.0.0")])
+    assert (problem.key, problem.code) == ("ci:jenkins.httpPort", "port_in_use")
+    assert "docker stop grafana" in problem.instead
 
 
 def test_a_port_of_another_address_is_free(tmp_path: Path, port: int) -> None:
@@ -128,8 +169,8 @@ def test_a_port_of_another_address_is_free(tmp_path: Path, port: int) -> None:
 def test_an_address_that_this_host_lacks_is_refused_before_anything_is_made(
     tmp_path: Path, port: int, address: str
 ) -> None:
-    [text] = preflight(tmp_path, port=port, jenkins={"bindAddress": address})
-    assert text.startswith(f'ci:jenkins.bindAddress = "{address}" is not an address of this host')
+    found = refused(tmp_path, port=port, jenkins={"bindAddress": address})
+    assert found == [("ci:jenkins.bindAddress", "address_not_on_host")]
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.9", "0.0.0.0"])
@@ -141,18 +182,18 @@ def test_a_port_that_another_process_holds_is_refused(tmp_path: Path, port: int)
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", port))
         holder.listen()
-        [text] = preflight(tmp_path, port=port)
-    assert "is taken on 127.0.0.1 by another process" in text
-    assert f"ss -ltnp 'sport = :{port}'" in text
+        [problem] = preflight(tmp_path, port=port)
+    assert (problem.key, problem.code) == ("ci:jenkins.httpPort", "port_in_use")
+    assert f"ss -ltnp 'sport = :{port}'" in problem.instead
 
 
 def test_a_docker_client_that_the_host_lacks_is_refused(tmp_path: Path, port: int) -> None:
-    [text] = preflight(tmp_path, port=port, jenkins={"dockerClient": "host", "dockerClientPath": "/nowhere/docker"})
-    assert 'ci:jenkins.dockerClientPath = "/nowhere/docker" is no program on this host' in text
+    client = {"dockerClient": "host", "dockerClientPath": "/nowhere/docker"}
+    assert refused(tmp_path, port=port, jenkins=client) == [("ci:jenkins.dockerClientPath", "not_found")]
 
 
 def refusal(docker: DockerSettings) -> str:
-    with pytest.raises(AccessError) as caught:
+    with pytest.raises(NotAcceptedError) as caught:
         host_socket.find(docker)
     return str(caught.value)
 
@@ -177,8 +218,8 @@ def test_a_dead_socket_is_refused_before_the_plugin_sees_it(tmp_path: Path) -> N
         dead.bind(str(path))
     stack = settings(docker={"acceptRootOnHost": True, "host": f"unix://{path}", "socketGroup": 998})
     [problem] = host.preflight(stack, project="ci", stack="test")
-    assert f"{path} does not answer" in str(problem)
-    assert "systemctl start docker" in str(problem)
+    assert (problem.key, problem.code) == ("ci:docker.host", "unreachable")
+    assert "systemctl start docker" in problem.instead
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can give a socket to another group")
@@ -193,7 +234,7 @@ def test_the_sockets_group_is_read_from_the_socket(tmp_path: Path) -> None:
 
 
 def test_roots_own_group_is_refused_unless_it_is_meant() -> None:
-    with pytest.raises(AccessError, match="root's own group"):
+    with pytest.raises(NotAcceptedError, match="root's own group"):
         group_in_container("/var/run/docker.sock", owner=0, group=0)
     meant = settings(docker={"acceptRootOnHost": True, "socketGroup": 0}).docker
     assert host_socket.find(meant).group == 0

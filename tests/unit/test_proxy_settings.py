@@ -54,11 +54,11 @@ def test_a_name_that_jenkins_has_is_refused(name: str) -> None:
 
 def test_a_proxy_without_its_access_is_refused() -> None:
     [problem] = problems(docker={"acceptRootOnHost": True, "proxy": {"memoryMib": 256}})
-    assert str(problem).startswith("ci:docker.proxy is for access: proxy, and this stack's is socket")
+    assert (problem.key, problem.code) == ("ci:docker.proxy", "no_effect")
 
 
 def test_what_it_makes_under_a_name_of_its_own_is_looked_for_first() -> None:
-    made = proxy.makes(settings(docker={"acceptRootOnHost": True, "access": "proxy"}))
+    made = proxy.managed_names(settings(docker={"acceptRootOnHost": True, "access": "proxy"}))
     assert {(one.kind, one.name) for one in made} == {
         ("container", "jenkins-docker-proxy"),
         ("volume", "jenkins-docker-proxy"),

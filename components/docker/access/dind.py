@@ -13,28 +13,24 @@ from components.settings.engines import DindSettings
 
 
 def managed_names(settings: Settings) -> tuple[ManagedName, ...]:
-    """Give the engine's container, its network and its two volumes."""
+    """Return the engine's container, its network and its two volumes."""
     dind = settings.docker.dind
     key, name = "ci:docker.dind.containerName", dind.container_name
-    other = "give another name, or remove it first"
-    volumes = (volume_of(dind, "images"), volume_of(dind, "certificates"))
     return (
-        ManagedName(kind="container", name=name, key=key, instead=f"{other} (`docker rm -f {name}`)"),
-        ManagedName(kind="network", name=name, key=key, instead=f"{other} (`docker network rm {name}`)"),
-        *(
-            ManagedName(kind="volume", name=volume, key=key, instead=f"{other} (`docker volume rm {volume}`)")
-            for volume in volumes
-        ),
+        ManagedName(kind="container", name=name, key=key),
+        ManagedName(kind="network", name=name, key=key),
+        ManagedName(kind="volume", name=volume_of(dind, "images"), key=key, retained=True),
+        ManagedName(kind="volume", name=volume_of(dind, "certificates"), key=key),
     )
 
 
 def preflight(_: Settings) -> Iterator[Problem]:
-    """Give nothing: what it needs of the host is a matter of names."""
+    """Return nothing: it needs nothing of the host but its names."""
     return iter(())
 
 
 def declare(settings: Settings, home: pulumi.Input[str], opts: pulumi.ResourceOptions) -> EngineAccess:
-    """Start the engine; give Jenkins its network, its address and the client's certificates, to read only."""
+    """Start the engine, and give Jenkins its network, its address and the client's certificates (read-only)."""
     dind = settings.docker.dind
     pulumi.log.warn(_warning(dind))
     engine = Engine(
@@ -69,6 +65,6 @@ def declare(settings: Settings, home: pulumi.Input[str], opts: pulumi.ResourceOp
 def _warning(dind: DindSettings) -> str:
     held = "privileged" if dind.privileged else f"not privileged, but has {', '.join(dind.capabilities)}"
     return (
-        f"The engine in the container {dind.container_name} is {held}: whoever can run a job here can become root on "
-        "the Docker host. Give accounts accordingly."
+        f"The engine in the container {dind.container_name} is {held}: anyone who can run a job here can get root on "
+        "the Docker host. Choose who gets an account."
     )

@@ -1,4 +1,4 @@
-"""`access: socket`: the host's own engine, through its socket, with the socket's group read where the engine runs."""
+"""`access: socket`: the host's own engine, through its socket. The socket's group is read where the engine runs."""
 
 import functools
 import shlex
@@ -15,7 +15,7 @@ import pulumi_docker as docker
 
 from components.docker.access.mode import EngineAccess
 from components.docker.managed_names import ManagedName
-from components.settings import DockerSettings, Problem, Settings
+from components.settings import DockerSettings, NotAcceptedError, Problem, Settings
 
 SOCKET_IN_CONTAINER: Final = "/var/run/docker.sock"
 """Where every docker client looks first."""
@@ -23,19 +23,9 @@ SOCKET_IN_CONTAINER: Final = "/var/run/docker.sock"
 _SSH_TIMEOUT_SECONDS: Final = 15
 
 
-class AccessError(Exception):
-    """The socket cannot be used as it is. `wrong` and `instead` as in a settings problem."""
-
-    def __init__(self, wrong: str, instead: str) -> None:
-        """Keep what is wrong and what to do about it."""
-        super().__init__(f"{wrong}; {instead}")
-        self.wrong = wrong
-        self.instead = instead
-
-
 @dataclass(frozen=True, kw_only=True)
 class Socket:
-    """The engine's socket. Whoever has it is root on the engine's host."""
+    """The engine's socket. Anyone who can use it has root on the engine's host."""
 
     path: str
     """The socket's path on the engine's host."""
@@ -45,20 +35,20 @@ class Socket:
 
 
 def managed_names(_: Settings) -> tuple[ManagedName, ...]:
-    """Give nothing: the engine and its socket are there already."""
+    """Return nothing: the engine and its socket exist already."""
     return ()
 
 
 def preflight(settings: Settings) -> Iterator[Problem]:
-    """Give what is wrong with the socket, or with its host."""
+    """Return what is wrong with the socket, or with its host."""
     try:
         find(settings.docker)
-    except AccessError as error:
-        yield Problem(key="ci:docker.host", value=settings.docker.host, wrong=error.wrong, instead=error.instead)
+    except NotAcceptedError as error:
+        yield Problem("ci:docker.host", error.code, error.wrong, error.instead, settings.docker.host)
 
 
 def declare(settings: Settings, _: pulumi.Input[str], __: pulumi.ResourceOptions) -> EngineAccess:
-    """Give the socket to Jenkins, and its group to Jenkins' user."""
+    """Mount the socket, and put Jenkins' user into its group."""
     found = find(settings.docker)
     return EngineAccess(
         engine=settings.docker.host,
@@ -66,12 +56,12 @@ def declare(settings: Settings, _: pulumi.Input[str], __: pulumi.ResourceOptions
         volumes=(
             docker.ContainerVolumeArgs(host_path=found.path, container_path=SOCKET_IN_CONTAINER, read_only=False),
         ),
-        next_steps=("Whoever can run a job here is root on the Docker host: give accounts accordingly.",),
+        next_steps=("Anyone who can run a job here has root on the Docker host: choose who gets an account.",),
     )
 
 
 def path_on_host(docker: DockerSettings) -> str:
-    """Give the socket's path on the engine's host."""
+    """Return the socket's path on the engine's host."""
     if docker.socket_path is not None:
         return docker.socket_path
     return docker.host.removeprefix("unix://") if docker.is_local else SOCKET_IN_CONTAINER
@@ -80,14 +70,15 @@ def path_on_host(docker: DockerSettings) -> str:
 def find(docker: DockerSettings) -> Socket:
     """Read the socket's group on the engine's host, unless the settings name it.
 
-    The number is read at every run: it differs from host to host, and changes when the group is made anew. Raises
-    AccessError for a path that holds no socket, a host that cannot be asked, and a socket that belongs to root's group.
+    The number is read at every run: it differs between hosts, and changes when the group is created again. Raises
+    NotAcceptedError for a path without a socket, an unreachable host, and a socket of root's own group.
     """
     path = path_on_host(docker)
     if docker.socket_group is None and docker.host.startswith("tcp://"):
-        raise AccessError(
-            f"can't be asked over TCP for the group of {path}",
+        raise NotAcceptedError(
+            f"does not tell the group of {path} over TCP",
             f"give socketGroup, as `stat -c %g {path}` prints it on that host, for example socketGroup: 998",
+            "required",
         )
     if docker.socket_group is not None:
         return Socket(path=path, group=docker.socket_group)
@@ -96,18 +87,19 @@ def find(docker: DockerSettings) -> Socket:
 
 
 def group_in_container(path: str, *, owner: int, group: int) -> int:
-    """Give the number by which a container sees the socket's group.
+    """Return the number by which a container sees the socket's group.
 
-    A rootless engine's socket belongs to the user who runs it, and in its containers that user and its group are 0.
-    Root's own group is refused: a container in it may be more than was meant, and a socket of root's group is most
-    often one whose group was never made.
+    The socket of a rootless engine belongs to the user who runs it. In its containers, that user and group are 0.
+    Root's own group is refused: it may give a container more than was meant, and often means that the socket's group
+    was never created.
     """
     if owner != 0:
         return 0
     if group == 0:
-        raise AccessError(
-            f"finds {path} in root's own group",
-            "give the socket a group (`groupadd docker`, restart the engine), or write socketGroup: 0 to mean it",
+        raise NotAcceptedError(
+            f"has its socket {path} in root's own group",
+            "give the socket a group (`groupadd docker`, restart the engine), or write socketGroup: 0 to allow it",
+            "not_confirmed",
         )
     return group
 
@@ -116,18 +108,22 @@ def _local_owner(path: str) -> tuple[int, int]:
     try:
         found = Path(path).stat()
     except FileNotFoundError:
-        raise AccessError(
-            f"finds nothing at {path}", "start the Docker engine, or give the path where it listens"
+        raise NotAcceptedError(
+            f"finds nothing at {path}", "start the Docker engine, or give the path where it listens", "not_found"
         ) from None
     except OSError as error:
-        raise AccessError(f"cannot look at {path} ({error.strerror})", "give a path that this user may see") from None
+        raise NotAcceptedError(
+            f"cannot read {path} ({error.strerror})", "give a path that this user may read", "not_found"
+        ) from None
     if not stat.S_ISSOCK(found.st_mode):
         kind = "a folder" if stat.S_ISDIR(found.st_mode) else "a file"
-        raise AccessError(f"finds {kind}, not a socket, at {path}", "give the path where the engine listens")
+        raise NotAcceptedError(
+            f"finds {kind}, not a socket, at {path}", "give the path where the engine listens", "not_found"
+        )
     return found.st_uid, found.st_gid
 
 
-@functools.cache  # the preflight and the deployment ask the same, and each question is a log-in
+@functools.cache  # preflight and deployment both ask, and each time is a login of a second
 def _remote_owner(host: str, path: str) -> tuple[int, int]:
     where = urlsplit(host)
     port = ["-p", str(where.port)] if where.port else []
@@ -155,19 +151,20 @@ def _remote_owner(host: str, path: str) -> tuple[int, int]:
             stdin=subprocess.DEVNULL,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise AccessError(f"cannot ask {where.hostname} for the group of {path} ({error})", instead) from None
+        wrong = f"does not tell the group of {path} on {where.hostname} ({error})"
+        raise NotAcceptedError(wrong, instead, "unreachable") from None
     owner, _, rest = done.stdout.strip().partition(":")
     group, _, mode = rest.partition(":")
     if done.returncode != 0 or not _is_socket(mode) or not owner.isdigit() or not group.isdigit():
         said = (done.stderr or done.stdout).strip().splitlines()
-        raise AccessError(
-            f"finds no socket at {path} on {where.hostname} ({said[-1] if said else 'no answer'})", instead
+        raise NotAcceptedError(
+            f"finds no socket at {path} on {where.hostname} ({said[-1] if said else 'no answer'})", instead, "not_found"
         )
     return int(owner), int(group)
 
 
 def _is_socket(mode: str) -> bool:
-    """Say whether this is a socket's mode, as `stat -c %f` prints it."""
+    """Return whether this is a socket's mode, as `stat -c %f` prints it."""
     try:
         return stat.S_ISSOCK(int(mode, 16))
     except ValueError:

@@ -20,17 +20,13 @@ _WARNING: Final = (
 
 
 def managed_names(settings: Settings) -> tuple[ManagedName, ...]:
-    """Give the proxy's container and the volume with its socket."""
+    """Return the proxy's container, and the volume with its socket."""
     key, name = "ci:docker.proxy.containerName", settings.docker.proxy.container_name
-    other = "give another name, or remove it first"
-    return (
-        ManagedName(kind="container", name=name, key=key, instead=f"{other} (`docker rm -f {name}`)"),
-        ManagedName(kind="volume", name=name, key=key, instead=f"{other} (`docker volume rm {name}`)"),
-    )
+    return (ManagedName(kind="container", name=name, key=key), ManagedName(kind="volume", name=name, key=key))
 
 
 def preflight(settings: Settings) -> Iterator[Problem]:
-    """Give what is wrong with the engine's socket, which the proxy needs as Jenkins would."""
+    """Return what is wrong with the engine's socket, which the proxy mounts."""
     yield from host_socket.preflight(settings)
 
 
@@ -42,7 +38,7 @@ def _images(settings: Settings) -> tuple[str, ...]:
 
 
 def declare(settings: Settings, _: pulumi.Input[str], opts: pulumi.ResourceOptions) -> EngineAccess:
-    """Start the proxy; give Jenkins its socket, by a volume that Jenkins cannot write to."""
+    """Start the proxy, and give Jenkins its socket on a volume that Jenkins cannot write to."""
     made = settings.docker.proxy
     engine = host_socket.find(settings.docker)
     proxy = Proxy("proxy", ProxyArgs(settings=made, engine=engine, images=_images(settings)), opts)

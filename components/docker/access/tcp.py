@@ -14,26 +14,26 @@ CERTIFICATES = "/certs/client"
 """Where Jenkins' docker client finds its three files. Beside its home, which other containers may mount."""
 
 _BLIND = (
-    "That engine can't see Jenkins' files: `docker build` sends it the folder, but a pipeline's `inside` and "
+    "That engine cannot see Jenkins' files: `docker build` sends it the folder, but a pipeline's `inside` and "
     "`docker run -v` of a workspace don't work there."
 )
 
 
 def managed_names(_: Settings) -> tuple[ManagedName, ...]:
-    """Give nothing: the engine is there, and Jenkins gets files only."""
+    """Return nothing: the engine exists already, and Jenkins only gets files."""
     return ()
 
 
 def preflight(settings: Settings) -> Iterator[Problem]:
-    """Give what is wrong with the certificates, or with the engine when it is asked by them."""
+    """Return what is wrong with the certificates, or with the engine's answer to them."""
     endpoint = tls.jobs(settings)
     if endpoint is not None:
-        # A host elsewhere may reach what this machine does not.
+        # A remote Docker host may reach an engine that this machine cannot.
         yield from tls_preflight.preflight(endpoint, must_answer=settings.docker.is_local)
 
 
 def declare(settings: Settings, _: pulumi.Input[str], __: pulumi.ResourceOptions) -> EngineAccess:
-    """Give Jenkins the engine's address and the three files. The key is a secret, and in no variable."""
+    """Give Jenkins the engine's address and the three files. The key is a secret, in no environment variable."""
     endpoint = tls.jobs(settings)
     if endpoint is None:
         raise ValueError("access: tcp without its section; the settings' checks refuse that")
@@ -52,7 +52,7 @@ def declare(settings: Settings, _: pulumi.Input[str], __: pulumi.ResourceOptions
             for name, content in files.items()
         },
         next_steps=(
-            f"Whoever can run a job here is root on the host of {endpoint.host}: give accounts accordingly.",
+            f"Anyone who can run a job here has root on the host of {endpoint.host}: choose who gets an account.",
             _BLIND,
         ),
     )

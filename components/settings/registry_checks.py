@@ -1,0 +1,112 @@
+"""The rules between the settings of the registry and its mirror."""
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from components.settings.kubernetes import RegistrySettings
+from components.settings.model import Settings
+from components.settings.problems import Problem, duplicate, no_effect, required
+
+_OLDEST_REGISTRY: Final = (3, 1, 2)
+"""The first release without BIT-distribution-2026-85747: manifests that do not match their digest. Those before 3.1.0
+also write files that a power cut leaves empty."""
+
+_ADDRESS: Final = re.compile(r"[0-9]+(?:\.[0-9]+){3}(?::|$)")
+
+
+def between(settings: Settings) -> Iterator[Problem]:
+    """Return every problem between two settings of the registry, or between it and another key."""
+    yield from _registry(settings)
+    yield from _users(settings.registry)
+    yield from _mirror(settings)
+    yield from _tls(settings)
+
+
+def _registry(settings: Settings) -> Iterator[Problem]:
+    registry = settings.registry
+    if settings.registry_password is None:
+        instead = "set it with `pulumi config set --secret ci:registryPassword` (12 characters or more)"
+        yield required("ci:registryPassword", "on Kubernetes: builds push with it", instead)
+    if registry.ingress is not None and registry.host is None:
+        yield required("ci:registry.host", "by an ingress", "give a name, for example host: registry.example.org")
+    if registry.ingress is not None and registry.host is not None and _ADDRESS.match(registry.host):
+        yield Problem(
+            "ci:registry.host",
+            "conflict",
+            "is an address, and an ingress needs a name",
+            "give a name that resolves to it, for example host: registry.example.org",
+            registry.host,
+        )
+    if registry.ingress is not None and registry.node_port is not None:
+        yield no_effect("ci:registry.nodePort", "beside an ingress, since the registry has one name", "remove one")
+    version = re.search(r"(?:^|/)(?:registry|distribution):v?(\d+)(?:\.(\d+))?(?:\.(\d+))?(?:[-@]|$)", registry.image)
+    if version and tuple(int(part or 0) for part in version.groups()) < _OLDEST_REGISTRY:
+        yield Problem(
+            "ci:registry.image",
+            "vulnerable",
+            "does not check an image against its digest (BIT-distribution-2026-85747)",
+            "give 3.1.2 or newer, for example registry:3.1.2",
+            registry.image,
+        )
+
+
+def _users(registry: RegistrySettings) -> Iterator[Problem]:
+    names = {registry.user: "ci:registry.user"}
+    for index, user in enumerate(registry.users):
+        key = f"ci:registry.users[{index}].name"
+        other = names.setdefault(user.name, key)
+        if other != key:
+            yield duplicate(key, user.name, other, "give the user another name")
+
+
+def _mirror(settings: Settings) -> Iterator[Problem]:
+    mirror = settings.registry.mirror
+    if mirror is None:
+        return
+    for index, host in enumerate(mirror.hosts):
+        if host in {"docker.io", "registry-1.docker.io"}:
+            yield Problem(
+                f"ci:registry.mirror.hosts[{index}]",
+                "conflict",
+                "is not kaniko's name for the public registry, so its builds would not use the mirror",
+                "write index.docker.io, which every builder accepts",
+                host,
+            )
+    if (mirror.user is None) != (settings.mirror_password is None):
+        yield required(
+            "ci:registry.mirror.user" if mirror.user is None else "ci:mirrorPassword",
+            "by the other half of the login",
+            "give both (`pulumi config set --secret ci:mirrorPassword`), or neither",
+        )
+
+
+def _tls(settings: Settings) -> Iterator[Problem]:
+    registry, tls = settings.registry, settings.registry.tls
+    if tls is None and not registry.plain_http:
+        yield Problem(
+            "ci:registry.tls",
+            "not_confirmed",
+            "is missing, so passwords and images would cross the network in clear",
+            "give a certificate, for example tls: {issuer: letsencrypt}, or write plainHttp: true",
+        )
+    if tls is not None and registry.plain_http:
+        yield Problem("ci:registry.plainHttp", "conflict", "excludes tls", "remove one of the two", value=True)
+    sources = (tls.secret_name, tls.certificate_file, tls.issuer) if tls is not None else ()
+    given = len([source for source in sources if source is not None])
+    if tls is not None and given != 1:
+        yield Problem(
+            "ci:registry.tls",
+            "one_of",
+            f"names {given} sources of the certificate",
+            "give one of secretName, certificateFile and issuer, for example issuer: letsencrypt",
+        )
+    if tls is not None and tls.issuer is None and "issuer_kind" in tls.model_fields_set:
+        yield no_effect("ci:registry.tls.issuerKind", "without an issuer", "give the issuer, or remove this")
+    has_file = tls is not None and tls.certificate_file is not None
+    if has_file != (settings.registry_tls_key is not None):
+        yield required(
+            "ci:registryTlsKey" if has_file else "ci:registry.tls.certificateFile",
+            "by ci:registry.tls.certificateFile" if has_file else "by ci:registryTlsKey",
+            "give both: the file, and `pulumi config set --secret ci:registryTlsKey < key.pem`",
+        )

@@ -1,0 +1,73 @@
+"""The types of secrets. No check repeats the value."""
+
+import re
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, Field, SecretStr
+
+from components.settings.problems import NotAcceptedError
+
+_LONGEST_SECRET: Final = 65_536
+"""Characters of a secret that is a file: a key, a config.json."""
+
+WHERE_RUNNERS_ARE_MADE: Final = (
+    "Settings > CI/CD > Runners of a project, Build > Runners of a group, Admin > CI/CD > Runners"
+)
+"""Where GitLab shows a new runner's authentication token, once. Source: GitLab's documentation, "Manage runners"."""
+
+_GUESSED_PASSWORDS: Final = frozenset(
+    word * times
+    for word in ("password", "admin", "changeme", "jenkins", "secret", "letmein", "welcome", "qwerty", "123456")
+    for times in (1, 2, 3)
+)
+
+
+def _new_password(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value()
+    for is_wrong, wrong in (
+        (len(text) < 12, "is shorter than 12 characters"),  # noqa: PLR2004
+        (len(text.encode()) > 72, "is longer than 72 bytes, the most that its hash covers"),  # noqa: PLR2004
+        (min(text, default=" ") < " ", "has a control character or a line break"),
+        (len(set(text)) < 5, "has fewer than 5 different characters"),  # noqa: PLR2004
+        (text.lower().rstrip("0123456789!") in _GUESSED_PASSWORDS, "is among the first that are guessed"),
+    ):
+        if is_wrong:
+            raise NotAcceptedError(wrong, "set another with `pulumi config set --secret`")
+    return value
+
+
+def _token(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value()
+    # Configuration as code would take ${...} inside of the token for a variable.
+    if text != text.strip() or "${" in text or min(text, default=" ") <= " ":
+        wrong = "is empty, or has a space, a line break or ${"
+        raise NotAcceptedError(wrong, "set it with `pulumi config set --secret`")
+    return value
+
+
+def _runner_token(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value()
+    if text.startswith(("GR1348941", "glrtr-")):
+        wrong = "is a registration token, which GitLab no longer supports"
+    elif not re.fullmatch(r"glrt-[A-Za-z0-9_.-]{20,250}", text):
+        wrong = "is not a runner's authentication token: glrt- and 20 or more letters, digits, '_', '-' or '.'"
+    else:
+        return value
+    raise NotAcceptedError(wrong, f"create a runner in GitLab ({WHERE_RUNNERS_ARE_MADE}) and set the token it shows")
+
+
+def _private_key(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value()
+    if not re.match(r"-----BEGIN [A-Z ]*PRIVATE KEY-----\s", text) or "-----END " not in text:
+        instead = "set it from its file with `pulumi config set --secret KEY < key.pem`"
+        raise NotAcceptedError("is not a private key in PEM form", instead)
+    if "ENCRYPTED" in text.partition("\n")[0]:
+        raise NotAcceptedError("has a passphrase, and nobody is there to type it", "give a key without one")
+    return SecretStr(text if text.endswith("\n") else f"{text}\n")
+
+
+NewPassword = Annotated[SecretStr, Field(max_length=1000), AfterValidator(_new_password)]
+Token = Annotated[SecretStr, Field(max_length=_LONGEST_SECRET), AfterValidator(_token)]
+SecretFile = Annotated[SecretStr, Field(max_length=_LONGEST_SECRET)]
+RunnerToken = Annotated[SecretStr, Field(max_length=1000), AfterValidator(_runner_token)]
+PrivateKey = Annotated[SecretStr, Field(max_length=_LONGEST_SECRET), AfterValidator(_private_key)]
