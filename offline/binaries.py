@@ -1,4 +1,4 @@
-"""The three programs of the stand-in images: the controller, the docker CLI (both built from Go source) and busybox."""
+"""The two programs of the stand-in images: the docker CLI, built from its Go module, and busybox."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from pathlib import Path
 from ops.toolchain import cache, go, pins, process
 from ops.toolchain.errors import Trouble
 
-CONTROLLER_MODULE = Path(__file__).resolve().with_name("controller")
 DOCKER_CLI_MODULE = pins.HERE / "docker-cli"
 DOCKER_CLI_PACKAGE = "github.com/docker/cli/cmd/docker"
 INSTALLED_BUSYBOX = (Path("/bin/busybox"), Path("/usr/bin/busybox"))
@@ -22,10 +21,8 @@ PT_INTERP = 3
 
 
 def sources() -> list[Path]:
-    """The files that decide what the two Go programs are, in a fixed order; tests are not among them."""
-    controller = [path for path in CONTROLLER_MODULE.iterdir() if path.suffix in {".go", ".html", ".mod", ".sum"}]
-    kept = [path for path in sorted(controller) if not path.name.endswith("_test.go")]
-    return [*kept, DOCKER_CLI_MODULE / "go.mod", DOCKER_CLI_MODULE / "go.sum"]
+    """The files that decide what the docker CLI is, in a fixed order."""
+    return [DOCKER_CLI_MODULE / "go.mod", DOCKER_CLI_MODULE / "go.sum"]
 
 
 def architecture() -> str:
@@ -42,17 +39,28 @@ def architecture() -> str:
         ) from None
 
 
-def controller() -> Path:
-    """The stand-in controller, compiled static; built at the first call, about 20 s."""
-    return _built("offline-controller", CONTROLLER_MODULE, ".", "", "about 20 s")
-
-
 def docker_cli() -> Path:
     """The docker CLI, compiled static, with its version stamped in; built at the first call in about 75 s."""
-    stamp = "github.com/docker/cli/cli/version"
-    # The commit is not in the module that the proxy serves, so it says where it comes from instead.
-    flags = f"-X {stamp}.Version={docker_cli_version()} -X {stamp}.GitCommit=go-module"
-    return _built("docker-cli", DOCKER_CLI_MODULE, DOCKER_CLI_PACKAGE, flags, "about 75 s on two cores")
+    what, stamp = "docker-cli", "github.com/docker/cli/cli/version"
+
+    def build(part: Path) -> None:
+        command, env = go.ensure(DOCKER_CLI_MODULE)
+        process.run_logged(
+            [
+                command, "build", "-mod=readonly", "-trimpath", "-buildvcs=false", "-tags", "netgo,osusergo",
+                # The commit is not in the module that the proxy serves, so it says where it comes from instead.
+                "-ldflags", f"-s -w -buildid= -X {stamp}.Version={docker_cli_version()} -X {stamp}.GitCommit=go-module",
+                "-o", part / what, DOCKER_CLI_PACKAGE,
+            ],
+            title=f"building {what} from its Go module",
+            expect="about 75 s on two cores",
+            name=what,
+            cwd=DOCKER_CLI_MODULE,
+            env={**env, "CGO_ENABLED": "0", "GOFLAGS": "", "GOWORK": "off"},
+            remedy="See the log. It needs a Go module proxy, for the modules that its go.sum names.",
+        )  # fmt: skip
+
+    return cache.make(what, cache.digest(architecture(), *sources()), build, waiting_for=what) / what
 
 
 def docker_cli_version() -> str:
@@ -62,26 +70,6 @@ def docker_cli_version() -> str:
     if not found:
         raise ValueError(f"{DOCKER_CLI_MODULE / 'go.mod'} does not require github.com/docker/cli")
     return found[1]
-
-
-def _built(what: str, module: Path, package: str, flags: str, expect: str) -> Path:
-    def build(part: Path) -> None:
-        command, env = go.ensure(module)
-        process.run_logged(
-            [
-                command, "build", "-mod=readonly", "-trimpath", "-buildvcs=false", "-tags", "netgo,osusergo",
-                "-ldflags", f"-s -w -buildid= {flags}".strip(), "-o", part / what, package,
-            ],
-            title=f"building {what} from its Go source",
-            expect=expect,
-            name=what,
-            cwd=module,
-            env={**env, "CGO_ENABLED": "0", "GOFLAGS": "", "GOWORK": "off"},
-            remedy="See the log. It needs a Go module proxy, for the modules that its go.sum names.",
-        )  # fmt: skip
-
-    files = [path for path in sources() if path.parent == module]
-    return cache.make(what, cache.digest(architecture(), *files), build, waiting_for=what) / what
 
 
 def busybox() -> Path:

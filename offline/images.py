@@ -1,7 +1,7 @@
 """The images that stand in on a closed network: for Jenkins, GitLab Runner, a sample's base, an engine, a proxy.
 
-All are made here, from Go source, packages of Debian and this machine's own engine, without a registry, and all carry a
-label that says so.
+All are made here without a registry: from packages of Debian, a docker client built from its Go module and this
+machine's own engine. Each carries a label that says so.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from offline import archive, binaries, dind, gitlab_runner, proxy
+from offline import archive, binaries, controller, dind, gitlab_runner, proxy
 from ops.toolchain import cache, console, docker_engine
 
 if TYPE_CHECKING:
@@ -28,16 +28,13 @@ STAND_IN = "ci.stand-in"
 INPUTS = "ci.stand-in.inputs"
 """The label with the hash of what the image was made from."""
 
-UID = 1000
-HOME = "/var/jenkins_home"
-"""User and home of the Jenkins image, which the stack counts on."""
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PASSWD = f"""\
 root:x:0:0:root:/root:/bin/sh
-jenkins:x:{UID}:{UID}:jenkins:{HOME}:/bin/sh
+jenkins:x:{controller.UID}:{controller.UID}:jenkins:{controller.HOME}:/bin/sh
 nobody:x:65534:65534:nobody:/:/bin/false
 """
-GROUP = f"root:x:0:\njenkins:x:{UID}:\nnogroup:x:65534:\n"
+GROUP = f"root:x:0:\njenkins:x:{controller.UID}:\nnogroup:x:65534:\n"
 
 
 def ensure(host: str, wanted: Iterable[str] = (CONTROLLER,)) -> None:
@@ -63,32 +60,17 @@ def ensure(host: str, wanted: Iterable[str] = (CONTROLLER,)) -> None:
 
 
 def ensure_controller(host: str) -> str:
-    """Make sure that the engine holds the stand-in controller of this version of the project. Returns its name.
+    """Make sure that the engine holds the stand-in for Jenkins of this version of the project. Returns its name.
 
     It is made anew only when what it is made from has changed. busybox is not among that: it comes with the machine.
     """
-    inputs = inputs_hash()
+    inputs = cache.digest(binaries.architecture(), *controller.sources(), *binaries.sources(), *_own_sources())
     if _labels(host, CONTROLLER).get(INPUTS) != inputs:
         from offline import engine  # noqa: PLC0415  # 0.35 s, and only where there is something to do
 
-        controller, docker_cli, busybox = binaries.controller(), binaries.docker_cli(), binaries.busybox()
-        entries = [
-            *userland(busybox),
-            archive.Entry("/usr/local/bin/controller", source=controller),
-            archive.Entry("/usr/local/bin/docker", source=docker_cli),
-            archive.Entry("/usr/bin/curl", link="/usr/local/bin/controller"),
-            archive.Entry(HOME, owner=UID),
-        ]
-        config = {
-            "Entrypoint": ["/usr/local/bin/controller"],
-            "Env": [PATH, f"HOME={HOME}", f"JENKINS_HOME={HOME}"],
-            "ExposedPorts": {"8080/tcp": {}, "50000/tcp": {}},
-            "Labels": {STAND_IN: "the Jenkins controller, on networks where its image can't be pulled", INPUTS: inputs},
-            "User": "jenkins",
-            "Volumes": {HOME: {}},
-            "WorkingDir": HOME,
-        }
-        engine.load(host, CONTROLLER, entries, config)
+        labels = {STAND_IN: "Jenkins, on networks where its image can't be pulled", INPUTS: inputs}
+        entries = [*userland(binaries.busybox()), *controller.entries(binaries.docker_cli())]
+        engine.load(host, CONTROLLER, entries, controller.config(labels, PATH))
     return CONTROLLER
 
 
@@ -169,11 +151,6 @@ def remove(host: str) -> list[str]:
     return removed
 
 
-def inputs_hash() -> str:
-    """The hash of all that decides the controller's image, except busybox."""
-    return cache.digest(binaries.architecture(), *binaries.sources(), *_own_sources())
-
-
 def _own_sources() -> list[Path]:
     here = Path(__file__).resolve()
     return [here, here.with_name("archive.py"), here.with_name("binaries.py")]
@@ -191,6 +168,8 @@ def userland(busybox: Path) -> Iterator[archive.Entry]:
     for name in sorted(set(told.stdout.split()) - {"busybox"}):
         yield archive.Entry(f"/bin/{name}", link="/bin/busybox")
     yield archive.Entry("/usr/bin/env", link="/bin/busybox")
+    # Debian's busybox lacks it, and Jenkins starts each `sh` step of a pipeline's `inside` with it.
+    yield archive.Entry("/usr/bin/nohup", content="#!/bin/sh\ntrap '' HUP\nexec \"$@\"\n")
     yield archive.Entry("/etc/passwd", mode=0o644, content=PASSWD)
     yield archive.Entry("/etc/group", mode=0o644, content=GROUP)
     yield archive.Entry("/root", mode=0o700)

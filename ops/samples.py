@@ -32,7 +32,7 @@ def sample(named: str | None) -> None:
     if stackfile.platform(settings) == "kubernetes":
         _in_cluster(workspace, settings, stack, found)
     else:
-        _by_jenkins(workspace, stack, found)
+        _on_docker(workspace, stack, found)
 
 
 def _only_gitlab_can(settings: dict[str, Any], stack: str) -> Trouble:
@@ -47,10 +47,11 @@ def _only_gitlab_can(settings: dict[str, Any], stack: str) -> Trouble:
     )
 
 
-def _by_jenkins(workspace: Workspace, stack: str, found: dict[str, Any]) -> None:
+def _on_docker(workspace: Workspace, stack: str, found: dict[str, Any]) -> None:
     from pydantic import SecretStr
 
-    from ops.sample import Where, run_sample
+    from ops.jenkins import Jenkins
+    from ops.sample import Engine, run_job, run_steps, show_image
     from ops.settings import stack_password
 
     if not found.get("sampleJob"):
@@ -58,18 +59,17 @@ def _by_jenkins(workspace: Workspace, stack: str, found: dict[str, Any]) -> None
             f"Stack {stack} has no sample job.", "It is there with `setup: casc` and `sample: true`, the defaults."
         )
     address = found.get("engine", found["dockerHost"])
-    run_sample(
-        url=found["url"],
-        user=found["adminUser"],
-        password=SecretStr(stack_password(workspace, stack)),
-        job=found["sampleJob"],
-        where=Where(
-            engine=address,
-            client=lambda: engine.client(workspace, stack),
-            container="" if address == found["dockerHost"] else found["container"],
-        ),
-        console=console.out(),
+    place = Engine(
+        address=address,
+        client=lambda: engine.client(workspace, stack),
+        container=found["container"],
+        own=address != found["dockerHost"],
     )
+    if not run_steps(place, console.out()):
+        password = SecretStr(stack_password(workspace, stack))
+        with Jenkins(found["url"], found["adminUser"], password) as jenkins:
+            run_job(jenkins, found["sampleJob"], console.out())
+    show_image(place, console.out())
 
 
 def _in_cluster(workspace: Workspace, settings: dict[str, Any], stack: str, found: dict[str, Any]) -> None:

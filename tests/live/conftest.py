@@ -1,18 +1,26 @@
-"""What the live tests share: the machine's Docker engine, and the image of the stand-in controller."""
+"""What the live tests share: the machine's Docker engine, left as it was, and the image of the stand-in for Jenkins."""
 
+import contextlib
 from collections.abc import Iterator
 
 import docker
+import docker.errors
 import pytest
 
+from components import labels
+from ops.sample import IMAGE
 from ops.toolchain import docker_engine
+from tests.support.names import PREFIX
+
+_KEPT = f"{PREFIX}-kept:1"
+"""The name of the sample's image that was there before, for as long as the tests build their own."""
 
 HOST = "unix:///var/run/docker.sock"
 
 
 @pytest.fixture(scope="session")
 def engine() -> Iterator[docker.DockerClient]:
-    """Give the machine's engine; `make test` starts one."""
+    """Give the machine's engine; `make test` starts one. Whatever is on it is there afterwards, and nothing more."""
     # Not asked by the SDK: where none answers it leaves a socket open, and that ends a run of pytest as an error.
     try:
         if not docker_engine.answers(HOST):
@@ -20,13 +28,41 @@ def engine() -> Iterator[docker.DockerClient]:
     except docker_engine.DeniedError:
         pytest.skip(f"the Docker engine at {HOST} is not open to whoever runs the tests")
     client = docker.DockerClient(base_url=HOST, timeout=120)
+    before = _deployed(client)
+    _give(client, IMAGE, _KEPT)
     yield client
+    with contextlib.suppress(docker.errors.ImageNotFound):  # the one that the tests have built
+        client.images.remove(IMAGE, force=True)
+    _give(client, _KEPT, IMAGE)
+    with contextlib.suppress(docker.errors.ImageNotFound):
+        client.images.remove(_KEPT)
+    left, gone = _named(client), before - _deployed(client)
     client.close()
+    assert (left, gone) == (set(), set())
+
+
+def _named(client: docker.DockerClient) -> set[str]:
+    """The containers, volumes and networks that have the tests' names."""
+    every = [*client.containers.list(all=True), *client.volumes.list(), *client.networks.list()]
+    return {str(one.name) for one in every if str(one.name).startswith(PREFIX)}
+
+
+def _deployed(client: docker.DockerClient) -> set[str]:
+    """The ids of what this project's stacks have running on the machine, those of other runs of the tests aside."""
+    mine = {"label": f"{labels.PROJECT}=ci"}
+    found = [*client.containers.list(filters=mine), *client.volumes.list(filters=mine)]
+    return {str(one.id) for one in found if not str(one.name).startswith("ci-test-")}
+
+
+def _give(client: docker.DockerClient, image: str, name: str) -> None:
+    """Give an image, if there is one, a second name."""
+    with contextlib.suppress(docker.errors.ImageNotFound):
+        client.images.get(image).tag(name)
 
 
 @pytest.fixture(scope="session")
 def controller(engine: docker.DockerClient) -> str:
-    """Give the stand-in controller's image, made if the engine lacks it."""
+    """Give the image of the stand-in for Jenkins, made if the engine lacks it."""
     from offline import images  # noqa: PLC0415
 
     images.ensure(HOST)

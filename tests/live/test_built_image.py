@@ -10,17 +10,19 @@ import pytest
 
 from tests.support import deployment
 from tests.support.deployment import Deployment
+from tests.support.names import PREFIX
+from tests.support.verbs import free_port
 
-CONTAINER = "ci-built-jenkins"
-HOME = "ci_built_home"
-BASE = "ci-test-base:1"
-CLIENT = "ci-test-cli:1"
+CONTAINER = f"{PREFIX}-built"
+HOME = f"{CONTAINER}-home"
+BASE = f"{PREFIX}-base:1"
+CLIENT = f"{PREFIX}-cli:1"
+PORTS = {"httpPort": free_port(), "agentPort": None}
 
 
 def settings(**jenkins: Any) -> dict[str, Any]:
-    ports = {"httpPort": 18920, "agentPort": None}
     names = {"containerName": CONTAINER, "homeVolume": HOME, "baseImage": BASE, "dockerCliImage": CLIENT}
-    return {"platform": "docker", "docker": {"acceptRootOnHost": True}, "jenkins": {**names, **ports, **jenkins}}
+    return {"platform": "docker", "docker": {"acceptRootOnHost": True}, "jenkins": {**names, **PORTS, **jenkins}}
 
 
 @pytest.fixture(scope="module")

@@ -15,9 +15,10 @@ from ops import container as ops_container
 from ops import recover
 from ops.toolchain.errors import Trouble
 from tests.support import certificates, container_files
-from tests.support.stand_in import eventually
+from tests.support.names import PREFIX
 from tests.support.tls import refused
 from tests.support.verbs import Verbs, clone, free_port
+from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from docker.models.containers import Container
 
-NAME = "ci-live-dind"
+NAME = f"{PREFIX}-dind"
 ENGINE = f"{NAME}-engine"
 VOLUMES = (f"{NAME}-home", f"{ENGINE}-images")
 IMAGE = "simple-jenkins-image"

@@ -16,8 +16,10 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixe
 from ops.toolchain import docker_engine
 from tests.support import deployment
 from tests.support.deployment import Deployment
+from tests.support.names import PREFIX
+from tests.support.verbs import free_port
 
-CONTAINER = "ci-restart-jenkins"
+CONTAINER = f"{PREFIX}-restart"
 
 
 class OwnEngine:
@@ -27,7 +29,7 @@ class OwnEngine:
         self.folder = folder
         self.socket = folder / "docker.sock"
         self.host = f"unix://{self.socket}"
-        self.namespace = f"ci-test-{uuid.uuid4().hex[:8]}"
+        self.namespace = PREFIX
         self._process: subprocess.Popen[bytes] | None = None
         self._open: list[docker.DockerClient] = []
 
@@ -101,10 +103,12 @@ def stack(own: OwnEngine, engine: docker.DockerClient, controller: str, tmp_path
     client = own.start(group=4242)
     client.images.load(b"".join(engine.images.get(controller).save(named=controller)))
     made = deployment.copy(tmp_path)
+    # Not the defaults: this machine may have a Jenkins of its own.
+    ports = {"httpPort": free_port(), "agentPort": free_port()}
     made.configure(
         platform="docker",
         docker={"acceptRootOnHost": True, "host": own.host},
-        jenkins={"image": controller, "containerName": CONTAINER},
+        jenkins={"image": controller, "containerName": CONTAINER, **ports},
     )
     made.secret("adminPassword", "correct-horse-battery")
     try:

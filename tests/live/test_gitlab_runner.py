@@ -23,9 +23,10 @@ from components.gitlab import config
 from tests.support import deployment, fake_gitlab
 from tests.support.deployment import ROOT, Deployment
 from tests.support.fake_gitlab import FakeGitlab
-from tests.support.stand_in import eventually
+from tests.support.names import PREFIX
+from tests.support.waiting import eventually
 
-NAME = f"ci-live-runner-{secrets.token_hex(3)}"
+NAME = f"{PREFIX}-runner"
 TOKEN = f"glrt-canary_{secrets.token_hex(12)}"
 EXAMPLE = ROOT / "examples" / "gitlab-docker"
 RUNNER = os.environ.get("CI_TEST_GITLAB_RUNNER")

@@ -13,13 +13,15 @@ import docker
 import docker.errors
 import pytest
 
+from ops.sample import IMAGE
+from tests.support.names import PREFIX
 from tests.support.verbs import ROOT, Verbs, clone, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-NAME = "ci-live-verbs"
+NAME = f"{PREFIX}-verbs"
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +84,18 @@ def test_status_tells_the_engine_as_seen_from_inside_and_fails_when_the_containe
     assert "it is exited" in verbs.run("status", status=1)
     engine.containers.get(NAME).remove(force=True)
     assert "`make up` brings it back" in verbs.run("status", status=1)
+
+
+def test_the_sample_says_that_this_is_not_jenkins_and_shows_the_image(
+    verbs: Verbs, engine: docker.DockerClient
+) -> None:
+    verbs.run("up")
+    said = verbs.run("sample")
+    assert f"{NAME} is not Jenkins but a stand-in" in said
+    assert "  This is a simple file.\n" in said
+    image = engine.images.get(IMAGE)
+    assert image.short_id.removeprefix("sha256:") in said
+    assert engine.containers.run(image, remove=True) == b"This is a simple file.\n"
 
 
 def test_a_container_that_was_removed_by_hand_is_brought_back_with_its_home(

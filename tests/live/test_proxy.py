@@ -34,15 +34,16 @@ from tests.support.disguises import (
     request,
     send,
 )
-from tests.support.stand_in import eventually
+from tests.support.names import PREFIX
 from tests.support.verbs import Verbs, clone, free_port
+from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
-JENKINS = "ci-live-filtered"
-HOME = "ci_live_filtered_home"
+JENKINS = f"{PREFIX}-filtered"
+HOME = f"{JENKINS}-home"
 
 
 @pytest.fixture(scope="module")
@@ -180,8 +181,8 @@ def test_every_command_of_a_docker_pipeline_works(verbs: Verbs) -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        ["push", "localhost:1/ci-live-filter:none"],
-        ["pull", "localhost:1/ci-live-filter:none"],
+        ["push", f"localhost:1/{PREFIX}:none"],
+        ["pull", f"localhost:1/{PREFIX}:none"],
         ["login", "--username", "u", "--password-stdin", "localhost:1"],
     ],
     ids=lambda words: words[0],
@@ -196,9 +197,9 @@ FORBIDDEN = {
     "swarm init": "POST /v1.41/swarm/init",
     "plugin ls": "GET /v1.41/plugins",
     "secret ls": "GET /v1.41/secrets",
-    "network create ci-live-filter-canary": "POST /v1.41/networks/create",
+    f"network create {CANARY}": "POST /v1.41/networks/create",
     "network ls": "GET /v1.41/networks",
-    "volume create ci-live-filter-canary": "POST /v1.41/volumes/create",
+    f"volume create {CANARY}": "POST /v1.41/volumes/create",
     "volume ls": "GET /v1.41/volumes",
     "volume prune --force": "POST /v1.41/volumes/prune",
     "system prune --force": "POST /v1.41/containers/prune",
@@ -335,7 +336,7 @@ def test_the_log_tells_what_was_refused_without_the_query(verbs: Verbs, engine: 
 
 
 def test_a_build_whose_client_is_gone_ends(entrance: Path, engine: docker.DockerClient, tmp_path: Path) -> None:
-    (tmp_path / "Dockerfile").write_text("FROM alpine:latest\nRUN sleep 3600 # ci-live-filter-aborted\n")
+    (tmp_path / "Dockerfile").write_text(f"FROM alpine:latest\nRUN sleep 3600 # {PREFIX}-aborted\n")
     env = {**os.environ, "DOCKER_HOST": f"unix://{entrance}", "DOCKER_BUILDKIT": "0"}
     with subprocess.Popen(
         ["docker", "build", "--no-cache", str(tmp_path)], env=env, stdout=subprocess.DEVNULL
@@ -343,9 +344,7 @@ def test_a_build_whose_client_is_gone_ends(entrance: Path, engine: docker.Docker
 
         def steps() -> list[Any]:
             return [
-                made
-                for made in engine.containers.list()
-                if "ci-live-filter-aborted" in str(made.attrs["Config"]["Cmd"])
+                made for made in engine.containers.list() if f"{PREFIX}-aborted" in str(made.attrs["Config"]["Cmd"])
             ]
 
         eventually(steps)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import secrets
 import tarfile
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,9 +17,10 @@ from components.docker import dind
 from offline import images
 from tests.support import container_files
 from tests.support.certificates import Authority, Pair
-from tests.support.stand_in import eventually
+from tests.support.names import PREFIX
 from tests.support.tls import refused
 from tests.support.verbs import Verbs, clone, free_port
+from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from docker.models.containers import Container
 
 HOST = "unix:///var/run/docker.sock"
-NAME = "ci-live-tcp"
+NAME = f"{PREFIX}-tcp"
 IMAGE = "simple-jenkins-image"
 
 
@@ -63,7 +63,7 @@ class Builder:
 def builder(engine: docker.DockerClient) -> Iterator[Builder]:
     """Start the engine that stands for a builder elsewhere; its certificate is for its address."""
     images.ensure_dind(HOST)
-    name = f"ci-test-builder-{secrets.token_hex(4)}"
+    name = f"{PREFIX}-builder"
     container = engine.containers.run(
         images.DIND,
         name=name,

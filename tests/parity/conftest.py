@@ -18,6 +18,7 @@ from docker.errors import DockerException, NotFound
 from offline import binaries
 from offline.plugins.install import install
 from ops.toolchain import docker_engine, toolchain
+from ops.toolchain.plugins import DOCKER
 from tests.parity.support import Plugins, Stack
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ APPLETS = ("sh", "sleep", "cat", "id", "true", "false", "touch", "mkdir", "httpd
 @pytest.fixture(scope="session")
 def cli() -> Path:
     """The Pulumi CLI: that of CI_TEST_PULUMI, or the project's."""
-    tools = toolchain.find()
+    tools = toolchain.find(providers=[DOCKER])
     found = os.environ.get("CI_TEST_PULUMI") or (tools and tools.pulumi)
     if not found:
         pytest.skip("no Pulumi CLI on this machine: `make test` gets one, and CI_TEST_PULUMI may name one")

@@ -10,10 +10,12 @@ from typing import Any
 
 import yaml
 
-from ops.toolchain import toolchain
+from ops.toolchain import plugins, toolchain
+from tests.support.names import PREFIX
 
 ROOT = Path(__file__).parent.parent.parent
-STACK = "test"
+STACK = PREFIX
+"""Unlike any stack of the machine's own: labels and the name of a built image have it."""
 
 
 @dataclass
@@ -93,9 +95,9 @@ class Deployment:
         return dict(summary.get("resourceChanges") or {})
 
 
-def copy(tmp: Path) -> Deployment:
+def copy(tmp: Path, provider: plugins.Provider = plugins.DOCKER) -> Deployment:
     """Copy the project and make its stack. Fails where the machine has no CLI: `make test` gets it first."""
-    tools = toolchain.find()
+    tools = toolchain.find(providers=[provider])
     assert tools is not None, "no Pulumi CLI with its plugins on this machine; `make test` gets them"
     root = tmp / "project"
     leave = shutil.ignore_patterns(

@@ -8,14 +8,16 @@ import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from tests.support.names import PREFIX
+
 if TYPE_CHECKING:
     from pathlib import Path
 
-PROXY = "ci-live-filter"
-TARGET = "ci-live-filter-target"
+PROXY = f"{PREFIX}-filter"
+TARGET = f"{PROXY}-target"
 """A container beside the stack, for commands that need one."""
 
-CANARY = "ci-live-filter-canary"
+CANARY = f"{PROXY}-canary"
 """A volume that only a request which got past the proxy would make."""
 
 V = "/v1.41"

@@ -1,241 +1,238 @@
-import io
-import logging
-import socket
-import traceback
-from collections.abc import Callable, Iterator
-from typing import Any
+"""`make sample` against what a real Jenkins 2.568.2 answered: recordings of one request and its response each."""
 
-import docker
+import base64
+import io
+import json
+import logging
+import re
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
 import pytest
 from pydantic import SecretStr
+from pytest_httpserver import HTTPServer
 from rich.console import Console
+from werkzeug import Request, Response
 
 from ops import jenkins as client
 from ops import sample
-from ops.jenkins import Jenkins, LoginRefusedError, NoSuchJobError, NotYetError
+from ops.jenkins import AwayError, Jenkins
 from ops.toolchain.errors import Trouble
-from tests.support.fake_jenkins import PASSWORD, USER, FakeJenkins, Server
+from tests.support.verbs import free_port
 
-WHERE = sample.Where(engine="unix:///x", client=docker.DockerClient)
+USER, PASSWORD = "admin", "пароль-correct-horse"
+RECORDINGS = Path(__file__).with_name("jenkins_recordings")
+BEGIN = ("crumb", "build", "queue-waiting", "queue-left")
+LOG = ("log-1", "log-2", "log-3", "log-4", "log-5")
+SESSION = "JSESSIONID.00000000=node0placeholder.node0"
 
-Opened = Callable[..., Jenkins]
+
+def recorded(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((RECORDINGS / f"{name}.json").read_text())
+    return found
+
+
+def play(server: HTTPServer, *names: str, path: str = "", **changed: Any) -> None:
+    """Answer with these recordings in this order, as recorded but for another path and what changed of a JSON body."""
+    for name in names:
+        request, response = recorded(name).values()
+        url = urlsplit(path or request["path"])
+        headers = {"Authorization": "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()}
+        if request["method"] == "POST":  # Jenkins ties a crumb to the session that got it
+            headers |= request["headers"]
+        body = response["body"]
+        if changed:
+            body = json.dumps({**json.loads(body), **changed})
+        kept = {key: value for key, value in response["headers"].items() if key not in ("Content-Length", "Server")}
+        if name == "crumb":
+            kept["Set-Cookie"] = f"{SESSION}; Path=/"
+        query = dict(parse_qsl(url.query)) or None
+        server.expect_ordered_request(
+            url.path, method=request["method"], query_string=query, headers=headers
+        ).respond_with_data(body, response["status"], kept)
+
+
+def away(server: HTTPServer, times: int) -> None:
+    """Answer anything as Jenkins does while it starts. A client asks for its crumb again, and its question."""
+    seen = recorded("login-starting")["response"]
+    for _ in range(times):
+        server.expect_ordered_request(re.compile(".*")).respond_with_data(seen["body"], seen["status"])
 
 
 @pytest.fixture(autouse=True)
 def _in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sample, "POLL_SECONDS", 0.001)
-    monkeypatch.setattr(client, "HICCUP_SECONDS", 2)
+    monkeypatch.setattr(client, "AWAY_SECONDS", 3)
 
 
 @pytest.fixture
-def fake() -> FakeJenkins:
-    return FakeJenkins()
+def server(httpserver: HTTPServer) -> Iterator[HTTPServer]:
+    """A server that has answered all that was planned, and was asked nothing else."""
+    yield httpserver
+    httpserver.check_assertions()
+    assert not httpserver.ordered_handlers
 
 
 @pytest.fixture
-def server(fake: FakeJenkins) -> Iterator[Server]:
-    with Server(fake) as running:
-        yield running
+def jenkins(server: HTTPServer) -> Iterator[Jenkins]:
+    with Jenkins(server.url_for("/"), USER, SecretStr(PASSWORD)) as made:
+        yield made
 
 
-@pytest.fixture
-def opened(server: Server) -> Iterator[Opened]:
-    sessions: list[Jenkins] = []
-
-    def connect(password: str = PASSWORD) -> Jenkins:
-        sessions.append(Jenkins(server.url, USER, SecretStr(password)))
-        return sessions[-1]
-
-    yield connect
-    for session in sessions:
-        session.__exit__()
-
-
-def run(url: str, monkeypatch: pytest.MonkeyPatch, **changed: Any) -> str:
-    monkeypatch.setattr(sample, "_show_image", lambda where, console: console.print(f"the image on {where.engine}"))
+def run(jenkins: Jenkins, seconds: float = 20) -> str:
     screen = io.StringIO()
-    asked = {"url": url, "user": USER, "password": SecretStr(PASSWORD), "job": "sample", "where": WHERE}
-    sample.run_sample(**{**asked, "timeout_seconds": 20, **changed}, console=Console(file=screen, width=200))
+    sample.run_job(jenkins, "sample", Console(file=screen, width=200), seconds=seconds)
     return screen.getvalue()
 
 
-def test_a_build_is_started_and_followed_to_its_end(
-    fake: FakeJenkins, server: Server, monkeypatch: pytest.MonkeyPatch
+def test_a_build_is_started_and_its_whole_log_is_shown_without_console_notes(
+    server: HTTPServer, jenkins: Jenkins
 ) -> None:
-    shown = run(server.url, monkeypatch)
-    assert f"Build sample #1: {server.url}/job/sample/1/console\n" in shown
-    assert "  Grüße\n  This is a simple file.\n  Finished: SUCCESS\n" in shown  # also where a piece cut the ü in two
-    assert shown.endswith("the image on unix:///x\n")
-    assert fake.requests.count("POST /job/sample/build?delay=0sec") == 1
+    play(server, *BEGIN, *LOG, "build-running-tree", "build-done-tree")
+    shown = run(jenkins)
+    lines = recorded("log-console-text")["response"]["body"].replace("\r", "").splitlines()
+    assert shown.splitlines() == [
+        f"Build sample #1: {jenkins.url}/job/sample/1/console",
+        *(f"  {line}" for line in lines),
+    ]
 
 
-def test_a_starting_controller_is_waited_for(
-    fake: FakeJenkins, server: Server, monkeypatch: pytest.MonkeyPatch
+def test_a_log_whose_last_piece_is_empty_ends(server: HTTPServer, jenkins: Jenkins) -> None:
+    play(server, "crumb", "log-4")
+    play(server, "log-after-end", path="/job/sample/1/logText/progressiveText?start=10942")
+    server.ordered_handlers[1].matcher.query_matcher = server.create_matcher(
+        "", query_string={"start": "0"}
+    ).query_matcher
+    assert b"ha:" not in b"".join(jenkins.log("sample", 1))
+
+
+def test_a_jenkins_that_starts_is_waited_for(server: HTTPServer, jenkins: Jenkins) -> None:
+    away(server, 4)
+    play(server, "crumb", "build")
+    assert jenkins.start("sample") == 3
+
+
+def test_a_restart_in_the_middle_of_a_build_is_waited_for(server: HTTPServer, jenkins: Jenkins) -> None:
+    play(server, *BEGIN, *LOG[:2])
+    away(server, 3)
+    play(server, "crumb", *LOG[2:], "build-done-tree")
+    assert "  Finished: SUCCESS\n" in run(jenkins)
+
+
+def test_a_session_that_a_restart_ended_is_opened_again(server: HTTPServer, jenkins: Jenkins) -> None:
+    play(server, "crumb", "build-crumb-other-session", "crumb", "build")
+    assert jenkins.start("sample") == 3
+
+
+def test_a_jenkins_that_stays_away_is_given_up_with_what_was_seen(
+    server: HTTPServer, jenkins: Jenkins, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fake.starting = 3
-    assert "Finished: SUCCESS" in run(server.url, monkeypatch)
-    assert fake.requests[:4] == ["GET /login"] * 4
+    monkeypatch.setattr(client, "AWAY_SECONDS", 0)
+    away(server, 2)
+    with pytest.raises(AwayError, match="status 503"):
+        jenkins.start("sample")
 
 
-def test_a_controller_that_never_starts_is_given_up_with_what_was_seen(fake: FakeJenkins, opened: Opened) -> None:
-    fake.starting = 10**6
-    with pytest.raises(NotYetError, match=r"after 0 s: .*not ready \(status 503\)"):
-        opened().wait_until_ready(0.3)
-
-
-def test_a_port_that_nobody_listens_on_is_named() -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
-    with (
-        Jenkins(url, USER, SecretStr(PASSWORD)) as session,
-        pytest.raises(NotYetError, match=f"{url}.*connection refused"),
-    ):
-        session.wait_until_ready(0.2)
+def test_a_port_that_nobody_listens_on_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "AWAY_SECONDS", 0.2)
+    url = f"http://127.0.0.1:{free_port()}"
+    with Jenkins(url, USER, SecretStr(PASSWORD)) as session, pytest.raises(AwayError, match=f"{url}.*refused"):
+        session.start("sample")
 
 
 def test_a_wrong_password_is_said_at_once_and_shown_nowhere(
-    fake: FakeJenkins, opened: Opened, caplog: pytest.LogCaptureFixture
+    httpserver: HTTPServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    session = opened("wrong but secret")
-    session.wait_until_ready(5)  # the login page is asked for without it
-    with pytest.raises(LoginRefusedError, match="refuses the password of 'admin'") as refused:
-        session.sign_in()
-    said = "".join(traceback.format_exception(refused.value)) + caplog.text + repr(session) + repr(vars(session))
+    refusal = recorded("crumb-wrong-password")["response"]
+    httpserver.expect_request("/crumbIssuer/api/json").respond_with_data(refusal["body"], refusal["status"])
+    with Jenkins(httpserver.url_for(""), USER, SecretStr("wrong but secret")) as session:
+        with pytest.raises(Trouble, match="refuses the password of 'admin'") as refused:
+            session.start("sample")
+        said = "".join(traceback.format_exception(refused.value)) + caplog.text + repr(session) + repr(vars(session))
     assert "wrong but secret" not in said
-    assert "d3JvbmcgYnV0IHNlY3JldA" not in said  # its base64
-    assert len(fake.requests) == 2
+    assert base64.b64encode(b"wrong but secret").decode()[:20] not in said
+    assert len(httpserver.log) == 1
 
 
-def test_a_password_outside_of_latin_1_is_sent_as_utf_8(opened: Opened) -> None:
-    session = opened()
-    session.sign_in()
-    assert session.start("sample") == 41
-    with pytest.raises(LoginRefusedError):
-        opened("пароль").sign_in()
+def test_a_user_who_may_not_build_is_told_so(server: HTTPServer, jenkins: Jenkins) -> None:
+    play(server, "crumb", "build-without-crumb", "crumb", "build-without-crumb")
+    with pytest.raises(Trouble, match="does not let 'admin'"):
+        jenkins.start("sample")
 
 
-def test_the_crumb_is_sent_with_the_session_that_it_belongs_to(fake: FakeJenkins, opened: Opened) -> None:
-    first, second = opened(), opened()
-    first.sign_in()
-    second.sign_in()
-    assert [first.start("sample"), second.start("sample")] == [41, 42]
-
-
-def test_a_session_that_a_restart_ended_is_opened_again(fake: FakeJenkins, opened: Opened) -> None:
-    session = opened()
-    session.sign_in()
-    fake.forget_sessions()
-    assert session.start("sample") == 41
-
-
-def test_without_crumbs_none_is_sent(fake: FakeJenkins, opened: Opened) -> None:
-    fake.crumbs = False
-    session = opened()
-    session.sign_in()
-    assert session.start("sample") == 41
-
-
-def test_a_job_that_is_still_being_seeded_is_waited_for(
-    fake: FakeJenkins, server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fake.seeded_after = 1
-    assert "Finished: SUCCESS" in run(server.url, monkeypatch)
-
-
-def test_a_job_that_does_not_exist_is_named_with_what_to_do(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sample, "SEED_SECONDS", 0)
-    with pytest.raises(NoSuchJobError, match="no job 'other'") as missing:
-        run(server.url, monkeypatch, job="other")
+def test_a_job_that_does_not_exist_is_named_with_what_to_do(server: HTTPServer, jenkins: Jenkins) -> None:
+    play(server, "crumb", "job-missing-build")
+    with pytest.raises(Trouble, match="has no job/missing") as missing:
+        jenkins.start("missing")
     assert "setup casc" in missing.value.remedy
 
 
-def test_jobs_in_folders_have_jenkins_paths(fake: FakeJenkins, opened: Opened) -> None:
-    fake.job = "team/job/my%20app"
-    session = opened()
-    session.sign_in()
-    assert session.start("team/my app") == 41
+def test_jobs_in_folders_have_jenkins_paths(server: HTTPServer, jenkins: Jenkins) -> None:
+    play(server, "crumb")
+    play(server, "build", path="/job/team/job/my app/build")
+    assert jenkins.start("team/my app") == 3
 
 
-def test_a_queue_entry_that_jenkins_forgot_is_found_by_its_build(fake: FakeJenkins, opened: Opened) -> None:
-    session = opened()
-    session.sign_in()
-    item = session.start("sample")
-    fake.forgets_items = True
-    assert session.started("sample", item) == 1
+def test_a_queue_item_that_jenkins_forgot_is_found_by_its_build(server: HTTPServer, jenkins: Jenkins) -> None:
+    play(server, "crumb")
+    for number in (3, 99):
+        play(server, "queue-missing", path=f"/queue/item/{number}/api/json")
+        play(server, "build-done-tree", path="/job/sample/api/json", builds=[{"number": 7, "queueId": 3}])
+    assert jenkins.started("sample", 3) == (7, "")
     with pytest.raises(Trouble, match="gone from Jenkins' queue"):
-        session.started("sample", 99)
+        jenkins.started("sample", 99)
 
 
-def test_a_cancelled_request_is_said(fake: FakeJenkins, opened: Opened) -> None:
-    fake.cancelled = True
-    session = opened()
-    session.sign_in()
+def test_a_cancelled_request_is_said(server: HTTPServer, jenkins: Jenkins) -> None:
+    play(server, "crumb")
+    play(server, "queue-left", cancelled=True, executable=None)
     with pytest.raises(Trouble, match="cancelled while it waited"):
-        session.started("sample", session.start("sample"))
+        jenkins.started("sample", 3)
 
 
-def test_a_short_absence_while_following_is_waited_out(fake: FakeJenkins, opened: Opened) -> None:
-    session = opened()
-    session.sign_in()
-    session.start("sample")
-    fake.starting = 2
-    assert session.log("sample", 1, 0).data == fake.log[: fake.piece]
+def test_a_build_that_waits_is_told_with_jenkins_own_reason(server: HTTPServer, jenkins: Jenkins) -> None:
+    play(server, "crumb", "build-while-running", "queue-blocked")
+    with pytest.raises(Trouble, match="Build #1 is already in progress"):
+        run(jenkins, seconds=0)
 
 
-@pytest.mark.parametrize("result", ["FAILURE", "ABORTED", "UNSTABLE"])
-def test_a_build_that_is_not_green_fails_with_its_last_lines(
-    fake: FakeJenkins, server: Server, monkeypatch: pytest.MonkeyPatch, result: str
-) -> None:
-    fake.result = result
-    fake.log = b"".join(b"line %d\n" % n for n in range(20)) + b"permission denied\n"
-    fake.piece = 50
-    with pytest.raises(Trouble) as failed:
-        run(server.url, monkeypatch)
-    assert f"sample #1 ended with {result}" in failed.value.what
-    assert failed.value.what.endswith("| line 18\n    | line 19\n    | permission denied")
-    assert "line 10\n" not in failed.value.what
-
-
-def test_a_build_that_goes_on_for_too_long_is_left_alone_and_said(
-    fake: FakeJenkins, server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fake.never_ends = True
+def test_a_build_that_goes_on_for_too_long_is_left_alone_and_said(server: HTTPServer, jenkins: Jenkins) -> None:
+    play(server, "crumb", "build", "queue-left", "log-1")
     with pytest.raises(Trouble, match="still runs") as late:
-        run(server.url, monkeypatch, timeout_seconds=0.5)
-    assert f"{server.url}/job/sample/1/console" in late.value.remedy
+        run(jenkins, seconds=0)
+    assert f"{jenkins.url}/job/sample/1/console" in late.value.remedy
 
 
-def test_a_build_that_never_leaves_the_queue_is_said(
-    fake: FakeJenkins, server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fake.queued = 10**6
-    with pytest.raises(Trouble, match="still waits in Jenkins' queue"):
-        run(server.url, monkeypatch, timeout_seconds=0.5)
+def test_a_build_that_is_not_green_fails_with_its_last_lines(server: HTTPServer, jenkins: Jenkins) -> None:
+    play(server, *BEGIN, *LOG)
+    play(server, "build-done-tree", result="UNSTABLE")
+    with pytest.raises(Trouble, match="sample #1 ended with UNSTABLE") as failed:
+        run(jenkins)
+    assert failed.value.what.endswith("\n    | [Pipeline] End of Pipeline\n    | Finished: SUCCESS")
+    assert "Started by user" not in failed.value.what
 
 
-def test_a_log_can_not_drive_the_terminal(fake: FakeJenkins, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    fake.log = b"\x1b]0;owned\x07\x1b[2J[bold red]not markup[/]\ttab\r\n"
-    fake.piece = 1000
-    shown = run(server.url, monkeypatch)
-    assert "]0;owned[2J[bold red]not markup[/]" in shown
-    assert not {"\x1b", "\x07", "\r"} & set(shown)
+def test_a_log_can_not_drive_the_terminal_and_a_cut_character_is_whole_again() -> None:
+    screen = io.StringIO()
+    shown = sample._Shown(Console(file=screen, width=200))  # noqa: SLF001
+    for piece in (b"\x1b]0;owned\x07\x1b[2J[bold red]Gr\xc3", b"\xbc\xc3\x9fe[/]\r\n", b"\xffno end"):
+        shown.add(piece)
+    shown.end()
+    assert screen.getvalue() == "  ]0;owned[2J[bold red]Grüße[/]\n  \ufffdno end\n"
 
 
-def test_proxies_of_the_environment_are_not_asked_for_this_machine(
-    opened: Opened, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-    monkeypatch.delenv("no_proxy", raising=False)
-    monkeypatch.delenv("NO_PROXY", raising=False)
-    opened().wait_until_ready(5)
+def test_what_is_no_jenkins_is_said_without_waiting(httpserver: HTTPServer) -> None:
+    def stranger(_: Request) -> Response:
+        return Response("<title>Router</title>", content_type="text/html")
 
-
-def test_what_is_no_jenkins_is_said_without_waiting(
-    opened: Opened, server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    session = opened()
-    monkeypatch.setattr(session, "url", f"{server.url}/elsewhere")
-    with pytest.raises(Trouble, match=r"not as Jenkins does: .*status 403, 'Authentication required'"):
-        session.wait_until_ready(60)
+    httpserver.expect_request("/crumbIssuer/api/json").respond_with_json({"crumbRequestField": "a", "crumb": "b"})
+    httpserver.expect_request("/job/sample/build").respond_with_handler(stranger)
+    with (
+        Jenkins(httpserver.url_for(""), USER, SecretStr(PASSWORD)) as session,
+        pytest.raises(Trouble, match="status 200"),
+    ):
+        session.start("sample")

@@ -110,9 +110,3 @@ def test_a_program_that_needs_a_loader_is_told_from_a_static_one(tmp_path: Path,
 def test_the_docker_clis_version_is_the_one_that_its_module_pins() -> None:
     assert binaries.docker_cli_version().count(".") == 2
     assert binaries.docker_cli_version() in (binaries.DOCKER_CLI_MODULE / "go.mod").read_text()
-
-
-def test_tests_and_their_data_do_not_decide_what_the_image_is() -> None:
-    names = [path.name for path in binaries.sources()]
-    assert {"main.go", "pages.html", "go.sum"} <= set(names)
-    assert not [name for name in names if name.endswith("_test.go")]

@@ -1,0 +1,60 @@
+"""The image that stands in for Jenkins on a closed network: a page, a docker client and the sample's steps.
+
+It shows that the container is made right: its user, groups, mounts, ports, volume, health check, and the way to the
+engine of the jobs. It imitates nothing of Jenkins.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+from offline import archive
+
+UID: Final = 1000
+HOME: Final = "/var/jenkins_home"
+"""The user and the home of Jenkins' image, which the stack counts on."""
+
+_PAGE: Final = """\
+<!doctype html><meta charset="utf-8"><title>Not Jenkins</title>
+<h1>This is not Jenkins.</h1>
+<p>It stands in for Jenkins on a network where its image cannot be pulled. It has no jobs and no login.
+<code>make sample</code> runs the steps of the sample job in this container, with its docker client and as its user.</p>
+"""
+
+_SCRIPTS: Final = {
+    "jenkins.sh": "/usr/local/bin/jenkins.sh",
+    "sample.sh": "/usr/local/bin/sample",
+    "curl.sh": "/usr/bin/curl",
+}
+
+
+def sources() -> list[Path]:
+    """The project's own files that decide the image, beside those that every image has."""
+    here = Path(__file__).resolve()
+    return [here, *(here.with_name(name) for name in sorted(_SCRIPTS))]
+
+
+def entries(docker_cli: Path) -> list[archive.Entry]:
+    """Every file of it, beside a shell and its tools."""
+    here = Path(__file__).resolve()
+    return [
+        *(archive.Entry(path, source=here.with_name(name)) for name, path in _SCRIPTS.items()),
+        archive.Entry("/usr/local/bin/docker", source=docker_cli),
+        # `/login` is what the health check asks for.
+        *(archive.Entry(f"/usr/share/www{path}/index.html", mode=0o644, content=_PAGE) for path in ("", "/login")),
+        archive.Entry(HOME, owner=UID),
+    ]
+
+
+def config(labels: dict[str, str], path: str) -> dict[str, Any]:
+    """The runtime part of the image's configuration, as the official image has it."""
+    return {
+        "Entrypoint": ["/usr/local/bin/jenkins.sh"],
+        "Env": [path, f"HOME={HOME}", f"JENKINS_HOME={HOME}"],
+        "ExposedPorts": {"8080/tcp": {}, "50000/tcp": {}},
+        "Labels": labels,
+        "User": "jenkins",
+        "Volumes": {HOME: {}},
+        "WorkingDir": HOME,
+    }
