@@ -1,23 +1,9 @@
-"""The lab: one real Kubernetes node in a network namespace of its own, from sources that package mirrors serve."""
+"""The lab: one real Kubernetes node in a network namespace of its own, built from sources that package mirrors serve.
 
-# ruff: noqa: PLC0415 - the enforcer of NetworkPolicies is in this package too, and needs none of what the lab imports
+Imported by the tests and benchmarks/, run by `make lab`. It imports offline/ (images without a registry) and
+ops.toolchain (cache, Go), and nothing of components/.
+"""
 
-from __future__ import annotations
+from lab.lab import Lab, ensure
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from lab.lab import Lab
-
-
-def ensure(data: Path | None = None) -> Lab:
-    """The lab whose data is in a folder, by default `.local/lab` of the clone; brought up if it is not.
-
-    Raises:
-        Trouble: when it can't be, with what to do.
-    """
-    from lab import lab
-
-    return lab.ensure(data)
+__all__ = ["Lab", "ensure"]

@@ -16,13 +16,11 @@ from lab import (
     host,
     images,
     layout,
-    manifests,
     netns,
     node,
     pki,
     processes,
     programs,
-    upstream,
 )
 from ops.toolchain import cache, console
 from ops.toolchain.errors import Trouble
@@ -35,13 +33,13 @@ if TYPE_CHECKING:
     from lab.processes import Process
 
 EXPECTED = {
-    "containerd", "enforcer", "etcd", "kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler",
-    "kubelet", "local-path-provisioner", "upstream", "upstream-tls",
+    "containerd", "etcd", "kube-apiserver", "kube-controller-manager", "kube-network-policies", "kube-proxy",
+    "kube-scheduler", "kubelet", "local-path-provisioner", "upstream", "upstream-tls",
 }  # fmt: skip
 """The processes of a lab that is up."""
 MARK = ".ci-lab"
 """The file that says that a folder is a lab's. It is the first in there."""
-BESIDE = {"cli.py", "lab.py", "probe.py", "servers.py", "__main__.py"}
+BESIDE = {"cli.py", "lab.py", "servers.py", "__main__.py"}
 """Modules that a change of makes no other lab."""
 
 
@@ -100,7 +98,7 @@ def outdated(lab: Layout) -> bool:
 def version() -> str:
     """The hash of this package's sources, pins included, its tests and the helpers for tests not."""
     here = Path(__file__).parent
-    files = [*here.glob("*.py"), *here.glob("policy/*.py"), *here.glob("modules/*/go.sum")]
+    files = [*here.glob("*.py"), *here.glob("templates/*"), *here.glob("modules/*/go.sum")]
     kept = [path for path in sorted(files) if not path.name.startswith("test_") and path.name not in BESIDE]
     return cache.digest(*kept)
 
@@ -168,12 +166,11 @@ def _start(lab: Layout, built: Mapping[str, Path], wanted: list[images.Image], a
     with ThreadPoolExecutor() as pool:
         imports = pool.submit(_import, lab, wanted, archives)
         health.wait(lab, "The API server", lambda: health.api_ready(lab))
-        _launch(lab, node.enforcer(lab))
-        health.wait(lab, "The enforcer of NetworkPolicies", lab.enforcer_socket.exists)
+        _launch(lab, node.enforcer(lab, built))
         for program in (*node.controllers(lab, built), *node.workers(lab, built)):
             _launch(lab, program, containerd)
         names = {image.short: image.name for image in wanted if image.kept == images.NODE}
-        objects = manifests.all_of(lab, coredns=names["coredns"], busybox=names["busybox"])
+        objects = configs.objects(lab, coredns=names["coredns"], busybox=names["busybox"])
         kubectl(lab, built, "apply", "--server-side", "-f", "-", data=objects.encode())
         _launch(lab, node.provisioner(lab, built))
         imports.result()
@@ -197,22 +194,9 @@ def lay_out(lab: Layout) -> None:
     for folder in ("shims", "kubelet"):
         (lab.run / folder).mkdir(parents=True)
     pki.make(lab)
-    written = {
-        "containerd.toml": configs.containerd(lab, host.snapshotter(lab)),
-        "cni/10-ci-lab.conflist": configs.cni(lab),
-        "kubelet.yaml": configs.kubelet(lab),
-        "kube-proxy.yaml": configs.kube_proxy(lab),
-        "resolv.conf": configs.resolv_conf(),
-        "upstream.yaml": configs.upstream(lab, tls=False),
-        "upstream-tls.yaml": configs.upstream(lab, tls=True),
-    }
-    for name, text in written.items():
+    for name, text in configs.files(lab, host.snapshotter(lab)).items():
         cache.write(lab.config / name, text)
-    lab.cni_plugins.mkdir()
-    for plugin in Path(configs.CNI_PLUGINS).iterdir():
-        (lab.cni_plugins / plugin.name).symlink_to(plugin)
-    cache.write(lab.cni_plugins / configs.POLICY_PLUGIN, configs.policy_plugin(), 0o755)
-    plain = f"http://{lab.node_address}:{layout.UPSTREAM_PORT}"
+    plain = f"http://{upstream(lab)}"
     secure = f"{lab.node_address}:{layout.UPSTREAM_TLS_PORT}"
     # The registry that every image without a host in its name is from: here, the one that stands for it.
     for name, text in {
@@ -231,29 +215,43 @@ def _launch(lab: Layout, program: Program, containerd: Process | None = None) ->
 def _import(lab: Layout, wanted: list[images.Image], archives: Mapping[str, Path]) -> None:
     """Put each image where it belongs."""
     health.wait(lab, "containerd", lambda: _containerd_answers(lab))
-    plain = f"http://{lab.node_address}:{layout.UPSTREAM_PORT}"
-    health.wait(lab, "The upstream registry", lambda: health.answers(f"{plain}/v2/"))
+    health.wait(lab, "The upstream registry", lambda: health.answers(f"http://{upstream(lab)}/v2/"))
     for image in wanted:
         if image.kept == images.NODE:
-            words: list[str | Path] = [
-                "ctr",
-                "--address",
-                lab.socket,
-                "--namespace",
-                "k8s.io",
-                "images",
-                "import",
-                archives[image.name],
-            ]
-            processes.run(lab, words, title=f"importing {image.name}")
+            ctr(lab, "--namespace", "k8s.io", "images", "import", archives[image.name])
         else:
-            repository, _, tag = image.name.partition(":")
-            upstream.push(archives[image.name], plain, repository, tag)
+            push(lab, archives[image.name], image.name)
+
+
+def upstream(lab: Layout) -> str:
+    """Give host and port of the registry that plays the public one."""
+    return f"{lab.node_address}:{layout.UPSTREAM_PORT}"
+
+
+def push(lab: Layout, archive: Path, name: str) -> None:
+    """Put an image into the upstream registry.
+
+    Args:
+        lab: whose registry it is.
+        archive: of `docker save`'s format.
+        name: the image's in there, `library/alpine:latest`.
+
+    Raises:
+        Trouble: when it can't be pushed.
+    """
+    own = ("--namespace", "upstream", "images")  # apart from the node's, so that the kubelet has to pull
+    ctr(lab, *own, "import", "--no-unpack", archive)
+    ctr(lab, *own, "push", "--plain-http", f"{upstream(lab)}/{name}", f"docker.io/{name}")
+
+
+def ctr(lab: Layout, *words: str | Path) -> None:
+    """Run containerd's own client."""
+    processes.run(lab, ["ctr", "--address", lab.socket, *words], title=f"ctr {' '.join(map(str, words))}")
 
 
 def _containerd_answers(lab: Layout) -> bool:
     with contextlib.suppress(Trouble):
-        processes.run(lab, ["ctr", "--address", lab.socket, "version"], title="asking containerd")
+        ctr(lab, "version")
         return True
     return False
 

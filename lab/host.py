@@ -22,7 +22,6 @@ NEEDED = {
     "runc": "runc",
     "ctr": "containerd",
     "iptables": "iptables",
-    "nft": "nftables",
     "ip": "iproute2",
     "nsenter": "util-linux",
     "mount": "mount",

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 from typing import TYPE_CHECKING
 
-from lab import cluster, configs, images, layout, pki, probe, processes, programs
+from lab import cluster, configs, images, layout, pki, processes, programs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,7 +53,7 @@ class Lab:
     @property
     def upstream(self) -> str:
         """Host and port of the registry that plays the public one: plain HTTP, no users, library/{alpine,busybox}."""
-        return f"{self.node_address}:{layout.UPSTREAM_PORT}"
+        return cluster.upstream(self.layout)
 
     @property
     def upstream_tls(self) -> str:
@@ -111,9 +111,9 @@ class Lab:
         """
         return pki.Authority.load(self.layout.pki).server(name, hosts or (self.host_address,))
 
-    def enforces_network_policy(self) -> bool:
-        """Whether NetworkPolicies are enforced: tried out, not believed."""
-        return probe.enforces_network_policy(self.kubeconfig, self.kubectl, self.images["busybox"])
+    def push(self, archive: Path, name: str) -> None:
+        """Put an image of a `docker save` archive into the upstream registry, as `library/base:1` for example."""
+        cluster.push(self.layout, archive, name)
 
     def run(self, *command: str | Path, data: bytes | None = None) -> bytes:
         """Run a command in the node's network and return its stdout.

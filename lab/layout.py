@@ -87,16 +87,6 @@ class Layout:
         return self.run / "containerd.sock"
 
     @property
-    def enforcer_socket(self) -> Path:
-        """Where the pods' network tells the enforcer of NetworkPolicies about each pod."""
-        return self.run / "enforcer.sock"
-
-    @property
-    def cni_plugins(self) -> Path:
-        """Debian's network plugins and the lab's own, in one folder."""
-        return self.data / "cni-plugins"
-
-    @property
     def lock(self) -> Path:
         """Held by whoever brings the lab up or down. Beside the data: it outlives them."""
         return self.data.with_name(f"{self.data.name}.lock")

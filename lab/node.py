@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from typing import TYPE_CHECKING
 
-from lab import layout, manifests
+from lab import layout
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,6 +70,7 @@ def apiserver(lab: Layout, programs: Mapping[str, Path]) -> Program:
         "allow-privileged": "true",  # Pod Security decides, as in any cluster
         "enable-admission-plugins": "NodeRestriction",
         "client-ca-file": lab.ca,
+        "token-auth-file": pki / "known-tokens.csv",  # the enforcer's alone
         "tls-cert-file": pki / "apiserver.crt",
         "tls-private-key-file": pki / "apiserver.key",
         "kubelet-client-certificate": pki / "apiserver-kubelet-client.crt",
@@ -124,10 +124,13 @@ def containerd(lab: Layout, binary: Path) -> Program:
     return Program(CONTAINERD, (*own_mounts, binary, "--config", lab.config / "containerd.toml"))
 
 
-def enforcer(lab: Layout) -> Program:
-    """What enforces NetworkPolicies. No pod gets a network before it runs."""
-    words = (sys.executable, "-m", "lab.policy", lab.data)
-    return Program("enforcer", words, {"PYTHONPATH": str(layout.CLONE)})
+def enforcer(lab: Layout, programs: Mapping[str, Path]) -> Program:
+    """What enforces NetworkPolicies. It knows the API server as a pod does: by its environment and a fixed folder."""
+    flags = {"hostname-override": lab.netns, "metrics-bind-address": "127.0.0.1:9080", "disable-nri": "true"}
+    in_cluster = {"KUBERNETES_SERVICE_HOST": lab.node_address, "KUBERNETES_SERVICE_PORT": str(layout.API_PORT)}
+    name = "kube-network-policies"
+    account = ("unshare", "--mount", "sh", "-c", 'mount --bind "$0" /run && exec "$@"', lab.pki / "run")
+    return Program(name, (*account, programs[name], *_flags(flags)), in_cluster)
 
 
 def workers(lab: Layout, programs: Mapping[str, Path]) -> list[Program]:
@@ -147,8 +150,8 @@ def workers(lab: Layout, programs: Mapping[str, Path]) -> list[Program]:
 
 def provisioner(lab: Layout, programs: Mapping[str, Path]) -> Program:
     """What makes a folder for each claim of a volume. It reads its ConfigMap at its start."""
-    words = ("--namespace", manifests.STORAGE_NAMESPACE, "--configmap-name", manifests.STORAGE_CLASS)
-    account = ("--service-account-name", manifests.STORAGE_CLASS)
+    words = ("--namespace", "local-path-storage", "--configmap-name", "local-path")
+    account = ("--service-account-name", "local-path")
     start = (programs["local-path-provisioner"], "start", "--kubeconfig", lab.kubeconfig)
     return Program("local-path-provisioner", (*start, *words, *account))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import ipaddress
+import secrets
 from typing import TYPE_CHECKING
 
 import yaml
@@ -118,6 +119,11 @@ def make(lab: Layout) -> None:
     authority.server("node", (*layout.NAMES, *node))
     tokens = ec.generate_private_key(ec.SECP256R1())
     cache.write(lab.pki / "tokens.key", private_pem(tokens), 0o600)
+    token = secrets.token_hex(32)
+    cache.write(lab.pki / "known-tokens.csv", f'{token},enforcer,enforcer,"{ADMIN[1]}"\n', 0o600)
+    account = lab.pki / "run" / "secrets" / "kubernetes.io" / "serviceaccount"
+    cache.write(account / "token", token, 0o600)
+    cache.write(account / "ca.crt", lab.ca.read_text())
     for file in (*CLIENTS, "kubelet-client"):
         cache.write(lab.config / f"{file}.kubeconfig", kubeconfig(lab, file), 0o600)
     cache.write(lab.kubeconfig, kubeconfig(lab, "admin"), 0o600)

@@ -133,7 +133,14 @@ STORAGE = Module(
     pinned="github.com/rancher/local-path-provisioner",
     expect="about 75 s",
 )
-ALL = (ETCD, KUBERNETES, REGISTRY, KANIKO, BUILDKIT, COREDNS, STORAGE)
+POLICY = Module(
+    "policy",
+    ("sigs.k8s.io/kube-network-policies/cmd",),
+    pinned="sigs.k8s.io/kube-network-policies",
+    expect="about 60 s",
+    output="kube-network-policies",
+)
+ALL = (ETCD, KUBERNETES, REGISTRY, KANIKO, BUILDKIT, COREDNS, STORAGE, POLICY)
 
 
 def ensure() -> dict[str, Path]:

@@ -1,13 +1,11 @@
-"""The registry on a real cluster: who gets in, what survives, what is collected, and who reaches whom."""
+"""The registry on a real cluster: who logs in, what survives, what is collected, and who reaches whom."""
 
-import shutil
-import subprocess
 from typing import Any
 
 import pytest
 from kubernetes import client
 
-from tests.support.cluster import Stack, inline, logins, until
+from tests.support.cluster import PASSWORD, Stack, inline, logins, until
 
 FROM = "FROM alpine:latest\n"
 ONE = {
@@ -16,22 +14,71 @@ ONE = {
     "cache": {"enabled": False},
 }
 TWO = {"name": "two", "context": inline(f'{FROM}CMD ["echo", "two"]\n')}
-INDEX = "application/vnd.docker.distribution.manifest.v2+json"
+NOWHERE = {"egress": ["192.0.2.1/32"]}
+"""Builds may connect to one address that nobody has, so to nothing outside the cluster."""
 
 
 @pytest.fixture(scope="module")
 def deployed(stack: Stack) -> Stack:
     """Give the stack with two images in its registry."""
-    stack.configure(ONE, TWO)
+    stack.configure(ONE, TWO, kubernetes=NOWHERE)
     stack.deployment.up()
     return stack
 
 
-@pytest.mark.parametrize(
-    ("password", "status"), [(None, 401), ("wrong-horse-battery", 401), ("correct-horse-battery", 200)]
-)
+@pytest.mark.parametrize(("password", "status"), [(None, 401), ("wrong-horse-battery", 401), (PASSWORD, 200)])
 def test_only_the_right_password_gets_in(deployed: Stack, password: str | None, status: int) -> None:
     assert deployed.ask("/v2/_catalog", password=password).status_code == status
+
+
+def test_a_build_reaches_the_registry_alone_and_what_is_refused_is_reached_without_the_policies(
+    deployed: Stack,
+) -> None:
+    image = deployed.deployment.outputs()["images"]["two"]
+    api = client.NetworkingV1Api(deployed.cluster.api)
+    found: Any = api.list_namespaced_network_policy(deployed.builds)
+    kept = deployed.cluster.api.sanitize_for_serialization(found.items)
+    with deployed.shell(image) as run:
+
+        def reaches(host: str, port: int) -> bool:
+            return "open" in run(f"timeout 3 nc {host} {port} </dev/null && echo open || echo closed")
+
+        refused = [("kubernetes.default.svc", 443), (deployed.cluster.node, 10250)]
+        until(lambda: reaches(f"registry.{deployed.namespace}.svc", 5000))
+        assert [reaches(*each) for each in refused] == [False, False]
+        try:
+            for policy in kept:
+                api.delete_namespaced_network_policy(policy["metadata"]["name"], deployed.builds)
+            until(lambda: all(reaches(*each) for each in refused))
+        finally:
+            for policy in kept:
+                del policy["metadata"]["resourceVersion"]
+                api.create_namespaced_network_policy(deployed.builds, policy)
+        until(lambda: not any(reaches(*each) for each in refused))
+
+
+def test_only_the_builds_namespace_reaches_the_mirror_and_others_do_without_its_policies(deployed: Stack) -> None:
+    image = deployed.deployment.outputs()["images"]["two"]
+    services: Any = deployed.core.list_namespaced_service(deployed.namespace)
+    address = next((each.spec.cluster_ip for each in services.items if each.metadata.name == "mirror"), None)
+    if address is None:
+        pytest.skip("this cluster's stack has no mirror")
+    api = client.NetworkingV1Api(deployed.cluster.api)
+    with deployed.shell(image) as run:
+
+        def reaches() -> bool:
+            return "open" in run(f"timeout 3 nc {address} 5000 </dev/null && echo open || echo closed")
+
+        until(reaches)
+        ingress: Any = api.read_namespaced_network_policy("mirror", deployed.namespace)
+        kept = deployed.cluster.api.sanitize_for_serialization(ingress.spec.ingress)
+        path = {"op": "replace", "path": "/spec/ingress", "value": []}
+        api.patch_namespaced_network_policy("mirror", deployed.namespace, [path])
+        try:
+            until(lambda: not reaches())
+        finally:
+            api.patch_namespaced_network_policy("mirror", deployed.namespace, [{**path, "value": kept}])
+        until(reaches)
 
 
 def test_the_pull_secret_names_the_registry_as_builds_and_as_nodes_know_it(deployed: Stack) -> None:
@@ -44,11 +91,13 @@ def test_a_rotated_password_lets_the_old_one_in_no_more_and_loses_nothing(deploy
     before = deployed.digest("two", "latest")
     jobs = {name: job.metadata.uid for name, job in deployed.jobs().items()}
     deployed.deployment.secret("registryPassword", "another-horse-battery")
-    deployed.deployment.up()
-    assert deployed.ask("/v2/_catalog").status_code == 401
-    assert deployed.ask("/v2/_catalog", password="another-horse-battery").status_code == 200
-    deployed.deployment.secret("registryPassword", "correct-horse-battery")
-    deployed.deployment.up()
+    try:
+        deployed.deployment.up()
+        assert deployed.ask("/v2/_catalog").status_code == 401
+        assert deployed.ask("/v2/_catalog", password="another-horse-battery").status_code == 200
+    finally:
+        deployed.deployment.secret("registryPassword", PASSWORD)
+        deployed.deployment.up()
     assert deployed.digest("two", "latest") == before
     assert {name: job.metadata.uid for name, job in deployed.jobs().items()} == jobs
 
@@ -56,16 +105,11 @@ def test_a_rotated_password_lets_the_old_one_in_no_more_and_loses_nothing(deploy
 def test_a_registry_that_is_killed_comes_back_with_every_image(deployed: Stack) -> None:
     before = deployed.digest("one", "latest"), deployed.digest("two", "latest")
     assert None not in before
-    restart(deployed)
+    old = deployed.core.read_namespaced_pod("registry-0", deployed.namespace).metadata.uid
+    deployed.core.delete_namespaced_pod("registry-0", deployed.namespace)
+    until(lambda: is_new(deployed, old))
     assert (deployed.digest("one", "latest"), deployed.digest("two", "latest")) == before
     assert deployed.run(deployed.deployment.outputs()["images"]["two"]) == "two\nSucceeded"
-
-
-def restart(stack: Stack) -> None:
-    """Delete the registry's pod, and wait for the next one."""
-    old = stack.core.read_namespaced_pod("registry-0", stack.namespace).metadata.uid
-    stack.core.delete_namespaced_pod("registry-0", stack.namespace)
-    until(lambda: is_new(stack, old))
 
 
 def is_new(stack: Stack, old: str) -> bool:
@@ -77,49 +121,33 @@ def is_new(stack: Stack, old: str) -> bool:
     return bool(pod.metadata.uid != old and ready == ["True"])
 
 
-def inside(stack: Stack, command: str) -> str:
-    """Run a command in the registry's container; give what it says."""
-    lab = stack.cluster.lab
-    kubectl = str(lab.kubectl) if lab is not None else shutil.which("kubectl")
-    if kubectl is None:
-        pytest.skip("no kubectl on this machine, by which to look into the registry's volume")
-    place = ["--kubeconfig", str(stack.cluster.kubeconfig), "--namespace", stack.namespace]
-    line = [kubectl, *place, "exec", "registry-0", "--container", "registry", "--", "sh", "-c", command]
-    return subprocess.run(line, check=True, capture_output=True, text=True, timeout=60).stdout
-
-
-def used(stack: Stack) -> int:
-    """Give how many bytes of layers the registry holds."""
-    return int(inside(stack, "du -sk /var/lib/registry/docker/registry/v2/blobs | cut -f1")) * 1024
-
-
 def test_the_schedule_collects_what_was_deleted_and_nothing_else(deployed: Stack) -> None:
+    def inside(script: str) -> str:
+        return deployed.execute("registry-0", deployed.namespace, script)
+
+    def used() -> int:
+        """The KiB of layers that the registry holds."""
+        return int(inside("du -sk /var/lib/registry/docker/registry/v2/blobs | cut -f1"))
+
     image, kept = deployed.digest("one", "latest"), deployed.digest("two", "latest")
-    before = used(deployed)
-    inside(deployed, "rm -f /var/lib/registry/.collected")  # else a restart a minute ago counts as the collection
+    before = used()
+    inside("rm -f /var/lib/registry/.collected")  # else a restart a minute ago counts as the collection
     assert deployed.ask(f"/v2/one/manifests/{image}", "DELETE").status_code == 202
     batch = client.BatchV1Api(deployed.cluster.api)
-    collect_now: Any = {"metadata": {"name": "now"}, "spec": template(batch, deployed)}
+    schedule: Any = batch.read_namespaced_cron_job("restarter", deployed.namespace)
     old = deployed.core.read_namespaced_pod("registry-0", deployed.namespace).metadata.uid
-    batch.create_namespaced_job(deployed.namespace, collect_now)
+    now: Any = {"metadata": {"name": "now"}, "spec": schedule.spec.job_template.spec}
+    batch.create_namespaced_job(deployed.namespace, now)
     until(lambda: is_new(deployed, old))
-    assert before - used(deployed) > 250_000
+    assert before - used() > 250
     assert deployed.digest("two", "latest") == kept
     assert deployed.run(deployed.deployment.outputs()["images"]["two"]) == "two\nSucceeded"
 
 
-def template(batch: client.BatchV1Api, stack: Stack) -> object:
-    """Give the spec of the Job that the schedule would start."""
-    schedule = batch.read_namespaced_cron_job("restarter", stack.namespace)
-    assert schedule.spec is not None
-    return schedule.spec.job_template.spec
-
-
 def test_what_restarts_the_registry_may_do_nothing_else(deployed: Stack) -> None:
     api = client.RbacAuthorizationV1Api(deployed.cluster.api)
-    role = api.read_namespaced_role("restarter", deployed.namespace)
-    rules: Any = role.rules
-    [rule] = rules
+    role: Any = api.read_namespaced_role("restarter", deployed.namespace)
+    [rule] = role.rules
     assert (rule.resources, rule.resource_names) == (["pods"], ["registry-0"])
     assert set(rule.verbs) == {"get", "delete"}
 

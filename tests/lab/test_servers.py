@@ -71,10 +71,3 @@ def test_a_client_that_says_nothing_keeps_no_other_waiting(tmp_path: Path) -> No
         with socket.create_connection((HERE, port), timeout=10):
             answer = requests.get(f"{served.url}/ca.crt", verify=str(tmp_path / "ca.crt"), timeout=10)
     assert answer.ok
-
-
-def test_a_server_ends_with_its_block(tmp_path: Path) -> None:
-    with servers.files(tmp_path, HERE) as served:
-        pass
-    with pytest.raises(requests.ConnectionError):
-        requests.get(served.url, timeout=5)

@@ -121,13 +121,9 @@ class Stack:
         if not self.started:
             self.started = True
             self.run("stack", "init", "test").ok()
-        process = self.start(*self.run_in(*arguments))
+        process = self.start(*arguments)
         output, _ = process.communicate(timeout=PATIENCE)
         return Run(process.returncode, output, self.plugins.bundled)
-
-    def run_in(self, *arguments: str) -> tuple[str, ...]:
-        """Give the CLI's arguments for this stack, which is the selected one."""
-        return arguments
 
     def up(self, *arguments: str) -> Run:
         """Update without a preview."""

@@ -6,14 +6,14 @@ import functools
 import json
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import requests
 import tenacity
-from kubernetes import client, config
+from kubernetes import client, config, stream
 
 from tests.support.deployment import Deployment
 
@@ -180,6 +180,34 @@ class Stack:
             return f"{self.core.read_namespaced_pod_log(name, self.builds)}{phase}"
         finally:
             self.core.delete_namespaced_pod(name, self.builds, grace_period_seconds=0)
+
+    @contextlib.contextmanager
+    def shell(self, image: str) -> Iterator[Callable[[str], str]]:
+        """Start a pod of an image with a shell in the builds' namespace; give what runs a script in it.
+
+        Only a pod whose address the API server knows is held to NetworkPolicies, so that is awaited.
+        """
+        name = f"shell-{secrets.token_hex(3)}"
+        container = {"name": "shell", "image": image, "command": ["sleep", "600"]}
+        spec = {
+            "automountServiceAccountToken": False,
+            "imagePullSecrets": [{"name": "registry-pull"}],
+            "containers": [container],
+        }
+        self.core.create_namespaced_pod(self.builds, {"metadata": {"name": name}, "spec": spec})
+        try:
+            until(lambda: self.core.read_namespaced_pod(name, self.builds).status.phase == "Running")
+            yield lambda script: self.execute(name, self.builds, script)
+        finally:
+            self.core.delete_namespaced_pod(name, self.builds, grace_period_seconds=0)
+
+    def execute(self, pod: str, namespace: str, script: str) -> str:
+        """Run a shell's script in a pod; give what it printed."""
+        own = client.CoreV1Api(config.new_client_from_config(config_file=str(self.cluster.kubeconfig)))  # type: ignore[no-untyped-call]
+        ask: Any = own.connect_get_namespaced_pod_exec
+        words = ["sh", "-c", script]
+        # A client of its own, since `stream` puts itself in the place of the client's requests.
+        return str(stream.stream(ask, pod, namespace, command=words, stdout=True, stderr=True, stdin=False, tty=False))
 
     def _ended(self, pod: str, patience: float) -> str | None:
         status = self.core.read_namespaced_pod(pod, self.builds).status

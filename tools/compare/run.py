@@ -9,7 +9,6 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from lab import upstream
 from offline import archive, binaries, images
 from ops.toolchain import console, docker_engine
 from ops.toolchain.errors import Trouble
@@ -229,7 +228,7 @@ def _base(lab: Lab, root: Path) -> str:
     config = {"Cmd": ["/bin/sh"], "Env": [images.PATH]}
     with file.open("wb") as out:
         archive.write(out, name=f"{BASE}:1", entries=entries, config=config, architecture=binaries.architecture())
-    upstream.push(file, f"http://{lab.upstream}", BASE, "1")
+    lab.push(file, f"{BASE}:1")
     return f"{lab.upstream_tls}/{BASE}:1"
 
 
