@@ -48,7 +48,7 @@ def install(*, plugins_home: Path, bin_dir: Path, python: Path) -> None:
         OSError: a folder cannot be written.
     """
     interpreter = Path(os.path.abspath(python))
-    _install(bin_dir, "pulumi-language-python", "language_python.host", interpreter)
+    _install(bin_dir, "pulumi-language-python", "language", interpreter)
     folder = plugins_home / f"resource-docker-v{DOCKER_VERSION}"
     _install(folder, "pulumi-resource-docker", "docker.provider", interpreter)
 

@@ -17,8 +17,7 @@ from docker.errors import DockerException, NotFound
 
 from offline import binaries
 from offline.plugins.install import install
-from ops.toolchain import docker_engine, toolchain
-from ops.toolchain.plugins import DOCKER
+from ops.toolchain import docker_engine, pulumi_cli, toolchain
 from tests.parity.support import Plugins, Stack
 
 if TYPE_CHECKING:
@@ -32,8 +31,8 @@ APPLETS = ("sh", "sleep", "cat", "id", "true", "false", "touch", "mkdir", "httpd
 @pytest.fixture(scope="session")
 def cli() -> Path:
     """The Pulumi CLI: that of CI_TEST_PULUMI, or the project's."""
-    tools = toolchain.find(providers=[DOCKER])
-    found = os.environ.get("CI_TEST_PULUMI") or (tools and tools.pulumi)
+    own = pulumi_cli.find(toolchain.users_own(os.environ))
+    found = os.environ.get("CI_TEST_PULUMI") or (own and own.part.path)
     if not found:
         pytest.skip("no Pulumi CLI on this machine: `make test` gets one, and CI_TEST_PULUMI may name one")
     return Path(found)

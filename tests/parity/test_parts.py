@@ -20,7 +20,6 @@ from offline.plugins.docker.container_state import cpus_text
 from offline.plugins.docker.engine import Connection, Engine
 from offline.plugins.docker.image import Image
 from offline.plugins.install import fingerprint, install
-from offline.plugins.language_python.environment import plugin_version, resolve
 from offline.plugins.rpc import Log, PluginError
 from offline.plugins.values import UNKNOWN, Secret, from_struct, to_struct
 
@@ -157,29 +156,6 @@ def test_cpus_are_read_back_as_the_official_plugin_does(cpus: float, text: str) 
 def test_modes_are_written_as_go_does(mode: int, text: str) -> None:
     """They are part of a context's digest."""
     assert go_mode(mode) == text
-
-
-@pytest.mark.parametrize(
-    ("version", "plugin"),
-    [("5.2.0", "v5.2.0"), ("1.0", "v1.0.0"), ("1.2.3rc4", "v1.2.3-rc.4"), ("1.2.3a4", "v1.2.3-alpha.4"), ("x", None)],
-)
-def test_a_packages_version_names_its_plugins(version: str, plugin: str | None) -> None:
-    """Python's form becomes that of the plugin."""
-    assert plugin_version(version) == plugin
-
-
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        ({"toolchain": "poetry"}, "`toolchain: poetry`"),
-        ({"typechecker": "mypy"}, "`typechecker`"),
-        ({"virtualenv": 1}, "must be a string"),
-    ],
-)
-def test_a_runtime_option_that_is_not_implemented_is_refused(options: dict[str, Any], said: str) -> None:
-    """By name."""
-    with pytest.raises(PluginError, match=said):
-        resolve("/tmp", options)
 
 
 def test_certificates_must_be_complete() -> None:

@@ -1,1 +1,0 @@
-"""`pulumi-language-python`: runs Pulumi programs written in Python."""
