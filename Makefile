@@ -7,7 +7,7 @@ SURE := $(if $(YES),--yes)
 PIN  := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview down status doctor password set recover sample lab lab-down test test-fast check reference lock bench compare
+.PHONY: help up preview down status doctor password set recover sample lab lab-down test test-fast check reference lock bench
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,7 +43,5 @@ reference: ## make the schema and the settings' page anew
 	$(BOOT) dev && $(PY) -m components.settings.reference
 lock: ## make the lock files anew from the .in files
 	$(BOOT) dev && $(PIN) requirements.in -o requirements.txt && $(PIN) requirements-dev.in -o requirements-dev.txt && $(PIN) ops/toolchain/go-requirements.in -o ops/toolchain/go-requirements.txt && $(PIN) tests/manifests/checkov-requirements.in -o tests/manifests/checkov-requirements.txt
-bench: ## measure, side by side with bare programs
-	$(BOOT) dev && $(PY) -m tools.bench $(ARGS)
-compare: ## build the same images by every way, and write docs/comparison.md
-	$(BOOT) dev && $(PY) -m tools.compare $(ARGS)
+bench: ## measure: make bench ARGS="docker --rounds 5"; `python -m benchmarks report` renders it
+	$(BOOT) dev && $(PY) -m benchmarks run $(ARGS)

@@ -1,0 +1,114 @@
+"""`python -m benchmarks run` and `python -m benchmarks report`."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from benchmarks import kubernetes, machine, measure, report
+from benchmarks.comparison import comparison
+from benchmarks.docker_host import docker_host
+from benchmarks.model import BenchmarkError, Options
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from benchmarks.model import Benchmark, SetUp
+
+CLONE: Final = Path(__file__).resolve().parents[1]
+SET_UPS: Final[Mapping[str, SetUp]] = {
+    "docker": docker_host,
+    **{f"kubernetes-{size}": functools.partial(kubernetes.previews, size) for size in kubernetes.SIZES},
+    "kubernetes-builds": kubernetes.many,
+    "comparison": comparison,
+}
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, help=__doc__)
+
+
+@app.command()
+def run(  # noqa: PLR0913, PLR0917 - each is an option
+    names: Annotated[list[str] | None, typer.Argument(help=f"Which: {', '.join(SET_UPS)}. Default: all.")] = None,
+    output: Annotated[Path, typer.Option(help="Where to write the figures.")] = Path(".local/benchmarks.json"),
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds of each benchmark.")] = 5,
+    seconds: Annotated[int, typer.Option(min=1, help="How long one command may take.")] = 900,
+    stack: Annotated[str, typer.Option(help="Whose settings the Docker benchmarks take.")] = "offline",
+    cluster_stack: Annotated[str, typer.Option(help="Whose settings the Kubernetes benchmarks take.")] = "lab",
+    kubeconfig: Annotated[Path, typer.Option(help="The cluster's.")] = CLONE / ".local" / "lab" / "kubeconfig",
+    tcp: Annotated[str, typer.Option(help="An engine on another machine, tcp://host:2376.")] = "",
+    tcp_certificates: Annotated[Path, typer.Option(help="The folder of its ca.pem, cert.pem, key.pem.")] = Path(),
+) -> None:
+    """Measure; write the figures of every round as JSON, and print the tables."""
+    for name in names or ():
+        if name not in SET_UPS:
+            raise BenchmarkError(f"there is no benchmark {name!r}; give one of {', '.join(SET_UPS)}")
+    figures: dict[str, Any] = {"machine": machine.describe(), "benchmarks": []}
+    for name in names or SET_UPS:
+        with tempfile.TemporaryDirectory(prefix="ci-bench-") as folder, contextlib.ExitStack() as cleanup:
+            options = Options(
+                clone=CLONE,
+                scratch=Path(folder),
+                stack=stack,
+                kubeconfig=kubeconfig.resolve(),
+                cluster_stack=cluster_stack,
+                tcp=tcp,
+                tcp_certificates=tcp_certificates.resolve(),
+            )
+            for benchmark in SET_UPS[name](options, cleanup):
+                figures["benchmarks"].append(_measured(benchmark, rounds, seconds))
+                output.parent.mkdir(parents=True, exist_ok=True)
+                output.write_text(f"{json.dumps(figures, indent=1)}\n", encoding="utf-8")
+    _say(f"written: {output}")
+    print(report.whole(figures))  # noqa: T201 - the answer
+
+
+def _measured(benchmark: Benchmark, rounds: int, seconds: int) -> dict[str, Any]:
+    return {
+        "name": benchmark.name,
+        "title": benchmark.title,
+        "goals": dict(benchmark.goals),
+        "skipped": dict(benchmark.skipped),
+        "rounds": measure.rounds(benchmark, rounds, seconds, _say),
+    }
+
+
+@app.command("report")
+def render(
+    figures: Annotated[Path, typer.Argument(help="What `run` has written.")],
+    page: Annotated[Path | None, typer.Option(help="A Markdown page whose marked tables are replaced.")] = None,
+    chart: Annotated[Path | None, typer.Option(help="An .svg or .png file for a chart of the times.")] = None,
+) -> None:
+    """Print the tables, or write them into a page; draw a chart."""
+    found = json.loads(figures.read_text(encoding="utf-8"))
+    if page:
+        page.write_text(report.filled(page.read_text(encoding="utf-8"), found), encoding="utf-8")
+    else:
+        print(report.whole(found))  # noqa: T201 - the answer
+    if chart:
+        report.chart(found["benchmarks"], chart)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)  # noqa: T201 - progress
+
+
+def main() -> None:
+    """Run the command line. 1: a benchmark fails; 2: usage; 130: Ctrl-C."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        app()
+    except BenchmarkError as failed:
+        _say(f"error: {failed}")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,132 @@
+"""Makes a bare program from a deployed stack's state: the same resources and inputs, and none of this project's code.
+
+Its state is this stack's, without the components. So a preview of it has nothing to do, and nothing is deployed twice.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from benchmarks.project import Program, Project
+
+_SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
+"""The key that marks a value in the state as more than JSON; here always a secret. Source: pulumi, runtime/rpc.py."""
+_STACK: Final = "pulumi:pulumi:Stack"
+_ENGINES_OWN: Final = "pulumi:providers:pulumi"
+"""The provider of the engine's own resources and functions, which it registers by itself."""
+_OPTIONS: Final = {
+    "retainOnDelete": "retain_on_delete",
+    "ignoreChanges": "ignore_changes",
+    "replaceOnChanges": "replace_on_changes",
+}
+"""The options that the state remembers, and their names in a program."""
+
+State = dict[str, Any]
+
+
+def program(project: Project, stack: Program, name: str) -> tuple[Program, State]:
+    """Make the bare program of a deployed stack; give it and the state with which it has nothing to do."""
+    main = Path(__file__).with_name("programs") / "bare.py"
+    made = project.other(name, stack.stack, main.read_text(encoding="utf-8"))
+    state = bare_state(stack.export(), f"bench-{name}")
+    (made.folder / "resources.json").write_text(json.dumps(declarations(state)), encoding="utf-8")
+    return made, state
+
+
+def bare_state(state: Mapping[str, Any], project: str) -> State:
+    """Give the state of the same resources in another project, with the stack as the parent of them all.
+
+    Args:
+        state: what `pulumi stack export --show-secrets` prints.
+        project: the other project's name.
+    """
+    kept = [each for each in state["deployment"]["resources"] if each["type"] == _STACK or each["custom"]]
+    text = json.dumps(kept)
+    urns = {each["urn"]: _renamed(each["urn"], project) for each in kept}
+    for old, new in urns.items():
+        text = text.replace(f'"{old}"', f'"{new}"').replace(f'"{old}::', f'"{new}::')
+    resources = json.loads(text)
+    known = set(urns.values())
+    root = next(each["urn"] for each in resources if each["type"] == _STACK)
+    for each in resources:
+        if each["type"] == _STACK:
+            each["outputs"] = {}
+        else:
+            each["parent"] = root
+        each["dependencies"] = [urn for urn in each.get("dependencies") or () if urn in known]
+        depends = each.get("propertyDependencies") or {}
+        each["propertyDependencies"] = {
+            key: [urn for urn in urns or () if urn in known] for key, urns in depends.items()
+        }
+    # The passphrase's salt goes with it.
+    return {**state, "deployment": {**state["deployment"], "resources": resources}}
+
+
+def _renamed(urn: str, project: str) -> str:
+    stack, _, chain, name = urn.removeprefix("urn:pulumi:").split("::", 3)
+    own = f"{project}-{stack}" if chain == _STACK else name
+    return f"urn:pulumi:{stack}::{project}::{chain.rpartition('$')[2]}::{own}"
+
+
+def declarations(state: State) -> list[dict[str, Any]]:
+    """Give what the bare program reads: each resource with its inputs as they were written."""
+    return [
+        {
+            "urn": each["urn"],
+            "type": each["type"],
+            "name": each["urn"].rpartition("::")[2],
+            "provider": str(each.get("provider", "")).rpartition("::")[0],
+            "inputs": {name: plain(value) for name, value in _written(each).items()},
+            "secrets": [name for name, value in _written(each).items() if _has_secret(value)],
+            "depends_on": each["dependencies"],
+            "options": {option: each[key] for key, option in _OPTIONS.items() if each.get(key)},
+        }
+        for each in state["deployment"]["resources"]
+        if each["type"] not in {_STACK, _ENGINES_OWN}
+    ]
+
+
+def _written(resource: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the inputs that the program wrote, without what the plugin and the class filled in."""
+    inputs = dict(resource.get("inputs") or {})
+    filled = {"__defaults", "__internal", *inputs.get("__defaults", ())}
+    if resource["type"].startswith("kubernetes:"):
+        filled |= {"apiVersion", "kind"}
+    if resource["type"].startswith("pulumi:providers:"):
+        filled |= {"version"}
+        inputs = {name: _parsed(value) for name, value in inputs.items()}
+    return {name: value for name, value in inputs.items() if name not in filled}
+
+
+def _parsed(value: object) -> object:
+    """Give a provider's setting as it was written: the state has it as text."""
+    if not isinstance(value, str):
+        return value
+    try:
+        found = json.loads(value)
+    except ValueError:
+        return value
+    return found if isinstance(found, (bool, dict)) else value
+
+
+def plain(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    """Give a value of the state as the program wrote it: without marks of secrets, without defaults."""
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if _SIGNATURE in value:
+        return plain(json.loads(value["plaintext"]))
+    filled = {"__defaults", "__internal", *value.get("__defaults", ())}
+    return {name: plain(item) for name, item in value.items() if name not in filled}
+
+
+def _has_secret(value: object) -> bool:
+    if isinstance(value, dict):
+        return _SIGNATURE in value or any(map(_has_secret, value.values()))
+    return isinstance(value, list) and any(map(_has_secret, value))

@@ -1,0 +1,196 @@
+"""The ways to build an image: each builds the same contexts, cold, warm and changed.
+
+A way with a Docker engine is measured from `docker build` in the deployed controller until the image is in that engine.
+A way in the cluster is measured from the creation of its Job until the Job is complete, the pod's start and the push
+into the stack's registry included. The empty Job is what a pod's start and end alone take.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import secrets
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from benchmarks import machine
+from benchmarks.contexts import BASE, CONTEXTS, STEPS, encoded, files, packed
+from benchmarks.docker_host import LABEL, docker, jenkins, remove
+from benchmarks.kubernetes import BUILD, Stack, cluster_project
+from benchmarks.model import PREFIX, Benchmark, BenchmarkError, Command, Meter, Variant
+from benchmarks.project import Project, merged, output
+
+if TYPE_CHECKING:
+    from contextlib import ExitStack
+
+    from benchmarks.model import Options
+
+ENGINES: Final = ("socket", "dind", "proxy", "tcp")
+BUILDERS: Final = ("kaniko", "buildkit", "buildah")
+EMPTY: Final = "empty-job"
+_STAND_INS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "dind": {"image": "ci-offline-dind:1", "privileged": False},
+    "proxy": {"image": "ci-offline-proxy:1"},
+}
+"""The images where none can be pulled, which is so where the Docker stack's own controller stands in."""
+_BUILD: Final = f"""\
+cd /tmp/bench
+read -r begun _ < /proc/uptime
+docker build --label {LABEL} --tag "$0" . || exit 1
+read -r ended _ < /proc/uptime
+echo "bench-seconds $(echo "$begun $ended" | awk '{{ print $2 - $1 }}')"
+"""
+"""Timed inside, so that starting the shell has no part in it. /proc/uptime counts 10 ms."""
+
+Files = Mapping[str, str]
+
+
+@dataclasses.dataclass
+class Way:
+    """One way to build an image."""
+
+    name: str
+    base: str
+    """The larger base image, as this way knows it."""
+
+    build: Callable[[Files], Command]
+    """Puts the files where a build finds them, and gives the command that builds."""
+
+    mark: str = ""
+
+    def variant(self, context: str) -> Variant:
+        """Give the three builds of a context."""
+        return Variant(name=self.name, steps={step: functools.partial(self._step, context, step) for step in STEPS})
+
+    def _step(self, context: str, step: str, _: int) -> Command:
+        self.mark = secrets.token_hex(8) if step == "cold" else self.mark
+        last = "changed" if step == "changed" else "first"
+        return self.build(files(context, base=self.base, mark=self.mark, last=last))
+
+
+def comparison(options: Options, cleanup: ExitStack) -> Iterator[Benchmark]:
+    """Deploy every way that this machine can have, and build the contexts by each."""
+    cleanup.callback(remove)
+    ways: list[Way] = []
+    skipped: dict[str, str] = {}
+    project = Project(options.clone, options.scratch / "docker", options.stack)
+    for name in ENGINES:
+        try:
+            ways.append(engine(project, options, name))
+        except BenchmarkError as failed:
+            skipped[name] = _reason(failed)
+    try:
+        ways += jobs(options, cleanup)
+    except BenchmarkError as failed:
+        skipped |= dict.fromkeys((EMPTY, *BUILDERS), _reason(failed))
+    for context, what in CONTEXTS.items():
+        variants = tuple(way.variant(context) for way in ways)
+        yield Benchmark(name=context, title=f"{context}: {what}", variants=variants, skipped=skipped)
+
+
+def _reason(failed: BenchmarkError) -> str:
+    lines = [line.strip() for line in str(failed).splitlines() if line.strip()]
+    return next((line for line in lines if "error:" in line), lines[-1])[:300]
+
+
+def engine(project: Project, options: Options, name: str) -> Way:
+    """Deploy a stack with Jenkins' controller and one of the ways to a Docker engine, and build the larger base by it.
+
+    Raises:
+        BenchmarkError: when it can't be had on this machine.
+    """
+    controller, base = f"{PREFIX}-{name}", project.base(options.stack)
+    settings: dict[str, Any] = {"access": name, "acceptRootOnHost": True}
+    secret = {"ci:adminPassword": "not-a-secret-of-anyone"}
+    if name in _STAND_INS:
+        closed = str(base.get("ci:jenkins", {}).get("image", "")).startswith("ci-offline-")
+        settings[name] = {"containerName": f"{controller}-engine", **(_STAND_INS[name] if closed else {})}
+    if name == "tcp":
+        if not options.tcp:
+            raise BenchmarkError("no engine on another machine was given (--tcp)")
+        folder = options.tcp_certificates
+        certificates = {"caFile": str(folder / "ca.pem"), "certificateFile": str(folder / "cert.pem")}
+        settings[name] = {"host": options.tcp, **certificates}
+        secret["ci:tcpTlsKey"] = (folder / "key.pem").read_text(encoding="utf-8")
+    config = merged(base, {"ci:docker": settings, "ci:jenkins": jenkins(controller)})
+    output(project.program(f"bench-{name}", config, secret).make("up"))
+
+    def build(contents: Files, tag: str = f"{PREFIX}-{name}:1") -> Command:
+        output(docker("exec", "--user", "0", controller, "rm", "-rf", "/tmp/bench"))  # noqa: S108 - in the container
+        words = ("docker", "cp", "-", f"{controller}:/tmp")
+        subprocess.run(words, input=packed(contents, "bench/"), check=True, capture_output=True)  # noqa: S603 - our own words
+        return dataclasses.replace(docker("exec", controller, "sh", "-c", _BUILD, tag), meter=_engine_meter())
+
+    output(build(BASE, f"{PREFIX}-base:1"))
+    return Way(name, f"{PREFIX}-base:1", build)
+
+
+def _engine_meter() -> Meter:
+    """Count what is done in containers of the host's engine, and in that engine itself."""
+    pids = machine.said("pgrep", "--exact", "dockerd|containerd").split()
+    return Meter(groups=("docker",), pids=tuple(int(pid) for pid in pids))
+
+
+def jobs(options: Options, cleanup: ExitStack) -> Iterator[Way]:
+    """Deploy a stack with a build for each builder; give a way for each, and the empty Job."""
+    project = cluster_project(options)
+    config: dict[str, Any] = {}
+    for name in (options.cluster_stack, *BUILDERS[1:]):  # images, and the Pod Security level that BuildKit needs
+        own = project.base(name)["ci:kubernetes"]
+        config |= {key: value for key, value in own.items() if key not in {"namespace", "kubeconfig"}}
+    builds = [
+        {
+            "name": name,
+            "builder": name,
+            "context": {"inline": BASE},
+            "destinations": [f"base-{name}:1"],
+            "resources": {"cpuMillicores": 2000, "memoryMib": 4096},
+        }
+        for name in BUILDERS
+    ]
+    stack = Stack(project, options, "compare", {"ci:kubernetes": config, "ci:builds": builds})
+    stack.remove()
+    cleanup.callback(stack.remove)
+    output(stack.program.make("up"))
+    registry = json.loads(output(stack.program.pulumi("stack", "output", "registryInCluster", "--json")))
+    declared = {(each["kind"], each["metadata"]["labels"][BUILD]): each for each in stack.manifests()}
+    empty = json.loads(json.dumps(declared["Job", "kaniko"]))
+    pod = empty["spec"]["template"]["spec"]
+    pod["containers"][0] |= {"image": config.get("gitImage", "alpine/git"), "command": ["true"], "args": []}
+    yield Way(EMPTY, "", job(stack, EMPTY, empty, declared["ConfigMap", "kaniko"]))
+    for name in BUILDERS:
+        own = declared["Job", name], declared["ConfigMap", name]
+        yield Way(name, f"{registry}/base-{name}:1", job(stack, name, *own))
+
+
+def job(stack: Stack, way: str, declared: dict[str, Any], context: dict[str, Any]) -> Callable[[Files], Command]:
+    """Give what builds files by a Job and a context like the declared ones.
+
+    The files are in the Job's ConfigMap before the time begins, as they are for a Job of the stack.
+    """
+    name, old = f"bench-{way}", declared["metadata"]["name"]
+    kubectl = stack.kubectl("--namespace", stack.builds).words
+    file = stack.program.folder.with_name(f"{way}.json")
+    file.write_text(json.dumps(declared).replace(f'"{old}"', f'"{name}"'), encoding="utf-8")
+    script = f'"$@" create --filename {file} && "$@" wait --for=condition=complete --timeout=600s job/{name}'
+
+    def build(contents: Files) -> Command:
+        delete = ("delete", "job,configmap,pod", "--selector", BUILD, "--wait=true", "--timeout=300s")
+        output(Command(words=(*kubectl, *delete)))  # so that this build has the machine for itself
+        data = dict.fromkeys(context["binaryData"], encoded(contents))
+        metadata = {**context["metadata"], "name": name}
+        output(
+            Command(words=(*kubectl, "create", "--filename", "-")),
+            json.dumps({**context, "metadata": metadata, "binaryData": data}),
+        )
+        return Command(words=("sh", "-c", script, "sh", *kubectl), meter=_pods_meter())
+
+    return build
+
+
+def _pods_meter() -> Meter:
+    """Count what pods of this machine do; nothing where the cluster's nodes are other machines."""
+    look = "cd /sys/fs/cgroup/cpuacct 2> /dev/null || cd /sys/fs/cgroup; ls -d */kubepods kubepods* 2> /dev/null; true"
+    return Meter(groups=tuple(machine.said("sh", "-c", look).split()))

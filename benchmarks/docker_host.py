@@ -1,0 +1,171 @@
+"""The Docker platform: previews, updates with nothing to do, and the first one beside `docker run` and `compose`."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import socket
+from typing import TYPE_CHECKING, Any, Final
+
+from benchmarks import bare, machine
+from benchmarks.model import PREFIX, Benchmark, Command, Variant, static
+from benchmarks.project import Project, merged, output
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from contextlib import ExitStack
+    from pathlib import Path
+
+    from benchmarks.model import Options
+    from benchmarks.project import Program
+
+NAME: Final = f"{PREFIX}-jenkins"
+"""Of the container and of its volume. Only one variant's is there at a time."""
+IMAGE: Final = f"{NAME}:1"
+"""The deployed container's image together with the files that were copied into the container."""
+LISTS: Final = {"GroupAdd": "group_add", "CapDrop": "cap_drop", "CapAdd": "cap_add", "SecurityOpt": "security_opt"}
+"""What the engine calls a container's settings, and what compose calls them. `docker run` has the same words, with a
+dash and `--`."""
+SIZES: Final = {"Memory": "mem_limit", "MemorySwap": "memswap_limit", "ShmSize": "shm_size"}
+RUN_WORDS: Final = {"mem_limit": "--memory", "memswap_limit": "--memory-swap"}
+LABEL: Final = "ci-bench"
+"""Of images that are built."""
+_REMOVE: Final = f"""\
+docker ps --all --quiet --filter name={PREFIX}- | xargs -r docker rm --force --volumes
+docker volume ls --quiet --filter name={PREFIX}- | xargs -r docker volume rm --force
+docker network ls --quiet --filter name={PREFIX} | xargs -r docker network rm
+docker image ls --quiet --filter label={LABEL} | xargs -r docker image rm --force
+"""
+ENDS: Final = {
+    "runs": f"""begun=$(date +%s.%N); "$@" || exit 1
+started=$(date --date "$(docker inspect --format "{{{{.State.StartedAt}}}}" {NAME})" +%s.%N)
+echo "bench-seconds $(echo "$begun $started" | awk '{{ print $2 - $1 }}')"
+""",
+    "is healthy": f""""$@" || exit 1
+until [ "$(docker inspect --format "{{{{.State.Health.Status}}}}" {NAME})" = healthy ]; do sleep 0.02; done
+""",
+}
+"""When a container is there. The engine makes its first health check one interval after the start."""
+EMPTY: Final = "import pulumi  # noqa: F401\n"
+
+
+def docker_host(options: Options, cleanup: ExitStack) -> Iterator[Benchmark]:
+    """Measure the stack that the options name."""
+    project = Project(options.clone, options.scratch, options.stack)
+    config = merged(project.base(options.stack), {"ci:jenkins": jenkins(NAME)})
+    ours = project.program("bench", config, {"ci:adminPassword": "not-a-secret-of-anyone"})
+    remove()
+    cleanup.callback(remove)
+    output(ours.make("up"))
+    plain, state = bare.program(project, ours, "bare")
+    empty = project.other("empty", "bench", EMPTY)
+    hosts = json.loads(output(docker("inspect", NAME)))[0]["HostConfig"]
+    output(docker("commit", "--change", f"LABEL {LABEL}=", NAME, IMAGE))
+    output(ours.pulumi("preview", "--expect-no-changes"))
+    plain.load(state)
+    output(plain.pulumi("preview", "--expect-no-changes"))
+    previews = (
+        static("bare program", plain.pulumi("preview")),
+        static("this project", ours.pulumi("preview")),
+        static("empty program", empty.pulumi("preview")),
+    )
+    nothing = f"Preview with nothing to do, stack `{options.stack}`"
+    yield Benchmark(name="docker-preview", title=nothing, variants=previews, goals={"this project": 1.05})
+    yield Benchmark(
+        name="docker-up",
+        title="Update with nothing to do",
+        variants=(static("`pulumi up`", ours.up()), static("`make up`", ours.make("up"))),
+    )
+    clear(ours, plain)
+    title = f"Preview with all to create, stack `{options.stack}`"
+    yield Benchmark(name="docker-create", title=title, variants=previews, goals={"this project": 1.05})
+    yield from _first(ours, hosts, options.scratch)
+
+
+def _first(ours: Program, hosts: Mapping[str, Any], scratch: Path) -> Iterator[Benchmark]:
+    """Compare what leads from nothing to a container that runs, and to one that is healthy."""
+    file = scratch / "compose.json"
+    file.write_text(json.dumps({"services": {"jenkins": service(hosts)}, "volumes": {NAME: {"name": NAME}}}), "utf-8")
+    compose = ("docker", "compose", "--project-name", PREFIX, "--file", str(file), "up", "--detach")
+    lines = {
+        "`docker run`": docker("run", "--detach", "--name", NAME, *run_words(hosts), IMAGE),
+        "`docker compose up`": Command(words=compose),
+        "`pulumi up`": ours.up(),
+    }
+    skipped = {}
+    if not machine.said("docker", "compose", "version"):
+        del lines["`docker compose up`"]
+        skipped["`docker compose up`"] = "this machine's docker has no compose plugin"
+
+    def step(command: Command, script: str, _: int) -> Command:
+        clear(ours)
+        return dataclasses.replace(command, words=("sh", "-c", script, "sh", *command.words))
+
+    yield Benchmark(
+        name="docker-first",
+        title="From nothing to a container that runs, and to a healthy one",
+        variants=tuple(
+            Variant(name=name, steps={key: functools.partial(step, line, script) for key, script in ENDS.items()})
+            for name, line in lines.items()
+        ),
+        skipped=skipped,
+    )
+
+
+def clear(*programs: Program) -> None:
+    """Remove what was deployed, and let the programs' states forget it."""
+    for program in programs:
+        state = program.export()
+        program.load({**state, "deployment": {**state["deployment"], "resources": []}})
+    output(docker("rm", "--force", "--volumes", NAME))
+    output(docker("volume", "rm", "--force", NAME))
+
+
+def remove() -> None:
+    """Remove every container, volume, network and image of the benchmarks from the engine."""
+    machine.said("sh", "-c", _REMOVE)
+
+
+def docker(*words: str) -> Command:
+    """Give a docker command."""
+    return Command(words=("docker", *words))
+
+
+def run_words(hosts: Mapping[str, Any]) -> list[str]:
+    """Give the words of `docker run` for a container's settings, as `docker inspect` shows them under HostConfig."""
+    found = service(hosts)
+    words = ["--init"] if found["init"] else []
+    for key in LISTS.values():
+        words += [word for value in found.get(key, ()) for word in (f"--{key.replace('_', '-')}", str(value))]
+    for key in SIZES.values():
+        words += [RUN_WORDS.get(key, f"--{key.replace('_', '-')}"), f"{found[key]}"] if key in found else []
+    words += [word for port in found["ports"] for word in ("--publish", port)]
+    return words + [word for volume in found["volumes"] for word in ("--volume", volume)]
+
+
+def service(hosts: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the same as a service of compose."""
+    ports = [
+        f"{each['HostIp']}:{each['HostPort']}:{inside}"
+        for inside, published in (hosts.get("PortBindings") or {}).items()
+        for each in published
+    ]
+    volumes = [f"{each['Source']}:{each['Target']}" for each in hosts.get("Mounts") or ()]
+    return {
+        "image": IMAGE,
+        "container_name": NAME,
+        "init": bool(hosts.get("Init")),
+        "ports": ports,
+        "volumes": [*(hosts.get("Binds") or ()), *volumes],
+        **{name: hosts[key] for key, name in {**LISTS, **SIZES}.items() if hosts.get(key)},
+    }
+
+
+def jenkins(name: str) -> dict[str, Any]:
+    """Give settings of a Jenkins that meets no other one: names of its own, and ports that nothing listens on."""
+    with socket.socket() as http, socket.socket() as agent:
+        for probe in (http, agent):
+            probe.bind(("127.0.0.1", 0))
+        ports = {"httpPort": http.getsockname()[1], "agentPort": agent.getsockname()[1]}
+    return {"containerName": name, "homeVolume": name, **ports}

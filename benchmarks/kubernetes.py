@@ -1,0 +1,168 @@
+"""The Kubernetes platform: previews with nothing to do by number of builds, and twenty builds beside `kubectl`."""
+
+from __future__ import annotations
+
+import functools
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from benchmarks import bare
+from benchmarks.model import PREFIX, Benchmark, BenchmarkError, Command, Variant, static
+from benchmarks.project import Program, Project, merged, output
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from contextlib import ExitStack
+
+    from benchmarks.model import Options
+
+SIZES: Final = (1, 20, 100)
+"""How many builds the stacks of the previews have."""
+MORE: Final = 20
+"""How many builds are added at once."""
+PORT: Final = 31900
+"""The NodePort of the registry, which is one of 30000 to 32767."""
+PASSWORD: Final = {"ci:registryPassword": "not-a-secret-of-anyone"}
+BUILD: Final = "ci/build"
+_OF_PULUMI: Final = "pulumi.com/"
+"""How annotations begin that only the provider reads."""
+
+
+class Stack:
+    """A stack of this project in the cluster, in namespaces of its own."""
+
+    def __init__(self, project: Project, options: Options, name: str, config: Mapping[str, Any]) -> None:
+        """Write its settings: those of the cluster's stack, with the given ones on top."""
+        self.kubeconfig, self.namespace = options.kubeconfig, f"{PREFIX}-{name}"
+        own = {
+            "ci:kubernetes": {
+                "kubeconfig": str(options.kubeconfig),
+                "namespace": self.namespace,
+                # The same however many builds there are: a change of it would be one more thing to do.
+                "quota": {"cpuMillicores": 100_000, "memoryMib": 200_000},
+            },
+            "ci:registry": {"nodePort": PORT, "storageGib": 10},
+        }
+        given = merged(merged(project.base(options.cluster_stack), own), config)
+        self.program = project.program(name, given, PASSWORD)
+
+    @property
+    def builds(self) -> str:
+        """The namespace of its builds."""
+        return f"{self.namespace}-builds"
+
+    def kubectl(self, *words: str) -> Command:
+        """Give a kubectl command for the cluster."""
+        return Command(words=("kubectl", "--kubeconfig", str(self.kubeconfig), *words))
+
+    def remove(self) -> None:
+        """Delete its namespaces, and wait until they are gone."""
+        names = (self.namespace, self.builds)
+        output(self.kubectl("delete", "namespace", "--ignore-not-found", "--timeout=300s", *names))
+
+    def manifests(self) -> list[dict[str, Any]]:
+        """Give the Jobs and contexts of its builds, as kubectl applies them."""
+        wanted = {"kubernetes:batch/v1:Job", "kubernetes:core/v1:ConfigMap"}
+        resources = self.program.export()["deployment"]["resources"]
+        found = [bare.plain(each["inputs"]) for each in resources if each["type"] in wanted]
+        builds = [each for each in found if BUILD in (each["metadata"].get("labels") or {})]
+        for each in builds:
+            notes = each["metadata"].pop("annotations", {})
+            own = {key: value for key, value in notes.items() if not key.startswith(_OF_PULUMI)}
+            each["metadata"] |= {"annotations": own} if own else {}
+        return builds
+
+
+def builds(count: int) -> list[dict[str, Any]]:
+    """Give the settings of small builds, each with a context of its own: two files, a base image, one layer."""
+    return [
+        {
+            "name": f"b{number:03}",
+            "context": {"inline": {"Dockerfile": "FROM alpine:latest\nCOPY a.txt /a.txt\n", "a.txt": f"{number}\n"}},
+            "destinations": [f"b{number:03}:1"],
+            "resources": {"cpuMillicores": 500, "memoryMib": 512},
+        }
+        for number in range(count)
+    ]
+
+
+def cluster_project(options: Options) -> Project:
+    """Give the project with the tool chain for the cluster's stack.
+
+    Raises:
+        BenchmarkError: when there is no cluster.
+    """
+    if not options.kubeconfig.is_file():
+        raise BenchmarkError(f"{options.kubeconfig} does not exist: `make lab` makes it, or give --kubeconfig")
+    return Project(options.clone, options.scratch / "kubernetes", options.cluster_stack)
+
+
+def previews(size: int, options: Options, cleanup: ExitStack) -> Iterator[Benchmark]:
+    """Measure previews with nothing to do of a stack with so many builds."""
+    project = cluster_project(options)
+    stack = Stack(project, options, f"n{size}", {"ci:builds": builds(size)})
+    stack.remove()  # of a run that was killed
+    cleanup.callback(stack.remove)
+    ours = stack.program
+    output(ours.make("up"))
+    plain, state = bare.program(project, ours, "bare")
+    plain.load(state)
+    limited = _default_client(project, ours)
+    for program in (ours, plain, limited):
+        output(program.pulumi("preview", "--expect-no-changes"))
+    title = f"Preview with nothing to do, {size} build{'s' if size > 1 else ''}"
+    names = {"bare program": plain, "this project": ours}
+    variants = tuple(static(name, program.pulumi("preview")) for name, program in names.items())
+    yield Benchmark(name=f"kubernetes-{size}", title=title, variants=variants, goals={"this project": 1.05})
+    variants = (static("default client settings", limited.pulumi("preview")), variants[1])
+    title = f"{title}, the provider's client"
+    goals = {"this project": 0.65} if size == SIZES[-1] else {}
+    yield Benchmark(name=f"kubernetes-client-{size}", title=title, variants=variants, goals=goals)
+
+
+def _default_client(project: Project, ours: Program) -> Program:
+    """Make the program with the default client settings on the same resources; only its provider differs."""
+    main = Path(__file__).with_name("programs") / "default_client.py"
+    made = project.other("default-client", ours.stack, main.read_text(encoding="utf-8"), project=ours.project)
+    for name in ("components", "examples"):
+        (made.folder / name).symlink_to(ours.folder / name)
+    shutil.copy(ours.settings, made.settings)
+    made.load(ours.export())
+    output(made.up())
+    return made
+
+
+def many(options: Options, cleanup: ExitStack) -> Iterator[Benchmark]:
+    """Measure how long twenty small builds take that are added to a stack with one."""
+    project = cluster_project(options)
+    stack = Stack(project, options, "many", {"ci:builds": builds(1)})
+    stack.remove()
+    cleanup.callback(stack.remove)
+    ours = stack.program
+    output(ours.make("up"))
+    before = ours.export()
+    ours.configure({"ci:builds": builds(1 + MORE)})
+    output(ours.make("up"))
+    old = builds(1)[0]["name"]
+    items = [each for each in stack.manifests() if each["metadata"]["labels"][BUILD] != old]
+    file = options.scratch / "builds.json"
+    file.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}), encoding="utf-8")
+    selector = f"{BUILD},{BUILD}!={old}"
+    wait = ("wait", "job", "--namespace", stack.builds, "--selector", selector)
+    words = stack.kubectl().words
+    script = f'"$@" apply -f {file} && "$@" {" ".join(wait)} --for=condition=complete --timeout=900s'
+    lines = {"`kubectl`": Command(words=("sh", "-c", script, "sh", *words)), "`make up`": ours.make("up")}
+
+    def unbuilt(command: Command, _: int) -> Command:
+        delete = ("delete", "job,configmap,pod", "--namespace", stack.builds, "--selector", selector)
+        output(stack.kubectl(*delete, "--wait=true", "--timeout=300s"))
+        ours.load(before)
+        return command
+
+    variants = tuple(
+        Variant(name=name, steps={"": functools.partial(unbuilt, command)}) for name, command in lines.items()
+    )
+    title = f"{MORE} builds added, until all are pushed"
+    yield Benchmark(name="kubernetes-builds", title=title, variants=variants, goals={"`make up`": 1.1})

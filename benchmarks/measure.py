@@ -1,0 +1,184 @@
+"""Runs commands and measures them: seconds, processor time, and the most memory at one moment."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import re
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from benchmarks.model import BenchmarkError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from benchmarks.model import Benchmark, Command, Meter
+
+SAMPLE_SECONDS: Final = 0.1
+"""Time between two looks at the memory. A look takes 2 to 5 ms of one processor, the same for all variants."""
+GRACE_SECONDS: Final = 10
+"""How long a command that is stopped may take to end by itself."""
+_GROUPS: Final = Path("/sys/fs/cgroup")
+_TICKS: Final = os.sysconf("SC_CLK_TCK")
+_MIB: Final = 2**20
+_INNER: Final = re.compile(r"^bench-seconds ([0-9.]+)\s*$", re.MULTILINE)
+
+Figures = dict[str, float]
+"""`seconds`, `cpuSeconds`, `memoryMib`."""
+Rounds = dict[str, dict[str, dict[str, list[float]]]]
+"""Variant, step, figure: one value for each round."""
+
+
+def rounds(benchmark: Benchmark, count: int, limit_seconds: float, say: Callable[[str], None]) -> Rounds:
+    """Measure each variant once a round. Every other round goes in the opposite order.
+
+    Raises:
+        BenchmarkError: when a command fails or takes longer than the limit.
+    """
+    found: Rounds = {each.name: {step: {} for step in each.steps} for each in benchmark.variants}
+    for number in range(count):
+        for variant in benchmark.variants[:: 1 if number % 2 == 0 else -1]:
+            for step, prepare in variant.steps.items():
+                figures = run(prepare(number), limit_seconds)
+                say(f"{benchmark.name}, round {number + 1}: {variant.name} {step} {figures['seconds']:.2f} s")
+                for name, value in figures.items():
+                    found[variant.name][step].setdefault(name, []).append(value)
+    return found
+
+
+def run(command: Command, limit_seconds: float) -> Figures:
+    """Run a command to its end.
+
+    It gets no terminal and a session of its own, which ends with it.
+
+    Raises:
+        BenchmarkError: when it fails, with the end of what it printed, or takes longer than the limit.
+    """
+    with tempfile.TemporaryFile() as output:
+        before = usage(command.meter) if command.meter else (0.0, 0.0)
+        begun = time.monotonic()
+        process = subprocess.Popen(  # noqa: S603 - our own commands, as lists of words
+            list(command.words),
+            cwd=command.cwd,
+            env=command.env if command.env is None else dict(command.env),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        watch = _Watch(process, command.meter, begun + limit_seconds)
+        try:
+            # Popen.wait with a timeout looks only every 50 ms, and does not give the processor time.
+            _, status, used = os.wait4(process.pid, 0)
+            seconds = time.monotonic() - begun
+            process.returncode = os.waitstatus_to_exitcode(status)
+        finally:
+            watch.end()
+        output.seek(0)
+        text = output.read().decode(errors="replace")
+    if process.returncode:
+        why = f"took longer than {limit_seconds:.0f} s" if watch.late else f"ended with {process.returncode}"
+        raise BenchmarkError(f"{' '.join(command.words)[:200]} {why}:\n{text[-2000:]}")
+    inner = _INNER.findall(text)
+    cpu = usage(command.meter)[0] - before[0] if command.meter else used.ru_utime + used.ru_stime
+    return {
+        "seconds": float(inner[-1]) if inner else seconds,
+        "cpuSeconds": cpu,
+        "memoryMib": max(0.0, watch.peak - before[1]) / _MIB,
+    }
+
+
+class _Watch:
+    """Looks at a command's memory, and stops it when its time is over."""
+
+    def __init__(self, process: subprocess.Popen[bytes], meter: Meter | None, end: float) -> None:
+        self._process, self._meter, self._end = process, meter, end
+        self.peak, self.late = 0.0, False
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._thread.start()
+
+    def _look(self) -> None:
+        while True:
+            held = usage(self._meter)[1] if self._meter else float(sum(size for _, size in session(self._process.pid)))
+            self.peak = max(self.peak, held)
+            if self._ended.wait(SAMPLE_SECONDS):
+                return
+            if not self.late and time.monotonic() > self._end:
+                self.late = True
+                stop(self._process.pid, self._ended)
+
+    def end(self) -> None:
+        """Stop looking; kill whatever the command left, and the command itself after a Ctrl-C."""
+        if self._process.returncode is None:
+            stop(self._process.pid, self._ended)
+            self._process.wait()
+        self._ended.set()
+        self._thread.join()
+        while left := list(session(self._process.pid)):  # what is killed takes a moment to be gone
+            for pid, _ in left:
+                _signal(pid, signal.SIGKILL)
+            time.sleep(SAMPLE_SECONDS / 10)
+
+
+def stop(pid: int, ended: threading.Event) -> None:
+    """End a session as Ctrl-C does, so that Pulumi ends its plugins; kill it if it does not end in time."""
+    for each, _ in session(pid):
+        _signal(each, signal.SIGINT)
+    if not ended.wait(GRACE_SECONDS):
+        for each, _ in session(pid):
+            _signal(each, signal.SIGKILL)
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def session(number: int) -> Iterator[tuple[int, int]]:
+    """Give the processes of a session: id, resident bytes. Pages that two of them share count for both."""
+    for entry in os.scandir("/proc"):
+        if entry.name.isdigit():
+            fields = _stat(int(entry.name))
+            if fields and int(fields[3]) == number and fields[0] != "Z":
+                yield int(entry.name), int(fields[21]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def usage(meter: Meter) -> tuple[float, float]:
+    """Give the processor time in seconds and the memory in bytes, without page cache, so far and now."""
+    cpu, memory = 0.0, 0.0
+    for group in meter.groups:
+        version1 = (_GROUPS / "cpuacct" / group).is_dir()
+        if version1:
+            cpu += float(_read(_GROUPS / "cpuacct" / group / "cpuacct.usage") or 0) / 1e9
+        else:
+            cpu += _line(_GROUPS / group / "cpu.stat", "usage_usec") / 1e6
+        stat = _GROUPS / ("memory" if version1 else "") / group / "memory.stat"
+        memory += _line(stat, "total_rss" if version1 else "anon")
+    for pid in meter.pids:
+        cpu += sum(int(field) for field in _stat(pid)[11:15]) / _TICKS
+        memory += _line(Path(f"/proc/{pid}/status"), "RssAnon:") * 1024
+    return cpu, memory
+
+
+def _stat(pid: int) -> list[str]:
+    """Give the fields behind the name in /proc/pid/stat; none where the process is gone. Source: proc(5)."""
+    return _read(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()
+
+
+def _line(path: Path, name: str) -> float:
+    return next((float(line.split()[1]) for line in _read(path).splitlines() if line.split()[0] == name), math.nan)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

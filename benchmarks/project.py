@@ -1,0 +1,189 @@
+"""Pulumi programs in a scratch folder: this project as a copy, and other programs with the same runtime beside it.
+
+The copy has a backend of its own, so that neither the clone's state nor what it has deployed is touched.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+import subprocess
+from typing import TYPE_CHECKING, Any, Final
+
+import yaml
+
+from benchmarks.model import BenchmarkError, Command
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+_LEFT_OUT: Final = ("tests", "docs", "__pycache__")
+_NOT_OURS: Final = (
+    *("PULUMI_ACCESS_TOKEN", "PULUMI_CONFIG_PASSPHRASE_FILE", "PULUMI_STACK", "DOCKER_HOST", "KUBECONFIG"),
+    *("PYTHONDONTWRITEBYTECODE", "MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "ARGS", "STACK"),
+)
+"""Variables that would take the copy to another backend, engine or cluster, hand the outer `make`'s options to the
+inner one, or let Python compile the project in each run."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """A Pulumi program with one stack in a file backend of its own."""
+
+    folder: Path
+    stack: str
+    env: Mapping[str, str]
+
+    def pulumi(self, *words: str) -> Command:
+        """Give one of Pulumi's commands for this stack."""
+        line = ("pulumi", *words, "--stack", self.stack, "--non-interactive")
+        return Command(words=line, cwd=self.folder, env=self.env)
+
+    def up(self) -> Command:
+        """Give `pulumi up` without a preview before it."""
+        return self.pulumi("up", "--yes", "--skip-preview")
+
+    def make(self, verb: str) -> Command:
+        """Give one of the project's own verbs for this stack."""
+        return Command(words=("make", verb, f"STACK={self.stack}", "YES=1"), cwd=self.folder, env=self.env)
+
+    def export(self) -> dict[str, Any]:
+        """Give the stack's state with its secrets in clear."""
+        found: dict[str, Any] = json.loads(output(self.pulumi("stack", "export", "--show-secrets")))
+        return found
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Replace the stack's state."""
+        output(self.pulumi("stack", "import"), json.dumps(state))
+
+    @property
+    def project(self) -> str:
+        """The project's name for Pulumi."""
+        return str(self._file["name"])
+
+    @property
+    def settings(self) -> Path:
+        """The stack's file."""
+        return self.folder / str(self._file.get("stackConfigDir", ".")) / f"Pulumi.{self.stack}.yaml"
+
+    @property
+    def _file(self) -> dict[str, Any]:
+        found: dict[str, Any] = yaml.safe_load((self.folder / "Pulumi.yaml").read_text(encoding="utf-8"))
+        return found
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The settings in the stack's file."""
+        found: dict[str, Any] = yaml.safe_load(self.settings.read_text(encoding="utf-8"))["config"]
+        return found
+
+    def configure(self, config: Mapping[str, Any]) -> None:
+        """Set keys of the stack's file; secrets and the salt in it stay."""
+        found = yaml.safe_load(self.settings.read_text(encoding="utf-8")) if self.settings.exists() else {}
+        found = merged(found or {}, {"config": config})
+        self.settings.write_text(yaml.safe_dump(found, sort_keys=False), encoding="utf-8")
+
+
+class Project:
+    """A copy of the project in a scratch folder."""
+
+    def __init__(self, clone: Path, scratch: Path, stack: str) -> None:
+        """Copy the clone, and get the tool chain that a stack of it needs."""
+        self._scratch, self.folder = scratch, scratch / "ci"
+
+        def skip(_: str, names: list[str]) -> Iterable[str]:
+            return [name for name in names if name.startswith(".") or name in _LEFT_OUT]
+
+        scratch.mkdir(exist_ok=True)
+        shutil.copytree(clone, self.folder, ignore=skip, symlinks=True)
+        (self.folder / ".venv").symlink_to((clone / ".venv").resolve())
+        script = f'eval "$(.venv/bin/python -m ops env --stack {stack})" && env -0'
+        outer = {name: value for name, value in os.environ.items() if name not in _NOT_OURS}
+        found = output(Command(words=("sh", "-c", script), cwd=self.folder, env=outer))
+        self._env = dict(line.split("=", 1) for line in found.split("\0") if "=" in line)
+        self._env.pop("PULUMI_CONFIG_PASSPHRASE_FILE", None)
+        # What it protects is made up, and removed at the end.
+        self._env["PULUMI_CONFIG_PASSPHRASE"] = "benchmarks"  # noqa: S105
+        self._env["PATH"] = f"{self.folder / '.venv' / 'bin'}:{self._env['PATH']}"
+
+    def base(self, stack: str) -> dict[str, Any]:
+        """Give the config of one of the project's stacks, or of an example's.
+
+        Raises:
+            BenchmarkError: when there is none of this name.
+        """
+        known = {
+            path.name.removeprefix("Pulumi.").removesuffix(".yaml"): path
+            for pattern in ("examples/stacks/*.yaml", "stacks/*.yaml")
+            for path in self.folder.glob(pattern)
+        }
+        if stack not in known:
+            raise BenchmarkError(f"there is no stack {stack!r}; give one of {', '.join(sorted(known))}")
+        config: dict[str, Any] = yaml.safe_load(known[stack].read_text(encoding="utf-8"))["config"]
+        return config
+
+    def program(self, stack: str, config: Mapping[str, Any], secrets: Mapping[str, str]) -> Program:
+        """Make a stack of this project."""
+        Program(self.folder, stack, {}).configure(config)
+        program = self._init(self.folder, stack)
+        for key, value in secrets.items():
+            output(program.pulumi("config", "set", "--secret", key), value)
+        return program
+
+    def other(self, name: str, stack: str, main: str, *, project: str = "") -> Program:
+        """Make a program with the same runtime, options and backend kind, and a stack of it.
+
+        Args:
+            name: of its folder.
+            stack: of its stack.
+            main: the text of its `__main__.py`.
+            project: its name for Pulumi; by default one of its own.
+        """
+        folder = self._scratch / name
+        folder.mkdir()
+        own = yaml.safe_load((self.folder / "Pulumi.yaml").read_text(encoding="utf-8"))
+        text = {"name": project or f"bench-{name}", "runtime": own["runtime"], "options": own.get("options", {})}
+        (folder / "Pulumi.yaml").write_text(yaml.safe_dump(text), encoding="utf-8")
+        (folder / "__main__.py").write_text(main, encoding="utf-8")
+        (folder / ".venv").symlink_to((self.folder / ".venv").resolve())
+        return self._init(folder, stack)
+
+    def _init(self, folder: Path, stack: str) -> Program:
+        state = folder.with_name(f"{folder.name}-state")
+        state.mkdir(exist_ok=True)
+        program = Program(folder, stack, {**self._env, "PULUMI_BACKEND_URL": state.as_uri()})
+        output(Command(words=("pulumi", "stack", "init", stack), cwd=folder, env=program.env))
+        return program
+
+
+def output(command: Command, text: str = "") -> str:
+    """Run a command that is not measured, and give what it prints on stdout.
+
+    Raises:
+        BenchmarkError: when it fails, with the end of what it printed.
+    """
+    done = subprocess.run(  # noqa: S603 - our own commands, as lists of words
+        list(command.words),
+        cwd=command.cwd,
+        env=command.env if command.env is None else dict(command.env),
+        input=text,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        said = (done.stdout + done.stderr)[-2000:]
+        raise BenchmarkError(f"{' '.join(command.words)[:200]} ended with {done.returncode}:\n{said}")
+    return done.stdout
+
+
+def merged(base: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the base with more on top; mappings are merged, everything else is replaced."""
+    found = dict(base)
+    for key, value in more.items():
+        both = isinstance(found.get(key), dict) and isinstance(value, dict)
+        found[key] = merged(found[key], value) if both else value
+    return found

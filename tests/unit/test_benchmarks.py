@@ -1,0 +1,181 @@
+"""The harness of benchmarks/ on small commands: what it measures, how it compares, what it makes of a stack's state."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import bare, docker_host, measure, report
+from benchmarks.model import Benchmark, BenchmarkError, Command, Meter, Variant
+from benchmarks.programs.bare import snakes
+from benchmarks.project import merged
+
+
+def sh(script: str) -> Command:
+    return Command(words=("sh", "-c", script))
+
+
+def test_a_command_is_measured_with_all_processes_that_it_starts() -> None:
+    grandchild = f"{sys.executable} -c 'held = bytearray(150_000_000); import time; time.sleep(0.5)'"
+    found = measure.run(sh(f"({grandchild}); true"), 30)
+    assert 0.5 < found["seconds"] < 10
+    assert found["memoryMib"] > 150
+    assert found["cpuSeconds"] > 0
+
+
+def test_a_script_may_tell_its_own_time() -> None:
+    assert measure.run(sh("sleep 0.2; echo bench-seconds 0.07"), 30)["seconds"] == 0.07
+
+
+def test_work_in_another_process_is_counted_by_its_meter() -> None:
+    work = "import time; time.sleep(0.5); held = bytearray(80_000_000)\nwhile True: pass"
+    worker = subprocess.Popen([sys.executable, "-c", work])
+    try:
+        found = measure.run(Command(words=("sleep", "2"), meter=Meter(pids=(worker.pid,))), 30)
+    finally:
+        worker.kill()
+        worker.wait()
+    assert found["cpuSeconds"] > 0.1
+    assert found["memoryMib"] > 70
+
+
+def test_a_command_that_fails_is_shown_with_what_it_said() -> None:
+    with pytest.raises(BenchmarkError, match=r"(?s)ended with 3.*no such thing"):
+        measure.run(sh("echo no such thing >&2; exit 3"), 30)
+
+
+def test_a_command_that_takes_too_long_ends_with_its_children(tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    with pytest.raises(BenchmarkError, match="took longer than 1 s"):
+        measure.run(sh(f"sleep 60 & echo $! > {pid}; wait"), 1)
+    stat = Path(f"/proc/{pid.read_text().strip()}/stat")
+    assert not stat.exists() or ") Z " in stat.read_text()
+
+
+def test_variants_take_turns_and_every_other_round_goes_backwards() -> None:
+    order: list[str] = []
+
+    def variant(name: str) -> Variant:
+        def step(number: int) -> Command:
+            order.append(f"{name}{number}")
+            return sh("true")
+
+        return Variant(name=name, steps={"cold": step, "warm": step})
+
+    found = measure.rounds(Benchmark(name="b", title="", variants=(variant("x"), variant("y"))), 2, 30, lambda _: None)
+    assert order == ["x0", "x0", "y0", "y0", "y1", "y1", "x1", "x1"]
+    assert len(found["y"]["warm"]["seconds"]) == 2
+
+
+def figures() -> dict[str, Any]:
+    rounds = {"bare": [1.0, 2.0, 4.0], "this project": [1.1, 2.0, 6.0]}
+    of = {name: {"": {"seconds": values, "memoryMib": [250.4], "cpuSeconds": [0.0]}} for name, values in rounds.items()}
+    one = {"name": "one", "title": "One", "goals": {"this project": 1.05}, "skipped": {"c": "no c here"}, "rounds": of}
+    return {"machine": {"memory": "1 GiB"}, "benchmarks": [one]}
+
+
+def test_a_table_has_the_median_of_the_rounds_ratios_and_their_spread() -> None:
+    text = report.table(figures()["benchmarks"][0])
+    assert "| bare | 1; 2.00 s (1.00-4.00) | 250 MiB |  |  |\n" in text
+    assert "| this project | 1.10x (1.00-1.50); 2.00 s | 250 MiB |  | at most 1.05x |\n" in text
+    assert "3 rounds." in text
+    assert "- c: not measured, no c here\n" in text
+
+
+def test_only_the_marked_parts_of_a_page_are_written() -> None:
+    page = "Text.\n<!-- figures: {} -->\nold\n<!-- end of figures -->\nMore.\n"
+    assert report.filled(page.format("machine"), figures()) == page.replace("old", "- memory: 1 GiB").format("machine")
+    assert report.filled(page.format("unknown"), figures()) == page.format("unknown")
+
+
+def test_the_same_figures_give_the_same_chart(tmp_path: Path) -> None:
+    for name in ("first.svg", "second.svg"):
+        report.chart(figures()["benchmarks"], tmp_path / name)
+    assert (tmp_path / "first.svg").read_bytes() == (tmp_path / "second.svg").read_bytes()
+
+
+SECRET = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "plaintext": '{"key":"hidden"}'}
+
+
+def state() -> dict[str, Any]:
+    urn = "urn:pulumi:dev::ci::"
+    stack, component = f"{urn}pulumi:pulumi:Stack::ci-dev", f"{urn}ci:kubernetes:Registry::registry"
+    provider = f"{urn}pulumi:providers:kubernetes::cluster"
+    resources: list[dict[str, Any]] = [
+        {"urn": stack, "type": "pulumi:pulumi:Stack", "custom": False, "outputs": {"secret": SECRET}},
+        {
+            "urn": provider,
+            "type": "pulumi:providers:kubernetes",
+            "custom": True,
+            "inputs": {"version": "4.34.2", "enablePatchForce": "true", "kubeClientSettings": '{"qps":2000}'},
+        },
+        {"urn": component, "type": "ci:kubernetes:Registry", "custom": False, "parent": stack},
+        {
+            "urn": f"{urn}ci:kubernetes:Registry$kubernetes:core/v1:Secret::users",
+            "type": "kubernetes:core/v1:Secret",
+            "custom": True,
+            "parent": component,
+            "provider": f"{provider}::an-id",
+            "dependencies": [component, provider],
+            "inputs": {"kind": "Secret", "apiVersion": "v1", "data": SECRET, "type": "Opaque", "__defaults": ["type"]},
+            "ignoreChanges": ["data"],
+        },
+    ]
+    return {"version": 3, "deployment": {"manifest": {}, "resources": resources}}
+
+
+def test_the_bare_programs_state_is_the_stacks_without_components_and_outputs() -> None:
+    found = bare.bare_state(state(), "bench-bare")["deployment"]["resources"]
+    assert [each["urn"] for each in found] == [
+        "urn:pulumi:dev::bench-bare::pulumi:pulumi:Stack::bench-bare-dev",
+        "urn:pulumi:dev::bench-bare::pulumi:providers:kubernetes::cluster",
+        "urn:pulumi:dev::bench-bare::kubernetes:core/v1:Secret::users",
+    ]
+    assert found[0]["outputs"] == {}
+    assert found[2]["parent"] == found[0]["urn"]
+    assert found[2]["provider"] == f"{found[1]['urn']}::an-id"
+    assert found[2]["dependencies"] == [found[1]["urn"]]
+
+
+def test_the_bare_program_declares_what_the_stack_declared() -> None:
+    provider, secret = bare.declarations(bare.bare_state(state(), "bench-bare"))
+    assert provider["inputs"] == {"enablePatchForce": True, "kubeClientSettings": {"qps": 2000}}
+    assert secret["inputs"] == {"data": {"key": "hidden"}}
+    assert secret["secrets"] == ["data"]
+    assert secret["provider"] == provider["urn"]
+    assert secret["options"] == {"ignore_changes": ["data"]}
+
+
+def test_a_program_writes_properties_in_its_own_way_and_leaves_other_names() -> None:
+    given = {"startPeriod": [{"hostPath": 1}], "HTTP_PROXY": "x", "max-size": "10m"}
+    assert snakes(given) == {"start_period": [{"host_path": 1}], "HTTP_PROXY": "x", "max-size": "10m"}
+
+
+def test_docker_run_and_compose_get_the_deployed_containers_settings() -> None:
+    inspected = {
+        "Init": True,
+        "GroupAdd": ["998"],
+        "CapDrop": ["ALL"],
+        "CapAdd": None,
+        "SecurityOpt": ["label:disable"],
+        "Memory": 1048576,
+        "MemorySwap": 1048576,
+        "ShmSize": 0,
+        "Binds": ["home:/var/jenkins_home:rw"],
+        "PortBindings": {"8080/tcp": [{"HostIp": "127.0.0.1", "HostPort": "9000"}]},
+    }
+    words = " ".join(docker_host.run_words(inspected))
+    assert words == (
+        "--init --group-add 998 --cap-drop ALL --security-opt label:disable --memory 1048576 "
+        "--memory-swap 1048576 --publish 127.0.0.1:9000:8080/tcp --volume home:/var/jenkins_home:rw"
+    )
+    service = docker_host.service(inspected)
+    assert service["cap_drop"] == ["ALL"]
+    assert service["mem_limit"] == 1048576
+    assert "shm_size" not in service
+
+
+def test_settings_are_merged_by_key_and_lists_are_replaced() -> None:
+    assert merged({"a": {"b": 1, "c": [1]}}, {"a": {"c": [2]}}) == {"a": {"b": 1, "c": [2]}}

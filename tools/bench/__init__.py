@@ -1,1 +1,0 @@
-"""`make bench`: what this project costs beside bare programs, a plain `pulumi up` and `docker run`."""

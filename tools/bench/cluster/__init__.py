@@ -1,1 +1,0 @@
-"""The Kubernetes platform's figures, on the lab's node."""

@@ -1,1 +1,0 @@
-"""Compares the ways to build an image: the same contexts, built by each, measured and probed."""

@@ -1,5 +1,0 @@
-"""`python -m tools.compare`."""
-
-from tools.compare.cli import main
-
-main()
