@@ -21,9 +21,9 @@ class Engine(mocks.MockMonitor, mocks.Mocks):
         """Take the place of the engine for what this test registers."""
         mocks.MockMonitor.__init__(self, self)
         self.requests: dict[str, Any] = {}
-        self.finished: set[str] = set()
+        self.finished: dict[str, Any] = {}
+        """The outputs that each component has registered, by its name."""
         self.inputs: dict[str, dict[str, Any]] = {}
-        self.outputs: dict[str, Any] = {}
         self.preview = preview
         self.answers: dict[str, Any] = {}
         self.hooks: list[str] = []
@@ -55,9 +55,7 @@ class Engine(mocks.MockMonitor, mocks.Mocks):
         return reply
 
     def RegisterResourceOutputs(self, request: Any) -> Any:  # noqa: N802 - the protocol's name
-        self.finished.add(request.urn.rpartition("::")[2])
-        if request.urn.startswith(f"urn:pulumi:{STACK}::{PROJECT}::pulumi:pulumi:Stack"):
-            self.outputs = rpc.deserialize_properties(request.outputs)
+        self.finished[urn_name(request.urn)] = rpc.deserialize_properties(request.outputs, keep_unknowns=True)
         return super().RegisterResourceOutputs(request)  # type: ignore[no-untyped-call]
 
     def run(self, program: Callable[[], object]) -> None:

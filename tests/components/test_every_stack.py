@@ -1,0 +1,129 @@
+"""What holds in every stack, read from what tests/registrations has recorded of each of them."""
+
+import base64
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from components.settings.model import SECRETS
+from tests.contract.test_registrations import MADE_UP, RECORDED, STACKS
+
+FOUND: dict[str, dict[str, Any]] = {
+    path.stem: yaml.load(path.read_text(), yaml.CSafeLoader) for path in sorted(RECORDED.glob("*.yaml"))
+}
+
+
+def resources(kind: str = "", stack: str = "") -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Give stack, name and registration of every resource of a kind, as `Container`."""
+    for name, recorded in FOUND.items():
+        for resource, registration in recorded.items():
+            if isinstance(registration, dict) and registration["type"].endswith(kind) and stack in {"", name}:
+                yield name, resource, registration
+
+
+def in_clear(value: Any) -> Any:
+    """Give what is recorded without what is a secret."""
+    if isinstance(value, dict):
+        return {key: in_clear(part) for key, part in value.items() if key != "(secret)"}
+    return [in_clear(part) for part in value] if isinstance(value, list) else value
+
+
+def forms(secret: str) -> Iterator[str]:
+    """Give the ways in which a secret may be written in a text."""
+    yield secret
+    yield json.dumps(secret)[1:-1]
+    for around in ("", "x", "xx"):
+        # base64 of a text with something in front: three ways, of which the first and last characters vary.
+        yield base64.b64encode(f"{around}{secret}".encode()).decode().rstrip("=")[4:-4]
+
+
+def telltale(key: str, value: str) -> str:
+    """Give the part of a secret by which it is recognised wherever it is."""
+    if key == "dockerConfig":
+        return str(next(iter(json.loads(value)["auths"].values()))["auth"])
+    return next(line for line in value.splitlines() if line.strip("-[]") == line)
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_a_secret_is_registered_as_one_and_nowhere_in_clear(stack: str) -> None:
+    config = yaml.safe_load(STACKS[stack].read_text())["config"]
+    secrets = {**MADE_UP, **{key: config[f"ci:{key}"] for key in SECRETS if f"ci:{key}" in config}}
+    everything = json.dumps(FOUND[stack])
+    clear = json.dumps(in_clear(FOUND[stack]))
+    for key, value in secrets.items():
+        seen = [form for form in forms(telltale(key, value)) if form in everything]
+        assert seen or key in MADE_UP, f"{key} is not used"
+        assert not [form for form in seen if form in clear], key
+    assert "$2a$" not in clear  # nor a password's hash
+    assert "secretKeyRef" not in clear  # nor any secret among a container's variables
+
+
+def test_everything_goes_through_the_provider_that_the_settings_name() -> None:
+    for stack, name, made in resources():
+        if made.get("custom") and not made["type"].startswith("pulumi:"):
+            expected = "cluster" if made["type"].startswith("kubernetes:") else "host"
+            assert made.get("provider") == expected, (stack, name)
+
+
+def test_what_holds_data_outlives_the_stack_and_any_change() -> None:
+    kept = {}
+    for kind in (":Volume", ":PersistentVolumeClaim", ":Namespace"):
+        for _, name, made in resources(kind):
+            assert ("retainOnDelete" in made) == ("ignoreChanges" in made) or kind == ":Namespace", name
+            kept[name] = made.get("retainOnDelete", False)
+    assert kept == {
+        "jenkins-home": True,
+        "engine-storage": True,
+        "registry-volume": True,
+        "mirror-volume": True,
+        "namespaces-registry": True,
+        "engine-certificates": False,
+        "proxy-socket": False,
+        "namespaces-builds": False,
+    }
+
+
+def test_a_container_has_no_right_that_it_does_not_need() -> None:
+    for stack, name, made in resources("docker:index/container:Container"):
+        given, options = made["inputs"], made
+        if name != "engine-container":
+            assert given["capabilities"] == {"drops": ["ALL"]}, (stack, name)
+            assert given["securityOpts"] == ["no-new-privileges:true"], (stack, name)
+            assert given["privileged"] is False, (stack, name)
+            assert given["user"].partition(":")[0] != "0", (stack, name)
+        assert given["memory"] == given["memorySwap"], (stack, name)
+        assert given["logOpts"]["max-file"], (stack, name)
+        assert given["labels"], (stack, name)
+        # The old one goes before the new one takes its name and ports, and is stopped rather than killed.
+        assert options["deleteBeforeReplace"], (stack, name)
+        assert given["stopTimeout"] == given["destroyGraceSeconds"] > 0, (stack, name)
+        sockets = [each for each in given["volumes"] if each.get("hostPath", "").endswith("docker.sock")]
+        holder = {"proxy": "proxy-container", "socket": "jenkins-controller"}
+        access = FOUND[stack]["outputs"]["inputs"].get("access", "runner")
+        assert bool(sockets) == (name == holder.get(access, "gitlab-runner-container")), (stack, name)
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_only_jenkins_publishes_ports_and_on_the_address_of_the_settings_alone(stack: str) -> None:
+    config = yaml.safe_load(STACKS[stack].read_text())["config"]
+    address = config.get("ci:jenkins", {}).get("bindAddress", "127.0.0.1")
+    for _, name, made in resources("docker:index/container:Container", stack):
+        ports = made["inputs"].get("ports", [])
+        assert not ports or name == "jenkins-controller"
+        assert {port["ip"] for port in ports} <= {address}
+
+
+def test_only_who_asks_the_api_has_a_token_and_rights_in_one_namespace() -> None:
+    with_token, bound = set(), set()
+    for _, name, made in resources():
+        spec = made["inputs"].get("spec", {})
+        template = spec.get("jobTemplate", {}).get("spec", spec).get("template") if isinstance(spec, dict) else None
+        if template and template["spec"].get("automountServiceAccountToken") is not False:
+            with_token.add(name)
+        if made["type"].endswith((":RoleBinding", ":ClusterRoleBinding", ":ClusterRole")):
+            bound.add((made["type"].rpartition(":")[2], name))
+    assert with_token == {"registry-restart", "gitlab-runner-runner"}
+    assert bound == {("RoleBinding", "registry-restart-binding"), ("RoleBinding", "gitlab-runner-binding")}
