@@ -24,10 +24,13 @@ _USER: Final = 99
 _CALLERS: Final = 1000
 """The group of Jenkins' user, and of the containers that a job runs `inside`: those who may use the proxy's socket."""
 
-_RULES: Final = "/tmp/haproxy.cfg"  # noqa: S108 - in the container, whose /tmp is nobody else's
-
-_START: Final = f'printf "%s\\n" "$RULES" > {_RULES} && exec haproxy -W -db -f {_RULES}'
-"""Nothing can be put into a container whose own files are read-only, so the rules come in a variable."""
+_FOLDER: Final = "/tmp"  # noqa: S108 - in the container, whose /tmp is nobody else's
+_FILES: Final = {"CONFIGURATION": f"{_FOLDER}/haproxy.cfg", "POLICY": f"{_FOLDER}/policy.lua"}
+_START: Final = (
+    "".join(f'printf "%s\\n" "${name}" > {path} && ' for name, path in _FILES.items())
+    + f"exec haproxy -W -db -f {_FILES['CONFIGURATION']}"
+)
+"""Nothing can be put into a container whose own files are read-only, so the rules come in variables."""
 
 _STOP_SECONDS: Final = 5
 
@@ -41,7 +44,7 @@ class ProxyArgs:
     """The engine's own socket."""
 
     images: Sequence[str]
-    """What the stack deploys: jobs can't put another image under these names."""
+    """What the stack is deployed from. Jobs can't put another image under these names; `+` lets them pull one."""
 
 
 class Proxy(pulumi.ComponentResource):
@@ -80,7 +83,7 @@ class Proxy(pulumi.ComponentResource):
             user=f"{_USER}:{_CALLERS}",
             group_adds=[str(args.engine.group)],
             command=["sh", "-c", _START],
-            envs=[f"RULES={_rules(args)}"],
+            envs=[f"CONFIGURATION={_configuration(args)}", f"POLICY={haproxy.policy()}"],
             volumes=[
                 docker.ContainerVolumeArgs(volume_name=volume.name, container_path=FOLDER, read_only=False),
                 # To connect is not to write: the engine takes calls through a read-only mount as well.
@@ -88,7 +91,7 @@ class Proxy(pulumi.ComponentResource):
                     host_path=args.engine.path, container_path=SOCKET_IN_CONTAINER, read_only=True
                 ),
             ],
-            tmpfs={"/tmp": "size=1m,nosuid,nodev,noexec"},  # noqa: S108 - of the container
+            tmpfs={_FOLDER: "size=1m,nosuid,nodev,noexec"},
             read_only=True,
             network_mode="none",
             capabilities=docker.ContainerCapabilitiesArgs(drops=["ALL"]),
@@ -124,11 +127,11 @@ class Proxy(pulumi.ComponentResource):
         self.register_outputs({"container": self.running.name})
 
 
-def _rules(args: ProxyArgs) -> str:
+def _configuration(args: ProxyArgs) -> str:
     return haproxy.render(
         socket=SOCKET,
         engine=SOCKET_IN_CONTAINER,
-        container=args.settings.container_name,
-        volume=args.settings.container_name,
+        policy=_FILES["POLICY"],
+        name=args.settings.container_name,
         images=args.images,
     )

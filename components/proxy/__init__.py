@@ -1,1 +1,1 @@
-"""The filtering proxy's own texts: what of the engine's API it lets through. Nothing here knows Pulumi."""
+"""The filtering proxy: policy.lua says what of the engine's API passes, HAProxy runs it. Nothing here knows Pulumi."""

@@ -13,6 +13,7 @@ import yaml
 from google.protobuf import json_format  # type: ignore[import-untyped]
 
 from components import certificates, docker, kubernetes, settings
+from components.proxy import haproxy
 from components.settings.model import SECRETS
 from tests.support.engine import Engine, is_secret, is_unknown, set_config
 from tests.support.kubernetes_platform import STATE_CALL, state
@@ -45,6 +46,7 @@ LEFT_OUT = {
 @pytest.mark.parametrize("name", STACKS)
 def test_a_stack_registers_what_is_recorded(name: str, request: pytest.FixtureRequest, monkeypatch: Any) -> None:
     monkeypatch.setattr(certificates, "read", lambda path: f"(the text of {path})\n")
+    monkeypatch.setattr(haproxy, "policy", lambda: "(the text of policy.lua)\n")
     warnings: list[str] = []
     monkeypatch.setattr(pulumi.log, "warn", warnings.append)
     both = merged(registered(name, preview=False), registered(name, preview=True))

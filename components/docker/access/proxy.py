@@ -31,9 +31,9 @@ def preflight(settings: Settings) -> Iterator[Problem]:
 
 
 def _images(settings: Settings) -> tuple[str, ...]:
-    """Give the images that the stack deploys, or builds its own from."""
+    """Give the images that the stack is deployed from. Jobs may pull what the built one starts from."""
     jenkins = settings.jenkins
-    built = (BUILT, jenkins.base_image, jenkins.docker_cli_image)
+    built = (BUILT, f"+{jenkins.base_image}", f"+{jenkins.docker_cli_image}")
     return (settings.docker.proxy.image, *((jenkins.image,) if jenkins.image else built))
 
 
