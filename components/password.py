@@ -1,10 +1,16 @@
-"""Passwords as Jenkins and the registry keep them."""
+"""The passwords of Jenkins' administrator and the registry's user: generated once, and hashed."""
 
 import base64
 import hashlib
+import secrets
 from typing import Final
 
 import bcrypt
+import pulumi
+from pydantic import SecretStr
+
+_RANDOM_BYTES: Final = 24
+"""Of a generated password: 32 characters, all of them safe in a URL, a shell and a form."""
 
 _JENKINS_COST: Final = 10
 """Rounds, as a power of two. Jenkins' own, and the one that its documentation shows: about 60 ms a guess."""
@@ -17,6 +23,21 @@ little, for builds log in with the password itself, which a Secret beside them h
 _STANDARD: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _BCRYPT: Final = b"./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 """bcrypt writes base64 with an alphabet of its own."""
+
+
+def kept(name: str, given: SecretStr | None) -> pulumi.Output[str]:
+    """Return the password from the config or, where it has none, one that is generated once.
+
+    name: of the Stash that keeps a generated one, encrypted, in the state.
+    given: the config's.
+
+    Each run generates a new one, and the Stash returns its first. So a preview before the first update knows none.
+    """
+    if given is not None:
+        return pulumi.Output.secret(given.get_secret_value())
+    fresh = pulumi.Output.secret(secrets.token_urlsafe(_RANDOM_BYTES))
+    stash = pulumi.Stash(name, input=fresh, opts=pulumi.ResourceOptions(ignore_changes=["input"]))
+    return pulumi.Output.secret(stash.output)
 
 
 def jbcrypt(password: str, *, realm: str) -> str:

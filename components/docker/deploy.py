@@ -1,6 +1,5 @@
 """Puts the Docker platform together from a stack's settings."""
 
-import asyncio
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
@@ -15,8 +14,8 @@ from components.jenkins import casc, jobs
 from components.settings import Settings
 from components.settings.checks import SAMPLE_JOB
 
-_NO_HASH: Final = "(made from ci:adminPassword)"
-"""Stands in previews where the password's hash is."""
+_NO_HASH: Final = "(hash of the administrator's password)"
+"""Is shown in previews in place of the password's hash."""
 
 
 def deploy(settings: Settings) -> Mapping[str, pulumi.Input[object]]:
@@ -27,6 +26,7 @@ def deploy(settings: Settings) -> Mapping[str, pulumi.Input[object]]:
         return gitlab_deploy.deploy(settings, settings.gitlab_runner)
     jenkins = settings.jenkins
     on_host = pulumi.ResourceOptions(provider=host.provider(settings))
+    clear = password.kept("admin-password", settings.admin_password) if _has_casc(settings) else None
     home = home_volume("jenkins", jenkins, on_host)
     engine_access = access.of(settings.docker).declare(settings, home, on_host)
     controller = Jenkins(
@@ -37,7 +37,7 @@ def deploy(settings: Settings) -> Mapping[str, pulumi.Input[object]]:
             home=home,
             access=engine_access,
             configuration=_shown(settings) if _has_casc(settings) else None,
-            files=_files(settings),
+            files=_files(settings, clear) if clear is not None else {},
         ),
         pulumi.ResourceOptions(providers=[on_host.provider] if on_host.provider else None),
     )
@@ -48,6 +48,7 @@ def deploy(settings: Settings) -> Mapping[str, pulumi.Input[object]]:
         "images": {},
         "setup": jenkins.setup,
         "adminUser": jenkins.admin_user,
+        "adminPassword": clear,
         "sampleJob": SAMPLE_JOB if jenkins.sample and _has_casc(settings) else None,
         "container": controller.container,
         "homeVolume": home,
@@ -71,16 +72,10 @@ def _shown(settings: Settings) -> Mapping[str, str]:
     }
 
 
-def _files(settings: Settings) -> Mapping[str, pulumi.Input[str]]:
-    if not _has_casc(settings) or settings.admin_password is None:
-        return {}
+def _files(settings: Settings, clear: pulumi.Output[str]) -> Mapping[str, pulumi.Input[str]]:
     realm = f"{pulumi.get_project()}/{pulumi.get_stack()}/{settings.jenkins.admin_user}"
-    # In a thread, since it takes 60 ms, and meanwhile the engine looks at the image and the volume.
-    clear = settings.admin_password.get_secret_value()
-    hashing = asyncio.get_running_loop().run_in_executor(None, lambda: password.jbcrypt(clear, realm=realm))
-    hashed: pulumi.Output[str] = pulumi.Output.from_input(hashing)
     files: dict[str, pulumi.Input[str]] = {
-        casc.FILE: pulumi.Output.secret(hashed.apply(lambda made: casc.render(settings, password_hash=made))),
+        casc.FILE: clear.apply(lambda known: casc.render(settings, password_hash=password.jbcrypt(known, realm=realm))),
         jobs.FILE: jobs.render(settings),
         jobs.HOOK_FILE: jobs.HOOK,
     }
@@ -106,7 +101,7 @@ def _next(settings: Settings) -> list[str]:
     if _has_casc(settings):
         steps.append(
             f"Open {settings.url} and log in as {jenkins.admin_user}; the password: `make password`, or "
-            "`pulumi config get ci:adminPassword`."
+            "`pulumi stack output --show-secrets adminPassword`."
         )
     else:
         steps.append(

@@ -1,6 +1,7 @@
 """Puts the Kubernetes platform together from a stack's settings."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import pulumi
 from pulumi_kubernetes import core
@@ -29,6 +30,7 @@ def deploy(settings: Settings, reader: Reader | None = None) -> Mapping[str, pul
     where = addresses.of(settings)
     plans = [_plan(place, build, settings, where) for place, build in enumerate(settings.builds)]
     places = _namespaces(settings, on_cluster)
+    clear = password.kept("registry-password", settings.registry_password)
     Network(
         "network",
         NetworkArgs(
@@ -40,8 +42,8 @@ def deploy(settings: Settings, reader: Reader | None = None) -> Mapping[str, pul
         ),
         on_cluster,
     )
-    registry = _registry(settings, places, on_cluster)
-    logged_in = _logins(settings, where, places, on_cluster)
+    registry = _registry(settings, places, clear, on_cluster)
+    logged_in = _logins(settings, where, places, clear, on_cluster)
     ready = pulumi.ResourceOptions.merge(on_cluster, pulumi.ResourceOptions(depends_on=[registry, *logged_in]))
     hook = failure_hook(plans, ask) if plans else None
     builds = {
@@ -68,11 +70,12 @@ def deploy(settings: Settings, reader: Reader | None = None) -> Mapping[str, pul
         "builds": {name: build.job for name, build in builds.items()},
         "registryInCluster": where.push,
         "registryUser": settings.registry.user,
+        "registryPassword": clear,
         "context": cluster.named(settings.kubernetes),
         "namespace": places.registry,
         "buildsNamespace": places.builds,
         "pullSecret": PULL_SECRET,
-        "pullConfig": pulumi.Output.secret(_pull_config(settings, where)),
+        "pullConfig": _docker_config(settings, where, clear),
         "registryVolume": registry.volume,
         "containerdHosts": _hosts(settings, registry),
         "next": _next(settings, where),
@@ -125,21 +128,20 @@ def _namespaces(settings: Settings, opts: pulumi.ResourceOptions) -> Namespaces:
     )
 
 
-def _account(settings: Settings) -> tuple[str, str]:
-    if settings.registry_password is None:
-        raise AssertionError
-    return settings.registry.user, settings.registry_password.get_secret_value()
-
-
-def _registry(settings: Settings, places: Namespaces, opts: pulumi.ResourceOptions) -> Registry:
-    user, clear = _account(settings)
+def _registry(
+    settings: Settings, places: Namespaces, clear: pulumi.Output[str], opts: pulumi.ResourceOptions
+) -> Registry:
+    user = settings.registry.user
     realm = f"{pulumi.get_project()}/{pulumi.get_stack()}"
     tls_in_pod = addresses.of(settings).tls_in_pod
-    hashed = password.bcrypted(clear, realm=f"registry:{realm}/{user}", cost=password.REGISTRY_COST)
-    files = {
-        "config.yml": texts.configuration(tls=tls_in_pod, secret=texts.signing_secret(clear, f"registry:{realm}")),
-        "htpasswd": texts.users_file(user, hashed, settings.registry),
-    }
+
+    def files(known: str) -> Mapping[str, str]:
+        hashed = password.bcrypted(known, realm=f"registry:{realm}/{user}", cost=password.REGISTRY_COST)
+        return {
+            "config.yml": texts.configuration(tls=tls_in_pod, secret=texts.signing_secret(known, f"registry:{realm}")),
+            "htpasswd": texts.users_file(user, hashed, settings.registry),
+        }
+
     given, key = settings.registry.tls and settings.registry.tls.certificate_file, settings.registry_tls_key
     registry = Registry(
         "registry",
@@ -148,7 +150,7 @@ def _registry(settings: Settings, places: Namespaces, opts: pulumi.ResourceOptio
             names=addresses.names(settings),
             namespace=places.registry,
             kubectl_image=settings.kubernetes.kubectl_image,
-            files=pulumi.Output.secret(files),
+            files=clear.apply(files),
             certificate=certificates.read(given) if given else None,
             certificate_key=pulumi.Output.secret(key.get_secret_value()) if key else None,
         ),
@@ -156,15 +158,18 @@ def _registry(settings: Settings, places: Namespaces, opts: pulumi.ResourceOptio
     )
     if settings.registry.mirror is not None:
         own = settings.mirror_password.get_secret_value() if settings.mirror_password else None
-        text = texts.mirror_configuration(
-            settings.registry, tls=tls_in_pod, secret=texts.signing_secret(clear, f"mirror:{realm}"), password=own
-        )
+
+        def mirror_files(known: str) -> Mapping[str, str]:
+            secret = texts.signing_secret(known, f"mirror:{realm}")
+            text = texts.mirror_configuration(settings.registry, tls=tls_in_pod, secret=secret, password=own)
+            return {"config.yml": text}
+
         Mirror(
             "mirror",
             MirrorArgs(
                 settings=settings.registry,
                 namespace=places.registry,
-                files=pulumi.Output.secret({"config.yml": text}),
+                files=clear.apply(mirror_files),
                 tls_secret=registry.tls_secret if tls_in_pod else None,
                 tls_digest=registry.tls_digest,
             ),
@@ -173,20 +178,25 @@ def _registry(settings: Settings, places: Namespaces, opts: pulumi.ResourceOptio
     return registry
 
 
-def _pull_config(settings: Settings, where: addresses.Addresses) -> str:
-    return texts.docker_config([where.push, where.pull], *_account(settings))
+def _docker_config(
+    settings: Settings, where: addresses.Addresses, clear: pulumi.Output[str], more: Mapping[str, Any] | None = None
+) -> pulumi.Output[str]:
+    hosts = [where.push, where.pull]
+    return clear.apply(lambda known: texts.docker_config(hosts, settings.registry.user, known, more=more))
 
 
 def _logins(
-    settings: Settings, where: addresses.Addresses, places: Namespaces, opts: pulumi.ResourceOptions
+    settings: Settings,
+    where: addresses.Addresses,
+    places: Namespaces,
+    clear: pulumi.Output[str],
+    opts: pulumi.ResourceOptions,
 ) -> list[pulumi.Resource]:
     """Register what builds log in with, and what nodes pull with."""
     more = logins(settings.docker_config.get_secret_value()) if settings.docker_config else None
-    secrets = {
-        PUSH_SECRET: {
-            ".dockerconfigjson": texts.docker_config([where.push, where.pull], *_account(settings), more=more)
-        },
-        PULL_SECRET: {".dockerconfigjson": _pull_config(settings, where)},
+    secrets: dict[str, dict[str, pulumi.Input[str]]] = {
+        PUSH_SECRET: {".dockerconfigjson": _docker_config(settings, where, clear, more)},
+        PULL_SECRET: {".dockerconfigjson": _docker_config(settings, where, clear)},
     }
     git = {"token": settings.git_token, "key": settings.git_ssh_key}
     secrets[GIT_SECRET] = {key: value.get_secret_value() for key, value in git.items() if value is not None}
@@ -225,7 +235,7 @@ def _hosts(settings: Settings, registry: Registry) -> pulumi.Input[str | None]:
 def _next(settings: Settings, where: addresses.Addresses) -> list[str]:
     pull = where.pull
     stack = pulumi.get_stack()
-    how = f"the password: `make password STACK={stack}`, or `pulumi config get ci:registryPassword`"
+    how = f"the password: `make password STACK={stack}`, or `pulumi stack output --show-secrets registryPassword`"
     steps = [f"Log in: `docker login {pull}` as {settings.registry.user}; {how}."]
     if settings.gitlab_runner is not None:
         steps += gitlab_deploy.steps(settings.gitlab_runner, where, settings.registry.user)

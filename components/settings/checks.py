@@ -82,12 +82,6 @@ def _memory(jenkins: JenkinsSettings) -> Iterator[Problem]:
 
 
 def _setup(settings: Settings) -> Iterator[Problem]:
-    if settings.jenkins.setup == "casc" and settings.admin_password is None:
-        yield required(
-            "ci:adminPassword",
-            "by setup: casc: Jenkins would have no administrator",
-            "set it with `pulumi config set --secret ci:adminPassword` (12 characters or more)",
-        )
     if settings.jenkins.setup == "wizard":
         given = [f"jenkins.{key}" for field, key in _SET_BY_HAND.items() if field in settings.jenkins.model_fields_set]
         for key in [*given, *(["jobs"] if settings.jobs else [])]:

@@ -41,8 +41,8 @@ class Settings(Section):
     admin_password: NewPassword | None = Field(
         default=None,
         description=(
-            "The administrator's password, 12 characters to 72 bytes. A secret: "
-            "`pulumi config set --secret ci:adminPassword`. Needed by `setup: casc`."
+            "The administrator's password, 12 characters to 72 bytes; without it, one is generated and kept in the "
+            "state. A secret: `pulumi config set --secret ci:adminPassword`."
         ),
     )
     gitlab_runner_token: RunnerToken | None = Field(
@@ -69,8 +69,8 @@ class Settings(Section):
     registry_password: NewPassword | None = Field(
         default=None,
         description=(
-            "The password of the registry's user, 12 characters to 72 bytes. A secret: "
-            "`pulumi config set --secret ci:registryPassword`. Needed on Kubernetes."
+            "The password of the registry's user, 12 characters to 72 bytes; without it, one is generated and kept "
+            "in the state. A secret: `pulumi config set --secret ci:registryPassword`."
         ),
     )
     registry_tls_key: PrivateKey | None = Field(

@@ -25,9 +25,6 @@ def between(settings: Settings) -> Iterator[Problem]:
 
 def _registry(settings: Settings) -> Iterator[Problem]:
     registry = settings.registry
-    if settings.registry_password is None:
-        instead = "set it with `pulumi config set --secret ci:registryPassword` (12 characters or more)"
-        yield required("ci:registryPassword", "on Kubernetes: builds push with it", instead)
     if registry.ingress is not None and registry.host is None:
         yield required("ci:registry.host", "by an ingress", "give a name, for example host: registry.example.org")
     if registry.ingress is not None and registry.host is not None and _ADDRESS.match(registry.host):

@@ -13,7 +13,7 @@ from components.settings import reference
 from components.settings.docker import DockerSettings
 from components.settings.load import PREFIX, read
 from components.settings.model import SECRETS, Settings
-from tests.support.settings import PASSWORD, RUNNER_TOKEN, TLS_KEY
+from tests.support.settings import RUNNER_TOKEN, TLS_KEY
 
 ROOT = Path(__file__).parent.parent.parent
 STACKS = sorted((ROOT / "stacks").glob("Pulumi.*.yaml"))
@@ -46,12 +46,11 @@ def test_a_removed_container_is_put_back_since_every_update_refreshes_first() ->
 def test_every_committed_stack_is_right_once_it_has_its_secrets(stack: Path) -> None:
     values = config(stack)
     raw = {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
-    needed = {{"docker": "adminPassword", "kubernetes": "registryPassword"}[values["platform"]]: PASSWORD}
+    needed = {}
     if values.get("docker", {}).get("access") == "tcp":
         needed["tcpTlsKey"] = TLS_KEY
     if "gitlabRunner" in values:
         needed["gitlabRunnerToken"] = RUNNER_TOKEN
-        needed.pop("adminPassword", None)
     settings, problems = read({**raw, **needed}, frozenset(needed))
     assert problems == []
     assert settings is not None

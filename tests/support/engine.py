@@ -10,6 +10,9 @@ from pulumi.runtime import mocks, rpc
 
 STACK = "test"
 PROJECT = "ci"
+KEPT = "sha256:first-seen"
+"""What every Stash has kept from an earlier update."""
+
 CLUSTER_IP = "10.96.0.7"
 """What every Service's address is."""
 
@@ -79,7 +82,7 @@ class Engine(mocks.MockMonitor, mocks.Mocks):
             case "RemoteImage" | "Image":
                 return {"imageId": "sha256:ready", "repoDigest": "sha256:built"}
             case "Stash":
-                return {"output": "sha256:first-seen"}  # the value of the first deployment, whatever the input is now
+                return {"output": KEPT}  # the value of the first deployment, whatever the input is now
         return {}
 
 

@@ -69,7 +69,6 @@ WRONG: list[tuple[str, dict[str, Any], str, str]] = [
         "ci:kubernetes.objectStorage.endpoint",
         "not_accepted",
     ),
-    ("no password", {"registryPassword": None}, "ci:registryPassword", "required"),
     ("a short password", {"registryPassword": "hunter2"}, "ci:registryPassword", "not_accepted"),
     ("neither TLS nor plain HTTP", {"registry": {}}, "ci:registry.tls", "not_confirmed"),
     ("both", registry(tls={"issuer": "x"}), "ci:registry.plainHttp", "conflict"),

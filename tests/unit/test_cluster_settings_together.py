@@ -63,11 +63,9 @@ def test_all_broken_rules_are_reported_at_once() -> None:
         kubernetes={"quota": {"cpuMillicores": 10, "memoryMib": 64}},
         registry={"ingress": {}, "users": [{"name": "ci", "passwordHash": HASH}]},
         builds=[build("a"), build("a", destinations=["ghcr.io/x:1"])],
-        registryPassword=None,
         jenkins={"httpPort": 9000},
     ) == [
         ("ci:jenkins", "no_effect"),
-        ("ci:registryPassword", "required"),
         ("ci:registry.host", "required"),
         ("ci:registry.users[0].name", "duplicate"),
         ("ci:registry.tls", "not_confirmed"),
