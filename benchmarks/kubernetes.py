@@ -25,7 +25,7 @@ MORE: Final = 20
 PORT: Final = 31900
 """The NodePort of the registry, which is one of 30000 to 32767."""
 PASSWORD: Final = {"ci:registryPassword": "not-a-secret-of-anyone"}
-BUILD: Final = "ci/build"
+BUILD: Final = "pulumi-container-ci/build"  # components/labels.py
 _OF_PULUMI: Final = "pulumi.com/"
 """How annotations begin that only the provider reads."""
 

@@ -1,22 +1,26 @@
-"""The labels by which a stack knows what it made, on a Docker host and in a cluster."""
+"""The labels of what a stack makes, on a Docker host and in a cluster."""
 
 from collections.abc import Mapping
 from typing import Final
 
-PROJECT: Final = "ci.project"
-STACK: Final = "ci.stack"
+PREFIX: Final = "pulumi-container-ci"
 
-BUILD: Final = "ci/build"
-"""The label that holds a build's name, on its Jobs and pods."""
+PROJECT: Final = f"{PREFIX}/project"
+STACK: Final = f"{PREFIX}/stack"
+
+BUILD: Final = f"{PREFIX}/build"
+"""A build's name, on its Jobs and pods."""
+
+_FORMER: Final = {PROJECT: "ci.project", STACK: "ci.stack"}
+"""Earlier names. Volumes that were made with them keep them, and must be recognised."""
 
 
 def of(project: str, stack: str) -> dict[str, str]:
-    """Give the labels of everything that one stack makes."""
+    """Return the labels of everything that one stack makes."""
     return {PROJECT: project, STACK: stack}
 
 
 def owner(labels: Mapping[str, str] | None) -> str | None:
-    """Say whose a thing with these labels is, as `project/stack`; None where no stack made it."""
-    if not labels or PROJECT not in labels or STACK not in labels:
-        return None
-    return f"{labels[PROJECT]}/{labels[STACK]}"
+    """Return whose a thing with these labels is, as `project/stack`, or None if no stack made it."""
+    found = [(labels or {}).get(name, (labels or {}).get(former)) for name, former in _FORMER.items()]
+    return None if None in found else "/".join(map(str, found))

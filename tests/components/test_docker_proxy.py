@@ -6,7 +6,7 @@ from typing import Any
 from components import docker
 from components.proxy import haproxy
 from tests.support.engine import Engine, is_unknown, urn_name
-from tests.support.settings import settings
+from tests.support.settings import docker_labels, settings
 
 PROXY, VOLUME, CONTROLLER = "proxy-container", "proxy-socket", "jenkins-controller"
 
@@ -136,7 +136,7 @@ def test_its_image_is_used_by_its_id_and_kept_on_the_host(engine: Engine) -> Non
 
 def test_everything_of_it_is_labelled_with_its_stack_and_held_by_its_component(engine: Engine) -> None:
     container = deploy(engine)
-    labels = [{"label": "ci.project", "value": "ci"}, {"label": "ci.stack", "value": "test"}]
+    labels = docker_labels()
     assert container["labels"] == engine.inputs[VOLUME]["labels"] == labels
     assert "proxy" in engine.finished
     for name in (PROXY, VOLUME, "proxy-image"):

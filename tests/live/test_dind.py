@@ -16,6 +16,7 @@ from ops import recover
 from ops.toolchain.errors import Trouble
 from tests.support import certificates, container_files
 from tests.support.names import PREFIX
+from tests.support.settings import docker_labels
 from tests.support.tls import refused
 from tests.support.verbs import Verbs, clone, free_port
 from tests.support.waiting import eventually
@@ -219,7 +220,7 @@ def test_a_half_made_network_is_removed_by_recover_if_it_is_the_stacks_own(
 ) -> None:
     monkeypatch.setattr("ops.engine.client", lambda workspace, stack: engine)
     name = f"{NAME}-half-made"
-    labels = [{"label": "ci.project", "value": "ci"}, {"label": "ci.stack", "value": NAME}]
+    labels = docker_labels(NAME)
     operation = {"type": "creating", "resource": {"type": recover.NETWORK, "inputs": {"name": name, "labels": labels}}}
     nothing: Any = None
     assert recover.remove_half_made(operation, nothing, NAME) == ""

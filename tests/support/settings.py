@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from components import labels
 from components.settings import Problem, Settings
 from components.settings.load import read
 from components.settings.model import SECRETS
@@ -49,6 +50,11 @@ def problems(*, secret: Sequence[str] = SECRETS, **keys: Any) -> list[Problem]:
 def refused(**keys: Any) -> list[tuple[str, str]]:
     """Return the key and the code of each problem of a stack that has these keys."""
     return [(problem.key, problem.code) for problem in problems(**keys)]
+
+
+def docker_labels(stack: str = "test") -> list[dict[str, str]]:
+    """Return the labels of what a stack makes on a Docker host, as the plugin has them."""
+    return [{"label": label, "value": value} for label, value in sorted(labels.of("ci", stack).items())]
 
 
 def jenkins(**keys: Any) -> Settings:

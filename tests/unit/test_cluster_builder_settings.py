@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 
+from components import labels
 from components.settings.pod_security import NEEDS, Builder, Level
 from tests.support.kubernetes_stack import FakeReader, build, problems, settings
 from tests.unit.test_cluster_preflight import look
 
-OURS = {"ci.project": "ci", "ci.stack": "test"}
+OURS = labels.of("ci", "test")
 ENFORCED = "pod-security.kubernetes.io/enforce"
 ADOPTED = {"adoptNamespaces": True}
 

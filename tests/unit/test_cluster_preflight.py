@@ -12,11 +12,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from components import labels
 from components.kubernetes.preflight import preflight
 from tests.support.kubernetes_stack import FakeReader, build, settings
 
 PLAIN = {"plainHttp": True}
-OURS = {"ci.project": "ci", "ci.stack": "test"}
+OURS = labels.of("ci", "test")
 Key = ec.EllipticCurvePrivateKey
 
 
@@ -34,7 +35,7 @@ def test_a_namespace_of_somebody_else_is_not_taken_over_unless_that_is_asked_for
     assert text.startswith('ci:kubernetes.namespace = "ci" leads to the namespace ci-builds, which is there already')
     assert "which no stack of this project made" in text
     assert "adoptNamespaces: true" in text
-    [text] = look(FakeReader(found={"ci": {**OURS, "ci.stack": "prod"}}))
+    [text] = look(FakeReader(found={"ci": labels.of("ci", "prod")}))
     assert "belongs to the stack ci/prod" in text
     assert look(FakeReader(found={"ci": {}, "ci-builds": {}}), kubernetes={"adoptNamespaces": True}) == []
 

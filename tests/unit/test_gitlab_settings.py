@@ -159,7 +159,7 @@ def test_what_only_a_docker_host_has_is_refused_in_a_cluster(key: str, value: st
 
 
 def test_a_level_that_lets_no_job_in_is_refused_with_the_checks_and_a_looser_one_is_not() -> None:
-    runner = {"gitlabRunner": RUNNER, "gitlabRunnerToken": RUNNER_TOKEN}
+    runner: dict[str, Any] = {"gitlabRunner": RUNNER, "gitlabRunnerToken": RUNNER_TOKEN}
     [problem] = kubernetes_stack.problems(**runner, kubernetes={"buildsPodSecurity": "restricted"})
     assert (problem.key, problem.code) == ("ci:kubernetes.buildsPodSecurity", "conflict")
     assert "the checks capabilities and runAsNonRoot" in problem.wrong

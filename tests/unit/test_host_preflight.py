@@ -84,6 +84,14 @@ def test_a_home_of_somebody_else_is_refused_unless_it_is_adopted(tmp_path: Path,
     assert preflight(tmp_path, port=port, volumes=theirs, jenkins={"adoptHome": True}) == []
 
 
+@pytest.mark.parametrize(("project", "is_ours"), [("ci", True), ("shop", False)])
+def test_a_volume_is_known_by_the_labels_of_an_earlier_version_too(
+    tmp_path: Path, port: int, project: str, *, is_ours: bool
+) -> None:
+    former = {"Name": "jenkins_home", "Labels": {"ci.project": project, "ci.stack": "test"}}
+    assert (preflight(tmp_path, port=port, volumes={"jenkins_home": former}) == []) is is_ours
+
+
 @pytest.mark.parametrize("kept", ["jenkins_home", "engine-images"])
 def test_another_stack_of_the_project_goes_on_with_a_volume_that_no_stack_uses(
     tmp_path: Path, port: int, kept: str
