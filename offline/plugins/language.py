@@ -10,10 +10,12 @@ from __future__ import annotations
 import pulumi  # isort: skip
 
 import os
+import queue
 import runpy
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,7 @@ class LanguageHost(Servicer, LanguageServer):
     def __init__(self, engine: str) -> None:
         """Take the engine's address: "127.0.0.1:port"."""
         self._engine = engine
+        self._programs = queue.Queue[Callable[[], None]]()
         self._stopped = threading.Event()
 
     def Run(self, request: language_pb2.RunRequest, _: grpc.ServicerContext) -> language_pb2.RunResponse:
@@ -50,10 +53,15 @@ class LanguageHost(Servicer, LanguageServer):
             answers.append(LanguageServer.Run(self, request, None))  # type: ignore[no-untyped-call]
             self._stopped.set()
 
-        threading.Thread(target=run, daemon=True).start()
+        self._programs.put(run)
         self._stopped.wait()
         failed = not answers or answers[0].error
         return language_pb2.RunResponse(bail=bool(failed))
+
+    def work(self) -> None:
+        """Run programs in the main thread, the only one in which Python lets them handle signals."""
+        while True:
+            self._programs.get()()
 
     def Cancel(self, _: empty_pb2.Empty, __: grpc.ServicerContext) -> empty_pb2.Empty:
         """Answer for a program that runs; it ends with this process, which the engine stops next."""
@@ -94,4 +102,5 @@ def main() -> None:
     """Serve the engine named by the last argument (it also passes flags that mean nothing here)."""
     addresses = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
     add: Any = language_pb2_grpc.add_LanguageRuntimeServicer_to_server
-    serve(partial(add, LanguageHost(addresses[-1] if addresses else "")), on_stop=lambda: None)
+    host = LanguageHost(addresses[-1] if addresses else "")
+    serve(partial(add, host), work=host.work)

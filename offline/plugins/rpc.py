@@ -119,7 +119,13 @@ def _watch_engine(stop: Callable[[], None]) -> None:
     stop()
 
 
-def serve(register: Callable[[grpc.Server], None], *, on_stop: Callable[[], None], workers: int = 32) -> None:
+def serve(
+    register: Callable[[grpc.Server], None],
+    *,
+    on_stop: Callable[[], None] = lambda: None,
+    work: Callable[[], None] | None = None,
+    workers: int = 32,
+) -> None:
     """Serve until the engine stops this process (SIGINT, as to every plugin), or is gone.
 
     The engine gives each plugin a process group of its own, so Ctrl-C in a terminal does not come here: the
@@ -128,6 +134,7 @@ def serve(register: Callable[[grpc.Server], None], *, on_stop: Callable[[], None
     Args:
         register: adds the servicer to the server.
         on_stop: called once before the process ends; stops what still runs.
+        work: runs in the main thread until then, if given.
         workers: calls served at once; the engine sends as many as its parallelism.
     """
     done = threading.Event()
@@ -143,8 +150,15 @@ def serve(register: Callable[[grpc.Server], None], *, on_stop: Callable[[], None
     sys.stdout.flush()
     if stat.S_ISFIFO(os.fstat(0).st_mode):
         threading.Thread(target=_watch_engine, args=(done.set,), daemon=True).start()
-    done.wait()
-    on_stop()
-    server.stop(0)
-    # Threads may sit in a call to an engine that never answers; nothing of theirs is worth waiting for.
-    os._exit(0)
+
+    def end() -> None:
+        done.wait()
+        on_stop()
+        server.stop(0)
+        # Threads may sit in a call to an engine that never answers; nothing of theirs is worth waiting for.
+        os._exit(0)
+
+    if work is not None:
+        threading.Thread(target=end, daemon=True).start()
+        work()
+    end()

@@ -62,6 +62,12 @@ pulumi.export("secret", config.require_secret("hidden"))
         assert found["path"] == []
 
 
+def test_a_program_may_handle_signals(program: Stack) -> None:
+    """It runs in the main thread, as any Python script does."""
+    code, output = _preview(program, HEAD + "import signal\nsignal.signal(signal.SIGINT, signal.SIG_DFL)\n")
+    assert code == 0, output
+
+
 def test_what_a_program_prints_is_shown(program: Stack) -> None:
     """On both streams."""
     code, output = _preview(program, HEAD + "import sys\nprint('to-out')\nprint('to-err', file=sys.stderr)\n")
