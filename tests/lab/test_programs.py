@@ -49,11 +49,12 @@ def test_the_stacks_for_the_lab_name_images_that_it_has() -> None:
 
 @pytest.fixture
 def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, images.Image]:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     built = {name: tmp_path / name for module in programs.ALL for name in module.programs}
     for name, path in built.items():
         path.write_text(name)
-    return {image.short: image for image in images.all_of(built, dict.fromkeys(built, "1.2.3"))}
+    wanted = images.all_of(built, dict.fromkeys(built, "1.2.3"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return {image.short: image for image in wanted}
 
 
 def test_builders_and_registry_are_laid_out_as_the_published_images(made: dict[str, images.Image]) -> None:
