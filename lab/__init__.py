@@ -1,6 +1,6 @@
 """The lab: one real Kubernetes node in a network namespace of its own, built from sources that package mirrors serve.
 
-Imported by the tests and benchmarks/, run by `make lab`. It imports offline/ (images without a registry) and
+Imported by the tests alone, run by `make lab`. It imports offline/ (images without a registry) and
 ops.toolchain (cache, Go), and nothing of components/.
 """
 

@@ -111,10 +111,6 @@ class Lab:
         """
         return pki.Authority.load(self.layout.pki).server(name, hosts or (self.host_address,))
 
-    def push(self, archive: Path, name: str) -> None:
-        """Put an image of a `docker save` archive into the upstream registry, as `library/base:1` for example."""
-        cluster.push(self.layout, archive, name)
-
     def run(self, *command: str | Path, data: bytes | None = None) -> bytes:
         """Run a command in the node's network and return its stdout.
 
