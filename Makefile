@@ -5,12 +5,13 @@ PY   := .venv/bin/python
 FOR  := $(if $(STACK),--stack $(STACK))
 SURE := $(if $(YES),--yes)
 PIN  := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
+CLUSTER := tests/lab tests/manifests tests/cluster
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview down status doctor password set recover sample lab lab-down test test-fast check reference lock bench
+.PHONY: help up preview down status doctor password set recover sample lab lab-down test test-cluster test-fast check reference lock bench
 
 help: ## list the verbs
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 up: ## take this machine to a running CI
 	$(BOOT) runtime && $(PY) -m ops up $(FOR) $(SURE) $(ARGS)
 preview: ## show what `make up` would change
@@ -33,8 +34,11 @@ lab: ## start a real Kubernetes node on this machine, for STACK=lab
 	$(BOOT) dev && $(PY) -m lab up
 lab-down: ## end that node and all that is on it
 	$(BOOT) dev && $(PY) -m lab down
-test: ## run every test that this machine can run
-	$(BOOT) dev && $(PY) -m ops.toolchain && $(PY) -m lab build && $(PY) -m pytest $(ARGS)
+test: ## run every test that needs no cluster
+	$(BOOT) dev && $(PY) -m ops.toolchain docker && $(PY) -m pytest $(CLUSTER:%=--ignore=%) $(ARGS)
+	@echo "The other tests run on a real Kubernetes node: make test-cluster (20 minutes; the first time builds it, 20 more)"
+test-cluster: ## build the lab, and run the tests that need a cluster
+	$(BOOT) dev && $(PY) -m ops.toolchain kubernetes && $(PY) -m lab build && $(PY) -m pytest $(CLUSTER) $(ARGS)
 test-fast: ## run the tests that need no Pulumi and no Docker
 	$(BOOT) dev && $(PY) -m pytest tests/unit tests/components tests/contract $(ARGS)
 check: ## lint, format and types

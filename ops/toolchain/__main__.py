@@ -1,12 +1,17 @@
-"""`python -m ops.toolchain`: get the tool chain and a Docker engine ready, and say what is in use."""
+"""`python -m ops.toolchain [PLUGIN ...]`: get the tool chain and a Docker engine ready, and say what is in use.
+
+Without names it gets every plugin; `docker` alone spares the build of the Kubernetes plugin on a closed network.
+"""
 
 import sys
 
-from ops.toolchain import console, docker_engine, toolchain
+from ops.toolchain import console, docker_engine, plugins, toolchain
 from ops.toolchain.errors import Trouble
 
+_names = sys.argv[1:]
+_wanted = [provider for provider in plugins.PROVIDERS if not _names or provider.name in _names]
 try:
-    for _name, _part in toolchain.ensure().origin.items():
+    for _name, _part in toolchain.ensure(providers=_wanted).origin.items():
         console.note(f"{_name}: {_part.version}, {_part.kind}, {_part.path}")
     docker_engine.ensure()
 except Trouble as trouble:
