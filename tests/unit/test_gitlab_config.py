@@ -64,32 +64,6 @@ def test_a_key_that_the_runner_does_not_know_is_seen() -> None:
     assert list(gitlab.unknown(wrong)) == ["runners.docker.priviledged"]
 
 
-def test_what_the_settings_say_is_there() -> None:
-    found = on_docker(concurrency=7, checkIntervalSeconds=9, stopTimeoutSeconds=11, caFile="ca.pem")
-    assert (found["concurrent"], found["check_interval"], found["shutdown_timeout"]) == (7, 9, 11)
-    [runner] = found["runners"]
-    assert (runner["name"], runner["url"], runner["token"]) == ("ci/dev", RUNNER["url"], RUNNER_TOKEN)
-    assert (runner["executor"], runner["limit"]) == ("docker", 7)
-    assert runner["tls-ca-file"] == f"{config.FOLDER}/{config.CA}"
-
-
-def test_a_job_on_docker_has_its_limits_without_swap() -> None:
-    found = docker(jobs={"image": "alpine:3.21", "cpuMillicores": 1500, "memoryMib": 512})
-    assert (found["image"], found["cpus"], found["memory"], found["memory_swap"]) == (
-        "alpine:3.21",
-        "1.5",
-        "512m",
-        "512m",
-    )
-    assert (found["service_cpus"], found["service_memory"], found["service_memory_swap"]) == ("1.5", "512m", "512m")
-
-
-def test_only_where_it_is_asked_for_a_job_gets_the_hosts_socket() -> None:
-    assert docker(engine="socket")["volumes"] == ["/run/user/1/docker.sock:/var/run/docker.sock", "/cache"]
-    for engine in ("dind", "none"):
-        assert not [volume for volume in docker(engine=engine)["volumes"] if "docker.sock" in volume]
-
-
 def test_no_jobs_own_container_is_privileged_and_a_service_only_where_it_is_an_engine() -> None:
     for engine in ("socket", "none"):
         found = docker(engine=engine)
@@ -100,17 +74,6 @@ def test_no_jobs_own_container_is_privileged_and_a_service_only_where_it_is_an_e
     assert (found["privileged"], found["services_privileged"]) == (False, True)
     patterns = found["allowed_privileged_services"]
     assert all(pattern.partition(":")[0].endswith("docker") and "dind" in pattern for pattern in patterns)
-
-
-def test_a_jobs_own_engine_is_spoken_to_with_certificates() -> None:
-    [runner] = on_docker(engine="dind")["runners"]
-    assert set(runner["environment"]) == {
-        "DOCKER_TLS_CERTDIR=/certs",
-        "DOCKER_HOST=tcp://docker:2376",
-        "DOCKER_TLS_VERIFY=1",
-        "DOCKER_CERT_PATH=/certs/client",
-    }
-    assert runner["docker"]["volumes"] == ["/certs/client", "/cache"]
 
 
 def test_a_jobs_pod_has_no_privilege_no_token_and_just_the_capabilities_that_it_is_given() -> None:
@@ -131,30 +94,6 @@ def test_a_jobs_pod_cannot_be_given_more_by_a_variable_of_the_job() -> None:
     assert not [key for key in kubernetes if "overwrite" in key]
 
 
-def test_every_container_of_a_jobs_pod_has_requests_and_limits() -> None:
-    pod = gitlab.job_pod(in_cluster(jobs={"cpuMillicores": 2000, "memoryMib": 4096, "diskMib": 10240}))
-    build, helper = pod["containers"]
-    assert build["resources"] == {
-        "requests": {"cpu": "200m", "memory": "4096Mi", "ephemeral-storage": "512Mi"},
-        "limits": {"cpu": "2000m", "memory": "4096Mi", "ephemeral-storage": "10240Mi"},
-    }
-    assert helper["resources"]["limits"] == {"cpu": "500m", "memory": "256Mi", "ephemeral-storage": "10240Mi"}
-    service = {key for key in in_cluster()["runners"][0]["kubernetes"] if key.startswith("service_")}
-    assert len(service - {"service_account"}) == 6
-
-
-def test_kaniko_finds_its_logins_and_authorities_where_it_looks_for_them() -> None:
-    volumes = in_cluster()["runners"][0]["kubernetes"]["volumes"]
-    [secret], [trust] = volumes["secret"], volumes["config_map"]
-    assert secret == {
-        "name": "registry-push",
-        "mount_path": "/kaniko/.docker",
-        "read_only": True,
-        "items": {".dockerconfigjson": "config.json"},
-    }
-    assert (trust["mount_path"], trust["sub_path"]) == ("/kaniko/ssl/certs/ci-trusted.crt", "ca.crt")
-
-
 def test_a_stacks_runner_is_one_machine_to_gitlab_whatever_changes_but_the_stack() -> None:
     def system_id(owner: str, **keys: Any) -> str:
         return config.files(settings(**keys), config="", owner=owner, authorities=None)[config.SYSTEM_ID]
@@ -164,11 +103,6 @@ def test_a_stacks_runner_is_one_machine_to_gitlab_whatever_changes_but_the_stack
     assert re.fullmatch(r"[sr]_[0-9a-zA-Z]{12}", one)
     assert system_id("ci/dev", concurrency=9) == one
     assert system_id("ci/prod") != one
-
-
-def test_authorities_lie_where_the_configuration_looks_for_them() -> None:
-    files = config.files(settings(caFile="ca.pem"), config="x", owner="ci/dev", authorities="PEM")
-    assert files == {config.CONFIG: "x", config.SYSTEM_ID: files[config.SYSTEM_ID], config.CA: "PEM"}
 
 
 @pytest.mark.parametrize("folder", ["gitlab-docker", "gitlab-dind", "gitlab-kubernetes"])
