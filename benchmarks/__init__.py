@@ -2,5 +2,5 @@
 
 `python -m benchmarks run` writes figures as JSON, `python -m benchmarks report` makes tables and charts of them.
 Nobody imports this package but its tests. It uses the project as a user does (`make`, `pulumi`, `docker`, `kubectl`),
-and imports none of the project's other packages.
+and imports nothing of the other rooms but the names of labels.
 """

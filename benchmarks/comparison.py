@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any, Final
 from benchmarks import machine
 from benchmarks.contexts import BASE, CONTEXTS, STEPS, encoded, files, packed
 from benchmarks.docker_host import LABEL, docker, jenkins, remove
-from benchmarks.kubernetes import BUILD, Stack, cluster_project
+from benchmarks.kubernetes import Stack
 from benchmarks.model import PREFIX, Benchmark, BenchmarkError, Command, Meter, Variant
-from benchmarks.project import Project, merged, output
+from benchmarks.project import Project, config_of, merged, output
+from components.labels import BUILD
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
@@ -62,7 +63,7 @@ class Way:
 
     def variant(self, context: str) -> Variant:
         """Give the three builds of a context."""
-        return Variant(name=self.name, steps={step: functools.partial(self._step, context, step) for step in STEPS})
+        return Variant(self.name, {step: functools.partial(self._step, context, step) for step in STEPS})
 
     def _step(self, context: str, step: str, _: int) -> Command:
         self.mark = secrets.token_hex(8) if step == "cold" else self.mark
@@ -101,7 +102,7 @@ def engine(project: Project, options: Options, name: str) -> Way:
     Raises:
         BenchmarkError: when it can't be had on this machine.
     """
-    controller, base = f"{PREFIX}-{name}", project.base(options.stack)
+    controller, base = f"{PREFIX}-{name}", config_of(options.clone, options.stack)
     settings: dict[str, Any] = {"access": name, "acceptRootOnHost": True}
     secret = {"ci:adminPassword": "not-a-secret-of-anyone"}
     if name in _STAND_INS:
@@ -135,10 +136,9 @@ def _engine_meter() -> Meter:
 
 def jobs(options: Options, cleanup: ExitStack) -> Iterator[Way]:
     """Deploy a stack with a build for each builder; give a way for each, and the empty Job."""
-    project = cluster_project(options)
     config: dict[str, Any] = {}
     for name in (options.cluster_stack, *BUILDERS[1:]):  # images, and the Pod Security level that BuildKit needs
-        own = project.base(name)["ci:kubernetes"]
+        own = config_of(options.clone, name)["ci:kubernetes"]
         config |= {key: value for key, value in own.items() if key not in {"namespace", "kubeconfig"}}
     builds = [
         {
@@ -150,10 +150,7 @@ def jobs(options: Options, cleanup: ExitStack) -> Iterator[Way]:
         }
         for name in BUILDERS
     ]
-    stack = Stack(project, options, "compare", {"ci:kubernetes": config, "ci:builds": builds})
-    stack.remove()
-    cleanup.callback(stack.remove)
-    output(stack.program.make("up"))
+    stack = Stack(options, cleanup, "compare", {"ci:kubernetes": config, "ci:builds": builds})
     registry = json.loads(output(stack.program.pulumi("stack", "output", "registryInCluster", "--json")))
     declared = {(each["kind"], each["metadata"]["labels"][BUILD]): each for each in stack.manifests()}
     empty = json.loads(json.dumps(declared["Job", "kaniko"]))

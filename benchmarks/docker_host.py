@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks import bare, machine
 from benchmarks.model import PREFIX, Benchmark, Command, Variant, static
-from benchmarks.project import Project, merged, output
+from benchmarks.project import Project, config_of, merged, output
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,11 +24,16 @@ NAME: Final = f"{PREFIX}-jenkins"
 """Of the container and of its volume. Only one variant's is there at a time."""
 IMAGE: Final = f"{NAME}:1"
 """The deployed container's image together with the files that were copied into the container."""
-LISTS: Final = {"GroupAdd": "group_add", "CapDrop": "cap_drop", "CapAdd": "cap_add", "SecurityOpt": "security_opt"}
-"""What the engine calls a container's settings, and what compose calls them. `docker run` has the same words, with a
-dash and `--`."""
-SIZES: Final = {"Memory": "mem_limit", "MemorySwap": "memswap_limit", "ShmSize": "shm_size"}
-RUN_WORDS: Final = {"mem_limit": "--memory", "memswap_limit": "--memory-swap"}
+SETTINGS: Final = {
+    "GroupAdd": ("group_add", "--group-add"),
+    "CapDrop": ("cap_drop", "--cap-drop"),
+    "CapAdd": ("cap_add", "--cap-add"),
+    "SecurityOpt": ("security_opt", "--security-opt"),
+    "Memory": ("mem_limit", "--memory"),
+    "MemorySwap": ("memswap_limit", "--memory-swap"),
+    "ShmSize": ("shm_size", "--shm-size"),
+}
+"""What the engine calls a container's settings, and what compose and `docker run` call them."""
 LABEL: Final = "ci-bench"
 """Of images that are built."""
 _REMOVE: Final = f"""\
@@ -53,7 +58,7 @@ EMPTY: Final = "import pulumi  # noqa: F401\n"
 def docker_host(options: Options, cleanup: ExitStack) -> Iterator[Benchmark]:
     """Measure the stack that the options name."""
     project = Project(options.clone, options.scratch, options.stack)
-    config = merged(project.base(options.stack), {"ci:jenkins": jenkins(NAME)})
+    config = merged(config_of(options.clone, options.stack), {"ci:jenkins": jenkins(NAME)})
     ours = project.program("bench", config, {"ci:adminPassword": "not-a-secret-of-anyone"})
     remove()
     cleanup.callback(remove)
@@ -65,21 +70,16 @@ def docker_host(options: Options, cleanup: ExitStack) -> Iterator[Benchmark]:
     output(ours.pulumi("preview", "--expect-no-changes"))
     plain.load(state)
     output(plain.pulumi("preview", "--expect-no-changes"))
-    previews = (
-        static("bare program", plain.pulumi("preview")),
-        static("this project", ours.pulumi("preview")),
-        static("empty program", empty.pulumi("preview")),
-    )
-    nothing = f"Preview with nothing to do, stack `{options.stack}`"
-    yield Benchmark(name="docker-preview", title=nothing, variants=previews, goals={"this project": 1.05})
-    yield Benchmark(
-        name="docker-up",
-        title="Update with nothing to do",
-        variants=(static("`pulumi up`", ours.up()), static("`make up`", ours.make("up"))),
-    )
+    programs = {"bare program": plain, "this project": ours, "empty program": empty}
+    previews = tuple(static(name, each.pulumi("preview")) for name, each in programs.items())
+    goals = {"this project": 1.05}
+    title = f"Preview with nothing to do, stack `{options.stack}`"
+    yield Benchmark(name="docker-preview", title=title, variants=previews, goals=goals)
+    updates = (static("`pulumi up`", ours.up()), static("`make up`", ours.make("up")))
+    yield Benchmark(name="docker-up", title="Update with nothing to do", variants=updates)
     clear(ours, plain)
     title = f"Preview with all to create, stack `{options.stack}`"
-    yield Benchmark(name="docker-create", title=title, variants=previews, goals={"this project": 1.05})
+    yield Benchmark(name="docker-create", title=title, variants=previews, goals=goals)
     yield from _first(ours, hosts, options.scratch)
 
 
@@ -89,7 +89,7 @@ def _first(ours: Program, hosts: Mapping[str, Any], scratch: Path) -> Iterator[B
     file.write_text(json.dumps({"services": {"jenkins": service(hosts)}, "volumes": {NAME: {"name": NAME}}}), "utf-8")
     compose = ("docker", "compose", "--project-name", PREFIX, "--file", str(file), "up", "--detach")
     lines = {
-        "`docker run`": docker("run", "--detach", "--name", NAME, *run_words(hosts), IMAGE),
+        "`docker run`": docker("run", *run_words(service(hosts))),
         "`docker compose up`": Command(words=compose),
         "`pulumi up`": ours.up(),
     }
@@ -106,7 +106,7 @@ def _first(ours: Program, hosts: Mapping[str, Any], scratch: Path) -> Iterator[B
         name="docker-first",
         title="From nothing to a container that runs, and to a healthy one",
         variants=tuple(
-            Variant(name=name, steps={key: functools.partial(step, line, script) for key, script in ENDS.items()})
+            Variant(name, {key: functools.partial(step, line, script) for key, script in ENDS.items()})
             for name, line in lines.items()
         ),
         skipped=skipped,
@@ -132,34 +132,27 @@ def docker(*words: str) -> Command:
     return Command(words=("docker", *words))
 
 
-def run_words(hosts: Mapping[str, Any]) -> list[str]:
-    """Give the words of `docker run` for a container's settings, as `docker inspect` shows them under HostConfig."""
-    found = service(hosts)
-    words = ["--init"] if found["init"] else []
-    for key in LISTS.values():
-        words += [word for value in found.get(key, ()) for word in (f"--{key.replace('_', '-')}", str(value))]
-    for key in SIZES.values():
-        words += [RUN_WORDS.get(key, f"--{key.replace('_', '-')}"), f"{found[key]}"] if key in found else []
-    words += [word for port in found["ports"] for word in ("--publish", port)]
-    return words + [word for volume in found["volumes"] for word in ("--volume", volume)]
-
-
 def service(hosts: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the same as a service of compose."""
-    ports = [
-        f"{each['HostIp']}:{each['HostPort']}:{inside}"
-        for inside, published in (hosts.get("PortBindings") or {}).items()
-        for each in published
-    ]
-    volumes = [f"{each['Source']}:{each['Target']}" for each in hosts.get("Mounts") or ()]
+    """Give a service of compose for a container's settings, as `docker inspect` shows them under HostConfig."""
+    published = [(inside, each) for inside, ports in (hosts.get("PortBindings") or {}).items() for each in ports]
+    mounts = [f"{each['Source']}:{each['Target']}" for each in hosts.get("Mounts") or ()]
     return {
         "image": IMAGE,
         "container_name": NAME,
         "init": bool(hosts.get("Init")),
-        "ports": ports,
-        "volumes": [*(hosts.get("Binds") or ()), *volumes],
-        **{name: hosts[key] for key, name in {**LISTS, **SIZES}.items() if hosts.get(key)},
+        "ports": [f"{each['HostIp']}:{each['HostPort']}:{inside}" for inside, each in published],
+        "volumes": [*(hosts.get("Binds") or ()), *mounts],
+        **{name: hosts[key] for key, (name, _) in SETTINGS.items() if hosts.get(key)},
     }
+
+
+def run_words(service: Mapping[str, Any]) -> list[str]:
+    """Give the words of `docker run` for such a service."""
+    words = ["--detach", "--name", service["container_name"], *(["--init"] if service["init"] else [])]
+    for name, flag in [*SETTINGS.values(), ("ports", "--publish"), ("volumes", "--volume")]:
+        value = service.get(name, [])
+        words += [word for each in (value if isinstance(value, list) else [value]) for word in (flag, str(each))]
+    return [*words, service["image"]]
 
 
 def jenkins(name: str) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks import bare
 from benchmarks.model import PREFIX, Benchmark, BenchmarkError, Command, Variant, static
-from benchmarks.project import Program, Project, merged, output
+from benchmarks.project import Program, Project, config_of, merged, output
+from components.labels import BUILD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,18 +25,21 @@ MORE: Final = 20
 """How many builds are added at once."""
 PORT: Final = 31900
 """The NodePort of the registry, which is one of 30000 to 32767."""
-PASSWORD: Final = {"ci:registryPassword": "not-a-secret-of-anyone"}
-BUILD: Final = "pulumi-container-ci/build"  # components/labels.py
-_OF_PULUMI: Final = "pulumi.com/"
-"""How annotations begin that only the provider reads."""
 
 
 class Stack:
     """A stack of this project in the cluster, in namespaces of its own."""
 
-    def __init__(self, project: Project, options: Options, name: str, config: Mapping[str, Any]) -> None:
-        """Write its settings: those of the cluster's stack, with the given ones on top."""
+    def __init__(self, options: Options, cleanup: ExitStack, name: str, config: Mapping[str, Any]) -> None:
+        """Deploy it with the settings of the cluster's stack, and the given ones on top.
+
+        Raises:
+            BenchmarkError: when there is no cluster, or something fails.
+        """
         self.kubeconfig, self.namespace = options.kubeconfig, f"{PREFIX}-{name}"
+        if not self.kubeconfig.is_file():
+            raise BenchmarkError(f"{self.kubeconfig} does not exist: `make lab` makes it, or give --kubeconfig")
+        self.project = Project(options.clone, options.scratch / "kubernetes", options.cluster_stack)
         own = {
             "ci:kubernetes": {
                 "kubeconfig": str(options.kubeconfig),
@@ -45,8 +49,11 @@ class Stack:
             },
             "ci:registry": {"nodePort": PORT, "storageGib": 10},
         }
-        given = merged(merged(project.base(options.cluster_stack), own), config)
-        self.program = project.program(name, given, PASSWORD)
+        given = merged(merged(config_of(options.clone, options.cluster_stack), own), config)
+        self.program = self.project.program(name, given, {"ci:registryPassword": "not-a-secret-of-anyone"})
+        self._remove()  # what a run left that was killed
+        cleanup.callback(self._remove)
+        output(self.program.make("up"))
 
     @property
     def builds(self) -> str:
@@ -57,7 +64,7 @@ class Stack:
         """Give a kubectl command for the cluster."""
         return Command(words=("kubectl", "--kubeconfig", str(self.kubeconfig), *words))
 
-    def remove(self) -> None:
+    def _remove(self) -> None:
         """Delete its namespaces, and wait until they are gone."""
         names = (self.namespace, self.builds)
         output(self.kubectl("delete", "namespace", "--ignore-not-found", "--timeout=300s", *names))
@@ -67,12 +74,7 @@ class Stack:
         wanted = {"kubernetes:batch/v1:Job", "kubernetes:core/v1:ConfigMap"}
         resources = self.program.export()["deployment"]["resources"]
         found = [bare.plain(each["inputs"]) for each in resources if each["type"] in wanted]
-        builds = [each for each in found if BUILD in (each["metadata"].get("labels") or {})]
-        for each in builds:
-            notes = each["metadata"].pop("annotations", {})
-            own = {key: value for key, value in notes.items() if not key.startswith(_OF_PULUMI)}
-            each["metadata"] |= {"annotations": own} if own else {}
-        return builds
+        return [each for each in found if BUILD in (each["metadata"].get("labels") or {})]
 
 
 def builds(count: int) -> list[dict[str, Any]]:
@@ -88,28 +90,13 @@ def builds(count: int) -> list[dict[str, Any]]:
     ]
 
 
-def cluster_project(options: Options) -> Project:
-    """Give the project with the tool chain for the cluster's stack.
-
-    Raises:
-        BenchmarkError: when there is no cluster.
-    """
-    if not options.kubeconfig.is_file():
-        raise BenchmarkError(f"{options.kubeconfig} does not exist: `make lab` makes it, or give --kubeconfig")
-    return Project(options.clone, options.scratch / "kubernetes", options.cluster_stack)
-
-
 def previews(size: int, options: Options, cleanup: ExitStack) -> Iterator[Benchmark]:
     """Measure previews with nothing to do of a stack with so many builds."""
-    project = cluster_project(options)
-    stack = Stack(project, options, f"n{size}", {"ci:builds": builds(size)})
-    stack.remove()  # of a run that was killed
-    cleanup.callback(stack.remove)
+    stack = Stack(options, cleanup, f"n{size}", {"ci:builds": builds(size)})
     ours = stack.program
-    output(ours.make("up"))
-    plain, state = bare.program(project, ours, "bare")
+    plain, state = bare.program(stack.project, ours, "bare")
     plain.load(state)
-    limited = _default_client(project, ours)
+    limited = _default_client(stack.project, ours)
     for program in (ours, plain, limited):
         output(program.pulumi("preview", "--expect-no-changes"))
     title = f"Preview with nothing to do, {size} build{'s' if size > 1 else ''}"
@@ -136,12 +123,8 @@ def _default_client(project: Project, ours: Program) -> Program:
 
 def many(options: Options, cleanup: ExitStack) -> Iterator[Benchmark]:
     """Measure how long twenty small builds take that are added to a stack with one."""
-    project = cluster_project(options)
-    stack = Stack(project, options, "many", {"ci:builds": builds(1)})
-    stack.remove()
-    cleanup.callback(stack.remove)
+    stack = Stack(options, cleanup, "many", {"ci:builds": builds(1)})
     ours = stack.program
-    output(ours.make("up"))
     before = ours.export()
     ours.configure({"ci:builds": builds(1 + MORE)})
     output(ours.make("up"))
@@ -161,8 +144,6 @@ def many(options: Options, cleanup: ExitStack) -> Iterator[Benchmark]:
         ours.load(before)
         return command
 
-    variants = tuple(
-        Variant(name=name, steps={"": functools.partial(unbuilt, command)}) for name, command in lines.items()
-    )
+    variants = tuple(Variant(name, {"": functools.partial(unbuilt, command)}) for name, command in lines.items())
     title = f"{MORE} builds added, until all are pushed"
     yield Benchmark(name="kubernetes-builds", title=title, variants=variants, goals={"`make up`": 1.1})

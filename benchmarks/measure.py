@@ -17,17 +17,18 @@ from typing import TYPE_CHECKING, Final
 from benchmarks.model import BenchmarkError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from benchmarks.model import Benchmark, Command, Meter
 
 SAMPLE_SECONDS: Final = 0.1
 """Time between two looks at the memory. A look takes 2 to 5 ms of one processor, the same for all variants."""
 GRACE_SECONDS: Final = 10
-"""How long a command that is stopped may take to end by itself."""
+"""How long a command that is interrupted may take to end by itself."""
 _GROUPS: Final = Path("/sys/fs/cgroup")
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
-_MIB: Final = 2**20
+_LATE: Final = 124
+"""What `timeout` ends with when the time is over."""
 _INNER: Final = re.compile(r"^bench-seconds ([0-9.]+)\s*$", re.MULTILINE)
 
 Figures = dict[str, float]
@@ -54,18 +55,23 @@ def rounds(benchmark: Benchmark, count: int, limit_seconds: float, say: Callable
 
 
 def run(command: Command, limit_seconds: float) -> Figures:
-    """Run a command to its end.
-
-    It gets no terminal and a session of its own, which ends with it.
+    """Run a command to its end. It gets no terminal and a session of its own; what it leaves running is killed.
 
     Raises:
         BenchmarkError: when it fails, with the end of what it printed, or takes longer than the limit.
     """
+    limit = (
+        "timeout",
+        "--signal=INT",
+        f"--kill-after={GRACE_SECONDS}",
+        str(limit_seconds),
+    )  # INT: Pulumi ends its plugins
+    ended, held = threading.Event(), [0.0]
     with tempfile.TemporaryFile() as output:
         before = usage(command.meter) if command.meter else (0.0, 0.0)
         begun = time.monotonic()
         process = subprocess.Popen(  # noqa: S603 - our own commands, as lists of words
-            list(command.words),
+            [*limit, *command.words],
             cwd=command.cwd,
             env=command.env if command.env is None else dict(command.env),
             stdin=subprocess.DEVNULL,
@@ -73,82 +79,51 @@ def run(command: Command, limit_seconds: float) -> Figures:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        watch = _Watch(process, command.meter, begun + limit_seconds)
+
+        def look() -> None:
+            while not ended.wait(SAMPLE_SECONDS):
+                held.append(usage(command.meter)[1] if command.meter else float(sum(session(process.pid).values())))
+
+        watch = threading.Thread(target=look, daemon=True)
+        watch.start()
         try:
             # Popen.wait with a timeout looks only every 50 ms, and does not give the processor time.
             _, status, used = os.wait4(process.pid, 0)
             seconds = time.monotonic() - begun
             process.returncode = os.waitstatus_to_exitcode(status)
         finally:
-            watch.end()
+            if process.returncode is None:  # Ctrl-C
+                process.send_signal(signal.SIGINT)
+                process.wait()
+            ended.set()
+            watch.join()
+            while left := session(process.pid):
+                for pid in left:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+                time.sleep(SAMPLE_SECONDS / 10)  # what is killed takes a moment to be gone
         output.seek(0)
         text = output.read().decode(errors="replace")
     if process.returncode:
-        why = f"took longer than {limit_seconds:.0f} s" if watch.late else f"ended with {process.returncode}"
+        why = (
+            f"took longer than {limit_seconds:g} s"
+            if process.returncode == _LATE
+            else f"ended with {process.returncode}"
+        )
         raise BenchmarkError(f"{' '.join(command.words)[:200]} {why}:\n{text[-2000:]}")
     inner = _INNER.findall(text)
-    cpu = usage(command.meter)[0] - before[0] if command.meter else used.ru_utime + used.ru_stime
     return {
         "seconds": float(inner[-1]) if inner else seconds,
-        "cpuSeconds": cpu,
-        "memoryMib": max(0.0, watch.peak - before[1]) / _MIB,
+        "cpuSeconds": usage(command.meter)[0] - before[0] if command.meter else used.ru_utime + used.ru_stime,
+        "memoryMib": max(0.0, max(held) - before[1]) / 2**20,
     }
 
 
-class _Watch:
-    """Looks at a command's memory, and stops it when its time is over."""
-
-    def __init__(self, process: subprocess.Popen[bytes], meter: Meter | None, end: float) -> None:
-        self._process, self._meter, self._end = process, meter, end
-        self.peak, self.late = 0.0, False
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
-        self._thread.start()
-
-    def _look(self) -> None:
-        while True:
-            held = usage(self._meter)[1] if self._meter else float(sum(size for _, size in session(self._process.pid)))
-            self.peak = max(self.peak, held)
-            if self._ended.wait(SAMPLE_SECONDS):
-                return
-            if not self.late and time.monotonic() > self._end:
-                self.late = True
-                stop(self._process.pid, self._ended)
-
-    def end(self) -> None:
-        """Stop looking; kill whatever the command left, and the command itself after a Ctrl-C."""
-        if self._process.returncode is None:
-            stop(self._process.pid, self._ended)
-            self._process.wait()
-        self._ended.set()
-        self._thread.join()
-        while left := list(session(self._process.pid)):  # what is killed takes a moment to be gone
-            for pid, _ in left:
-                _signal(pid, signal.SIGKILL)
-            time.sleep(SAMPLE_SECONDS / 10)
-
-
-def stop(pid: int, ended: threading.Event) -> None:
-    """End a session as Ctrl-C does, so that Pulumi ends its plugins; kill it if it does not end in time."""
-    for each, _ in session(pid):
-        _signal(each, signal.SIGINT)
-    if not ended.wait(GRACE_SECONDS):
-        for each, _ in session(pid):
-            _signal(each, signal.SIGKILL)
-
-
-def _signal(pid: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, number)
-
-
-def session(number: int) -> Iterator[tuple[int, int]]:
-    """Give the processes of a session: id, resident bytes. Pages that two of them share count for both."""
-    for entry in os.scandir("/proc"):
-        if entry.name.isdigit():
-            fields = _stat(int(entry.name))
-            if fields and int(fields[3]) == number and fields[0] != "Z":
-                yield int(entry.name), int(fields[21]) * os.sysconf("SC_PAGE_SIZE")
+def session(number: int) -> dict[int, int]:
+    """Give the resident bytes of a session's processes by their id. Pages that two of them share count for both."""
+    stats = {int(entry.name): _stat(int(entry.name)) for entry in os.scandir("/proc") if entry.name.isdigit()}
+    page = os.sysconf("SC_PAGE_SIZE")
+    return {pid: int(of[21]) * page for pid, of in stats.items() if of and int(of[3]) == number and of[0] != "Z"}
 
 
 def usage(meter: Meter) -> tuple[float, float]:

@@ -48,7 +48,7 @@ Step = Callable[[int], Command]
 """Given the number of the round: do what is not measured, and give the command that is."""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True)
 class Variant:
     """One way to do the task."""
 
@@ -105,4 +105,4 @@ What has to be removed at the end is put on the stack as soon as it is made."""
 
 def static(name: str, command: Command) -> Variant:
     """Give a variant that needs nothing before it."""
-    return Variant(name=name, steps={"": lambda _: command})
+    return Variant(name, {"": lambda _: command})

@@ -109,22 +109,6 @@ class Project:
         self._env["PULUMI_CONFIG_PASSPHRASE"] = "benchmarks"  # noqa: S105
         self._env["PATH"] = f"{self.folder / '.venv' / 'bin'}:{self._env['PATH']}"
 
-    def base(self, stack: str) -> dict[str, Any]:
-        """Give the config of one of the project's stacks, or of an example's.
-
-        Raises:
-            BenchmarkError: when there is none of this name.
-        """
-        known = {
-            path.name.removeprefix("Pulumi.").removesuffix(".yaml"): path
-            for pattern in ("examples/stacks/*.yaml", "stacks/*.yaml")
-            for path in self.folder.glob(pattern)
-        }
-        if stack not in known:
-            raise BenchmarkError(f"there is no stack {stack!r}; give one of {', '.join(sorted(known))}")
-        config: dict[str, Any] = yaml.safe_load(known[stack].read_text(encoding="utf-8"))["config"]
-        return config
-
     def program(self, stack: str, config: Mapping[str, Any], secrets: Mapping[str, str]) -> Program:
         """Make a stack of this project."""
         Program(self.folder, stack, {}).configure(config)
@@ -157,6 +141,20 @@ class Project:
         program = Program(folder, stack, {**self._env, "PULUMI_BACKEND_URL": state.as_uri()})
         output(Command(words=("pulumi", "stack", "init", stack), cwd=folder, env=program.env))
         return program
+
+
+def config_of(clone: Path, stack: str) -> dict[str, Any]:
+    """Give the config of one of the project's stacks, or of an example's.
+
+    Raises:
+        BenchmarkError: when there is none of this name.
+    """
+    files = [path for folder in ("examples/stacks", "stacks") for path in (clone / folder).glob("*.yaml")]
+    known = {path.name.removeprefix("Pulumi.").removesuffix(".yaml"): path for path in files}
+    if stack not in known:
+        raise BenchmarkError(f"there is no stack {stack!r}; give one of {', '.join(sorted(known))}")
+    config: dict[str, Any] = yaml.safe_load(known[stack].read_text(encoding="utf-8"))["config"]
+    return config
 
 
 def output(command: Command, text: str = "") -> str:

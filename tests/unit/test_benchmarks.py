@@ -62,7 +62,7 @@ def test_variants_take_turns_and_every_other_round_goes_backwards() -> None:
             order.append(f"{name}{number}")
             return sh("true")
 
-        return Variant(name=name, steps={"cold": step, "warm": step})
+        return Variant(name, {"cold": step, "warm": step})
 
     found = measure.rounds(Benchmark(name="b", title="", variants=(variant("x"), variant("y"))), 2, 30, lambda _: None)
     assert order == ["x0", "x0", "y0", "y0", "y1", "y1", "x1", "x1"]
@@ -166,15 +166,15 @@ def test_docker_run_and_compose_get_the_deployed_containers_settings() -> None:
         "Binds": ["home:/var/jenkins_home:rw"],
         "PortBindings": {"8080/tcp": [{"HostIp": "127.0.0.1", "HostPort": "9000"}]},
     }
-    words = " ".join(docker_host.run_words(inspected))
-    assert words == (
-        "--init --group-add 998 --cap-drop ALL --security-opt label:disable --memory 1048576 "
-        "--memory-swap 1048576 --publish 127.0.0.1:9000:8080/tcp --volume home:/var/jenkins_home:rw"
-    )
     service = docker_host.service(inspected)
     assert service["cap_drop"] == ["ALL"]
     assert service["mem_limit"] == 1048576
     assert "shm_size" not in service
+    assert " ".join(docker_host.run_words(service)) == (
+        f"--detach --name {docker_host.NAME} --init --group-add 998 --cap-drop ALL --security-opt label:disable --memory "
+        "1048576 --memory-swap 1048576 --publish 127.0.0.1:9000:8080/tcp --volume home:/var/jenkins_home:rw "
+        f"{docker_host.IMAGE}"
+    )
 
 
 def test_settings_are_merged_by_key_and_lists_are_replaced() -> None:
