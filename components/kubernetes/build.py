@@ -1,28 +1,26 @@
-"""One image build: a Job whose name says all that decides its result."""
+"""One image build in the cluster: a Job, its context, and its schedule."""
 
 import asyncio
-import hashlib
-import json
 from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 import pulumi
 from pulumi_kubernetes import batch, core
 
 from components.kubernetes import results
-from components.kubernetes.builders import BUILDERS, Pod, Work
+from components.kubernetes.builders import PodSpec
 from components.kubernetes.cluster import Reader, ReadError
-from components.kubernetes.context import FILE, Packed
+from components.kubernetes.context import FILE
+from components.kubernetes.plan import Plan
 from components.labels import BUILD
-from components.settings import BuildSettings
-from components.settings.cluster_checks import RESERVED_TAG
 
 _VOLUME: Final = "ci/registry-volume"
-"""The annotation with the uid of the volume that a build's image is kept on. On another one, it is another Job."""
+"""The annotation with the uid of the volume that keeps a build's image. A new volume has no images, so it makes the
+Job another one."""
 
 _BEYOND_DEADLINE_SECONDS: Final = 120
-"""How much longer than the build itself an update waits for it: the time for its end to be noticed."""
+"""How much longer than the build's own deadline an update waits, until the Job's end is visible."""
 
 _REPLACE_UNREADY: Final = "pulumi.com/replaceUnready"
 _SKIP_AWAIT: Final = "pulumi.com/skipAwait"
@@ -32,65 +30,31 @@ _KEPT_RUNS: Final = 3
 
 
 class DigestError(pulumi.RunError):
-    """A build is done, and nothing tells any more what it pushed."""
+    """Raised when a finished build's digest is no longer available."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
-    """A build that is ready to be declared."""
+class BuildArgs:
+    """The inputs of a build."""
 
-    place: int
-    """Its place in `ci:builds`."""
+    plan: Plan
+    namespace: pulumi.Input[str]
+    reader: Reader
+    pushed: str | None
+    """The image that this very Job pushed, from the outputs of the last update. If the Job is gone since, it is created
+    again, but suspended, so that it builds nothing."""
 
-    job: str
-    """The Job's name: the build's, and 12 hexadecimal digits that change with whatever decides the result."""
+    volume: pulumi.Output[str | None]
+    """The uid of the registry's volume. A build is repeated when its registry's volume was replaced."""
 
-    pod: Pod
-    scheduled: Pod | None
-    """The pod of the CronJob; None without a schedule."""
+    last_volume: str | None
+    """The volume's uid after the last update; None before the first one, which counts as the same volume."""
 
-    settings: BuildSettings
-    repository: str
-    """What `images` calls the image, `host/repository`."""
-
-    packed: Packed | None
-    kept: bool
-    """Whether the stack's own registry keeps the image."""
-
-
-def plan(place: int, work: Work, packed: Packed | None, *, own: Sequence[str], pull: str) -> Plan:
-    """Give the plan of one build.
-
-    own: the repositories of this stack's registry that it is pushed to, `host/repository`.
-    pull: the first destination's repository as nodes pull it.
-    """
-    build = work.build
-    make = BUILDERS[build.builder]
-    known = replace(work, context_digest=packed.digest if packed else None, config_map="context" if packed else None)
-    digest = _digest(known, make(known))
-    job = f"{build.name}-{digest}"
-    named = replace(known, config_map=job if packed else None)
-    # A tag of its own keeps what `images` names from the collection, when the other tags have moved on.
-    kept = [f"{repository}:{RESERVED_TAG}{digest}" for repository in own[:1]]
-    return Plan(
-        place=place,
-        job=job,
-        pod=make(replace(named, destinations=[*work.destinations, *kept])),
-        scheduled=make(named) if build.schedule else None,
-        settings=build,
-        repository=pull,
-        packed=packed,
-        kept=bool(own),
-    )
-
-
-def _digest(work: Work, pod: Pod) -> str:
-    decides = [pod.spec, work.context_digest, work.trusted_ca, work.build.trigger]
-    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:12]
+    on_error: pulumi.ErrorHook
 
 
 class Build(pulumi.ComponentResource):
-    """One image build. It runs when it is new or changed, and never again, whatever becomes of its Job."""
+    """One image build. It runs when it is new or changed. If its Job is deleted later, it does not run again."""
 
     job: pulumi.Output[str]
     """The Job's name, once the image is pushed."""
@@ -98,104 +62,68 @@ class Build(pulumi.ComponentResource):
     image: pulumi.Output[str]
     """The image as pushed, `host/repository@sha256:...`."""
 
-    def __init__(  # noqa: PLR0913 - each is another matter
-        self,
-        plan: Plan,
-        *,
-        namespace: pulumi.Input[str],
-        reader: Reader,
-        done: str | None,
-        volume: pulumi.Output[str | None],
-        before: str | None,
-        on_error: pulumi.ErrorHook,
-        opts: pulumi.ResourceOptions | None = None,
-    ) -> None:
-        """Register the Job, and the context and the schedule where it has them.
-
-        done: the image that this very Job pushed, as the last update noted it. Where the Job is gone since, it is
-        declared again, but suspended: it builds nothing.
-        volume: the uid of the registry's volume. A build that the registry keeps is done again where it is another.
-        before: the volume's uid as the last update noted it; None before the first, which is taken to be the same.
-        """
-        build = plan.settings
-        name = f"build-{build.name}"
+    def __init__(self, name: str, args: BuildArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Register the Job, and the context and the schedule if the build has them."""
+        plan, build = args.plan, args.plan.settings
         super().__init__("ci:kubernetes:Build", name, {"destinations": list(build.destinations)}, opts)
         labels = {BUILD: build.name, "app.kubernetes.io/part-of": "ci"}
-        kept = volume.apply(lambda uid: before in {None, uid} or not plan.kept)
-        marks = {_VOLUME: volume} if plan.kept else {}
-        needs = []
-        if plan.packed is not None:
-            needs.append(self._context(plan, namespace, labels))
-        mine = pulumi.ResourceOptions(
+        meta = {"namespace": args.namespace, "labels": labels}
+        same_volume = args.volume.apply(lambda uid: args.last_volume in {None, uid} or not plan.in_own_registry)
+        context = self._context(name, plan, meta)
+        options = pulumi.ResourceOptions(
             parent=self,
-            depends_on=needs,
-            # Otherwise a failed update would leave the one before in the cluster, and whoever goes back to what it
-            # builds would find it complete, and the tags with what came after it.
+            depends_on=context,
+            # Otherwise a failed update leaves the previous Job in the cluster. If its settings come back, it counts as
+            # done, although the tags may point to the newer image.
             delete_before_replace=True,
             custom_timeouts=pulumi.CustomTimeouts(create=f"{build.deadline_seconds + _BEYOND_DEADLINE_SECONDS}s"),
-            hooks=pulumi.ResourceHookBinding(on_error=[on_error]),
+            hooks=pulumi.ResourceHookBinding(on_error=[args.on_error]),
         )
-        # A Job that failed does not become another by itself: the next update makes it anew.
+        # The name of a failed Job does not change, so the provider has to replace it in the next update.
         annotations: dict[str, pulumi.Input[str]] = {_REPLACE_UNREADY: "true"}
-        spec: dict[str, Any] = {
-            "backoffLimit": build.retries,
-            "activeDeadlineSeconds": build.deadline_seconds,
-            "template": _template(plan.pod, labels, marks),
-        }
-        if done is not None:
-            # Only a Job that has to be declared anew is made like this: on one that stands, none of it is a change.
+        spec = _job_spec(build.retries, build.deadline_seconds, plan.pod, labels)
+        if plan.in_own_registry:
+            spec["template"]["metadata"]["annotations"] = {_VOLUME: args.volume}
+        if args.pushed is not None:
+            # These inputs are used only when a deleted Job is created again. They don't change a Job that exists.
             annotations = {
-                _SKIP_AWAIT: kept.apply(lambda same: "true" if same else "false"),
-                _REPLACE_UNREADY: kept.apply(lambda same: "false" if same else "true"),
+                _SKIP_AWAIT: same_volume.apply(lambda same: "true" if same else "false"),
+                _REPLACE_UNREADY: same_volume.apply(lambda same: "false" if same else "true"),
             }
-            spec["suspend"] = kept
-            ignored = ["spec.suspend", *(f'metadata.annotations["{name}"]' for name in (_REPLACE_UNREADY, _SKIP_AWAIT))]
-            mine = pulumi.ResourceOptions.merge(mine, pulumi.ResourceOptions(ignore_changes=ignored))
+            spec["suspend"] = same_volume
+            ignored = ["spec.suspend", *(f'metadata.annotations["{name}"]' for name in annotations)]
+            options = pulumi.ResourceOptions.merge(options, pulumi.ResourceOptions(ignore_changes=ignored))
         job = batch.v1.Job(
-            f"{name}-job",
-            metadata={"name": plan.job, "namespace": namespace, "labels": labels, "annotations": annotations},
-            spec=spec,
-            opts=mine,
+            f"{name}-job", metadata={**meta, "name": plan.job, "annotations": annotations}, spec=spec, opts=options
         )
         if plan.scheduled is not None:
-            self._schedule(name, plan, plan.scheduled, namespace, labels, needs)
-        # The digest of before is this very Job's; the name by which nodes pull may have changed since.
-        known = done.rpartition("@")[2] if done is not None else None
-
-        def pushed() -> pulumi.Output[str]:
-            # The status is known when the Job is done, and only then.
-            done: pulumi.Output[list[Any]] = pulumi.Output.all(job.status, namespace)
-            return done.apply(lambda both: _pushed(reader, both[1], plan))
-
-        digest = kept.apply(lambda same: known if known is not None and same else pushed())
+            self._schedule(name, plan, plan.scheduled, meta, context)
+        digest = _digest(args, job, same_volume)
         self.image = digest.apply(lambda found: f"{plan.repository}@{found}")
         self.job = self.image.apply(lambda _: plan.job)
         self.register_outputs({"job": self.job, "image": self.image})
 
-    def _context(self, plan: Plan, namespace: pulumi.Input[str], labels: Mapping[str, str]) -> core.v1.ConfigMap:
-        return core.v1.ConfigMap(
-            # Another content is another resource: changes that are ignored would be ignored in a replacement, too.
-            f"{plan.job}-context",
-            metadata={"name": plan.job, "namespace": namespace, "labels": labels},
+    def _context(self, name: str, plan: Plan, meta: Mapping[str, Any]) -> list[pulumi.Resource]:
+        if plan.packed is None:
+            return []
+        config_map = core.v1.ConfigMap(
+            # Another content has another name here too: ignored changes would also be ignored in a replacement.
+            f"{name}-context-{plan.packed.digest[:12]}",
+            metadata={**meta, "name": plan.config_map},
             immutable=True,
-            binary_data={FILE: plan.packed.text} if plan.packed else {},
-            # The name says which files these are. Another machine's zlib may write them down in other bytes.
+            binary_data={FILE: plan.packed.text},
+            # The name identifies the files. zlib on another machine may compress them to other bytes.
             opts=pulumi.ResourceOptions(parent=self, ignore_changes=["binaryData"]),
         )
+        return [config_map]
 
-    def _schedule(  # noqa: PLR0913, PLR0917 - a part of the constructor
-        self,
-        name: str,
-        plan: Plan,
-        pod: Pod,
-        namespace: pulumi.Input[str],
-        labels: Mapping[str, str],
-        needs: Sequence[pulumi.Resource],
+    def _schedule(
+        self, name: str, plan: Plan, pod: PodSpec, meta: Mapping[str, Any], context: Sequence[pulumi.Resource]
     ) -> None:
-        build = plan.settings
+        build, labels = plan.settings, meta["labels"]
         batch.v1.CronJob(
             f"{name}-schedule",
-            metadata={"name": build.name, "namespace": namespace, "labels": labels},
+            metadata={**meta, "name": build.name},
             spec={
                 "schedule": build.schedule,
                 "concurrencyPolicy": "Forbid",
@@ -204,44 +132,53 @@ class Build(pulumi.ComponentResource):
                 "failedJobsHistoryLimit": _KEPT_RUNS,
                 "jobTemplate": {
                     "metadata": {"labels": labels},
-                    "spec": {
-                        "backoffLimit": build.retries,
-                        "activeDeadlineSeconds": build.deadline_seconds,
-                        "template": _template(pod, labels, {}),
-                    },
+                    "spec": _job_spec(build.retries, build.deadline_seconds, pod, labels),
                 },
             },
-            opts=pulumi.ResourceOptions(parent=self, depends_on=needs),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=context),
         )
 
 
-def _template(pod: Pod, labels: Mapping[str, str], marks: Mapping[str, pulumi.Input[str | None]]) -> dict[str, Any]:
-    return {"metadata": {"labels": labels, **({"annotations": marks} if marks else {})}, "spec": pod.spec}
+def _job_spec(retries: int, deadline_seconds: int, pod: PodSpec, labels: Mapping[str, str]) -> dict[str, Any]:
+    template = {"metadata": {"labels": labels}, "spec": pod}
+    return {"backoffLimit": retries, "activeDeadlineSeconds": deadline_seconds, "template": template}
 
 
-def _pushed(reader: Reader, namespace: str, plan: Plan) -> Awaitable[str]:
-    # In a thread, since the other builds' registrations go on meanwhile.
-    return asyncio.get_running_loop().run_in_executor(None, lambda: _read(reader, namespace, plan))
+def _digest(args: BuildArgs, job: batch.v1.Job, same_volume: pulumi.Output[bool]) -> pulumi.Output[str]:
+    """Return the digest that the last update noted, or read it from the Job's pod."""
+    # Only the digest: the name by which nodes pull may have changed since.
+    known = args.pushed.rpartition("@")[2] if args.pushed is not None else None
+
+    def read() -> pulumi.Output[str]:
+        # The status is known once the Job is done.
+        done: pulumi.Output[list[Any]] = pulumi.Output.all(job.status, args.namespace)
+        return done.apply(lambda both: _read(args.reader, both[1], args.plan))
+
+    return same_volume.apply(lambda same: known if known is not None and same else read())
 
 
-def _read(reader: Reader, namespace: str, plan: Plan) -> str:
-    try:
-        digest = results.digest(reader.pods(namespace, plan.job))
-    except ReadError as error:
-        raise DigestError(f"the build {plan.settings.name} is done, but its digest can't be read: {error}") from None
-    if digest is None:
-        raise DigestError(
-            f"the build {plan.settings.name} is done, but its pod is gone and with it the digest that it pushed; build "
-            f'once more with another text in ci:builds[{plan.place}].trigger, for example "again"'
-        )
-    return digest
+def _read(reader: Reader, namespace: str, plan: Plan) -> Awaitable[str]:
+    def read() -> str:
+        try:
+            digest = results.digest(reader.pods(namespace, plan.job))
+        except ReadError as error:
+            raise DigestError(f"build {plan.settings.name} is done, but its digest can't be read: {error}") from None
+        if digest is None:
+            raise DigestError(
+                f"build {plan.settings.name} is done, but its pod and the digest in it are gone; build once more: "
+                f'change ci:builds[{plan.index}].trigger, for example to "again"'
+            )
+        return digest
+
+    # In a thread, so that the registrations of other builds go on.
+    return asyncio.get_running_loop().run_in_executor(None, read)
 
 
 def failure_hook(plans: Sequence[Plan], reader: Reader) -> pulumi.ErrorHook:
-    """Give the hook that says why a build failed, beside what the provider says of its Job."""
+    """Return the hook that says why a build failed, in addition to the provider's message about the Job."""
     by_job = {plan.job: plan for plan in plans}
 
-    def say(args: pulumi.ErrorHookArgs) -> bool:
+    def explain(args: pulumi.ErrorHookArgs) -> bool:
         meta = (args.new_inputs or {}).get("metadata", {})
         plan = by_job.get(str(meta.get("name")))
         if plan is not None and args.failed_operation == "create":
@@ -249,9 +186,9 @@ def failure_hook(plans: Sequence[Plan], reader: Reader) -> pulumi.ErrorHook:
             try:
                 pods, events = reader.pods(namespace, plan.job), reader.events(namespace, plan.job)
             except ReadError as error:
-                pulumi.log.error(f"the build {plan.settings.name} failed, and why can't be read: {error}")
+                pulumi.log.error(f"build {plan.settings.name} failed, and the reason can't be read: {error}")
             else:
-                pulumi.log.error(results.explain(plan.settings, plan.place, pods, events))
+                pulumi.log.error(results.explain(plan.settings, plan.index, pods, events))
         return False
 
-    return pulumi.ErrorHook("build-failed", say)
+    return pulumi.ErrorHook("build-failed", explain)

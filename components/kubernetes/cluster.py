@@ -1,10 +1,11 @@
-"""The cluster: the provider that changes it, and a reader that asks it what Pulumi does not tell."""
+"""The cluster: the provider that changes it, and a reader for what Pulumi does not tell."""
 
 import functools
 import importlib
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -12,33 +13,37 @@ import pulumi_kubernetes as kubernetes
 
 from components.settings import KubernetesSettings
 
-_METADATA_ALONE: Final = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io"
+_METADATA_ONLY: Final = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io"
 """Asks the API for an object without its content. Source: the Kubernetes documentation, "Kubernetes API Concepts"."""
 
-_SECONDS: Final = 10.0
-"""How long one question may take. An API server that is slower is in trouble of its own."""
+_TIMEOUT_SECONDS: Final = 10.0
+"""How long one request may take."""
+
+_REQUESTS_PER_SECOND: Final = 2000
+"""The provider's client sends 50 requests a second by default. For a stack with 100 builds and nothing to change, a
+preview took 19.4 s with that and 11.4 s with this (measured with one node on two cores)."""
 
 JOB_LABEL: Final = "batch.kubernetes.io/job-name"
-"""The label by which Kubernetes itself marks a Job's pods (since 1.27)."""
+"""Kubernetes' own label on a Job's pods (since 1.27)."""
 
 
 def kubeconfig(settings: KubernetesSettings) -> str | None:
-    """Give the kubeconfig file's path, or None to look where kubectl looks."""
+    """Return the kubeconfig file's path, or None to search where kubectl does."""
     return str(Path(settings.kubeconfig).expanduser().absolute()) if settings.kubeconfig else None
 
 
 def named(settings: KubernetesSettings) -> str:
-    """Say which cluster the settings name, in words. What kubectl's current context is, they do not know."""
+    """Return which cluster the settings name, in words. The settings do not know kubectl's current context."""
     context = f"context {settings.context}" if settings.context else "the current context"
     return f"{context} of {settings.kubeconfig or 'the kubeconfig that kubectl takes'}"
 
 
 def provider(settings: KubernetesSettings) -> kubernetes.Provider:
-    """Register the provider for the cluster that the settings name.
+    """Register the provider for the cluster in the settings.
 
-    What this stack declares is its own: it takes back what somebody changed by hand (`enable_patch_force`), and what
-    an update made that was killed before it could note it (`upsert_existing_objects`). Both stay inside the two
-    namespaces, and a namespace that is not this stack's is refused before (see `preflight`).
+    It reverts what somebody changed by hand (`enable_patch_force`), and takes over objects that a killed update created
+    without noting them in the state (`upsert_existing_objects`). All objects are in the two namespaces, and preflight
+    refuses a namespace of somebody else.
     """
     return kubernetes.Provider(
         "cluster",
@@ -46,64 +51,79 @@ def provider(settings: KubernetesSettings) -> kubernetes.Provider:
         context=settings.context,
         enable_patch_force=True,
         upsert_existing_objects=True,
-        # A Secret or ConfigMap of a fixed name would be deleted and made anew for each change, with a gap between.
+        # Otherwise each change of a Secret or ConfigMap with a fixed name would delete it and create it again.
         enable_config_map_mutable=True,
         enable_secret_mutable=True,
+        kube_client_settings=kubernetes.KubeClientSettingsArgs(burst=_REQUESTS_PER_SECOND, qps=_REQUESTS_PER_SECOND),
     )
 
 
-class Reader(Protocol):
-    """What is asked of a cluster. Each raises ReadError when the cluster gives no answer."""
+@dataclass(frozen=True, kw_only=True)
+class NamespaceInfo:
+    """A namespace that exists."""
 
-    def namespaces(self, *names: str) -> Mapping[str, Mapping[str, str]]:
-        """Give the labels of those of these namespaces that exist."""
+    labels: Mapping[str, str]
+    terminating: bool = False
+    """Whether it was deleted, but some of its objects still exist."""
+
+
+class Reader(Protocol):
+    """Reads from a cluster. Each method raises ReadError when the cluster does not answer."""
+
+    def namespaces(self, *names: str) -> Mapping[str, NamespaceInfo]:
+        """Return those of these namespaces that exist, by name."""
         ...
 
     def storage_classes(self) -> Mapping[str, bool]:
-        """Give every storage class, and whether it is the default one."""
+        """Return, by the name of each storage class, whether it is the default."""
         ...
 
     def version(self) -> tuple[int, int]:
-        """Give the API server's version."""
+        """Return the API server's version: major, minor."""
         ...
 
     def has_secret(self, namespace: str, name: str) -> bool:
-        """Say whether there is a Secret, without reading what is in it."""
+        """Return whether a Secret exists, without reading its content."""
         ...
 
     def pods(self, namespace: str, job: str) -> list[Mapping[str, Any]]:
-        """Give a Job's pods, the newest first, as the API has them."""
+        """Return a Job's pods in the API's shape, the newest first."""
         ...
 
     def events(self, namespace: str, name: str) -> list[str]:
-        """Give the messages of the warnings about a Job and its pods, the newest first."""
+        """Return the messages of the warnings about a Job and its pods, the newest first."""
         ...
 
 
 class ReadError(Exception):
-    """The cluster could not be asked. The text says what was tried and why it failed, without a secret."""
+    """Raised when the cluster does not answer. Its text has the URL and the reason, and no secret."""
 
 
 class ApiReader:
-    """Asks through the official client, with the kubeconfig and context of the stack."""
+    """Reads with the official client, with the stack's kubeconfig and context."""
 
     def __init__(self, settings: KubernetesSettings) -> None:
-        """Keep the settings; nothing is opened before the first question."""
+        """Keep the settings. Nothing is opened before the first request."""
         self._settings = settings
 
     @functools.cached_property
     def _client(self) -> Any:  # noqa: ANN401 - the client has no types
-        # Imported here: 0.3 s that an update without news should not pay.
+        # Imported here: 0.3 s that an update without changes should not pay.
         from kubernetes import client  # noqa: PLC0415
 
         config: Any = importlib.import_module("kubernetes.config")  # without types
+        wanted = client.Configuration()
+        # By default, urllib3 tries four times, and an API server that does not answer would cost 44 s.
+        wanted.retries = False
+        path = kubeconfig(self._settings)
         try:
-            if kubeconfig(self._settings) is None and _inside_a_cluster():
-                config.load_incluster_config()
-                return client.ApiClient()
-            return config.new_client_from_config(config_file=kubeconfig(self._settings), context=self._settings.context)
+            if path is None and _inside_a_cluster():
+                config.load_incluster_config(client_configuration=wanted)
+            else:
+                config.load_kube_config(path, self._settings.context, client_configuration=wanted)
         except (config.ConfigException, OSError) as error:
             raise ReadError(f"the kubeconfig can't be used: {error}") from None
+        return client.ApiClient(wanted)
 
     def _get(self, path: str, *, accept: str = "application/json", **query: str) -> Any:  # noqa: ANN401 - JSON
         from kubernetes.client import ApiException  # noqa: PLC0415
@@ -118,20 +138,26 @@ class ApiReader:
             auth_settings=["BearerToken"],
         )
         try:
-            answer = self._client.call_api(*request, _request_timeout=_SECONDS).response
+            answer = self._client.call_api(*request, _request_timeout=_TIMEOUT_SECONDS).response
             status, body = answer.status, answer.data
         except (ApiException, HTTPError, OSError) as error:
-            raise ReadError(f"{host} gave no answer: {getattr(error, 'reason', None) or error}") from None
+            raise ReadError(f"{host} does not answer: {getattr(error, 'reason', None) or error}") from None
         if status == 404:  # noqa: PLR2004
             return None
         if status >= 400:  # noqa: PLR2004
             raise ReadError(f"{host}{path} answered {status} {answer.reason}")
         return json.loads(body)
 
-    def namespaces(self, *names: str) -> Mapping[str, Mapping[str, str]]:
+    def namespaces(self, *names: str) -> Mapping[str, NamespaceInfo]:
         """See Reader."""
         found = {name: self._get(f"/api/v1/namespaces/{name}") for name in names}
-        return {name: made["metadata"].get("labels", {}) for name, made in found.items() if made}
+        return {
+            name: NamespaceInfo(
+                labels=made["metadata"].get("labels", {}), terminating="deletionTimestamp" in made["metadata"]
+            )
+            for name, made in found.items()
+            if made
+        }
 
     def storage_classes(self) -> Mapping[str, bool]:
         """See Reader."""
@@ -150,7 +176,7 @@ class ApiReader:
 
     def has_secret(self, namespace: str, name: str) -> bool:
         """See Reader."""
-        return self._get(f"/api/v1/namespaces/{namespace}/secrets/{name}", accept=_METADATA_ALONE) is not None
+        return self._get(f"/api/v1/namespaces/{namespace}/secrets/{name}", accept=_METADATA_ONLY) is not None
 
     def pods(self, namespace: str, job: str) -> list[Mapping[str, Any]]:
         """See Reader."""

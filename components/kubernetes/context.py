@@ -81,15 +81,16 @@ def pack_directory(folder: Path, dockerfile: str) -> Packed:
     the stack's passphrase, and where it is too big for a ConfigMap.
     """
     if not folder.is_dir():
-        raise ContextError("is not a folder on this machine", f"create {folder}, or give another folder")
+        raise ContextError("is not a folder on this machine", f"create {folder}, or give another folder", "not_found")
     if not (folder / dockerfile).is_file():
-        raise ContextError(f"has no {dockerfile}", "add it, or name the right file with `dockerfile`")
+        raise ContextError(f"has no {dockerfile}", "add it, or name the right file with `dockerfile`", "not_found")
     try:
         return _pack((path, *_read(folder / path)) for path in _checked(folder, dockerfile))
     except OSError as error:
         raise ContextError(
             f"can't be read ({error.strerror}: {error.filename})",
             "make it readable for this user, or name it in .dockerignore",
+            "bad_file",
         ) from None
 
 
@@ -109,14 +110,14 @@ def _checked(folder: Path, dockerfile: str) -> list[str]:
     try:
         text = (folder / listed).read_text(encoding="utf-8-sig") if (folder / listed).is_file() else ""
     except UnicodeDecodeError:
-        raise ContextError(f"has a {listed} that is not UTF-8 text", "save it as UTF-8") from None
+        raise ContextError(f"has a {listed} that is not UTF-8 text", "save it as UTF-8", "bad_file") from None
     private, root, total, paths = _private(), folder.resolve(), 0, []
     for path in dockerignore.walk(folder, dockerignore.patterns(text), keep=(dockerfile, listed)):
         found = (folder / path).lstat()
         if stat.S_ISREG(found.st_mode):
             total += found.st_size
         elif not stat.S_ISDIR(found.st_mode) and not stat.S_ISLNK(found.st_mode):
-            raise ContextError(f"has {path}, which is a pipe, a socket or a device", "name it in .dockerignore")
+            raise ContextError(f"has {path}, a pipe, a socket or a device", "name it in .dockerignore", "bad_file")
         here = root / path
         if any(here == secret or secret in here.parents for secret in private):
             raise ContextError(
@@ -191,4 +192,5 @@ def _too_big(size: str) -> ContextError:
     return ContextError(
         f"is too big for a ConfigMap, which holds {LARGEST:,} bytes: it {size}",
         "name what the build does not need in .dockerignore, or use a git or volume context",
+        "too_large",
     )

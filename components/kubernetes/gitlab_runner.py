@@ -7,45 +7,53 @@ from typing import Any, Final
 import pulumi
 from pulumi_kubernetes import apps, core, rbac
 
+from components import certificates
 from components.gitlab import config
+from components.kubernetes import endpoints, restricted
+from components.kubernetes.builders.kaniko import CAPABILITIES, HOME, reach
+from components.kubernetes.builders.pod import SERVICE_ACCOUNT
+from components.kubernetes.builders.spec import PUSH_SECRET, TRUST, TRUST_FILE
+from components.kubernetes.namespaces import Namespaces, of_builds
 from components.kubernetes.network import APP, GITLAB_RUNNER
 from components.kubernetes.registry import digest
-from components.settings import GitlabRunnerSettings
+from components.settings import GitlabRunnerSettings, Settings
+
+_NO_TOKEN: Final = "(ci:gitlabRunnerToken)"  # noqa: S105 - shown in previews in the token's place
 
 _RULES: Final = (
     ("pods", ("create", "delete", "get", "list", "watch")),
-    # One verb for each of the two protocols that a client may speak there.
+    # One verb for each of the two protocols of a client.
     ("pods/attach", ("create", "get")),
     ("pods/exec", ("create", "get")),
     ("pods/log", ("get",)),
     ("events", ("list",)),
-    # A job's own pull secret, whose name the runner makes up.
+    # A job's own pull secret. The runner makes up its name.
     ("secrets", ("create", "delete", "update")),
 )
-"""What the runner's executor asks of the API for jobs as this project configures them, and no more. Source: GitLab
-Runner's documentation, "Configure runner API permissions", and tried. What it looks up by a name is in `_named`."""
+"""What the runner's executor needs for jobs as this project configures them. Source: GitLab Runner's documentation,
+"Configure runner API permissions", and tried. `_rights` adds what it reads by name."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class GitlabRunnerArgs:
-    """What a runner is made from."""
+    """The inputs of a runner."""
 
     settings: GitlabRunnerSettings
     namespace: pulumi.Input[str]
     builds_namespace: pulumi.Input[str]
     service_account: str
-    """The account of the jobs' pods."""
+    """The service account of the jobs' pods."""
 
     pull_secret: str
     shown: str
-    """The configuration without the token, for previews to show."""
+    """The configuration without the token, to show in previews."""
 
     files: pulumi.Output[Mapping[str, str]]
     """The files of config.FOLDER by name. A secret."""
 
 
 class GitlabRunner(pulumi.ComponentResource):
-    """A runner that passes Pod Security `restricted`. Only in the builds' namespace may it do anything."""
+    """A runner that passes Pod Security `restricted`. It has rights in the builds' namespace only."""
 
     deployment: pulumi.Output[str]
     """The Deployment's name."""
@@ -66,7 +74,7 @@ class GitlabRunner(pulumi.ComponentResource):
             metadata=meta,
             spec={
                 "replicas": 1,
-                # Two with one token and id would be one machine to GitLab.
+                # GitLab identifies a runner by its token and id, so two pods with the same would be one machine.
                 "strategy": {"type": "Recreate"},
                 "selector": {"match_labels": {APP: GITLAB_RUNNER}},
                 "template": {
@@ -83,7 +91,7 @@ class GitlabRunner(pulumi.ComponentResource):
 def _rights(
     name: str, args: GitlabRunnerArgs, account: core.v1.ServiceAccount, opts: pulumi.ResourceOptions
 ) -> rbac.v1.RoleBinding:
-    """Register what the runner may do, all of it in the builds' namespace."""
+    """Register the runner's rights, all of them in the builds' namespace."""
     meta = {"name": GITLAB_RUNNER, "namespace": args.builds_namespace}
     rules: list[dict[str, Any]] = [
         {"api_groups": [""], "resources": [resource], "verbs": list(verbs)} for resource, verbs in _RULES
@@ -105,13 +113,13 @@ def _rights(
 
 def _pod(settings: GitlabRunnerSettings, files: Any, account: Any) -> dict[str, Any]:  # noqa: ANN401 - outputs
     container = {
+        **restricted.CONTAINER,
         "name": GITLAB_RUNNER,
         "image": settings.image,
-        "image_pull_policy": "IfNotPresent",
         "args": list(config.COMMAND),
         "env": [{"name": key, "value": value} for key, value in sorted(config.ENVIRONMENT.items())],
         "ports": [{"name": "metrics", "container_port": config.PORT, "protocol": "TCP"}],
-        # It listens once it has read its configuration; whether GitLab takes the token, only its log tells.
+        # It listens once it has read its configuration. Whether GitLab accepts the token is only in its log.
         "readiness_probe": {
             "http_get": {"path": "/metrics", "port": config.PORT},
             "period_seconds": 2,
@@ -123,46 +131,88 @@ def _pod(settings: GitlabRunnerSettings, files: Any, account: Any) -> dict[str, 
             "period_seconds": 20,
             "failure_threshold": 6,
         },
-        "resources": {
-            "requests": {
-                "cpu": f"{max(settings.cpu_millicores // 10, 1)}m",
-                "memory": f"{settings.memory_mib}Mi",
-                "ephemeral-storage": "64Mi",
-            },
-            "limits": {
-                "cpu": f"{settings.cpu_millicores}m",
-                "memory": f"{settings.memory_mib}Mi",
-                "ephemeral-storage": "256Mi",
-            },
-        },
-        "security_context": {
-            "allow_privilege_escalation": False,
-            "read_only_root_filesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "resources": restricted.resources(settings.cpu_millicores, settings.memory_mib),
         "volume_mounts": [
             {"name": "files", "mount_path": config.FOLDER, "read_only": True},
             {"name": "home", "mount_path": config.HOME},
         ],
-        "termination_message_policy": "FallbackToLogsOnError",
     }
     return {
+        # It creates the jobs' pods through the API.
+        **restricted.pod(config.USER, token=True, fs_group=config.USER),
         "service_account_name": account,
-        # Through the API it makes the jobs' pods.
-        "automount_service_account_token": True,
-        "enable_service_links": False,
-        # The image's own signal to stop lets the jobs that run end first.
+        # At the image's own stop signal, running jobs end first.
         "termination_grace_period_seconds": settings.stop_timeout_seconds,
-        "security_context": {
-            "run_as_non_root": True,
-            "run_as_user": config.USER,
-            "run_as_group": config.USER,
-            "fs_group": config.USER,
-            "seccomp_profile": {"type": "RuntimeDefault"},
-        },
         "containers": [container],
         "volumes": [
             {"name": "files", "secret": {"secret_name": files, "default_mode": 0o440}},
             {"name": "home", "empty_dir": {"size_limit": "64Mi"}},
         ],
     }
+
+
+def deploy(
+    settings: Settings,
+    runner: GitlabRunnerSettings,
+    spaces: Namespaces,
+    *,
+    pull_secret: str,
+    opts: pulumi.ResourceOptions,
+) -> GitlabRunner:
+    """Register the runner of a stack's settings."""
+    if settings.gitlab_runner_token is None:
+        raise AssertionError
+    owner = f"{pulumi.get_project()}/{pulumi.get_stack()}"
+    pods = config.Pods(
+        namespace=of_builds(settings.kubernetes.namespace),
+        service_account=SERVICE_ACCOUNT,
+        pull_secret=pull_secret,
+        push_secret=PUSH_SECRET,
+        trust=TRUST if settings.kubernetes.trusted_ca_file is not None else None,
+        trust_file=TRUST_FILE,
+        capabilities=CAPABILITIES,
+        home=HOME,
+        environment=_environment(settings),
+    )
+
+    def configuration(token: str) -> str:
+        return config.for_kubernetes(runner, name=owner, token=token, pods=pods)
+
+    files = config.files(
+        runner,
+        config=configuration(settings.gitlab_runner_token.get_secret_value()),
+        owner=owner,
+        authorities=certificates.read(runner.ca_file) if runner.ca_file else None,
+    )
+    return GitlabRunner(
+        "gitlab-runner",
+        GitlabRunnerArgs(
+            settings=runner,
+            namespace=spaces.registry,
+            builds_namespace=spaces.builds,
+            service_account=SERVICE_ACCOUNT,
+            pull_secret=pull_secret,
+            shown=configuration(_NO_TOKEN),
+            files=pulumi.Output.secret(files),
+        ),
+        opts,
+    )
+
+
+def _environment(settings: Settings) -> Mapping[str, str]:
+    """Return the variables with which a job builds with kaniko and pushes to the stack's registry."""
+    endpoint = endpoints.of(settings)
+    return {
+        "BUILD_REGISTRY": endpoint.push,
+        "BUILD_PULL_REGISTRY": endpoint.pull,
+        "BUILD_FLAGS": " ".join(reach(endpoint.plain, endpoints.mirrors(settings))),
+    }
+
+
+def steps(runner: GitlabRunnerSettings, pull: str, user: str) -> list[str]:
+    """Return the next steps for the user. pull: the endpoint where nodes pull."""
+    return [
+        f"Check that the runner is online: {runner.url}, under Runners, or with `make status`.",
+        "Build an image: push examples/gitlab-kubernetes to a project that may use the runner.",
+        f"Every job may push to {pull} as {user}: let only trusted projects use the runner.",
+    ]

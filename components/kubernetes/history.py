@@ -1,4 +1,4 @@
-"""What the stack's state says of its builds, so that one that is done stays done whatever becomes of its Job."""
+"""What the last update did, from the stack's state. A build that is done is not repeated when its Job is gone."""
 
 import functools
 import time
@@ -13,41 +13,40 @@ from pulumi.runtime.settings import get_monitor
 from components import labels
 
 _READ = "pulumi:pulumi:readStackResourceOutputs"
-"""The engine's own function; it answers before a resource is registered, with each resource of the state by URN."""
+"""A function of the engine. Returns each resource of the state by URN, also before the first registration."""
 
 _STACK: Final = "pulumi:pulumi:Stack"
 _JOB: Final = "kubernetes:batch/v1:Job"
 
 _TRIES: Final = 20
 _PAUSE_SECONDS: Final = 0.05
-"""A backend in files can't be read while the engine writes the state, which it does when an update begins."""
+"""A file backend can't be read while the engine writes the state, which it does at the start of an update."""
 
 
 @dataclass(frozen=True)
 class History:
-    """The outputs of the last update that ended well, and the Jobs of the last one, as far as the program asks."""
+    """The outputs of the last successful update, and the Jobs of the last update."""
 
     context: str | None
-    """Which cluster it was, as `cluster.named` says it; None before the first update that ended well."""
+    """The cluster, as `cluster.named` describes it; None before the first successful update."""
 
     namespace: str | None
-    """The registry's namespace in it."""
+    """The registry's namespace."""
 
     images: Mapping[str, str]
-    """By a Job's name, the image that it pushed, `host/repository@sha256:...`.
+    """The image that a Job pushed, `host/repository@sha256:...`, by the Job's name.
 
-    Without those that another Job of the same build has followed, in an update that failed for some other reason: the
-    tags may be that one's.
+    Without Jobs that a failed update has replaced: the tags may point to what the newer Job pushed.
     """
 
     volume: str | None
-    """The uid of the volume that the registry kept them on."""
+    """The uid of the registry's volume."""
 
 
 def read() -> History:
-    """Give the state of this very stack as the last update left it; nothing before the first.
+    """Return what the last update of this stack left; everything is empty before the first.
 
-    The engine reads its whole state for that, so it is asked once in a run.
+    The engine reads its whole state for this, so it is asked once in a run.
     """
     return _read(get_monitor())
 
@@ -68,7 +67,7 @@ def _read(_: object) -> History:
 
 
 def _jobs(found: Mapping[str, Any]) -> dict[str, str]:
-    """Give the name of the Job that stands in the state by its build."""
+    """Return the name of the Job in the state, by build."""
     metas = [(each.get("outputs") or {}).get("metadata") or {} for each in found.values() if each.get("type") == _JOB]
     return {meta["labels"][labels.BUILD]: meta["name"] for meta in metas if labels.BUILD in (meta.get("labels") or {})}
 

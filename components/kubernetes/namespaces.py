@@ -12,44 +12,44 @@ from components.kubernetes.builders.pod import SERVICE_ACCOUNT
 from components.settings import KubernetesSettings
 from components.settings.pod_security import Level
 
-_FEWEST_PODS: Final = 10
-"""What the builds' quota leaves room for beside the builds: pods that somebody starts to look at an image."""
+_OTHER_PODS: Final = 10
+"""How many pods the builds' quota allows beside the builds, for people who try an image."""
 
 ENFORCED: Final = "pod-security.kubernetes.io/enforce"
-"""The label by which the API server knows to which level it must hold a namespace's pods."""
+"""The label with the level that the API server enforces in a namespace."""
 
 
 def of_builds(namespace: str) -> str:
-    """Give the name of the builds' namespace."""
+    """Return the name of the builds' namespace."""
     return f"{namespace}-builds"
 
 
 @dataclass(frozen=True, kw_only=True)
 class NamespacesArgs:
-    """What the namespaces are made from."""
+    """The inputs of the namespaces."""
 
     settings: KubernetesSettings
     cpu_millicores: int
-    """What the builds together may use, thousandths of a processor."""
+    """Limit of all builds together, thousandths of a processor."""
 
     memory_mib: int
-    """What the builds together may use, MiB."""
+    """Limit of all builds together, MiB."""
 
-    builds: int
-    """How many pods the builds are at one time."""
+    build_pods: int
+    """The most pods of builds at one time."""
 
 
 class Namespaces(pulumi.ComponentResource):
-    """The registry's namespace at Pod Security `restricted`, and the builds' at the level that the stack gives them.
+    """The registry's namespace at Pod Security `restricted`, and the builds' namespace at the level in the settings.
 
-    The first stays when the stack is destroyed, since deleting it would delete the images' volume.
+    The first is kept when the stack is destroyed: deleting it would delete the volume with the images.
     """
 
     registry: pulumi.Output[str]
-    """The name of the registry's namespace, once it is there."""
+    """The name of the registry's namespace, once it exists."""
 
     builds: pulumi.Output[str]
-    """The name of the builds' namespace, once it is there."""
+    """The name of the builds' namespace, once it exists."""
 
     def __init__(self, name: str, args: NamespacesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Register both, with the builds' quota, limits and service account."""
@@ -57,11 +57,11 @@ class Namespaces(pulumi.ComponentResource):
         super().__init__("ci:kubernetes:Namespaces", name, {"buildsLevel": level}, opts)
         mine = pulumi.ResourceOptions(parent=self)
         kept = pulumi.ResourceOptions(parent=self, retain_on_delete=True)
-        of = args.settings.namespace
-        registry = core.v1.Namespace(f"{name}-registry", metadata=_metadata(of, "restricted"), opts=kept)
-        builds = core.v1.Namespace(f"{name}-builds", metadata=_metadata(of_builds(of), level), opts=mine)
-        self.registry = registry.metadata.apply(lambda made: made.name or of)
-        self.builds = builds.metadata.apply(lambda made: made.name or of_builds(of))
+        namespace = args.settings.namespace
+        registry = core.v1.Namespace(f"{name}-registry", metadata=_metadata(namespace, "restricted"), opts=kept)
+        builds = core.v1.Namespace(f"{name}-builds", metadata=_metadata(of_builds(namespace), level), opts=mine)
+        self.registry = registry.metadata.apply(lambda made: made.name or namespace)
+        self.builds = builds.metadata.apply(lambda made: made.name or of_builds(namespace))
         core.v1.ServiceAccount(
             f"{name}-builder",
             metadata={"name": SERVICE_ACCOUNT, "namespace": self.builds},
@@ -96,7 +96,7 @@ def _metadata(name: str, level: Level) -> Mapping[str, Any]:
 
 
 def _limits() -> Any:  # noqa: ANN401 - the API's own shape
-    # A pod that names no limits, for example of someone who looks at an image, would be refused under a quota.
+    # Under a quota, a pod without limits would be refused, for example one that tries an image.
     return {
         "limits": [
             {
@@ -111,12 +111,12 @@ def _limits() -> Any:  # noqa: ANN401 - the API's own shape
 def _quota(args: NamespacesArgs) -> dict[str, str]:
     cpu, memory = args.cpu_millicores, args.memory_mib
     if args.settings.quota is None:
-        # Room for the few other pods that the limits above are for.
-        cpu, memory = cpu + _FEWEST_PODS * 500, memory + _FEWEST_PODS * 256
+        # Room for the other pods, which have the default limits above.
+        cpu, memory = cpu + _OTHER_PODS * 500, memory + _OTHER_PODS * 256
     return {
         "limits.cpu": f"{cpu}m",
         "limits.memory": f"{memory}Mi",
         "requests.cpu": f"{cpu}m",
         "requests.memory": f"{memory}Mi",
-        "pods": str(args.builds + _FEWEST_PODS),
+        "pods": str(args.build_pods + _OTHER_PODS),
     }

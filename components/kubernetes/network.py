@@ -1,4 +1,4 @@
-"""Who may connect to whom: nothing, but for what is named here."""
+"""The network policies: every connection is forbidden except those listed here."""
 
 import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,22 +9,22 @@ from urllib.parse import urlsplit
 import pulumi
 from pulumi_kubernetes import networking
 
-from components.kubernetes.addresses import MIRROR, PORT, REGISTRY
+from components.kubernetes.endpoints import MIRROR, PORT, REGISTRY
 from components.settings import KubernetesSettings, RegistrySettings
 from components.settings.kubernetes import EVERYWHERE
 
 APP: Final = "app.kubernetes.io/name"
-"""The label that a pod's role stands in."""
+"""The label with a pod's role."""
 
 RESTARTER: Final = "restarter"
 GITLAB_RUNNER: Final = "gitlab-runner"
 SOLVER: Final = "acme-solver"
 _SOLVERS: Final = "acme.cert-manager.io/http01-solver"
 _SOLVERS_PORT: Final = 8089
-"""The label that cert-manager marks these pods with, and the port that they listen on. Source: its source."""
+"""cert-manager's label on these pods, and their port. Source: cert-manager's source."""
 
 _NAME: Final = "kubernetes.io/metadata.name"
-"""The label in which Kubernetes itself keeps a namespace's name."""
+"""Kubernetes' own label with a namespace's name."""
 
 _METADATA: Final = (
     "169.254.0.0/16",  # link-local: most clouds
@@ -33,39 +33,39 @@ _METADATA: Final = (
     "100.100.100.200/32",  # Alibaba
     "168.63.129.16/32",  # Azure's wire server
 )
-"""Behind these clouds answer who asks a node with the node's credentials. Source: the clouds' documentation."""
+"""Metadata services of clouds, which hand out a node's credentials. Source: the clouds' documentation."""
 
 _LOCAL_DNS: Final = "169.254.20.10/32"
-"""Where NodeLocal DNSCache listens on every node. Source: the Kubernetes documentation."""
+"""The address of NodeLocal DNSCache on every node. Source: the Kubernetes documentation."""
 
 _API_PORTS: Final = (443, 6443)
-"""The API server's port on its Service, and behind it. The address is the cluster's own affair."""
+"""The API server's port on its Service and behind it. Its address differs from cluster to cluster."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkArgs:
-    """What the policies are made from."""
+    """The inputs of the policies."""
 
     settings: KubernetesSettings
     registry: RegistrySettings
     registry_namespace: pulumi.Input[str]
     builds_namespace: pulumi.Input[str]
     gitlab: str | None = None
-    """GitLab's address, where a runner is to reach it."""
+    """GitLab's URL, if there is a runner."""
 
 
 class Network(pulumi.ComponentResource):
-    """The network policies of both namespaces. They hold only where the cluster's network plugin enforces them."""
+    """The network policies of both namespaces. They need a network plugin that enforces them."""
 
     def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Register every policy."""
         super().__init__("ci:kubernetes:Network", name, {}, opts)
         mine = pulumi.ResourceOptions(parent=self)
-        places = {"registry": args.registry_namespace, "builds": args.builds_namespace}
-        for (place, role), spec in _policies(args).items():
+        namespaces = {"registry": args.registry_namespace, "builds": args.builds_namespace}
+        for (namespace, role), spec in _policies(args).items():
             networking.v1.NetworkPolicy(
-                f"{name}-{place}-{role}",
-                metadata={"name": role, "namespace": places[place]},
+                f"{name}-{namespace}-{role}",
+                metadata={"name": role, "namespace": namespaces[namespace]},
                 spec=spec,
                 opts=mine,
             )
@@ -95,7 +95,7 @@ def _policies(args: NetworkArgs) -> Mapping[tuple[str, str], Any]:
             "podSelector": {"matchLabels": {APP: MIRROR}},
             "policyTypes": ["Ingress", "Egress"],
             "ingress": [{"from": builds, "ports": [_tcp(PORT)]}],
-            # A policy knows no names, so the upstream may be anywhere; but only its port is open.
+            # A policy can't name a host, so the upstream may have any address, but only its port is open.
             "egress": [dns, {"to": _blocks(EVERYWHERE), "ports": [_tcp(_port(args.registry.mirror.upstream))]}],
         }
     if args.registry.garbage_collection is not None:
@@ -105,7 +105,7 @@ def _policies(args: NetworkArgs) -> Mapping[tuple[str, str], Any]:
             "egress": [dns, {"ports": [_tcp(port) for port in _API_PORTS]}],
         }
     if args.registry.tls is not None and args.registry.tls.issuer is not None:
-        # An issuer may prove the name by HTTP: by a pod in the certificate's own namespace, behind the ingress.
+        # An issuer may check the name over HTTP, with a pod in the certificate's namespace behind the ingress.
         policies["registry", SOLVER] = {
             "podSelector": {"matchLabels": {_SOLVERS: "true"}},
             "policyTypes": ["Ingress"],
@@ -118,7 +118,7 @@ def _policies(args: NetworkArgs) -> Mapping[tuple[str, str], Any]:
             "egress": [
                 dns,
                 {"ports": [_tcp(port) for port in _API_PORTS]},
-                # A policy knows no names, so GitLab may be anywhere; but only its port is open.
+                # A policy can't name a host, so GitLab may have any address, but only its port is open.
                 {"to": _blocks(EVERYWHERE), "ports": [_tcp(_port(args.gitlab))]},
             ],
         }
@@ -163,15 +163,15 @@ def _blocks(networks: Sequence[str]) -> list[dict[str, Any]]:
 def _block(network: str) -> dict[str, Any]:
     whole = ipaddress.ip_network(network)
     inside = [
-        local
-        for local in _METADATA
-        if (part := ipaddress.ip_network(local)).version == whole.version and part != whole and part.subnet_of(whole)  # type: ignore[arg-type]  # both are of one version
+        metadata
+        for metadata in _METADATA
+        if (part := ipaddress.ip_network(metadata)).version == whole.version and part != whole and part.subnet_of(whole)  # type: ignore[arg-type]  # both have one version
     ]
     return {"cidr": network, **({"except": inside} if inside else {})}
 
 
-def _port(address: str) -> int:
-    parts = urlsplit(address)
+def _port(url: str) -> int:
+    parts = urlsplit(url)
     return parts.port or {"https": 443, "http": 80}[parts.scheme]
 
 

@@ -1,61 +1,70 @@
-"""A look at the cluster and at the local files that the settings name, before anything is made. Changes nothing."""
+"""Checks the cluster and the local files in the settings before anything is created. Changes nothing."""
 
-from collections.abc import Iterator, Mapping
+import sys
+import time
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+import pulumi
 import yaml
 
 from components import labels
-from components.kubernetes import cluster, context, namespaces
-from components.kubernetes.certificate import look
-from components.kubernetes.cluster import Reader, ReadError
-from components.kubernetes.namespaces import ENFORCED
+from components.kubernetes import cluster, context, tls_preflight
+from components.kubernetes.cluster import NamespaceInfo, Reader, ReadError
+from components.kubernetes.namespaces import ENFORCED, of_builds
 from components.settings import NotAcceptedError, Problem, Settings
 from components.settings.pod_security import looser
 from components.settings.problems import HIDDEN
 
 _OLDEST: Final = (1, 29)
-"""The oldest API server that is tried for: the oldest that the official provider's own releases name."""
+"""The oldest supported API server: the oldest that the provider's release notes name."""
 
 _APP_ARMOR: Final = (1, 30)
 """The first API server whose pods have `appArmorProfile`. Source: the Kubernetes documentation, "AppArmor"."""
 
+_TERMINATION_SECONDS: Final = 120
+"""How long an update waits for the end of a namespace that is being deleted."""
+
+_PAUSE_SECONDS: Final = 2.0
+
 
 def preflight(settings: Settings, reader: Reader, *, project: str, stack: str, deployed: bool) -> Iterator[Problem]:
-    """Give what stands in the way.
+    """Yield the problems that block the deployment.
 
-    deployed: whether this stack is in this namespace of this cluster already. Then the cluster is not asked again what
-    it was asked before the first update there.
+    deployed: whether this stack already is in this namespace of this cluster. Then most of the questions to the cluster
+    were answered before its first update, and a preview asks none of them.
     """
     yield from _contexts(settings)
-    yield from look(settings)
+    yield from tls_preflight.preflight(settings)
     bad = list(_kubeconfig(settings))
     yield from bad
     if bad:
         return
     try:
-        if not deployed:
-            yield from _cluster(settings, reader, f"{project}/{stack}")
+        if not deployed or not pulumi.runtime.is_dry_run():
+            found = yield from _namespaces(settings, reader)
+            if not deployed:
+                yield from _cluster(settings, reader, found, f"{project}/{stack}")
         yield from _given_secret(settings, reader, deployed=deployed)
     except ReadError as error:
         yield Problem(
             key="ci:kubernetes.context",
             code="unreachable",
             value=settings.kubernetes.context or HIDDEN,
-            wrong=f"leads to a cluster that can't be asked: {error}",
-            instead="see that `kubectl version` works with this kubeconfig and context (`kubectl config get-contexts`)",
+            wrong=f"points to an unreachable cluster: {error}",
+            instead="check that `kubectl version` works with this kubeconfig and context",
         )
 
 
 def _contexts(settings: Settings) -> Iterator[Problem]:
-    for place, build in enumerate(settings.builds):
+    for index, build in enumerate(settings.builds):
         try:
             context.of(build)
         except NotAcceptedError as error:
             folder = build.context.directory
             yield Problem(
-                key=f"ci:builds[{place}].context.{'inline' if folder is None else 'directory'}",
+                key=f"ci:builds[{index}].context.{'inline' if folder is None else 'directory'}",
                 code=error.code,
                 value=HIDDEN if folder is None else folder,
                 wrong=error.wrong,
@@ -77,7 +86,7 @@ def _kubeconfig(settings: Settings) -> Iterator[Problem]:
             code="bad_file",
             value=chosen,
             wrong=f"can't be read ({error.strerror}: {path})",
-            instead="give the file's path, or leave it out to use what kubectl uses",
+            instead="give the file's path, or leave the key out to use kubectl's kubeconfig",
         )
         return
     except (yaml.YAMLError, UnicodeDecodeError):
@@ -85,7 +94,11 @@ def _kubeconfig(settings: Settings) -> Iterator[Problem]:
     contexts = known.get("contexts") if isinstance(known, Mapping) else None
     if not isinstance(contexts, list):
         yield Problem(
-            key=key, code="bad_file", value=chosen, wrong="is no kubeconfig", instead="give a file with contexts in it"
+            key=key,
+            code="bad_file",
+            value=chosen,
+            wrong="is not a kubeconfig",
+            instead="give a file that lists contexts",
         )
         return
     names = [str(entry.get("name")) for entry in contexts if isinstance(entry, Mapping)]
@@ -94,78 +107,104 @@ def _kubeconfig(settings: Settings) -> Iterator[Problem]:
             key="ci:kubernetes.context",
             code="not_found",
             value=wanted,
-            wrong=f"is not among the contexts of {chosen} ({', '.join(names) or 'it has none'})",
+            wrong=f"is not a context of {chosen}, which has {', '.join(names) or 'none'}",
             instead="give one of them (`kubectl config get-contexts`)",
         )
 
 
+def _namespaces(settings: Settings, reader: Reader) -> Generator[Problem, None, Mapping[str, NamespaceInfo]]:
+    """Yield a problem for a namespace that is still being deleted; return those that exist."""
+    names = (settings.kubernetes.namespace, of_builds(settings.kubernetes.namespace))
+    deadline = time.monotonic() + _TERMINATION_SECONDS
+    told = False
+    while True:
+        found = reader.namespaces(*names)
+        ending = [name for name, info in found.items() if info.terminating]
+        if not ending or pulumi.runtime.is_dry_run():
+            # A preview creates nothing, so it does not wait. Where the namespace was, there will be none.
+            return {name: info for name, info in found.items() if not info.terminating}
+        if not told:
+            told = True
+            # Not by pulumi.log, which would show it only after the wait.
+            print(f"waiting for the namespace {ending[0]}, which is being deleted", file=sys.stderr, flush=True)  # noqa: T201
+        if time.monotonic() > deadline:
+            yield Problem(
+                key="ci:kubernetes.namespace",
+                code="name_taken",
+                value=settings.kubernetes.namespace,
+                wrong=f"needs the namespace {ending[0]}, which is being deleted for more than {_TERMINATION_SECONDS} s",
+                instead=f"see what blocks its end (`kubectl describe namespace {ending[0]}`), or give another name",
+            )
+            return found
+        time.sleep(_PAUSE_SECONDS)
+
+
 def _app_armor(settings: Settings, version: tuple[int, int]) -> Iterator[Problem]:
-    for place, build in enumerate(settings.builds):
+    for index, build in enumerate(settings.builds):
         if build.builder == "buildkit" and version < _APP_ARMOR:
             yield Problem(
-                key=f"ci:builds[{place}].builder",
+                key=f"ci:builds[{index}].builder",
                 code="too_old",
                 value=build.builder,
-                wrong=f"needs pods with an appArmorProfile, which Kubernetes {version[0]}.{version[1]} does not know",
-                instead=f"give a cluster of {_APP_ARMOR[0]}.{_APP_ARMOR[1]} or newer, or write builder: buildah",
+                wrong=f"needs appArmorProfile in pods, which Kubernetes {version[0]}.{version[1]} does not have",
+                instead=f"use a cluster of {_APP_ARMOR[0]}.{_APP_ARMOR[1]} or newer, or builder: buildah",
             )
 
 
 def _loosened(settings: Settings, marks: Mapping[str, str], me: str) -> Iterator[Problem]:
-    """Refuse to take over a namespace whose owner holds it to more than this stack would."""
-    level, held_to = settings.kubernetes.builds_pod_security, marks.get(ENFORCED)
-    if held_to is not None and labels.owner(marks) != me and looser(level, held_to):
+    """Refuse to take over a namespace whose owner enforces a stricter level than this stack would."""
+    level, enforced = settings.kubernetes.builds_pod_security, marks.get(ENFORCED)
+    if enforced is not None and labels.owner(marks) != me and looser(level, enforced):
         yield Problem(
             key="ci:kubernetes.buildsPodSecurity",
             code="conflict",
             value=level,
-            wrong=f"would loosen {namespaces.of_builds(settings.kubernetes.namespace)}, which is held to {held_to} by "
-            "somebody else",
-            instead=f"write {held_to}, or let its owner change its label {ENFORCED}, or give another namespace",
+            wrong=f"is looser than {enforced}, which the owner of the namespace "
+            f"{of_builds(settings.kubernetes.namespace)} enforces there",
+            instead=f"give {enforced}, or let the owner change the label {ENFORCED}, or give another namespace",
         )
 
 
 def _given_secret(settings: Settings, reader: Reader, *, deployed: bool) -> Iterator[Problem]:
-    """Look for the registry's certificate. Its pod would wait for it, and the one before it would be gone."""
+    """Look for the Secret with the registry's certificate: without it, the new pod would wait for ever."""
     name = settings.registry.tls.secret_name if settings.registry.tls is not None else None
-    place = settings.kubernetes.namespace
-    if name is None or reader.has_secret(place, name):
+    namespace = settings.kubernetes.namespace
+    if name is None or reader.has_secret(namespace, name):
         return
-    make = f"make it with `kubectl --namespace {place} create secret tls {name} --cert=FILE --key=FILE`"
-    first = f"; before the first update also `kubectl create namespace {place}`, and write adoptNamespaces: true"
+    command = f"create it: `kubectl --namespace {namespace} create secret tls {name} --cert=FILE --key=FILE`"
+    first = f"; before that `kubectl create namespace {namespace}`, and set adoptNamespaces: true"
     yield Problem(
         key="ci:registry.tls.secretName",
         code="not_found",
         value=name,
-        wrong=f"is not among the Secrets of the namespace {place}",
-        instead=make if deployed else f"{make}{first}",
+        wrong=f"is not a Secret in the namespace {namespace}",
+        instead=command if deployed else f"{command}{first}",
     )
 
 
-def _cluster(settings: Settings, reader: Reader, me: str) -> Iterator[Problem]:
+def _cluster(settings: Settings, reader: Reader, found: Mapping[str, NamespaceInfo], me: str) -> Iterator[Problem]:
     version = reader.version()
     if version < _OLDEST:
         yield Problem(
             key="ci:kubernetes.context",
             code="too_old",
             value=settings.kubernetes.context or HIDDEN,
-            wrong=f"leads to Kubernetes {version[0]}.{version[1]}",
-            instead=f"give a cluster of {_OLDEST[0]}.{_OLDEST[1]} or newer",
+            wrong=f"points to a cluster of Kubernetes {version[0]}.{version[1]}",
+            instead=f"use a cluster of {_OLDEST[0]}.{_OLDEST[1]} or newer",
         )
     yield from _app_armor(settings, version)
-    of = settings.kubernetes.namespace
-    there = reader.namespaces(of, namespaces.of_builds(of))
-    yield from _loosened(settings, there.get(namespaces.of_builds(of), {}), me)
-    for name, marks in there.items():
-        owner = labels.owner(marks)
+    builds = found.get(of_builds(settings.kubernetes.namespace))
+    yield from _loosened(settings, builds.labels if builds is not None else {}, me)
+    for name, info in found.items():
+        owner = labels.owner(info.labels)
         if owner != me and not settings.kubernetes.adopt_namespaces:
             yield Problem(
                 key="ci:kubernetes.namespace",
                 code="name_taken",
-                value=of,
-                wrong=f"leads to the namespace {name}, which is there already and "
-                + (f"belongs to the stack {owner}" if owner else "which no stack of this project made"),
-                instead="give another name, or write adoptNamespaces: true to take it over with what is in it",
+                value=settings.kubernetes.namespace,
+                wrong=f"needs the namespace {name}, which exists and "
+                + (f"belongs to the stack {owner}" if owner else "belongs to no stack of this project"),
+                instead="give another name, or set adoptNamespaces: true to take it over with its content",
             )
     classes, wanted = reader.storage_classes(), settings.registry.storage_class
     if wanted is not None and wanted not in classes:
@@ -173,13 +212,13 @@ def _cluster(settings: Settings, reader: Reader, me: str) -> Iterator[Problem]:
             key="ci:registry.storageClass",
             code="not_found",
             value=wanted,
-            wrong=f"is not among the cluster's ({', '.join(sorted(classes)) or 'it has none'})",
+            wrong=f"is not a storage class of the cluster, which has {', '.join(sorted(classes)) or 'none'}",
             instead="give one of them (`kubectl get storageclass`)",
         )
     if wanted is None and not any(classes.values()):
         yield Problem(
             key="ci:registry.storageClass",
             code="required",
-            wrong="is missing, and the cluster has no default one",
-            instead=f"give one of {', '.join(sorted(classes)) or 'those that you add to the cluster'}",
+            wrong="is required, since the cluster has no default storage class",
+            instead=f"give one of {', '.join(sorted(classes))}" if classes else "add a storage class to the cluster",
         )

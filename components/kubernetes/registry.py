@@ -1,32 +1,29 @@
-"""The registry: a server with users, its certificate, its way in, and its collections."""
+"""The registry with its certificate and its ingress, and the pull-through mirror."""
 
 import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import pulumi
-from pulumi_kubernetes import batch, core, networking, rbac
+from pulumi_kubernetes import core, networking
 
-from components.kubernetes import server
-from components.kubernetes.addresses import MIRROR, PORT, REGISTRY
-from components.kubernetes.network import APP, RESTARTER
+from components.kubernetes import collection, server
+from components.kubernetes.endpoints import MIRROR, PORT, REGISTRY
 from components.kubernetes.server import ServerArgs
 from components.settings import RegistrySettings
 
 _TLS_SECRET: Final = "registry-tls"  # noqa: S105 - a name
-_RESTART_SECONDS: Final = 300
-"""How long the restart may take: it deletes a pod or two and waits for nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RegistryArgs:
-    """What the registry is made from."""
+    """The inputs of a registry."""
 
     settings: RegistrySettings
     names: tuple[str, ...]
-    """The names that its certificate must carry."""
+    """The names that its certificate must have."""
 
     namespace: pulumi.Input[str]
     kubectl_image: str
@@ -34,34 +31,34 @@ class RegistryArgs:
     """`config.yml` and `htpasswd`. A secret."""
 
     certificate: str | None = None
-    """The certificate in PEM, its chain behind it, where it is given as a file."""
+    """The certificate and its chain in PEM, if it is given as a file."""
 
     certificate_key: pulumi.Output[str] | None = None
-    """Its private key. A secret."""
+    """The certificate's private key. A secret."""
 
 
 class Registry(pulumi.ComponentResource):
-    """An image registry with users, on a volume that outlives the stack."""
+    """An image registry with users. Its volume outlives the stack."""
 
     tls_secret: pulumi.Output[str] | None
-    """The Secret that holds the certificate; None over plain HTTP."""
+    """The Secret with the certificate; None over plain HTTP."""
 
     tls_digest: str | None
-    """Changes with the certificate's file, and with what an issuer is asked for. A renewed one is not seen here."""
+    """Changes with the certificate's file, and with the names asked of an issuer. Renewals are not seen here."""
 
     cluster_ip: pulumi.Output[str | None]
     """The Service's address in the cluster."""
 
     volume: pulumi.Output[str | None]
-    """The volume's uid: another one holds none of the images that were pushed before."""
+    """The volume's uid. A volume with another uid has none of the images pushed before."""
 
     def __init__(self, name: str, args: RegistryArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        """Register the registry with all that belongs to it."""
+        """Register the server, its certificate, its ingress and its garbage collection."""
         super().__init__(
             "ci:kubernetes:Registry", name, {"image": args.settings.image, "names": list(args.names)}, opts
         )
         mine = pulumi.ResourceOptions(parent=self)
-        settings, collection = args.settings, args.settings.garbage_collection
+        settings, garbage = args.settings, args.settings.garbage_collection
         self.tls_secret = _certificate(name, args, mine)
         self.tls_digest = _certificate_digest(args)
         service, volume = server.run(
@@ -79,7 +76,7 @@ class Registry(pulumi.ComponentResource):
                 tls_secret=self.tls_secret if settings.ingress is None else None,
                 tls_digest=self.tls_digest,
                 node_port=settings.node_port,
-                collect=(["--delete-untagged"] if collection.delete_untagged else []) if collection else None,
+                collect=(["--delete-untagged"] if garbage.delete_untagged else []) if garbage else None,
             ),
             mine,
         )
@@ -87,15 +84,66 @@ class Registry(pulumi.ComponentResource):
         self.volume = volume.metadata.apply(lambda meta: meta.uid)
         if settings.ingress is not None:
             _ingress(name, args, self.tls_secret, mine)
-        if collection is not None:
-            _restart(name, args, collection.schedule, mine)
+        if garbage is not None:
+            # A process reads a renewed certificate only at its start, so a mirror that serves TLS restarts as well.
+            mirror_too = settings.mirror is not None and settings.tls is not None and settings.ingress is None
+            collection.restarts(
+                name,
+                schedule=garbage.schedule,
+                pods=[f"{REGISTRY}-0", *([f"{MIRROR}-0"] if mirror_too else [])],
+                image=args.kubectl_image,
+                namespace=args.namespace,
+                opts=mine,
+            )
         self.register_outputs({"tlsSecret": self.tls_secret, "clusterIp": self.cluster_ip})
 
 
+@dataclass(frozen=True, kw_only=True)
+class MirrorArgs:
+    """The inputs of a mirror."""
+
+    settings: RegistrySettings
+    namespace: pulumi.Input[str]
+    files: pulumi.Output[Mapping[str, str]]
+    """`config.yml`. A secret."""
+
+    tls_secret: pulumi.Output[str] | None
+    tls_digest: str | None
+
+
+class Mirror(pulumi.ComponentResource):
+    """A pull-through registry. Only builds can reach it, so it has no login. Nobody can push to it."""
+
+    def __init__(self, name: str, args: MirrorArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Register the server. It deletes images that were not pulled for a while, so it needs no collection."""
+        mirror = args.settings.mirror
+        if mirror is None:
+            raise AssertionError
+        super().__init__("ci:kubernetes:Mirror", name, {"upstream": mirror.upstream}, opts)
+        server.run(
+            name,
+            ServerArgs(
+                app=MIRROR,
+                namespace=args.namespace,
+                image=args.settings.image,
+                files=args.files,
+                files_digest=digest(args.files),
+                storage_gib=mirror.storage_gib,
+                storage_class=args.settings.storage_class,
+                cpu_millicores=args.settings.cpu_millicores,
+                memory_mib=args.settings.memory_mib,
+                tls_secret=args.tls_secret,
+                tls_digest=args.tls_digest,
+            ),
+            pulumi.ResourceOptions(parent=self),
+        )
+        self.register_outputs({})
+
+
 def digest(files: pulumi.Output[Mapping[str, str]]) -> pulumi.Output[str]:
-    """Give what changes when one of the files does, and tells nothing else about them."""
+    """Return a digest that changes when one of the files does."""
     found = files.apply(lambda known: hashlib.sha256(repr(sorted(known.items())).encode()).hexdigest()[:16])
-    # As a secret, it would hide the whole pod from every preview. The signing secret in the files makes it unguessable.
+    # A secret would hide the whole pod in previews. Nobody can guess the files from it, since they contain a secret.
     return pulumi.Output.unsecret(found)
 
 
@@ -133,7 +181,7 @@ def _certificate(name: str, args: RegistryArgs, opts: pulumi.ResourceOptions) ->
         metadata={**meta, "annotations": {"pulumi.com/waitFor": "condition=Ready"}},
         spec={
             "secretName": _TLS_SECRET,
-            **_asked_for(args.names),
+            **_subject_names(args.names),
             "issuerRef": {"group": "cert-manager.io", "kind": tls.issuer_kind, "name": tls.issuer},
             "privateKey": {"rotationPolicy": "Always"},
         },
@@ -143,11 +191,11 @@ def _certificate(name: str, args: RegistryArgs, opts: pulumi.ResourceOptions) ->
     return of_issuer
 
 
-def _asked_for(names: tuple[str, ...]) -> dict[str, list[str]]:
-    """Give a Certificate's names, and its addresses apart: a client that looks for an address passes over names."""
-    numbers = [name for name in names if re.fullmatch(r"[0-9]+(?:\.[0-9]+){3}", name)]
-    asked = {"dnsNames": [name for name in names if name not in numbers], "ipAddresses": numbers}
-    return {key: found for key, found in asked.items() if found}
+def _subject_names(names: tuple[str, ...]) -> dict[str, list[str]]:
+    """Return a Certificate's names and, apart from them, its addresses: clients do not look for these in the names."""
+    addresses = [name for name in names if re.fullmatch(r"[0-9]+(?:\.[0-9]+){3}", name)]
+    found = {"dnsNames": [name for name in names if name not in addresses], "ipAddresses": addresses}
+    return {key: values for key, values in found.items() if values}
 
 
 def _ingress(
@@ -159,7 +207,7 @@ def _ingress(
     backend = {"service": {"name": REGISTRY, "port": {"number": PORT}}}
     networking.v1.Ingress(
         f"{name}-ingress",
-        # Not every controller notes an address in the Ingress, and for those the provider would wait ten minutes.
+        # Some controllers never set the Ingress's address, and then the provider would wait for ten minutes.
         metadata={
             "name": REGISTRY,
             "namespace": args.namespace,
@@ -171,81 +219,4 @@ def _ingress(
             "rules": [{"host": host, "http": {"paths": [{"path": "/", "path_type": "Prefix", "backend": backend}]}}],
         },
         opts=opts,
-    )
-
-
-def _restart(name: str, args: RegistryArgs, schedule: str, opts: pulumi.ResourceOptions) -> None:
-    """Register what ends the registry's pod on a schedule; the next pod collects before it serves.
-
-    It ends a mirror's too where that speaks TLS, since a process reads a renewed certificate at its start alone.
-    """
-    settings = args.settings
-    mirror_too = settings.mirror is not None and settings.tls is not None and settings.ingress is None
-    pods = [f"{REGISTRY}-0", *([f"{MIRROR}-0"] if mirror_too else [])]
-    meta: dict[str, Any] = {"name": RESTARTER, "namespace": args.namespace, "labels": {APP: RESTARTER}}
-    account = core.v1.ServiceAccount(
-        f"{name}-restarter", metadata=meta, automount_service_account_token=False, opts=opts
-    )
-    role = rbac.v1.Role(
-        f"{name}-restart-role",
-        metadata=meta,
-        # By their names, and no more.
-        rules=[{"api_groups": [""], "resources": ["pods"], "resource_names": pods, "verbs": ["get", "delete"]}],
-        opts=opts,
-    )
-    binding = rbac.v1.RoleBinding(
-        f"{name}-restart-binding",
-        metadata=meta,
-        role_ref={"api_group": "rbac.authorization.k8s.io", "kind": "Role", "name": role.metadata.name},
-        subjects=[{"kind": "ServiceAccount", "name": account.metadata.name, "namespace": args.namespace}],
-        opts=opts,
-    )
-    bounds = {"cpu": "100m", "memory": "128Mi", "ephemeral-storage": "64Mi"}
-    container = {
-        "name": "kubectl",
-        "image": args.kubectl_image,
-        "image_pull_policy": "IfNotPresent",
-        # `kubectl` by its name, since the official image has it on its path and no shell.
-        "command": ["kubectl", "delete", "pod", *pods, "--ignore-not-found", "--wait=false", "--cache-dir=/tmp/cache"],
-        "resources": {"requests": {**bounds, "cpu": "10m"}, "limits": bounds},
-        "security_context": {
-            "allow_privilege_escalation": False,
-            "read_only_root_filesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
-        "volume_mounts": [{"name": "tmp", "mount_path": "/tmp"}],  # noqa: S108 - in the container
-        "termination_message_policy": "FallbackToLogsOnError",
-    }
-    pod_spec = {
-        "restart_policy": "Never",
-        "service_account_name": account.metadata.name,
-        "automount_service_account_token": True,
-        "enable_service_links": False,
-        "security_context": {
-            "run_as_non_root": True,
-            "run_as_user": 65532,
-            "run_as_group": 65532,
-            "seccomp_profile": {"type": "RuntimeDefault"},
-        },
-        "containers": [container],
-        "volumes": [{"name": "tmp", "empty_dir": {"size_limit": "32Mi"}}],
-    }
-    batch.v1.CronJob(
-        f"{name}-restart",
-        metadata=meta,
-        spec={
-            "schedule": schedule,
-            "concurrency_policy": "Forbid",
-            "starting_deadline_seconds": 3600,
-            "successful_jobs_history_limit": 1,
-            "failed_jobs_history_limit": 1,
-            "job_template": {
-                "spec": {
-                    "active_deadline_seconds": _RESTART_SECONDS,
-                    "backoff_limit": 2,
-                    "template": {"metadata": {"labels": {APP: RESTARTER}}, "spec": pod_spec},
-                }
-            },
-        },
-        opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[binding])),
     )

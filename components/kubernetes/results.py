@@ -1,4 +1,4 @@
-"""What became of a build: the digest that it pushed, or why it failed. Pure, from a Job's pods as the API has them."""
+"""The result of a build: the pushed digest, or why it failed. Pure, from a Job's pods in the API's shape."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,25 +8,29 @@ from components.settings import BuildSettings
 
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 _LINES: Final = 5
-"""How many lines of a failed build's log are shown. The API keeps 2048 bytes, and the provider shows them all."""
+"""How many lines of a failed build's log are shown. The API keeps 2048 bytes of it."""
 
 _STEP_KILLED: Final = re.compile(r"signal: killed|exit (?:status|code:) 137$", re.MULTILINE)
-"""What a builder says of a RUN step that was killed: of its shell, or of what the shell had started."""
+"""A builder's message about a killed RUN step: its shell, or a program that the shell started."""
 
 _DEADLINE: Final = "longer than specified deadline"
-"""What the Job controller's own warning says."""
+"""Part of the Job controller's warning."""
+
+_NOT_PULLED: Final = re.compile(r"Failed to pull image|ImagePullBackOff|ErrImagePull|InvalidImageName")
+_NO_NODE: Final = re.compile(r"\d+/\d+ nodes are available")
+"""Parts of the warnings of the kubelet and of the scheduler."""
 
 _NOISE: Final = re.compile(r"-+|\s+\d+ \|.*| > importing cache manifest.*|\S+:\d+")
-"""Lines of BuildKit's after a step's own last words: rules, the Dockerfile's text, the cache that is not there yet."""
+"""Lines that BuildKit prints after a step's own output: rulers, the Dockerfile's text, a missing cache."""
 
 _NO_USER_NAMESPACE: Final = ("unshare(CLONE_NEWUSER)", "rootlesskit:parent] error")
-"""What Buildah and BuildKit say where they can't make their user namespace."""
+"""Messages of Buildah and BuildKit when they can't create their user namespace."""
 
 _Pod = Mapping[str, Any]
 
 
 def digest(pods: Sequence[_Pod]) -> str | None:
-    """Give the digest that the newest successful pod pushed; None where no pod tells one."""
+    """Return the digest that the newest successful pod pushed; None if no pod has one."""
     for pod in pods:
         if pod.get("status", {}).get("phase") != "Succeeded":
             continue
@@ -37,65 +41,87 @@ def digest(pods: Sequence[_Pod]) -> str | None:
     return None
 
 
-def explain(  # noqa: PLR0911 - one for each kind of end
-    build: BuildSettings, place: int, pods: Sequence[_Pod], events: Sequence[str]
-) -> str:
-    """Say why a build failed, in the words of the settings, with the last lines of its log.
+def explain(build: BuildSettings, index: int, pods: Sequence[_Pod], events: Sequence[str]) -> str:
+    """Say why a build failed and which setting to change, with the last lines of its log.
 
-    place: the build's place in `ci:builds`.
+    index: the build's index in `ci:builds`.
     events: the warnings about its Job and its pods, the newest first.
     """
-    key = f"ci:builds[{place}]"
-    head = f"the build {build.name} failed: "
-    if not pods:
-        # A Job that the quota kept waiting ends by its deadline, and that is the newer warning.
-        refused = [event for event in events if "exceeded quota" in event]
-        if refused:
-            return f"{head}{refused[0]}; raise ci:kubernetes.quota, or lower {key}.resources"
-        if any(_DEADLINE in event for event in events):
-            # Its pods are gone with it, but not what was said of them.
-            last = [event for event in events if _DEADLINE not in event]
-            return f"{head}{_late(build, key)}" + (f"\n    the last warning: {last[0]}" if last else "")
-        return f"{head}{events[0] if events else 'no pod was started'}"
-    # The Job controller ends a late pod by deleting it. How its containers end then is each builder's own affair.
-    deleted = "deletionTimestamp" in pods[0].get("metadata", {})
-    for name, state in _failures(pods[0]):
-        if deleted and any(_DEADLINE in event for event in events):
-            return f"{head}{_late(build, key)}{_tail(state)}"
+    key = f"ci:builds[{index}]"
+    said = _without_pods(build, key, events) if not pods else _of_pod(build, key, pods[0], events)
+    return f"build {build.name} failed: {said}"
+
+
+def _without_pods(build: BuildSettings, key: str, events: Sequence[str]) -> str:
+    # A Job that the quota kept waiting ends at its deadline, and that is the newer warning.
+    refused = [event for event in events if "exceeded quota" in event]
+    if refused:
+        return f"{refused[0]}; raise ci:kubernetes.quota, or lower {key}.resources"
+    if not any(_DEADLINE in event for event in events):
+        return events[0] if events else "no pod was started"
+    # The controller deleted the pods, but the warnings about them are still there.
+    others = [event for event in events if _DEADLINE not in event]
+    if others and _NOT_PULLED.search(others[0]):
+        return _not_pulled(build, key, others[0])
+    if others and _NO_NODE.search(others[0]):
+        return _no_node(key, others[0])
+    return _late(build, key) + (f"\n    the last warning: {others[0]}" if others else "")
+
+
+def _of_pod(  # noqa: PLR0911 - one for each kind of end
+    build: BuildSettings, key: str, pod: _Pod, events: Sequence[str]
+) -> str:
+    status = pod.get("status", {})
+    if status.get("reason") == "Evicted":
+        # The containers of an evicted pod may end in any way, which would hide the reason.
+        message = status.get("message", "")
+        disk = build.resources.disk_mib
+        more = f"; raise {key}.resources.diskMib, for example to {disk * 2}" if "ephemeral" in message else ""
+        return f"the node evicted its pod: {message}{more}"
+    # The Job controller deletes a late pod. How its containers end then depends on the builder.
+    late = "deletionTimestamp" in pod.get("metadata", {}) and any(_DEADLINE in event for event in events)
+    for name, state in _failures(pod):
+        if late:
+            return f"{_late(build, key)}{_tail(state)}"
         if _was_killed(state):
             memory = build.resources.memory_mib
             return (
-                f"{head}it was killed, most likely for want of memory (it has {memory} MiB); "
+                f"it was killed, probably because it needs more memory than {memory} MiB; "
                 f"raise {key}.resources.memoryMib, for example to {memory * 2}{_tail(state)}"
             )
-        said = _tail(state)
         hint = _hint(key, name, str(state.get("message", "")))
-        return f"{head}{name} ended with {state.get('exitCode')}{hint}{said}"
-    waiting = list(_waiting(pods[0]))
+        return f"{name} ended with exit code {state.get('exitCode')}{hint}{_tail(state)}"
+    waiting = "; ".join(_waiting(pod))
     if waiting:
-        return f"{head}{'; '.join(waiting)}"
-    status = pods[0].get("status", {})
+        return _not_pulled(build, key, waiting) if _NOT_PULLED.search(waiting) else waiting
     if status.get("reason"):
-        return f"{head}{status['reason']}: {status.get('message', '')}".rstrip(": ")
-    unscheduled = [
-        str(condition.get("message", ""))
-        for condition in status.get("conditions", ())
-        if condition.get("type") == "PodScheduled" and condition.get("status") == "False"
-    ]
-    if unscheduled:
-        return f"{head}no node took it ({unscheduled[0]}); lower {key}.resources, or add a node"
-    return f"{head}{_late(build, key)}"
+        return f"{status['reason']}: {status.get('message', '')}".rstrip(": ")
+    for entry in status.get("conditions") or ():
+        if (entry.get("type"), entry.get("status")) == ("PodScheduled", "False"):
+            return _no_node(key, entry.get("message", ""))
+    return _late(build, key)
+
+
+def _not_pulled(build: BuildSettings, key: str, message: str) -> str:
+    return (
+        f"an image of its pod can't be pulled ({message}); "
+        f"check ci:kubernetes.{build.builder}Image, and ci:kubernetes.gitImage for a git context, or {key}.builder"
+    )
+
+
+def _no_node(key: str, message: str) -> str:
+    return f"no node has room for its pod ({message}); lower {key}.resources, or add a node"
 
 
 def _was_killed(state: Mapping[str, Any]) -> bool:
-    """Say whether the container was killed, or one of its steps alone, as control groups of version 1 have it."""
+    """Return whether the container was killed, or only one of its steps, as with cgroup v1."""
     killed = state.get("reason") == "OOMKilled" or state.get("exitCode") == 137  # noqa: PLR2004 - SIGKILL
     return killed or _STEP_KILLED.search(str(state.get("message", ""))) is not None
 
 
 def _late(build: BuildSettings, key: str) -> str:
     return (
-        f"it was not done within {build.deadline_seconds} s; raise {key}.deadlineSeconds if it needs longer, "
+        f"it was not done within {build.deadline_seconds} s; if it needs more time, raise {key}.deadlineSeconds, "
         f"for example to {build.deadline_seconds * 2}"
     )
 
@@ -105,11 +131,11 @@ def _hint(key: str, container: str, log: str) -> str:
         return f", while fetching {key}.context.git"
     if any(words in log for words in _NO_USER_NAMESPACE):
         return (
-            ", since the node lets it make no user namespace (by the kubelet's seccompDefault, or by a sysctl); "
+            ", since the node forbids user namespaces (the kubelet's seccompDefault, or a sysctl); "
             f"write {key}.builder: kaniko, or see docs/how-to/kubernetes.md"
         )
     if "UNAUTHORIZED" in log or "authentication required" in log.lower():
-        return ", since a registry refused the login: is ci:registryPassword (or ci:dockerConfig) right?"
+        return ", since a registry refused the login; check ci:registryPassword and ci:dockerConfig"
     if "no space left" in log.lower():
         return f"; raise {key}.resources.diskMib, or the registry's ci:registry.storageGib"
     return ""

@@ -1,4 +1,4 @@
-"""The texts that the registry reads: its configuration, its users, and the logins of those who reach it. Pure."""
+"""The texts that the registry and its clients read: configuration, users, logins. Pure."""
 
 import base64
 import hashlib
@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from components.kubernetes.addresses import PORT
+from components.kubernetes.endpoints import PORT
 from components.settings import RegistrySettings
 
 DATA = "/var/lib/registry"
@@ -19,10 +19,9 @@ _DRAIN_SECONDS = 50
 
 
 def configuration(*, tls: bool, secret: str) -> str:
-    """Give the registry's config.yml.
+    """Return the registry's config.yml.
 
-    secret: signs the state of an upload that a client holds. With a new one at every start, a restart would end every
-    upload; see `signing_secret`.
+    secret: signs the state of an upload, which the client keeps. It has to survive restarts; see `signing_secret`.
     """
     return _yaml(
         {
@@ -30,7 +29,7 @@ def configuration(*, tls: bool, secret: str) -> str:
             "log": {"level": "info", "formatter": "text"},
             "storage": {
                 "filesystem": {"rootdirectory": DATA},
-                # Whoever may push may delete; the space comes back with the next collection.
+                # Everyone who may push may delete. The next garbage collection frees the space.
                 "delete": {"enabled": True},
                 "maintenance": {"uploadpurging": {"enabled": True, "age": "168h", "interval": "24h", "dryrun": False}},
             },
@@ -41,7 +40,7 @@ def configuration(*, tls: bool, secret: str) -> str:
 
 
 def mirror_configuration(registry: RegistrySettings, *, tls: bool, secret: str, password: str | None) -> str:
-    """Give the config.yml of the pull-through mirror."""
+    """Return the config.yml of the pull-through mirror."""
     mirror = registry.mirror
     if mirror is None:
         raise AssertionError
@@ -73,19 +72,19 @@ def _yaml(value: Mapping[str, Any]) -> str:
 
 
 def signing_secret(password: str, purpose: str) -> str:
-    """Give a secret that stays the same from run to run, and from which the password can't be had back quickly."""
+    """Return a secret that is the same in every run. Guessing the password from it is slow."""
     return hmac.new(
         hashlib.scrypt(password.encode(), salt=purpose.encode(), n=2**12, r=8, p=1), b"", "sha256"
     ).hexdigest()
 
 
 def users_file(own: str, own_hash: str, registry: RegistrySettings) -> str:
-    """Give the htpasswd file: the user that builds push with, and the further ones."""
+    """Return the htpasswd file: the user of the builds, and further users."""
     lines = [f"{own}:{own_hash}", *(f"{user.name}:{user.password_hash}" for user in registry.users)]
     return "\n".join(lines) + "\n"
 
 
 def docker_config(hosts: Sequence[str], user: str, password: str, more: Mapping[str, Any] | None = None) -> str:
-    """Give the docker config.json with one login for these hosts, and more logins by host."""
+    """Return a docker config.json with one login for these hosts, and more logins by host."""
     auth = base64.b64encode(f"{user}:{password}".encode()).decode()
     return json.dumps({"auths": {**(more or {}), **{host: {"auth": auth} for host in hosts}}}, sort_keys=True)

@@ -111,7 +111,7 @@ def test_what_did_not_change_comes_from_the_cache_and_a_failure_is_told_with_its
     try:
         said = stack.deployment.pulumi("up", "--yes", "--skip-preview", status=None)
         for number, builder in enumerate(FROM_CACHE):
-            assert f"the build {builder}-broken failed: {builder} ended with" in said
+            assert f"build {builder}-broken failed: {builder} ended with" in said
             assert f"{builder} says 42" in said
             assert f"raise ci:builds[{6 + 3 * number + 1}].resources.memoryMib, for example to 200" in said
             assert f"raise ci:builds[{6 + 3 * number + 2}].deadlineSeconds" in said

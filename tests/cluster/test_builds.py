@@ -87,7 +87,7 @@ def test_a_failed_build_is_run_again_alone_and_going_back_gives_the_tags_back(de
     with restored(deployed):
         deployed.configure(HELLO, other, broken)
         said = deployed.deployment.pulumi("up", "--yes", "--skip-preview", status=None)
-        assert "the build broken failed: kaniko ended with 3" in said
+        assert "build broken failed: kaniko ended with exit code 3" in said
         assert "the reason is here" in said
         failed = deployed.job("broken").metadata.uid
         tag = deployed.digest("layers", "latest")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from components.kubernetes import server
+from components.kubernetes import collection
 
 
 def collect(folder: Path, does: str) -> subprocess.CompletedProcess[str]:
@@ -15,7 +15,7 @@ def collect(folder: Path, does: str) -> subprocess.CompletedProcess[str]:
     program = folder / "bin" / "registry"
     program.write_text(f'#!/bin/sh\necho "$@" >> {folder}/called\n{does}\n')
     program.chmod(0o755)
-    script = server._COLLECT.replace("/var/lib/registry", f"{folder}/data")  # noqa: SLF001
+    script = collection.SCRIPT.replace("/var/lib/registry", f"{folder}/data")
     return subprocess.run(
         ["/bin/sh", "-uc", script],
         env={"PATH": f"{folder}/bin:/usr/bin:/bin", "FLAGS": "--delete-untagged"},
@@ -69,4 +69,4 @@ def test_of_what_a_collection_says_the_end_is_kept_and_no_file_grows_with_it(tmp
     (tmp_path / "data" / "docker").mkdir(parents=True)
     done = collect(tmp_path, "seq 100000")
     assert done.stdout.split() == ["99996", "99997", "99998", "99999", "100000"]
-    assert ">" not in server._COLLECT.replace("2>&1", "").replace("2>/dev/null", "")  # noqa: SLF001
+    assert ">" not in collection.SCRIPT.replace("2>&1", "").replace("2>/dev/null", "")

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from components.kubernetes.cluster import ReadError
+from components.kubernetes.cluster import NamespaceInfo, ReadError
 from components.settings import Problem, Settings
 from components.settings.load import read
 from components.settings.model import SECRETS
@@ -65,6 +65,9 @@ class FakeReader:
     classes: Mapping[str, bool] = field(default_factory=lambda: {"standard": True})
     at: tuple[int, int] = (1, 34)
     secrets: Sequence[str] = ()
+    terminating: list[str] = field(default_factory=list)
+    """One namespace for each time that the cluster is asked: it is being deleted then."""
+
     of_every_job: Sequence[Mapping[str, Any]] | None = None
     """The pods of each Job; None gives each one that pushed DIGEST."""
 
@@ -75,11 +78,13 @@ class FakeReader:
     def _ask(self, what: str) -> None:
         self.asked.append(what)
         if self.broken:
-            raise ReadError("https://192.0.2.1:6443 gave no answer: timed out")
+            raise ReadError("https://192.0.2.1:6443 does not answer: timed out")
 
-    def namespaces(self, *names: str) -> Mapping[str, Mapping[str, str]]:
+    def namespaces(self, *names: str) -> Mapping[str, NamespaceInfo]:
         self._ask("namespaces")
-        return {name: self.found[name] for name in names if name in self.found}
+        ending = self.terminating.pop(0) if self.terminating else None
+        found = {name: NamespaceInfo(labels=self.found[name]) for name in names if name in self.found}
+        return found | ({ending: NamespaceInfo(labels={}, terminating=True)} if ending else {})
 
     def storage_classes(self) -> Mapping[str, bool]:
         self._ask("storage_classes")

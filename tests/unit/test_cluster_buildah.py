@@ -6,17 +6,17 @@ from typing import Any
 
 import pytest
 
-from tests.support.builder_work import CONTEXTS, HTTPS, args, container, env, pod, values, work
+from tests.support.builder_specs import CONTEXTS, HTTPS, args, build_spec, container, env, pod, values
 
 PLAIN = {"unqualified-search-registries": ["docker.io"], "short-name-mode": "disabled"}
 
 
 def configuration(**keys: Any) -> dict[str, Any]:
-    return tomllib.loads(env(container(replace(work("buildah"), **keys)))["REGISTRIES"])
+    return tomllib.loads(env(container(replace(build_spec("buildah"), **keys)))["REGISTRIES"])
 
 
 def test_the_smallest_build_is_told_just_this() -> None:
-    assert args(work("buildah")) == [
+    assert args(build_spec("buildah")) == [
         "--format=docker",
         "--identity-label=false",
         "--layers",
@@ -44,11 +44,11 @@ def test_the_smallest_build_is_told_just_this() -> None:
     ],
 )
 def test_each_setting_becomes_its_flag(keys: dict[str, Any], flag: str, expected: list[str]) -> None:
-    assert values(work("buildah", **keys), flag) == expected
+    assert values(build_spec("buildah", **keys), flag) == expected
 
 
 def test_without_a_cache_nothing_is_looked_for_in_one() -> None:
-    job = work("buildah", cache={"enabled": False})
+    job = build_spec("buildah", cache={"enabled": False})
     assert "--no-cache" in args(job)
     assert "--layers" not in args(job)
 
@@ -63,7 +63,7 @@ def test_without_a_cache_nothing_is_looked_for_in_one() -> None:
     ],
 )
 def test_each_kind_of_context_is_found_where_it_is(context: str, file: str, place: str) -> None:
-    job = work("buildah", context=CONTEXTS[context])
+    job = build_spec("buildah", context=CONTEXTS[context])
     assert values(job, "--file") == [file]
     assert args(job)[-1] == place
     packed = "/context/context.tar.gz" if place == "-" else ""
@@ -71,11 +71,11 @@ def test_each_kind_of_context_is_found_where_it_is(context: str, file: str, plac
 
 
 def test_a_folder_in_the_repository_is_the_context() -> None:
-    assert args(work("buildah", context={"git": {**HTTPS, "directory": "a/b"}}))[-1] == "/context/source/a/b"
+    assert args(build_spec("buildah", context={"git": {**HTTPS, "directory": "a/b"}}))[-1] == "/context/source/a/b"
 
 
 def test_every_destination_is_pushed_the_first_one_first() -> None:
-    job = replace(work("buildah"), destinations=["r:5000/a:1", "ghcr.io/team/a:1"])
+    job = replace(build_spec("buildah"), destinations=["r:5000/a:1", "ghcr.io/team/a:1"])
     assert env(container(job))["DESTINATIONS"] == "r:5000/a:1 ghcr.io/team/a:1"
 
 
@@ -100,7 +100,7 @@ def test_mirrored_hosts_are_looked_for_in_the_mirror_and_the_public_one_has_its_
 
 
 def test_buildah_has_three_capabilities_and_no_way_to_get_more() -> None:
-    context = container(work("buildah"))["securityContext"]
+    context = container(build_spec("buildah"))["securityContext"]
     assert context == {
         "allowPrivilegeEscalation": False,
         "capabilities": {"drop": ["ALL"], "add": ["SETFCAP", "SETGID", "SETUID"]},
@@ -108,10 +108,10 @@ def test_buildah_has_three_capabilities_and_no_way_to_get_more() -> None:
         "runAsUser": 0,
     }
     # The runtime's own profile would forbid the user namespace, and `baseline` forbids to name none.
-    assert "seccompProfile" not in pod(work("buildah")).spec.get("securityContext", {})
+    assert "seccompProfile" not in pod(build_spec("buildah")).get("securityContext", {})
 
 
 def test_logins_are_where_it_is_told_to_look_for_them() -> None:
-    found = container(work("buildah"))
+    found = container(build_spec("buildah"))
     [mount] = [mount for mount in found["volumeMounts"] if mount["name"] == "logins"]
     assert env(found)["REGISTRY_AUTH_FILE"] == f"{mount['mountPath']}/config.json"

@@ -9,7 +9,7 @@ import pytest
 
 from components.kubernetes.builders import BUILDERS
 from components.settings.pod_security import LEVELS, NEEDS, Builder, looser
-from tests.support.builder_work import CONTEXTS, PAIRS, SECRETS, SSH, container, env, pod, work
+from tests.support.builder_specs import CONTEXTS, PAIRS, SECRETS, SSH, build_spec, container, env, pod
 from tests.support.pod_security import breaches
 
 each_builder = pytest.mark.parametrize("builder", list(BUILDERS))
@@ -31,7 +31,7 @@ def test_every_builder_that_a_build_may_name_is_there_and_says_what_it_needs() -
 
 @each_pair
 def test_a_pod_passes_the_level_that_its_builder_needs_and_no_stricter_one(builder: Builder, context: str) -> None:
-    spec = pod(work(builder, context=CONTEXTS[context])).spec
+    spec = pod(build_spec(builder, context=CONTEXTS[context]))
     refusing = [level for level in ("restricted", "baseline") if breaches(spec, level)]
     assert refusing == list(NEEDS[builder].refused_by)
     assert NEEDS[builder].level == next(level for level in LEVELS if level not in refusing)
@@ -47,14 +47,14 @@ def test_a_level_is_looser_than_those_before_it_alone() -> None:
 
 @each_pair
 def test_every_mount_has_its_volume_and_every_volume_a_mount(builder: str, context: str) -> None:
-    spec = pod(replace(work(builder, context=CONTEXTS[context]), trusted_ca="0123")).spec
+    spec = pod(replace(build_spec(builder, context=CONTEXTS[context]), trusted_ca="0123"))
     mounted = {mount["name"] for of in containers(spec) for mount in of["volumeMounts"]}
     assert mounted == {volume["name"] for volume in spec["volumes"]}
 
 
 @each_pair
 def test_no_secret_and_no_reference_to_one_is_among_arguments_and_variables(builder: str, context: str) -> None:
-    for of in containers(pod(work(builder, context=CONTEXTS[context])).spec):
+    for of in containers(pod(build_spec(builder, context=CONTEXTS[context]))):
         shown = json.dumps([of.get("args"), of.get("command"), of.get("env")])
         assert "valueFrom" not in shown
         for secret in SECRETS.values():
@@ -63,7 +63,7 @@ def test_no_secret_and_no_reference_to_one_is_among_arguments_and_variables(buil
 
 @each_pair
 def test_secret_files_are_read_only_and_not_for_everybody(builder: str, context: str) -> None:
-    spec = pod(work(builder, context=CONTEXTS[context])).spec
+    spec = pod(build_spec(builder, context=CONTEXTS[context]))
     secret = {volume["name"] for volume in spec["volumes"] if "secret" in volume}
     for volume in spec["volumes"]:
         if "secret" in volume:
@@ -74,20 +74,20 @@ def test_secret_files_are_read_only_and_not_for_everybody(builder: str, context:
 
 @each_pair
 def test_no_group_of_the_volumes_opens_sshs_key_to_more_than_its_owner(builder: str, context: str) -> None:
-    spec = pod(work(builder, context=CONTEXTS[context])).spec
+    spec = pod(build_spec(builder, context=CONTEXTS[context]))
     assert "fsGroup" not in spec.get("securityContext", {})
 
 
 @each_builder
 def test_the_builder_never_sees_the_git_token_and_git_never_the_registrys_login(builder: str) -> None:
-    spec = pod(work(builder, context=CONTEXTS["git with a token"])).spec
+    spec = pod(build_spec(builder, context=CONTEXTS["git with a token"]))
     assert "git" not in {mount["name"] for mount in spec["containers"][0]["volumeMounts"]}
     assert "logins" not in {mount["name"] for mount in spec["initContainers"][0]["volumeMounts"]}
 
 
 @each_builder
 def test_what_fetches_from_git_can_write_to_its_own_folders_alone(builder: str) -> None:
-    [fetch] = pod(work(builder, context=CONTEXTS["git"])).spec["initContainers"]
+    [fetch] = pod(build_spec(builder, context=CONTEXTS["git"]))["initContainers"]
     assert fetch["securityContext"] == {
         "allowPrivilegeEscalation": False,
         "readOnlyRootFilesystem": True,
@@ -98,7 +98,7 @@ def test_what_fetches_from_git_can_write_to_its_own_folders_alone(builder: str) 
 
 @each_builder
 def test_git_over_ssh_trusts_the_given_host_keys_alone_and_asks_nobody(builder: str) -> None:
-    [fetch] = pod(work(builder, context=CONTEXTS["git over ssh"])).spec["initContainers"]
+    [fetch] = pod(build_spec(builder, context=CONTEXTS["git over ssh"]))["initContainers"]
     variables = env(fetch)
     assert variables["KNOWN_HOSTS"] == SSH["knownHosts"]
     assert "StrictHostKeyChecking=yes" in variables["GIT_SSH_COMMAND"]
@@ -108,7 +108,7 @@ def test_git_over_ssh_trusts_the_given_host_keys_alone_and_asks_nobody(builder: 
 
 @each_builder
 def test_a_company_s_authorities_are_trusted_beside_the_public_ones_by_builder_and_git(builder: str) -> None:
-    spec = pod(replace(work(builder, context=CONTEXTS["git"]), trusted_ca="0123")).spec
+    spec = pod(replace(build_spec(builder, context=CONTEXTS["git"]), trusted_ca="0123"))
     [mount] = [mount for mount in spec["containers"][0]["volumeMounts"] if mount["name"] == "trust"]
     folders = env(spec["containers"][0])["SSL_CERT_DIR"].split(":")
     place = mount["mountPath"].rpartition("/")[0] if "subPath" in mount else mount["mountPath"]
@@ -116,13 +116,13 @@ def test_a_company_s_authorities_are_trusted_beside_the_public_ones_by_builder_a
     # Beside the others, not instead of them: in their folder as one more file, or in a folder of its own.
     assert mount.get("subPath") == "ca.crt" or len(folders) == 2
     assert "trust" in {mount["name"] for mount in spec["initContainers"][0]["volumeMounts"]}
-    assert not any(volume["name"] == "trust" for volume in pod(work(builder)).spec["volumes"])
+    assert not any(volume["name"] == "trust" for volume in pod(build_spec(builder))["volumes"])
 
 
 @each_builder
 def test_memory_is_reserved_whole_and_a_tenth_of_the_processor(builder: str) -> None:
     resources = {"cpuMillicores": 4000, "memoryMib": 2048, "diskMib": 16384}
-    spec = pod(work(builder, resources=resources, context=CONTEXTS["git"])).spec
+    spec = pod(build_spec(builder, resources=resources, context=CONTEXTS["git"]))
     for of in containers(spec):
         assert of["resources"] == {
             "requests": {"cpu": "400m", "memory": "2048Mi", "ephemeral-storage": "512Mi"},
@@ -144,27 +144,27 @@ def test_memory_is_reserved_whole_and_a_tenth_of_the_processor(builder: str) -> 
     ],
 )
 def test_a_build_runs_on_a_node_of_its_platform(builder: str, platform: str | None, expected: dict[str, str]) -> None:
-    assert pod(work(builder, platform=platform)).spec["nodeSelector"] == expected
+    assert pod(build_spec(builder, platform=platform))["nodeSelector"] == expected
 
 
 @each_builder
 def test_a_failed_container_leaves_the_last_lines_of_its_log(builder: str) -> None:
-    for of in containers(pod(work(builder, context=CONTEXTS["git"])).spec):
+    for of in containers(pod(build_spec(builder, context=CONTEXTS["git"]))):
         assert of["terminationMessagePolicy"] == "FallbackToLogsOnError"
 
 
 @each_builder
 def test_the_container_is_called_as_the_builder_and_runs_the_given_image(builder: str) -> None:
-    found = container(work(builder))
+    found = container(build_spec(builder))
     assert (found["name"], found["image"], found["imagePullPolicy"]) == (builder, f"{builder}:1", "IfNotPresent")
 
 
 @each_builder
 def test_nothing_in_a_build_has_a_token_of_the_cluster_or_its_services_addresses(builder: str) -> None:
-    spec = pod(work(builder)).spec
+    spec = pod(build_spec(builder))
     assert (spec["automountServiceAccountToken"], spec["enableServiceLinks"]) == (False, False)
 
 
 @each_builder
 def test_a_builder_gives_the_same_pod_for_the_same_build(builder: str) -> None:
-    assert pod(work(builder, args={"A": "1", "B": "2"})) == pod(work(builder, args={"B": "2", "A": "1"}))
+    assert pod(build_spec(builder, args={"A": "1", "B": "2"})) == pod(build_spec(builder, args={"B": "2", "A": "1"}))

@@ -7,19 +7,19 @@ from typing import Any
 
 import pytest
 
-from tests.support.builder_work import CONTEXTS, HTTPS, args, container, env, pod, values, work
+from tests.support.builder_specs import CONTEXTS, HTTPS, args, build_spec, container, env, pod, values
 
 LAYERS = "type=registry,ref=r.ci.svc:5000/cache/website:buildkit"
 
 
 def configuration(**keys: Any) -> dict[str, Any]:
-    found = tomllib.loads(env(container(replace(work("buildkit"), **keys)))["BUILDKITD"])
+    found = tomllib.loads(env(container(replace(build_spec("buildkit"), **keys)))["BUILDKITD"])
     tables: dict[str, Any] = found.get("registry", {})
     return tables
 
 
 def test_the_smallest_build_is_told_just_this() -> None:
-    assert args(work("buildkit")) == [
+    assert args(build_spec("buildkit")) == [
         "--local=context=/tmp/context",
         "--local=dockerfile=/tmp/context",
         "--opt=filename=Dockerfile",
@@ -43,7 +43,7 @@ def test_the_smallest_build_is_told_just_this() -> None:
     ],
 )
 def test_each_setting_becomes_its_flag(keys: dict[str, Any], flag: str, expected: list[str]) -> None:
-    assert values(work("buildkit", **keys), flag) == expected
+    assert values(build_spec("buildkit", **keys), flag) == expected
 
 
 @pytest.mark.parametrize(
@@ -51,29 +51,29 @@ def test_each_setting_becomes_its_flag(keys: dict[str, Any], flag: str, expected
     [("inline", "/tmp/context"), ("git", "/context/source"), ("volume", "/context")],
 )
 def test_a_folder_is_context_and_has_the_dockerfile(context: str, folder: str) -> None:
-    job = work("buildkit", context=CONTEXTS[context])
+    job = build_spec("buildkit", context=CONTEXTS[context])
     assert values(job, "--local") == [f"context={folder}", f"dockerfile={folder}"]
 
 
 def test_only_packed_files_are_unpacked_first() -> None:
-    assert env(container(work("buildkit")))["PACKED"] == "/context/context.tar.gz"
+    assert env(container(build_spec("buildkit")))["PACKED"] == "/context/context.tar.gz"
     for context in ("git", "volume", "https"):
-        assert env(container(work("buildkit", context=CONTEXTS[context])))["PACKED"] == ""
+        assert env(container(build_spec("buildkit", context=CONTEXTS[context])))["PACKED"] == ""
 
 
 def test_an_archive_is_fetched_by_the_daemon() -> None:
-    job = work("buildkit", context=CONTEXTS["https"])
+    job = build_spec("buildkit", context=CONTEXTS["https"])
     assert values(job, "--opt") == ["context=https://files.example.org/x.tar.gz", "filename=Dockerfile"]
     assert values(job, "--local") == []
 
 
 def test_a_folder_in_the_repository_is_the_context() -> None:
-    job = work("buildkit", context={"git": {**HTTPS, "directory": "a/b"}})
+    job = build_spec("buildkit", context={"git": {**HTTPS, "directory": "a/b"}})
     assert values(job, "--local") == ["context=/context/source/a/b", "dockerfile=/context/source/a/b"]
 
 
 def test_every_destination_is_one_name_of_the_one_image_that_is_pushed() -> None:
-    job = replace(work("buildkit"), destinations=["r:5000/a:1", "ghcr.io/team/a:1"])
+    job = replace(build_spec("buildkit"), destinations=["r:5000/a:1", "ghcr.io/team/a:1"])
     [output] = values(job, "--output")
     assert next(csv.reader([output])) == ["type=image", "name=r:5000/a:1,ghcr.io/team/a:1", "push=true"]
 
@@ -96,8 +96,8 @@ def test_mirrored_hosts_are_looked_for_in_the_mirror_and_the_public_one_has_its_
 
 
 def test_the_daemon_is_a_user_and_has_two_capabilities_to_lend_and_none_of_its_own() -> None:
-    spec = pod(work("buildkit")).spec
-    assert container(work("buildkit"))["securityContext"] == {
+    spec = pod(build_spec("buildkit"))
+    assert container(build_spec("buildkit"))["securityContext"] == {
         "allowPrivilegeEscalation": True,
         "capabilities": {"drop": ["ALL"], "add": ["SETGID", "SETUID"]},
         "readOnlyRootFilesystem": True,
@@ -112,10 +112,10 @@ def test_the_daemon_is_a_user_and_has_two_capabilities_to_lend_and_none_of_its_o
 
 
 def test_the_images_own_entrypoint_which_never_ends_is_not_run() -> None:
-    assert container(work("buildkit"))["command"][:2] == ["/bin/sh", "-euc"]
+    assert container(build_spec("buildkit"))["command"][:2] == ["/bin/sh", "-euc"]
 
 
 def test_logins_are_where_the_client_is_told_to_look_for_them() -> None:
-    found = container(work("buildkit"))
+    found = container(build_spec("buildkit"))
     [mount] = [mount for mount in found["volumeMounts"] if mount["name"] == "logins"]
     assert env(found)["DOCKER_CONFIG"] == mount["mountPath"] == "/secrets/logins"

@@ -196,9 +196,10 @@ def test_what_is_ignored_is_not_even_looked_at(tmp_path: Path) -> None:
     assert "pipe" not in unpacked(pack_directory(folder, "Dockerfile"))
 
 
-def refused(folder: Path, dockerfile: str = "Dockerfile") -> str:
+def refused(folder: Path, code: str, dockerfile: str = "Dockerfile") -> str:
     with pytest.raises(ContextError) as caught:
         pack_directory(folder, dockerfile)
+    assert caught.value.code == code
     return caught.value.wrong
 
 
@@ -218,13 +219,13 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_a_pipe_is_refused_with_its_name(tmp_path: Path) -> None:
     folder = tree(tmp_path, "a/")
     os.mkfifo(folder / "a" / "pipe")
-    assert "a/pipe" in refused(folder)
+    assert "a/pipe" in refused(folder, "bad_file")
 
 
 def test_what_is_too_big_for_a_config_map_is_refused_and_what_just_fits_is_taken(tmp_path: Path) -> None:
     folder = tree(tmp_path)
     (folder / "random").write_bytes(os.urandom(context.LARGEST))
-    assert f"{context.LARGEST:,} bytes when packed" in refused(folder)
+    assert f"{context.LARGEST:,} bytes when packed" in refused(folder, "too_large")
     (folder / "random").write_bytes(os.urandom(context.LARGEST - 2000))
     assert len(pack_directory(folder, "Dockerfile").content) <= context.LARGEST
 
@@ -235,7 +236,7 @@ def test_what_is_too_big_on_the_disk_is_refused_before_a_byte_of_it_is_read(
     folder = tree(tmp_path, "a")
     os.truncate(os.open(folder / "sparse", os.O_CREAT | os.O_WRONLY), context.LARGEST_ON_DISK)
     monkeypatch.setattr(Path, "read_bytes", lambda place: pytest.fail(f"{place} was read"))
-    assert f"{context.LARGEST_ON_DISK:,} bytes of files" in refused(folder)
+    assert f"{context.LARGEST_ON_DISK:,} bytes of files" in refused(folder, "too_large")
 
 
 def test_packing_ends_as_soon_as_the_result_is_too_big(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -243,7 +244,7 @@ def test_packing_ends_as_soon_as_the_result_is_too_big(tmp_path: Path, monkeypat
     for number in range(10):
         (folder / f"{number}").write_bytes(os.urandom(context.LARGEST // 4))
     read = reads(monkeypatch)
-    assert "when packed" in refused(folder)
+    assert "when packed" in refused(folder, "too_large")
     assert len(read) < 7
 
 
@@ -263,7 +264,7 @@ def test_this_clones_own_folder_is_never_packed(
     tree(tmp_path, ".local/Dockerfile", ".local/state/Dockerfile", ".local/passphrase", ignore=ignore)
     (tmp_path / "link").symlink_to(".local")
     monkeypatch.chdir(tmp_path)
-    assert "passphrase of its stacks" in refused(Path(directory))
+    assert "passphrase of its stacks" in refused(Path(directory), "not_accepted")
     (tmp_path / ".dockerignore").write_text(".local\n")
     assert set(unpacked(pack_directory(tmp_path, "Dockerfile"))) == {".dockerignore", "Dockerfile", "link"}
 
@@ -271,7 +272,7 @@ def test_this_clones_own_folder_is_never_packed(
 def test_a_passphrase_is_not_packed_wherever_its_file_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tree(tmp_path, "keys/phrase")
     monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE_FILE", str(folder / "keys" / "phrase"))
-    assert "keys/phrase" in refused(folder)
+    assert "keys/phrase" in refused(folder, "not_accepted")
 
 
 @pytest.mark.timeout(20)
@@ -282,18 +283,18 @@ def test_no_dockerignore_takes_long(tmp_path: Path, ignore: str) -> None:
 
 
 def test_what_can_not_be_packed_is_refused_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "not a folder" in refused(tmp_path / "missing")
+    refused(tmp_path / "missing", "not_found")
     folder = tree(tmp_path / "here", "a")
-    assert "no web.Dockerfile" in refused(folder, "web.Dockerfile")
+    assert "web.Dockerfile" in refused(folder, "not_found", "web.Dockerfile")
     (folder / ".dockerignore").write_bytes(b"\xff\xfe")
-    assert "not UTF-8" in refused(folder)
+    assert ".dockerignore" in refused(folder, "bad_file")
     (folder / ".dockerignore").unlink()
 
     def denied(place: Path) -> bytes:
         raise PermissionError(13, "Permission denied", str(place))
 
     monkeypatch.setattr(Path, "read_bytes", denied)
-    assert "Permission denied" in refused(folder)
+    assert "Permission denied" in refused(folder, "bad_file")
 
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/\0"), min_size=1, max_size=12)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from components.kubernetes.builders import BUILDERS, Work
+from components.kubernetes.builders import BUILDERS, BuildSpec
 from tests.support.kubernetes_stack import build, settings
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="there is no git on this machine")
@@ -60,7 +60,7 @@ def fetch(
     wanted = {"repository": "https://git.example.org/x.git", **keys}
     if token is not None:
         wanted["credentials"] = "gitToken"
-    work = Work(
+    spec = BuildSpec(
         build=settings(builds=[build(context={"git": wanted})], gitToken=TOKEN).builds[0],
         image="kaniko:1",
         destinations=[],
@@ -69,7 +69,7 @@ def fetch(
         git_image="git:1",
         object_storage={},
     )
-    [container] = BUILDERS["kaniko"](work).spec["initContainers"]
+    [container] = BUILDERS["kaniko"](spec)["initContainers"]
     root = tmp_path / "pod"
     for folder in ("context", "tmp", "secrets/git"):
         (root / folder).mkdir(parents=True, exist_ok=True)
@@ -86,7 +86,7 @@ def fetch(
         timeout=60,
         check=False,
     )
-    [argument] = [word for word in BUILDERS["kaniko"](work).spec["containers"][0]["args"] if "--context" in word]
+    [argument] = [word for word in BUILDERS["kaniko"](spec)["containers"][0]["args"] if "--context" in word]
     return ended.returncode, ended.stdout + ended.stderr, root / argument.removeprefix("--context=dir:///")
 
 

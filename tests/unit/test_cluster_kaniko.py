@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from tests.support.builder_work import CONTEXTS, HTTPS, args, container, env, pod, values, work
+from tests.support.builder_specs import CONTEXTS, HTTPS, args, build_spec, container, env, pod, values
 
 
 def test_the_smallest_build_is_told_just_this() -> None:
-    assert args(work()) == [
+    assert args(build_spec()) == [
         "--context=tar:///context/context.tar.gz",
         "--dockerfile=Dockerfile",
         "--destination=r.ci.svc:5000/website:1",
@@ -42,7 +42,7 @@ def test_the_smallest_build_is_told_just_this() -> None:
     ],
 )
 def test_each_setting_becomes_its_flag(keys: dict[str, Any], flag: str, expected: list[str]) -> None:
-    assert values(work(**keys), flag) == expected
+    assert values(build_spec(**keys), flag) == expected
 
 
 @pytest.mark.parametrize(
@@ -57,52 +57,54 @@ def test_each_setting_becomes_its_flag(keys: dict[str, Any], flag: str, expected
     ],
 )
 def test_each_kind_of_context_is_found_where_it_is(context: str, expected: str) -> None:
-    assert values(work(context=CONTEXTS[context]), "--context") == [expected]
+    assert values(build_spec(context=CONTEXTS[context]), "--context") == [expected]
 
 
 def test_a_folder_in_the_repository_or_on_the_volume_is_the_context() -> None:
-    assert values(work(context={"git": {**HTTPS, "directory": "a/b"}}), "--context") == ["dir:///context/source/a/b"]
-    assert values(work(context={"volume": {"claim": "x", "path": "a"}}), "--context") == ["dir:///context/a"]
+    assert values(build_spec(context={"git": {**HTTPS, "directory": "a/b"}}), "--context") == [
+        "dir:///context/source/a/b"
+    ]
+    assert values(build_spec(context={"volume": {"claim": "x", "path": "a"}}), "--context") == ["dir:///context/a"]
 
 
 def test_every_destination_is_pushed_and_layers_stay_in_this_stacks_registry() -> None:
-    job = replace(work(), destinations=["r:5000/a:1", "ghcr.io/team/a:1"])
+    job = replace(build_spec(), destinations=["r:5000/a:1", "ghcr.io/team/a:1"])
     assert values(job, "--destination") == ["r:5000/a:1", "ghcr.io/team/a:1"]
     assert values(job, "--cache-repo") == ["r.ci.svc:5000/cache/website"]
 
 
 def test_plain_http_is_spoken_with_the_named_hosts_alone() -> None:
-    job = replace(work(), plain_registries=("r.ci.svc:5000", "mirror.ci.svc:5000"))
+    job = replace(build_spec(), plain_registries=("r.ci.svc:5000", "mirror.ci.svc:5000"))
     assert values(job, "--insecure-registry") == ["r.ci.svc:5000", "mirror.ci.svc:5000"]
     assert not any(argument in {"--insecure", "--skip-tls-verify", "--insecure-pull"} for argument in args(job))
 
 
 def test_mirrored_hosts_are_looked_for_in_the_mirror() -> None:
-    job = replace(work(), mirrors={"quay.io": "m:5000", "index.docker.io": "m:5000"})
+    job = replace(build_spec(), mirrors={"quay.io": "m:5000", "index.docker.io": "m:5000"})
     assert values(job, "--registry-map") == ["index.docker.io=m:5000", "quay.io=m:5000"]
 
 
 def test_kaniko_has_five_capabilities_and_no_way_to_get_more() -> None:
-    context = container(work())["securityContext"]
+    context = container(build_spec())["securityContext"]
     assert context["capabilities"] == {"drop": ["ALL"], "add": ["CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"]}
     assert context["allowPrivilegeEscalation"] is False
     assert "privileged" not in context
-    assert pod(work()).spec["securityContext"] == {"seccompProfile": {"type": "RuntimeDefault"}}
+    assert pod(build_spec())["securityContext"] == {"seccompProfile": {"type": "RuntimeDefault"}}
 
 
 @pytest.mark.parametrize(
     ("context", "variable"), [("s3", "AWS_SHARED_CREDENTIALS_FILE"), ("gs", "GOOGLE_APPLICATION_CREDENTIALS")]
 )
 def test_object_storage_is_opened_with_a_file(context: str, variable: str) -> None:
-    job = replace(work(context=CONTEXTS[context]), object_storage={"AWS_REGION": "eu-central-1"})
+    job = replace(build_spec(context=CONTEXTS[context]), object_storage={"AWS_REGION": "eu-central-1"})
     variables = env(container(job))
     assert variables[variable] == "/secrets/storage/credentials"
     assert ("AWS_REGION" in variables) == (context == "s3")
 
 
 def test_logins_are_where_the_executor_looks_for_them() -> None:
-    spec = pod(work()).spec
+    spec = pod(build_spec())
     [volume] = [volume for volume in spec["volumes"] if volume["name"] == "logins"]
     assert volume["secret"]["items"] == [{"key": ".dockerconfigjson", "path": "config.json"}]
-    [mount] = [mount for mount in container(work())["volumeMounts"] if mount["name"] == "logins"]
+    [mount] = [mount for mount in container(build_spec())["volumeMounts"] if mount["name"] == "logins"]
     assert mount["mountPath"] == "/kaniko/.docker"

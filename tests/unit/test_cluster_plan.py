@@ -5,19 +5,20 @@ from typing import Any
 
 import pytest
 
-from components.kubernetes import addresses
-from components.kubernetes.build import Plan
-from components.kubernetes.deploy import _plan
+from components.kubernetes import context
+from components.kubernetes.plan import Plan
+from components.kubernetes.plan import plan as plan_of
 from tests.support.kubernetes_stack import PEM_KEY, build, settings
 
 CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 
 
-def plan(*, name: str = "website", stack: dict[str, Any] | None = None, place: int = 0, **keys: Any) -> Plan:
+def plan(*, name: str = "website", stack: dict[str, Any] | None = None, index: int = 0, **keys: Any) -> Plan:
     """Give the plan of one build among as many others as stand before it."""
-    others = [build(f"other-{number}") for number in range(place)]
+    others = [build(f"other-{number}") for number in range(index)]
     found = settings(builds=[*others, build(name, **keys)], gitToken="glpat-0123456789", **(stack or {}))
-    return _plan(place, found.builds[place], found, addresses.of(found))
+    context.forget()
+    return plan_of(found, index)
 
 
 def git(**keys: Any) -> dict[str, Any]:
@@ -63,7 +64,7 @@ DECIDES_NOT: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         {"context": {"inline": {"Dockerfile": "", "a": ""}}},
         {"context": {"inline": {"a": "", "Dockerfile": ""}}},
     ),
-    ("other builds", {}, {"place": 2}),
+    ("other builds", {}, {"index": 2}),
     ("the name by which nodes pull", {}, {"stack": {"registry": {"plainHttp": True, "nodePort": 30500}}}),
     ("the password", {}, {"stack": {"registryPassword": "another-long-password"}}),
     ("a quota", {}, {"stack": {"kubernetes": {"quota": {"cpuMillicores": 9000, "memoryMib": 9000}}}}),
@@ -87,12 +88,16 @@ def test_two_builds_of_one_content_are_two_jobs() -> None:
 def test_a_changed_file_of_a_folder_changes_the_job_and_an_ignored_one_does_not(tmp_path: Path) -> None:
     (tmp_path / "Dockerfile").write_text("FROM scratch")
     (tmp_path / ".dockerignore").write_text("*.log")
-    context: dict[str, Any] = {"context": {"directory": str(tmp_path)}}
-    before = plan(**context).job
+    folder: dict[str, Any] = {"context": {"directory": str(tmp_path)}}
+    before = plan(**folder)
     (tmp_path / "x.log").write_text("1")
-    assert plan(**context).job == before
+    assert plan(**folder) == before
     (tmp_path / "x.txt").write_text("1")
-    assert plan(**context).job != before
+    after = plan(**folder)
+    assert after.job != before.job
+    assert after.config_map != before.config_map
+    # The context's own digest names its ConfigMap, so another argument leaves it alone.
+    assert plan(**folder, args={"A": "1"}).config_map == after.config_map
 
 
 def test_another_set_of_authorities_builds_again(tmp_path: Path) -> None:
@@ -118,7 +123,7 @@ def test_every_single_build_keeps_its_image_under_a_tag_of_its_own_in_this_stack
         destinations=["ghcr.io/team/a:1", "team/a:1", "b:1"],
         stack={"dockerConfig": '{"auths": {"ghcr.io": {"auth": "eDp5"}}}'},
     )
-    pushed = [word for word in made.pod.spec["containers"][0]["args"] if word.startswith("--destination=")]
+    pushed = [word for word in made.pod["containers"][0]["args"] if word.startswith("--destination=")]
     assert pushed == [
         "--destination=ghcr.io/team/a:1",
         "--destination=registry.ci.svc:5000/team/a:1",
@@ -130,5 +135,5 @@ def test_every_single_build_keeps_its_image_under_a_tag_of_its_own_in_this_stack
 
 def test_a_build_that_is_pushed_elsewhere_alone_gets_no_tag_here() -> None:
     made = plan(destinations=["ghcr.io/a:1"], stack={"dockerConfig": '{"auths": {"ghcr.io": {"auth": "eDp5"}}}'})
-    pushed = [word for word in made.pod.spec["containers"][0]["args"] if word.startswith("--destination=")]
+    pushed = [word for word in made.pod["containers"][0]["args"] if word.startswith("--destination=")]
     assert pushed == ["--destination=ghcr.io/a:1"]

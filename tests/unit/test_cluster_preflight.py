@@ -1,10 +1,11 @@
-"""What is looked at before anything is made: the cluster, and the files on this machine."""
+"""What is checked before anything is created: the cluster, and the files on this machine."""
 
 import datetime as dt
 import random
 from pathlib import Path
 from typing import Any
 
+import pulumi
 import pytest
 import yaml
 from cryptography import x509
@@ -13,76 +14,134 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from components import labels
+from components.kubernetes import preflight as module
 from components.kubernetes.preflight import preflight
+from components.settings import Problem
 from tests.support.kubernetes_stack import FakeReader, build, settings
 
 PLAIN = {"plainHttp": True}
 OURS = labels.of("ci", "test")
+THEIRS = labels.of("ci", "prod")
 Key = ec.EllipticCurvePrivateKey
 
 
-def look(reader: FakeReader | None = None, *, deployed: bool = False, **keys: Any) -> list[str]:
-    found = preflight(settings(**keys), reader or FakeReader(), project="ci", stack="test", deployed=deployed)
-    return [str(problem) for problem in found]
+@pytest.fixture(autouse=True)
+def update(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each test be part of an update, whatever ran before it."""
+    monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: False)
 
 
-def test_a_cluster_that_fits_is_no_problem() -> None:
-    assert look() == []
+def look(reader: FakeReader | None = None, *, deployed: bool = False, **keys: Any) -> list[Problem]:
+    return list(
+        preflight(settings(**keys), reader or FakeReader(), project="ci", stack="test", deployed=deployed),
+    )
 
 
-def test_a_namespace_of_somebody_else_is_not_taken_over_unless_that_is_asked_for() -> None:
-    [text] = look(FakeReader(found={"ci-builds": {}}))
-    assert text.startswith('ci:kubernetes.namespace = "ci" leads to the namespace ci-builds, which is there already')
-    assert "which no stack of this project made" in text
-    assert "adoptNamespaces: true" in text
-    [text] = look(FakeReader(found={"ci": labels.of("ci", "prod")}))
-    assert "belongs to the stack ci/prod" in text
-    assert look(FakeReader(found={"ci": {}, "ci-builds": {}}), kubernetes={"adoptNamespaces": True}) == []
+def one(key: str, code: str, *parts: str, reader: FakeReader | None = None, **keys: Any) -> str:
+    """Give the text of the only problem, which has this key and code, and these parts in its text."""
+    [problem] = look(reader, **keys)
+    assert (problem.key, problem.code) == (key, code)
+    for part in parts:
+        assert part in str(problem)
+    return str(problem)
 
 
-def test_a_namespace_that_an_earlier_life_of_this_stack_left_is_its_own() -> None:
-    assert look(FakeReader(found={"ci": OURS})) == []
+@pytest.mark.parametrize(
+    ("cluster", "keys"),
+    [
+        ({}, {}),
+        ({"at": (1, 29)}, {}),
+        ({"at": (2, 0)}, {}),
+        ({"found": {"ci": OURS}}, {}),  # an earlier life of this stack left it
+        ({"found": {"ci": {}, "ci-builds": {}}}, {"kubernetes": {"adoptNamespaces": True}}),
+        ({"classes": {"fast": False}}, {"registry": {**PLAIN, "storageClass": "fast"}}),
+    ],
+    ids=str,
+)
+def test_a_cluster_that_fits_is_no_problem(cluster: dict[str, Any], keys: dict[str, Any]) -> None:
+    assert look(FakeReader(**cluster), **keys) == []
 
 
-def test_a_storage_class_that_there_is_not_is_refused_with_those_that_there_are() -> None:
-    [text] = look(FakeReader(classes={"slow": True, "fast": False}), registry={**PLAIN, "storageClass": "fats"})
-    assert text.startswith('ci:registry.storageClass = "fats" is not among the cluster\'s (fast, slow)')
-    assert look(FakeReader(classes={"fast": False}), registry={**PLAIN, "storageClass": "fast"}) == []
+@pytest.mark.parametrize(
+    ("cluster", "registry", "key", "code", "parts"),
+    [
+        (
+            {"found": {"ci-builds": {}}},
+            PLAIN,
+            "ci:kubernetes.namespace",
+            "name_taken",
+            ["ci-builds", "adoptNamespaces: true"],
+        ),
+        ({"found": {"ci": THEIRS}}, PLAIN, "ci:kubernetes.namespace", "name_taken", ["the stack ci/prod"]),
+        (
+            {"classes": {"slow": True, "fast": False}},
+            {**PLAIN, "storageClass": "fats"},
+            "ci:registry.storageClass",
+            "not_found",
+            ["fast, slow"],
+        ),
+        ({"classes": {"fast": False}}, PLAIN, "ci:registry.storageClass", "required", ["give one of fast"]),
+        ({"classes": {}}, PLAIN, "ci:registry.storageClass", "required", ["add a storage class"]),
+        ({"at": (1, 28)}, PLAIN, "ci:kubernetes.context", "too_old", ["1.28", "1.29"]),
+        (
+            {"broken": True},
+            PLAIN,
+            "ci:kubernetes.context",
+            "unreachable",
+            ["https://192.0.2.1:6443", "kubectl version"],
+        ),
+    ],
+    ids=str,
+)
+def test_a_cluster_that_does_not_fit_is_refused_with_what_would(
+    cluster: dict[str, Any], registry: dict[str, Any], key: str, code: str, parts: list[str]
+) -> None:
+    one(key, code, *parts, reader=FakeReader(**cluster), registry=registry)
 
 
-@pytest.mark.parametrize(("classes", "instead"), [({"fast": False}, "give one of fast"), ({}, "those that you add")])
-def test_a_cluster_without_a_default_storage_class_needs_one_named(classes: dict[str, bool], instead: str) -> None:
-    [text] = look(FakeReader(classes=classes))
-    assert "is missing, and the cluster has no default one" in text
-    assert instead in text
-
-
-def test_a_cluster_that_is_too_old_is_refused() -> None:
-    [text] = look(FakeReader(at=(1, 28)))
-    assert "leads to Kubernetes 1.28; give a cluster of 1.29 or newer" in text
-    assert look(FakeReader(at=(1, 29))) == []
-    assert look(FakeReader(at=(2, 0))) == []
-
-
-def test_a_cluster_that_gives_no_answer_is_one_problem_with_its_address() -> None:
-    [text] = look(FakeReader(broken=True))
-    assert text.startswith("ci:kubernetes.context leads to a cluster that can't be asked: https://192.0.2.1:6443")
-    assert "kubectl version" in text
-
-
-def test_a_stack_that_is_deployed_does_not_ask_again() -> None:
+def test_a_preview_of_a_deployed_stack_asks_nothing_and_an_update_looks_for_the_namespaces_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reader = FakeReader(found={"ci": {}}, classes={}, at=(1, 1))
+    assert look(reader, deployed=True) == []
+    assert reader.asked == ["namespaces"]
+    monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: True)
     reader = FakeReader(broken=True)
     assert look(reader, deployed=True) == []
     assert reader.asked == []
 
 
 @pytest.mark.parametrize("deployed", [False, True])
-def test_a_secret_that_there_is_not_is_refused_with_how_to_make_it(*, deployed: bool) -> None:
+def test_an_update_waits_for_a_namespace_that_is_being_deleted(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], *, deployed: bool
+) -> None:
+    monkeypatch.setattr(module, "_PAUSE_SECONDS", 0)
+    reader = FakeReader(terminating=["ci-builds", "ci-builds"])
+    assert look(reader, deployed=deployed) == []
+    assert reader.asked[:3] == ["namespaces"] * 3
+    assert capfd.readouterr().err.count("ci-builds") == 1
+    monkeypatch.setattr(module, "_TERMINATION_SECONDS", -1)
+    assert "ci-builds" in str(look(FakeReader(terminating=["ci-builds"] * 9), deployed=deployed)[0])
+
+
+def test_a_preview_does_not_wait_for_a_namespace_that_is_being_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: True)
+    reader = FakeReader(terminating=["ci"])
+    assert look(reader) == []
+    assert reader.asked.count("namespaces") == 1
+
+
+@pytest.mark.parametrize("deployed", [False, True])
+def test_a_missing_secret_is_refused_with_the_command_that_creates_it(*, deployed: bool) -> None:
     tls = {"tls": {"secretName": "own-tls"}}
-    [text] = look(FakeReader(), deployed=deployed, registry=tls)
-    assert text.startswith('ci:registry.tls.secretName = "own-tls" is not among the Secrets of the namespace ci; make')
-    assert "`kubectl --namespace ci create secret tls own-tls --cert=FILE --key=FILE`" in text
-    # A namespace that somebody had to make first is refused in its turn, unless that is written, too.
+    text = one(
+        "ci:registry.tls.secretName",
+        "not_found",
+        "--namespace ci create secret tls own-tls",
+        deployed=deployed,
+        registry=tls,
+    )
+    # Somebody has to create the namespace first then, and without this key it would be refused.
     assert ("kubectl create namespace ci" in text and "adoptNamespaces: true" in text) is not deployed
     reader = FakeReader(secrets=["own-tls"])
     assert look(reader, deployed=deployed, registry=tls) == []
@@ -94,52 +153,37 @@ def kubeconfig(folder: Path, content: Any) -> dict[str, Any]:
     return {"kubeconfig": str(folder / "kubeconfig")}
 
 
-def test_a_context_that_there_is_not_is_refused_with_those_that_there_are(tmp_path: Path) -> None:
+def test_an_unknown_context_is_refused_with_those_of_the_file_and_no_cluster_is_asked(tmp_path: Path) -> None:
     file = kubeconfig(tmp_path, {"contexts": [{"name": "dev"}, {"name": "prod"}]})
     reader = FakeReader()
-    [text] = look(reader, kubernetes={**file, "context": "pord"})
-    assert text.startswith('ci:kubernetes.context = "pord" is not among the contexts of')
-    assert "(dev, prod)" in text
+    one("ci:kubernetes.context", "not_found", "dev, prod", reader=reader, kubernetes={**file, "context": "pord"})
     assert reader.asked == []
     assert look(kubernetes={**file, "context": "prod"}) == []
 
 
-@pytest.mark.parametrize("content", ["", "- a", "contexts: 7", "a: [", "7"])
-def test_a_file_that_is_no_kubeconfig_is_refused(tmp_path: Path, content: str) -> None:
-    [text] = look(kubernetes=kubeconfig(tmp_path, content))
-    assert "is no kubeconfig; give a file with contexts in it" in text
+@pytest.mark.parametrize("content", [b"", b"- a", b"contexts: 7", b"a: [", b"7", b"\xff\x00\xfe", None])
+def test_a_file_that_is_no_kubeconfig_is_refused(tmp_path: Path, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / "kubeconfig").write_bytes(content)
+    one("ci:kubernetes.kubeconfig", "bad_file", kubernetes={"kubeconfig": str(tmp_path / "kubeconfig")})
 
 
-def test_a_file_that_is_not_even_text_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "kubeconfig").write_bytes(b"\xff\x00\xfe")
-    [text] = look(kubernetes={"kubeconfig": str(tmp_path / "kubeconfig")})
-    assert "is no kubeconfig" in text
-
-
-def test_a_kubeconfig_that_is_not_there_is_refused_with_its_whole_path(tmp_path: Path) -> None:
-    [text] = look(kubernetes={"kubeconfig": str(tmp_path / "missing")})
-    assert "can't be read (No such file or directory" in text
-    [text] = look(kubernetes={"kubeconfig": str(tmp_path)})
-    assert "can't be read (Is a directory" in text
-
-
-def test_a_context_folder_that_can_not_be_packed_is_refused_with_its_build(tmp_path: Path) -> None:
+def test_a_context_that_can_not_be_packed_is_refused_with_its_build(tmp_path: Path) -> None:
+    noise = random.Random(1)  # bytes that don't compress, and the same in every run
+    files = {f"f{number}": noise.randbytes(450_000).hex() for number in range(2)}
     found = look(
         builds=[
             build("a"),
             build("b", context={"directory": str(tmp_path / "missing")}),
             build("c", context={"directory": str(tmp_path)}),
+            build("d", context={"inline": {"Dockerfile": "", **files}}),
         ]
     )
-    assert found[0].startswith("ci:builds[1].context.directory")
-    assert found[1].startswith("ci:builds[2].context.directory")
-
-
-def test_inline_files_that_are_too_big_together_are_refused() -> None:
-    noise = random.Random(1)  # bytes that don't compress, and the same in every run
-    files = {f"f{number}": noise.randbytes(450_000).hex() for number in range(2)}
-    [text] = look(builds=[build(context={"inline": {"Dockerfile": "", **files}}), build("b")])
-    assert text.startswith("ci:builds[0].context.inline is too big for a ConfigMap")
+    assert [(problem.key, problem.code) for problem in found] == [
+        ("ci:builds[1].context.directory", "not_found"),
+        ("ci:builds[2].context.directory", "not_found"),
+        ("ci:builds[3].context.inline", "too_large"),
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -172,81 +216,68 @@ def certificate(key: Key, *names: str, days: tuple[int, int] = (-1, 1), own: boo
     return made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
 
 
-def with_certificate(folder: Path, key: Key, text: str, **kubernetes: Any) -> list[str]:
+def with_certificate(folder: Path, key: str, text: str, **kubernetes: Any) -> list[Problem]:
     (folder / "tls.pem").write_text(text)
     return look(
         registry={"tls": {"certificateFile": str(folder / "tls.pem")}, "host": "r.example.org"},
-        registryTlsKey=pem(key),
+        registryTlsKey=key,
         kubernetes=kubernetes,
     )
 
 
 NAMES = ("registry.ci.svc", "r.example.org")
+NO_KEY = "-----BEGIN PRIVATE KEY-----\nbm90IGEga2V5\n-----END PRIVATE KEY-----\n"
 
 
 def test_a_certificate_that_fits_is_no_problem(tmp_path: Path, key: Key) -> None:
-    assert with_certificate(tmp_path, key, certificate(key, *NAMES)) == []
-    assert with_certificate(tmp_path, key, certificate(key, "*.ci.svc", "*.example.org")) == []
+    assert with_certificate(tmp_path, pem(key), certificate(key, *NAMES)) == []
+    assert with_certificate(tmp_path, pem(key), certificate(key, "*.ci.svc", "*.example.org")) == []
 
 
-def test_a_key_of_another_certificate_is_refused_without_being_shown(tmp_path: Path, key: Key) -> None:
-    other = ec.generate_private_key(ec.SECP256R1())
-    [text] = with_certificate(tmp_path, other, certificate(key, *NAMES))
-    assert text.startswith("ci:registryTlsKey is not the key of the first certificate in")
-    assert pem(other).splitlines()[1] not in text
-
-
-def test_a_key_that_can_not_be_read_is_refused(tmp_path: Path, key: Key) -> None:
-    (tmp_path / "tls.pem").write_text(certificate(key, *NAMES))
-    [text] = look(
-        registry={"tls": {"certificateFile": str(tmp_path / "tls.pem")}},
-        registryTlsKey="-----BEGIN PRIVATE KEY-----\nbm90IGEga2V5\n-----END PRIVATE KEY-----\n",
-    )
-    assert text.startswith("ci:registryTlsKey is not a private key that can be read")
-    assert "bm90IGEga2V5" not in text
+@pytest.mark.parametrize("other", [pem(ec.generate_private_key(ec.SECP256R1())), NO_KEY], ids=["another", "none"])
+def test_a_key_of_another_certificate_is_refused_without_being_shown(tmp_path: Path, key: Key, other: str) -> None:
+    [problem] = with_certificate(tmp_path, other, certificate(key, *NAMES))
+    assert (problem.key, problem.code) == ("ci:registryTlsKey", "bad_certificate")
+    assert other.splitlines()[1] not in str(problem)
 
 
 @pytest.mark.parametrize("days", [(-3, -1), (1, 3)])
 def test_a_certificate_of_another_time_is_refused_with_its_dates(
     tmp_path: Path, key: Key, days: tuple[int, int]
 ) -> None:
-    [text] = with_certificate(tmp_path, key, certificate(key, *NAMES, days=days))
+    [problem] = with_certificate(tmp_path, pem(key), certificate(key, *NAMES, days=days))
     begins = dt.datetime.now(dt.UTC) + dt.timedelta(days=days[0])
-    assert f"is valid from {begins:%Y-%m-%d}" in text
+    assert (problem.key, problem.code) == ("ci:registry.tls.certificateFile", "bad_certificate")
+    assert f"{begins:%Y-%m-%d}" in str(problem)
 
 
 @pytest.mark.parametrize(
-    ("names", "said"),
+    ("names", "missing"),
     [
-        (("registry.ci.svc",), "is for registry.ci.svc, and not for r.example.org"),
-        (("*.org", "registry.ci.svc"), "and not for r.example.org"),
-        ((), "is for no name at all, and not for registry.ci.svc, r.example.org"),
+        (("registry.ci.svc",), "not for r.example.org"),
+        (("*.org", "registry.ci.svc"), "not for r.example.org"),
+        ((), "not for registry.ci.svc, r.example.org"),
     ],
 )
 def test_a_certificate_for_other_names_is_refused_with_those_that_it_lacks(
-    tmp_path: Path, key: Key, names: tuple[str, ...], said: str
+    tmp_path: Path, key: Key, names: tuple[str, ...], missing: str
 ) -> None:
-    [text] = with_certificate(tmp_path, key, certificate(key, *names))
-    assert said in text
-    assert "registry.ci.svc, r.example.org" in text.partition("; ")[2]
+    [problem] = with_certificate(tmp_path, pem(key), certificate(key, *names))
+    assert (problem.key, problem.code) == ("ci:registry.tls.certificateFile", "bad_certificate")
+    assert missing in problem.wrong
+    assert "registry.ci.svc, r.example.org" in problem.instead
 
 
 def test_a_certificate_that_signs_itself_needs_to_be_trusted_by_name(tmp_path: Path, key: Key) -> None:
     own = certificate(key, *NAMES, own=True)
-    [text] = with_certificate(tmp_path, key, own)
-    assert text.startswith("ci:kubernetes.trustedCaFile is missing")
+    [problem] = with_certificate(tmp_path, pem(key), own)
+    assert (problem.key, problem.code) == ("ci:kubernetes.trustedCaFile", "required")
     (tmp_path / "ca.pem").write_text(own)
-    assert with_certificate(tmp_path, key, own, trustedCaFile=str(tmp_path / "ca.pem")) == []
+    assert with_certificate(tmp_path, pem(key), own, trustedCaFile=str(tmp_path / "ca.pem")) == []
 
 
-@pytest.mark.parametrize("content", [b"", b"not a certificate", b"\xff\xfe"])
-def test_a_file_without_a_certificate_is_refused(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "x.pem").write_bytes(content)
-    [text] = look(kubernetes={"trustedCaFile": str(tmp_path / "x.pem")})
-    assert text.startswith("ci:kubernetes.trustedCaFile")
-    assert "holds no certificates in PEM form" in text
-
-
-def test_a_certificate_file_that_is_not_there_is_refused() -> None:
-    [text] = look(kubernetes={"trustedCaFile": "/nowhere/ca.pem"})
-    assert text.startswith("ci:kubernetes.trustedCaFile")
+@pytest.mark.parametrize("content", [b"", b"not a certificate", b"\xff\xfe", None])
+def test_a_file_without_a_certificate_is_refused(tmp_path: Path, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / "x.pem").write_bytes(content)
+    one("ci:kubernetes.trustedCaFile", "bad_file", kubernetes={"trustedCaFile": str(tmp_path / "x.pem")})

@@ -2,6 +2,7 @@
 
 import http.server
 import json
+import socket
 import threading
 import urllib.parse
 from collections.abc import Iterator
@@ -12,7 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
-from components.kubernetes.cluster import ApiReader, ReadError, kubeconfig
+from components.kubernetes import cluster
+from components.kubernetes.cluster import ApiReader, NamespaceInfo, ReadError, kubeconfig
 from tests.support.kubernetes_stack import settings
 
 TOKEN = "made-up-token-0123456789"
@@ -78,7 +80,12 @@ def asked(api: Api) -> dict[str, list[str]]:
 def test_namespaces_that_are_not_there_are_left_out(api: Api, tmp_path: Path) -> None:
     api.answers["/api/v1/namespaces/ci"] = (200, {"metadata": {"labels": {"a": "b"}}})
     api.answers["/api/v1/namespaces/bare"] = (200, {"metadata": {}})
-    assert api.reader(tmp_path).namespaces("ci", "ci-builds", "bare") == {"ci": {"a": "b"}, "bare": {}}
+    api.answers["/api/v1/namespaces/going"] = (200, {"metadata": {"deletionTimestamp": "2026-01-31T03:00:00Z"}})
+    assert api.reader(tmp_path).namespaces("ci", "ci-builds", "bare", "going") == {
+        "ci": NamespaceInfo(labels={"a": "b"}),
+        "bare": NamespaceInfo(labels={}),
+        "going": NamespaceInfo(labels={}, terminating=True),
+    }
 
 
 def test_the_default_storage_class_is_the_one_that_is_marked(api: Api, tmp_path: Path) -> None:
@@ -144,9 +151,23 @@ def test_a_refusal_is_told_with_its_address_and_without_the_token(api: Api, tmp_
 
 
 def test_a_server_that_is_not_there_is_told_with_its_address(api: Api, tmp_path: Path) -> None:
-    with pytest.raises(ReadError, match=r"http://127\.0\.0\.1:9 gave no answer: ") as caught:
+    with pytest.raises(ReadError, match=r"http://127\.0\.0\.1:9 does not answer: ") as caught:
         api.reader(tmp_path, address="http://127.0.0.1:9").version()
     assert TOKEN not in str(caught.value)
+
+
+def test_a_server_that_never_answers_is_asked_once_and_given_up_in_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert cluster._TIMEOUT_SECONDS <= 10  # noqa: SLF001
+    monkeypatch.setattr(cluster, "_TIMEOUT_SECONDS", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        with pytest.raises(ReadError, match="does not answer"):
+            Api().reader(tmp_path, address=f"http://127.0.0.1:{silent.getsockname()[1]}").version()
+        silent.settimeout(0)
+        silent.accept()[0].close()
+        with pytest.raises(BlockingIOError):
+            silent.accept()
 
 
 def test_a_context_that_there_is_not_is_told(api: Api, tmp_path: Path) -> None:

@@ -8,6 +8,16 @@ from components.kubernetes import results
 from tests.support.kubernetes_stack import DIGEST, build, failed, settings, succeeded
 
 OTHER = f"sha256:{'cd' * 32}"
+KEY = "ci:builds[3]"
+LATE = "Job was active longer than specified deadline"
+DEADLINE = f"{KEY}.deadlineSeconds, for example to 3600"
+MEMORY = f"{KEY}.resources.memoryMib, for example to 2048"
+DISK = f"{KEY}.resources.diskMib"
+QUOTA = 'pods "x" is forbidden: exceeded quota: builds, requested: limits.memory=1Gi'
+NO_ROOM = "0/1 nodes are available: 1 Insufficient memory."
+NO_IMAGE = 'Failed to pull image "kaniko:9": not found'
+IMAGE = "ci:kubernetes.kanikoImage"
+NO_NAMESPACE = "user namespaces"
 
 
 def explain(*pods: dict[str, Any], events: tuple[str, ...] = (), **keys: Any) -> str:
@@ -20,6 +30,19 @@ def pending(**status: Any) -> dict[str, Any]:
 
 def waiting(reason: str, message: str = "") -> dict[str, Any]:
     return pending(containerStatuses=[{"name": "kaniko", "state": {"waiting": {"reason": reason, "message": message}}}])
+
+
+def deleted(pod: dict[str, Any]) -> dict[str, Any]:
+    return {**pod, "metadata": {"deletionTimestamp": "2026-01-31T03:00:00Z"}}
+
+
+def evicted(message: str) -> dict[str, Any]:
+    status = failed(exitCode=2, message="cannot write")["status"]
+    return {"status": {**status, "reason": "Evicted", "message": message}}
+
+
+def unscheduled(status: str) -> dict[str, Any]:
+    return pending(conditions=[{"type": "PodScheduled", "status": status, "message": NO_ROOM}])
 
 
 def test_the_digest_is_the_newest_successful_pods() -> None:
@@ -41,47 +64,79 @@ def test_what_fetched_the_context_does_not_hide_the_digest() -> None:
     assert results.digest([pod]) == DIGEST
 
 
-@pytest.mark.parametrize(
-    "state",
-    [
-        {"reason": "OOMKilled", "exitCode": 137},
-        {"reason": "OOMKilled", "exitCode": 1},
-        {"reason": "Error", "exitCode": 137},
-        {"message": "error building stage: failed to execute command: waiting for process to exit: signal: killed\n"},
-        {"message": "waiting for process to exit: exit status 137"},
-    ],
-)
-def test_want_of_memory_says_what_to_raise_and_to_what(state: dict[str, Any]) -> None:
-    text = explain(failed(**state), resources={"memoryMib": 2048})
-    assert text.startswith("the build website failed: it was killed, most likely for want of memory (it has 2048 MiB)")
-    assert "raise ci:builds[3].resources.memoryMib, for example to 4096" in text
+ENDS: list[tuple[str, list[dict[str, Any]], tuple[str, ...], tuple[str, ...]]] = [
+    ("killed for memory", [failed(reason="OOMKilled", exitCode=1)], (), (MEMORY,)),
+    ("killed", [failed(exitCode=137)], (), (MEMORY,)),
+    ("kaniko's step was killed", [failed(message="waiting for process to exit: signal: killed\n")], (), (MEMORY,)),
+    ("kaniko's step's program was killed", [failed(message="to exit: exit status 137")], (), (MEMORY,)),
+    ("BuildKit's step was killed", [failed(message="did not complete: exit code: 137")], (), (MEMORY,)),
+    ("a step that ended with 13", [failed(message="did not complete: exit code: 13")], (), ("kaniko ended with",)),
+    ("the newest pod counts", [failed(exitCode=7), failed(exitCode=137)], (), ("exit code 7",)),
+    (
+        "fetching failed",
+        [failed(container="fetch", init=True, exitCode=128, message="no remote ref v9")],
+        (),
+        (f"{KEY}.context.git", "no remote ref v9"),
+    ),
+    ("Buildah without a user namespace", [failed(message="unshare(CLONE_NEWUSER): no")], (), (NO_NAMESPACE,)),
+    (
+        "BuildKit without a user namespace",
+        [failed(message="[rootlesskit:parent] error: no space left on device")],
+        (),
+        (NO_NAMESPACE, f"{KEY}.builder: kaniko"),
+    ),
+    ("login refused", [failed(message="UNAUTHORIZED: x")], (), ("ci:registryPassword", "ci:dockerConfig")),
+    ("login asked for", [failed(message="Authentication required")], (), ("ci:registryPassword",)),
+    ("disk full", [failed(message="write /x: no space left on device")], (), (DISK, "ci:registry.storageGib")),
+    ("evicted for its disk", [evicted("Pod ephemeral local storage usage exceeds")], (), ("exceeds", DISK)),
+    ("evicted", [evicted("The node was low on resource: memory.")], (), ("low on resource: memory",)),
+    ("another reason of the pod", [{"status": {"reason": "NodeLost", "message": "x"}}], (), ("NodeLost: x",)),
+    ("image not found", [waiting("ImagePullBackOff", "not found")], (), (IMAGE, "not found")),
+    ("image not found at first", [waiting("ErrImagePull")], (), (IMAGE,)),
+    ("image not found, pod deleted", [], (LATE, NO_IMAGE), (IMAGE, "not found")),
+    ("a Secret is missing", [waiting("CreateContainerConfigError", "x")], (), ("CreateContainerConfigError, x",)),
+    ("about to start", [waiting("PodInitializing")], (), (DEADLINE,)),
+    ("about to be created", [waiting("ContainerCreating")], (), (DEADLINE,)),
+    ("no node", [unscheduled("False")], (), (NO_ROOM, f"{KEY}.resources")),
+    ("no node, pod deleted", [], (LATE, NO_ROOM), (NO_ROOM, f"{KEY}.resources")),
+    ("a node at last", [unscheduled("True")], (), (DEADLINE,)),
+    ("quota", [], (QUOTA,), ("ci:kubernetes.quota", f"{KEY}.resources")),
+    ("quota until the deadline", [], (LATE, QUOTA), ("ci:kubernetes.quota",)),
+    ("late, pod there", [pending()], (), (DEADLINE,)),
+    ("late, pod deleted", [], (LATE,), (DEADLINE,)),
+    ("late, with another warning", [], (LATE, "back-off"), (DEADLINE, "back-off")),
+    ("any other warning", [], ("violates PodSecurity",), ("violates PodSecurity",)),
+    ("nothing is known", [], (), ("no pod",)),
+]
+"""How it ended, its pods, the warnings, and what the explanation must have in it."""
 
 
-def test_another_end_is_told_with_its_code_and_the_last_lines_of_the_log() -> None:
+@pytest.mark.parametrize(("pods", "events", "parts"), [pytest.param(*case[1:], id=case[0]) for case in ENDS])
+def test_the_explanation_names_the_reason_and_what_to_change(
+    pods: list[dict[str, Any]], events: tuple[str, ...], parts: tuple[str, ...]
+) -> None:
+    text = explain(*pods, events=events)
+    assert text.startswith("build website failed: ")
+    for part in parts:
+        assert part in text
+    for remedy in (DEADLINE, MEMORY, DISK, IMAGE, "ci:kubernetes.quota"):
+        assert remedy in text if remedy in parts else remedy not in text
+
+
+@pytest.mark.parametrize("end", [{"exitCode": 143}, {"exitCode": 2}, {"exitCode": 137, "reason": "Error"}], ids=str)
+def test_a_builder_that_is_ended_by_the_deadline_is_late_however_it_ends(end: dict[str, Any]) -> None:
+    pod = failed(**end, message="STEP 2/2: RUN sleep 600")
+    text = explain(deleted(pod), events=(LATE,))
+    assert DEADLINE in text
+    assert text.endswith("    STEP 2/2: RUN sleep 600")
+    # The warning about an earlier Job is there for an hour.
+    assert "deadlineSeconds" not in explain(pod, events=(LATE,))
+    assert "deadlineSeconds" not in explain(deleted(pod))
+
+
+def test_the_last_lines_of_the_log_are_shown() -> None:
     log = "\n".join(f"line {number}" for number in range(40)) + "\n\n"
-    text = explain(failed(exitCode=2, message=log))
-    head, *lines = text.splitlines()
-    assert head == "the build website failed: kaniko ended with 2"
-    assert lines == [f"    line {number}" for number in range(35, 40)]
-
-
-def test_a_context_that_could_not_be_fetched_is_told_as_such() -> None:
-    text = explain(failed(container="fetch", init=True, exitCode=128, message="fatal: couldn't find remote ref v9"))
-    assert "fetch ended with 128, while fetching ci:builds[3].context.git" in text
-    assert "couldn't find remote ref v9" in text
-
-
-@pytest.mark.parametrize(
-    "log",
-    [
-        'error: failed to solve: process "/bin/sh -c x" did not complete successfully: exit code: 137',
-        'level=error msg="signal: killed"',
-        'Error: building at STEP "RUN x": exit status 137',
-    ],
-)
-def test_a_step_that_was_killed_is_told_also_where_the_kubelet_gives_no_reason(log: str) -> None:
-    assert "raise ci:builds[3].resources.memoryMib" in explain(failed(message=log))
-    assert "memoryMib" not in explain(failed(message=log.replace("137", "13").replace("killed", "kill")))
+    assert explain(failed(exitCode=2, message=log)).splitlines()[1:] == [f"    line {n}" for n in range(35, 40)]
 
 
 BUILDKIT_FAILED = """\
@@ -109,89 +164,3 @@ def test_what_the_step_itself_said_is_among_the_last_lines_of_buildkits_log() ->
     *_, before, last = explain(failed(container="buildkit", message=BUILDKIT_FAILED)).splitlines()
     assert before == "    0.113 the reason is here"
     assert last.startswith("    error: failed to solve")
-
-
-@pytest.mark.parametrize(
-    "log",
-    [
-        "Error during unshare(CLONE_NEWUSER): Operation not permitted",
-        "[rootlesskit:parent] error: failed to start the child: fork/exec /proc/self/exe: no space left on device",
-    ],
-)
-def test_a_node_that_lets_nobody_make_a_user_namespace_is_told_as_such(log: str) -> None:
-    text = explain(failed(message=log))
-    assert "since the node lets it make no user namespace" in text
-    assert "write ci:builds[3].builder: kaniko" in text
-    assert "diskMib" not in text
-
-
-@pytest.mark.parametrize("log", ["UNAUTHORIZED: authentication required", "Authentication required"])
-def test_a_refused_login_names_the_passwords(log: str) -> None:
-    assert "is ci:registryPassword (or ci:dockerConfig) right?" in explain(failed(message=log))
-
-
-def test_a_full_disk_names_both_disks() -> None:
-    text = explain(failed(message="write /x: no space left on device"))
-    assert "ci:builds[3].resources.diskMib" in text
-    assert "ci:registry.storageGib" in text
-
-
-@pytest.mark.parametrize("reason", ["ImagePullBackOff", "ErrImagePull", "CreateContainerConfigError"])
-def test_a_container_that_never_started_says_why(reason: str) -> None:
-    assert explain(waiting(reason, "not found")) == f"the build website failed: kaniko: {reason}, not found"
-
-
-@pytest.mark.parametrize("reason", ["PodInitializing", "ContainerCreating"])
-def test_a_container_that_is_about_to_start_is_no_reason(reason: str) -> None:
-    assert "it was not done within 1800 s" in explain(waiting(reason))
-
-
-def test_a_pod_that_no_node_took_says_what_it_wanted() -> None:
-    condition = {"type": "PodScheduled", "status": "False", "message": "0/1 nodes: Insufficient memory"}
-    text = explain(pending(conditions=[condition]))
-    assert "no node took it (0/1 nodes: Insufficient memory)" in text
-    assert "lower ci:builds[3].resources, or add a node" in text
-
-
-def test_an_evicted_pod_says_what_the_kubelet_said() -> None:
-    text = explain({"status": {"phase": "Failed", "reason": "Evicted", "message": "low on ephemeral-storage"}})
-    assert text == "the build website failed: Evicted: low on ephemeral-storage"
-
-
-def test_a_quota_that_let_no_pod_in_is_told_also_when_the_deadline_came_last() -> None:
-    quota = 'pods "x" is forbidden: exceeded quota: builds, requested: limits.memory=1Gi'
-    for events in ((quota,), ("Job was active longer than specified deadline", quota)):
-        text = explain(events=events)
-        assert "exceeded quota: builds" in text
-        assert "raise ci:kubernetes.quota, or lower ci:builds[3].resources" in text
-
-
-def test_a_build_beyond_its_deadline_says_what_to_raise_whether_its_pod_is_gone_or_not() -> None:
-    for text in (
-        explain(pending(), deadlineSeconds=60),
-        explain(events=("Job was active longer than specified deadline",), deadlineSeconds=60),
-    ):
-        assert "it was not done within 60 s; raise ci:builds[3].deadlineSeconds" in text
-        assert "for example to 120" in text
-
-
-@pytest.mark.parametrize("end", [{"exitCode": 143}, {"exitCode": 2}, {"exitCode": 137, "reason": "Error"}], ids=str)
-def test_a_builder_that_is_ended_by_the_deadline_is_late_however_it_ends(end: dict[str, Any]) -> None:
-    late = ("Job was active longer than specified deadline",)
-    pod = failed(**end, message="STEP 2/2: RUN sleep 600")
-    deleted = {**pod, "metadata": {"deletionTimestamp": "2026-01-31T03:00:00Z"}}
-    text = explain(deleted, events=late, deadlineSeconds=60)
-    assert "it was not done within 60 s; raise ci:builds[3].deadlineSeconds" in text
-    assert text.endswith("    STEP 2/2: RUN sleep 600")
-    # The warning of a Job of before is there for an hour.
-    assert "deadlineSeconds" not in explain(pod, events=late)
-    assert "deadlineSeconds" not in explain(deleted)
-
-
-def test_any_other_warning_of_the_cluster_is_passed_on() -> None:
-    assert explain(events=("violates PodSecurity",)) == "the build website failed: violates PodSecurity"
-    assert explain() == "the build website failed: no pod was started"
-
-
-def test_the_newest_pod_is_the_one_that_counts() -> None:
-    assert "ended with 7" in explain(failed(exitCode=7), failed(exitCode=137, reason="OOMKilled"))

@@ -7,7 +7,7 @@ import re
 import pytest
 import yaml
 
-from components.kubernetes import addresses, texts
+from components.kubernetes import endpoints, texts
 from tests.support.kubernetes_stack import HASH, settings
 
 PLAIN = {"plainHttp": True}
@@ -40,20 +40,20 @@ MIRROR = "mirror.ci.svc:5000"
 def test_everybody_knows_the_registry_by_the_right_name(
     registry: dict[str, object], push: str, pull: str, url: str, plain: tuple[str, ...]
 ) -> None:
-    found = addresses.of(settings(registry=registry))
+    found = endpoints.of(settings(registry=registry))
     assert (found.push, found.pull, found.url, found.plain) == (push, pull, url, plain)
 
 
 def test_the_certificate_must_carry_every_name_once_and_without_ports() -> None:
     stack = settings(registry={**TLS, "nodePort": 30500, "mirror": {}})
-    assert addresses.names(stack) == ("registry.ci.svc", "localhost", "mirror.ci.svc")
-    assert addresses.names(settings(registry={**TLS, **INGRESS, "mirror": {}})) == ("r.example.org",)
+    assert endpoints.names(stack) == ("registry.ci.svc", "localhost", "mirror.ci.svc")
+    assert endpoints.names(settings(registry={**TLS, **INGRESS, "mirror": {}})) == ("r.example.org",)
 
 
 def test_nodes_are_taught_a_name_that_only_the_cluster_knows_and_no_other() -> None:
-    assert addresses.hosts_toml(settings(registry={**PLAIN, "nodePort": 30500})) is None
-    assert addresses.hosts_toml(settings(registry={**TLS, "host": "r.example.org"})) is None
-    text = addresses.hosts_toml(settings(registry=TLS))
+    assert endpoints.hosts_toml(settings(registry={**PLAIN, "nodePort": 30500})) is None
+    assert endpoints.hosts_toml(settings(registry={**TLS, "host": "r.example.org"})) is None
+    text = endpoints.hosts_toml(settings(registry=TLS))
     assert text is not None
     assert '[host."https://<cluster IP>:5000"]' in text
 

@@ -6,7 +6,7 @@ from typing import Any, get_args
 import pytest
 
 from components.docker import host
-from components.kubernetes import certificate
+from components.kubernetes import tls_preflight
 from components.settings import DockerSettings, Settings, gitlab_checks
 from tests.support import kubernetes_stack
 from tests.support.settings import RUNNER, RUNNER_TOKEN, problems, refused, settings
@@ -185,8 +185,8 @@ def test_a_file_of_authorities_that_cannot_be_read_is_refused_on_either_platform
     runner = {**RUNNER, "caFile": str(tmp_path / "none.pem")}
     on_host = settings(**{**DOCKER, "gitlabRunner": runner})
     in_cluster = kubernetes_stack.settings(gitlabRunner=runner, gitlabRunnerToken=RUNNER_TOKEN)
-    for found in (list(host.preflight(on_host, project="ci", stack="test")), list(certificate.look(in_cluster))):
+    for found in (list(host.preflight(on_host, project="ci", stack="test")), list(tls_preflight.preflight(in_cluster))):
         assert ("ci:gitlabRunner.caFile", "bad_file") in {(problem.key, problem.code) for problem in found}
     (tmp_path / "none.pem").write_text("no certificate")
-    [problem] = certificate.look(in_cluster)
+    [problem] = tls_preflight.preflight(in_cluster)
     assert (problem.key, problem.code) == ("ci:gitlabRunner.caFile", "bad_file")

@@ -105,7 +105,7 @@ def test_a_schedule_says_when_it_is_due_and_how_its_last_run_ended() -> None:
     [_, (_, said, well)] = told(
         builds.Found([job(DONE), early], [schedule], [pod({"exitCode": 1, "message": "boom"}, "web-1")]), build
     )
-    assert "kaniko ended with 1" in said
+    assert "kaniko ended with exit code 1" in said
     assert "boom" in said
     assert not well
 

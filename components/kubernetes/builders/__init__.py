@@ -1,8 +1,8 @@
-"""What builds an image in a pod.
+"""The builders: what builds an image in a pod.
 
-A builder is a pure function from `Work`, one build with every address resolved, to `Pod`, the pod that does it. It
-registers nothing and asks nobody. What each needs of Pod Security is in `components.settings.pod_security`, where it
-is checked before any of them is called.
+A builder is a pure function from a `BuildSpec`, one build with every address resolved, to the spec of the pod that does
+it. It registers no resource and makes no request. The Pod Security level that each builder needs is in
+`components.settings.pod_security`, since the settings are checked against it before a builder is called.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,11 +11,15 @@ from typing import Final
 from components.kubernetes.builders.buildah import buildah
 from components.kubernetes.builders.buildkit import buildkit
 from components.kubernetes.builders.kaniko import kaniko
-from components.kubernetes.builders.pod import Pod
-from components.kubernetes.builders.work import Work
+from components.kubernetes.builders.pod import PodSpec
+from components.kubernetes.builders.spec import BuildSpec
 from components.settings.pod_security import Builder
 
-BUILDERS: Final[Mapping[Builder, Callable[[Work], Pod]]] = {"kaniko": kaniko, "buildkit": buildkit, "buildah": buildah}
-"""Every builder by the name that a build's setting `builder` has."""
+BUILDERS: Final[Mapping[Builder, Callable[[BuildSpec], PodSpec]]] = {
+    "kaniko": kaniko,
+    "buildkit": buildkit,
+    "buildah": buildah,
+}
+"""Every builder by its name in a build's setting `builder`."""
 
-__all__ = ["BUILDERS", "Pod", "Work"]
+__all__ = ["BUILDERS", "BuildSpec", "PodSpec"]

@@ -1,37 +1,37 @@
-"""Buildah: builds as root of its own container, in a user namespace that it makes itself."""
+"""Buildah builds as root in its container, in a user namespace that it creates itself."""
 
 import json
 from typing import Final
 
-from components.kubernetes.builders.pod import LOGINS, WORK, Pod, mirrored, pod, scripted, work_volume
+from components.kubernetes.builders.pod import LOGINS, SCRATCH, PodSpec, mirrored, pod_spec, scratch_volume, scripted
 from components.kubernetes.builders.source import Source, source
-from components.kubernetes.builders.work import Work, flags
+from components.kubernetes.builders.spec import BuildSpec, flags
 
 _CAPABILITIES: Final = ("SETFCAP", "SETGID", "SETUID")
-"""What it takes to make a user namespace with all of the container's users in it, root too (SETFCAP). In there Buildah
-has every capability, and needs no other one outside. Pod Security `baseline` lets all three be added."""
+"""Needed to create a user namespace with all users of the container, root too (SETFCAP). Inside that namespace Buildah
+has every capability. Pod Security `baseline` allows all three."""
 
 _FORMAT: Final = ("--format=docker", "--identity-label=false")
-"""OCI's format has no health check and no shell. And the other builders put no label with their name on an image."""
+"""OCI's format has no HEALTHCHECK and no SHELL. The other builders do not label an image with their own name."""
 
 _SCRIPT: Final = """\
 mkdir none
 printf '%s' "$REGISTRIES" > registries.conf
-# Overlays take a kernel that lets a user namespace mount them; copies of whole file systems work everywhere, slowly.
+# Some kernels forbid overlay mounts in a user namespace. The driver vfs copies whole file systems: slow, but works.
 for driver in overlay vfs; do
   printf '[storage]\\ndriver = "%s"\\ngraphroot = "%s"\\nrunroot = "%s"\\n' \
     "$driver" "$TMPDIR/$driver" "$TMPDIR/run" > "$CONTAINERS_STORAGE_CONF"
   if buildah info > /dev/null 2>&1; then break; fi
 done
-echo "images are kept by $driver"
+echo "storage driver: $driver"
 run() { follow buildah --registries-conf=registries.conf --registries-conf-dir=none "$@"; }
 run build --tag=ci-build "$@"
 for destination in $DESTINATIONS; do
-  # In a minute, a registry that was started anew to collect is there again.
+  # A registry that restarts to collect garbage is back within a minute.
   run push --digestfile=digest --retry=6 --retry-delay=10s localhost/ci-build "docker://$destination"
-  # What `images` names must be found under every tag.
+  # The digest in the output `images` must be the same under every tag.
   if [ -e first ] && ! cmp -s first digest; then
-    echo "$destination got $(cat digest), and the first destination $(cat first)"
+    echo "$destination has the digest $(cat digest), but the first destination has $(cat first)"
     exit 1
   fi
   [ -e first ] || cp digest first
@@ -40,57 +40,57 @@ cat first > /dev/termination-log
 """
 
 
-def buildah(work: Work) -> Pod:
-    """Give the pod that builds with Buildah."""
-    context = source(work)
+def buildah(spec: BuildSpec) -> PodSpec:
+    """Return the pod that builds with Buildah."""
+    context = source(spec)
     environment = {
         "BUILDAH_ISOLATION": "chroot",
-        "DESTINATIONS": " ".join(work.destinations),
-        "CONTAINERS_STORAGE_CONF": f"{WORK}/storage.conf",
-        "REGISTRIES": _configuration(work),
+        "DESTINATIONS": " ".join(spec.destinations),
+        "CONTAINERS_STORAGE_CONF": f"{SCRATCH}/storage.conf",
+        "REGISTRIES": _configuration(spec),
         "REGISTRY_AUTH_FILE": f"{LOGINS}/config.json",
     }
-    wanted = [*flags(work.build, platform="--platform"), *_FORMAT, *_cache(work), *_context(work, context)]
+    wanted = [*flags(spec.build, platform="--platform"), *_FORMAT, *_cache(spec), *_context(spec, context)]
     container = {
         "name": "buildah",
-        **scripted(work, context, _SCRIPT, wanted, environment),
+        **scripted(spec, context, _SCRIPT, wanted, environment),
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "capabilities": {"drop": ["ALL"], "add": list(_CAPABILITIES)},
-            # Its libraries lock and cache in /run and /var, too, and where depends on their version.
+            # Its libraries also write locks and caches in /run and /var, in folders that depend on their version.
             "readOnlyRootFilesystem": False,
             "runAsUser": 0,
-            # No seccompProfile: the runtime's default one forbids to make a user namespace.
+            # No seccompProfile: the runtime's default profile forbids creating a user namespace.
         },
     }
-    return pod(work, context, container, volumes=[work_volume(work)])
+    return pod_spec(spec, context, container, volumes=[scratch_volume(spec)])
 
 
-def _context(work: Work, context: Source) -> list[str]:
+def _context(spec: BuildSpec, context: Source) -> list[str]:
     if context.folder is not None:
-        return [f"--file={context.folder}/{work.build.dockerfile}", context.folder]
-    # A packed context is read from the standard input.
-    return [f"--file={work.build.dockerfile}", context.address or "-"]
+        return [f"--file={context.folder}/{spec.build.dockerfile}", context.folder]
+    # A packed context is read from standard input.
+    return [f"--file={spec.build.dockerfile}", context.address or "-"]
 
 
-def _cache(work: Work) -> list[str]:
-    if not work.build.cache.enabled:
+def _cache(spec: BuildSpec) -> list[str]:
+    if not spec.build.cache.enabled:
         return ["--no-cache"]
     return [
         "--layers",
-        f"--cache-from={work.cache_repository}",
-        f"--cache-to={work.cache_repository}",
-        f"--cache-ttl={work.build.cache.hours}h",
+        f"--cache-from={spec.cache_repository}",
+        f"--cache-to={spec.cache_repository}",
+        f"--cache-ttl={spec.build.cache.hours}h",
     ]
 
 
-def _configuration(work: Work) -> str:
-    """Give registries.conf, in TOML: a name without a host is the public registry's, as everywhere."""
-    mirrors = {host: (mirror, plain) for host, mirror, plain in mirrored(work)}
+def _configuration(spec: BuildSpec) -> str:
+    """Return registries.conf in TOML. As usual, a name without a host means Docker Hub."""
+    mirrors = {host: (mirror, plain) for host, mirror, plain in mirrored(spec)}
     text = 'unqualified-search-registries = ["docker.io"]\nshort-name-mode = "disabled"\n'
-    for host in sorted({*work.plain_registries, *mirrors}):
+    for host in sorted({*spec.plain_registries, *mirrors}):
         text += f"\n[[registry]]\nlocation = {json.dumps(host)}\n"
-        text += "insecure = true\n" if host in work.plain_registries else ""
+        text += "insecure = true\n" if host in spec.plain_registries else ""
         if host in mirrors:
             mirror, plain = mirrors[host]
             text += f"\n[[registry.mirror]]\nlocation = {json.dumps(mirror)}\n" + ("insecure = true\n" if plain else "")

@@ -1,18 +1,17 @@
-"""BuildKit without root: a daemon and its client in one pod, in a user namespace of the pod's own."""
+"""BuildKit builds without root: daemon and client are in one pod, in a user namespace of their own."""
 
 import json
 from typing import Final
 
-from components.kubernetes.builders.pod import LOGINS, WORK, Pod, mirrored, pod, scripted, work_volume
+from components.kubernetes.builders.pod import LOGINS, SCRATCH, PodSpec, mirrored, pod_spec, scratch_volume, scripted
 from components.kubernetes.builders.source import Source, source
-from components.kubernetes.builders.work import Work
+from components.kubernetes.builders.spec import BuildSpec
 
 _UID: Final = 1000
-"""The user of the image. /etc/subuid in there has the further ids that it may use."""
+"""The image's user. /etc/subuid in the image lists further ids that it may use."""
 
 _CAPABILITIES: Final = ("SETGID", "SETUID")
-"""What newuidmap and newgidmap take from the bounding set when they write the user namespace's maps. The daemon itself
-has no capability outside that namespace."""
+"""newuidmap and newgidmap need them to write the user namespace's maps. The daemon has no capability outside it."""
 
 _CACHE_TAG: Final = "buildkit"
 
@@ -23,7 +22,7 @@ if [ -n "$PACKED" ]; then
   mkdir context
   tar -xzf "$PACKED" -C context
 fi
-# Steps share the daemon's processes, since Kubernetes lets no pod mount another /proc.
+# Steps see the daemon's processes, since a pod in Kubernetes can't mount another /proc.
 rootlesskit buildkitd --oci-worker-no-process-sandbox --config buildkitd.toml --root "$TMPDIR/state" \\
   --addr "$BUILDKIT_HOST" > daemon.log 2>&1 &
 daemon=$!
@@ -40,47 +39,49 @@ sed -n 's/.*"containerimage\\.digest": *"\\(sha256:[0-9a-f]*\\)".*/\\1/p' pushed
 """
 
 
-def buildkit(work: Work) -> Pod:
-    """Give the pod that builds with BuildKit."""
-    context = source(work)
+def buildkit(spec: BuildSpec) -> PodSpec:
+    """Return the pod that builds with BuildKit."""
+    context = source(spec)
     environment = {
-        "BUILDKITD": _configuration(work),
-        "BUILDKIT_HOST": f"unix://{WORK}/run/buildkitd.sock",
+        "BUILDKITD": _configuration(spec),
+        "BUILDKIT_HOST": f"unix://{SCRATCH}/run/buildkitd.sock",
         "DOCKER_CONFIG": LOGINS,
-        "XDG_RUNTIME_DIR": f"{WORK}/run",
+        "XDG_RUNTIME_DIR": f"{SCRATCH}/run",
     }
-    wanted = [*_context(work, context), *_what(work), *_registries(work)]
+    wanted = [*_context(spec, context), *_what(spec), *_registries(spec)]
     container = {
         "name": "buildkit",
-        **scripted(work, context, _SCRIPT, wanted, environment),
+        **scripted(spec, context, _SCRIPT, wanted, environment),
         "securityContext": {
-            # newuidmap and newgidmap have a capability each as programs, which would count for nothing otherwise.
+            # newuidmap and newgidmap have file capabilities, which would have no effect otherwise.
             "allowPrivilegeEscalation": True,
             "capabilities": {"drop": ["ALL"], "add": list(_CAPABILITIES)},
             "readOnlyRootFilesystem": True,
             "runAsNonRoot": True,
             "runAsUser": _UID,
             "runAsGroup": _UID,
-            # Both forbid to make a user namespace, and to mount in it.
+            # The default profiles forbid creating a user namespace and mounting in it.
             "seccompProfile": {"type": "Unconfined"},
             "appArmorProfile": {"type": "Unconfined"},
         },
     }
-    # The logins are root's and its group's. A group of the volumes' (fsGroup) would open ssh's key to it, and ssh
+    # The files of the logins belong to root and its group. With fsGroup, the group could read ssh's key too, and ssh
     # refuses such a key.
-    return pod(work, context, container, volumes=[work_volume(work)], securityContext={"supplementalGroups": [0]})
+    return pod_spec(
+        spec, context, container, volumes=[scratch_volume(spec)], securityContext={"supplementalGroups": [0]}
+    )
 
 
-def _context(work: Work, context: Source) -> list[str]:
-    filename = f"--opt=filename={work.build.dockerfile}"
+def _context(spec: BuildSpec, context: Source) -> list[str]:
+    filename = f"--opt=filename={spec.build.dockerfile}"
     if context.address is not None:
         return [f"--opt=context={context.address}", filename]
-    folder = context.folder or f"{WORK}/context"
+    folder = context.folder or f"{SCRATCH}/context"
     return [f"--local=context={folder}", f"--local=dockerfile={folder}", filename]
 
 
-def _what(work: Work) -> list[str]:
-    build = work.build
+def _what(spec: BuildSpec) -> list[str]:
+    build = spec.build
     options = {f"build-arg:{name}": value for name, value in build.args.items()}
     options |= {f"label:{key}": value for key, value in build.labels.items()}
     options |= {"target": build.target} if build.target is not None else {}
@@ -88,19 +89,19 @@ def _what(work: Work) -> list[str]:
     return [f"--opt={name}={value}" for name, value in sorted(options.items())]
 
 
-def _registries(work: Work) -> list[str]:
-    arguments = [f'--output=type=image,"name={",".join(work.destinations)}",push=true']
-    if work.build.cache.enabled:
-        layers = f"type=registry,ref={work.cache_repository}:{_CACHE_TAG}"
-        # Layers that can't be kept are no reason to fail a build that is pushed.
+def _registries(spec: BuildSpec) -> list[str]:
+    arguments = [f'--output=type=image,"name={",".join(spec.destinations)}",push=true']
+    if spec.build.cache.enabled:
+        layers = f"type=registry,ref={spec.cache_repository}:{_CACHE_TAG}"
+        # A failed cache export does not fail a build that is pushed.
         arguments += [f"--import-cache={layers}", f"--export-cache={layers},mode=max,ignore-error=true"]
     return arguments
 
 
-def _configuration(work: Work) -> str:
-    """Give the daemon's configuration, in TOML."""
-    tables: dict[str, list[str]] = {host: ["http = true"] for host in work.plain_registries}
-    for host, mirror, _ in mirrored(work):
+def _configuration(spec: BuildSpec) -> str:
+    """Return the daemon's configuration in TOML."""
+    tables: dict[str, list[str]] = {host: ["http = true"] for host in spec.plain_registries}
+    for host, mirror, _ in mirrored(spec):
         tables.setdefault(host, []).append(f"mirrors = [{json.dumps(mirror)}]")
     return "".join(
         f"[registry.{json.dumps(host)}]\n" + "".join(f"{line}\n" for line in lines)

@@ -1,35 +1,36 @@
-"""What every builder's pod has in common."""
+"""What the pods of all builders have in common."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from components.kubernetes.builders.source import Source
-from components.kubernetes.builders.work import PUSH_SECRET, SECRETS_FOLDER, TRUST, Work, limits
+from components.kubernetes.builders.spec import PUSH_SECRET, SECRETS_FOLDER, TRUST, BuildSpec, resources
 
 SERVICE_ACCOUNT: Final = "builder"
 LOGINS: Final = f"{SECRETS_FOLDER}/logins"
-"""The folder of docker's config.json, for builders that can be told where it is."""
+"""The folder of docker's config.json, for builders whose folder can be chosen."""
 
-WORK: Final = "/tmp"  # noqa: S108 - in the container, and in no image
-"""Where builders unpack and keep what they can keep where they are told. It goes with the pod."""
+SCRATCH: Final = "/tmp"  # noqa: S108 - in the container, and in no image
+"""The folder where builders unpack images and keep their own files. It is deleted with the pod."""
 
 _PUBLIC_AUTHORITIES: Final = "/etc/ssl/certs"
 _TRUST_FOLDER: Final = "/trust"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Pod:
-    """A pod that does one build and ends."""
-
-    spec: Mapping[str, Any]
-    """The pod's spec, as the API has it. The digest of what was pushed is the first container's termination message."""
+PodSpec = Mapping[str, Any]
+"""The spec of a pod that does one build, in the API's shape. The termination message of its first container is the
+digest of the pushed image."""
 
 
-def pod(work: Work, context: Source, container: Mapping[str, Any], **own: Any) -> Pod:  # noqa: ANN401 - the API's shapes
-    """Give the pod that runs a builder's container.
+def pod_spec(
+    spec: BuildSpec,
+    context: Source,
+    container: Mapping[str, Any],
+    **own: Any,  # noqa: ANN401 - the API's shapes
+) -> PodSpec:
+    """Return the spec of the pod that runs a builder's container.
 
-    own: fields of the spec that this builder adds; `volumes` come to those that every one has.
+    own: fields that this builder adds to the spec. `volumes` are added to those of all builders.
     """
     volumes = [
         {
@@ -43,59 +44,58 @@ def pod(work: Work, context: Source, container: Mapping[str, Any], **own: Any) -
         *context.volumes,
         *own.pop("volumes", ()),
     ]
-    if work.trusted_ca is not None:
+    if spec.trusted_ca is not None:
         volumes.append({"name": "trust", "configMap": {"name": TRUST, "defaultMode": 0o444}})
-    spec = {
+    return {
         "restartPolicy": "Never",
         "serviceAccountName": SERVICE_ACCOUNT,
-        # Nothing in a build speaks to the API.
+        # No build uses the API.
         "automountServiceAccountToken": False,
-        # The variables of other Services would change what a RUN step sees.
+        # The variables of other Services would be visible in RUN steps.
         "enableServiceLinks": False,
-        "nodeSelector": _architecture(work.build.platform),
+        "nodeSelector": _architecture(spec.build.platform),
         "volumes": volumes,
         **({"initContainers": list(context.first)} if context.first else {}),
-        "containers": [_container(work, container)],
+        "containers": [_container(spec, container)],
         **own,
     }
-    return Pod(spec=spec)
 
 
-def _container(work: Work, own: Mapping[str, Any]) -> dict[str, Any]:
+def _container(spec: BuildSpec, own: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "image": work.image,
+        "image": spec.image,
         "imagePullPolicy": "IfNotPresent",
-        "resources": limits(work.build),
-        # The last lines of the log are the pod's message where the build fails.
+        "resources": resources(spec.build),
+        # When the build fails, the last lines of its log become the pod's message.
         "terminationMessagePolicy": "FallbackToLogsOnError",
         **own,
     }
 
 
 def scripted(
-    work: Work, context: Source, script: str, arguments: Sequence[str], environment: Mapping[str, str]
+    spec: BuildSpec, context: Source, script: str, arguments: Sequence[str], environment: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Give what a builder's container has that a shell drives: its words, its files, and a folder to write in.
+    """Return the fields of a container that runs a shell script: command, arguments, environment and mounts.
 
-    script: gets the arguments as "$@" and is run in `WORK`. What it runs by `follow` ends with the pod, and gets the
-    packed context as its standard input.
+    script: runs in `SCRATCH` with the arguments as "$@". A program that it starts with `follow` ends with the pod, and
+    gets the packed context as its standard input.
     """
     known = {
-        # Go's programs read every file of these folders, and the image's own bundle.
+        # Programs in Go read every file of these folders beside the image's own bundle.
         "SSL_CERT_DIR": f"{_PUBLIC_AUTHORITIES}:{_TRUST_FOLDER}",
-        "TMPDIR": WORK,
+        "TMPDIR": SCRATCH,
         "PACKED": context.packed or "",
         **environment,
     }
     mounts = [
         {"name": "logins", "mountPath": LOGINS, "readOnly": True},
-        {"name": "work", "mountPath": WORK},
+        {"name": "scratch", "mountPath": SCRATCH},
         *context.mounts,
     ]
-    if work.trusted_ca is not None:
+    if spec.trusted_ca is not None:
         mounts.append({"name": "trust", "mountPath": _TRUST_FOLDER, "readOnly": True})
     return {
-        "command": ["/bin/sh", "-euc", _STOPPABLE + script, work.build.builder],
+        "command": ["/bin/sh", "-euc", _STOPPABLE + script, spec.build.builder],
         "args": list(arguments),
         "env": [{"name": name, "value": value} for name, value in sorted(known.items())],
         "volumeMounts": mounts,
@@ -103,8 +103,8 @@ def scripted(
 
 
 _STOPPABLE: Final = """\
-# The first process of a container ends at SIGTERM only if it says so, and a shell first waits for what it has started;
-# what it has started in the background reads nothing unless it is told from where.
+# The first process of a container ignores SIGTERM without a trap, and a shell runs its trap only after the program in
+# the foreground. A program in the background reads standard input only if it is redirected.
 trap 'exit 143' TERM
 exec 3< "${PACKED:-/dev/null}"
 follow() { "$@" <&3 & wait "$!"; }
@@ -112,22 +112,22 @@ cd "$TMPDIR"
 """
 
 
-def work_volume(work: Work) -> dict[str, Any]:
-    """Give the volume behind `WORK`: the unpacked images, the context, and what the builder keeps."""
-    return {"name": "work", "emptyDir": {"sizeLimit": f"{work.build.resources.disk_mib}Mi"}}
+def scratch_volume(spec: BuildSpec) -> dict[str, Any]:
+    """Return the volume of `SCRATCH`: unpacked images, the context, and the builder's own files."""
+    return {"name": "scratch", "emptyDir": {"sizeLimit": f"{spec.build.resources.disk_mib}Mi"}}
 
 
-def mirrored(work: Work) -> list[tuple[str, str, bool]]:
-    """Give the hosts that have a mirror, the mirror of each, and whether it speaks plain HTTP.
+def mirrored(spec: BuildSpec) -> list[tuple[str, str, bool]]:
+    """Return each host that has a mirror, its mirror, and whether that is reached over plain HTTP.
 
-    kaniko alone knows the public registry by its old name.
+    Only kaniko uses the old name of Docker Hub.
     """
-    found = {host.replace("index.docker.io", "docker.io"): mirror for host, mirror in work.mirrors.items()}
-    return [(host, mirror, mirror in work.plain_registries) for host, mirror in sorted(found.items())]
+    found = {host.replace("index.docker.io", "docker.io"): mirror for host, mirror in spec.mirrors.items()}
+    return [(host, mirror, mirror in spec.plain_registries) for host, mirror in sorted(found.items())]
 
 
 def _architecture(platform: str | None) -> dict[str, str]:
-    """Give the node selector for a platform: a RUN step needs a processor of its kind."""
+    """Return the node selector for a platform. RUN steps need a processor of that architecture."""
     selector = {"kubernetes.io/os": "linux"}
     if platform is not None:
         selector["kubernetes.io/arch"] = platform.split("/")[1]

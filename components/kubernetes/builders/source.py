@@ -1,10 +1,10 @@
-"""How a builder's pod gets its context: the volumes, what mounts them, and what fetches first."""
+"""How a builder's pod gets its context: volumes, mounts, and the init container that clones."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from components.kubernetes.builders.work import GIT_SECRET, SECRETS_FOLDER, STORAGE_SECRET, Work, limits
+from components.kubernetes.builders.spec import GIT_SECRET, SECRETS_FOLDER, STORAGE_SECRET, BuildSpec, resources
 
 FOLDER: Final = "/context"
 
@@ -16,16 +16,16 @@ class Source:
     volumes: Sequence[Mapping[str, Any]]
     mounts: Sequence[Mapping[str, Any]]
     first: Sequence[Mapping[str, Any]]
-    """Init containers, which fetch what the builder can't fetch itself."""
+    """Init containers that fetch what the builder can't fetch itself."""
 
     folder: str | None = None
-    """The context's folder, where it is one."""
+    """The folder of an unpacked context."""
 
     packed: str | None = None
-    """The path of the packed context, where it is one."""
+    """The path of a packed context."""
 
     address: str | None = None
-    """The packed context's address, where the builder fetches it itself."""
+    """The URL of a packed context that the builder fetches itself."""
 
 
 _FETCH: Final = """\
@@ -42,7 +42,7 @@ git remote add origin "$REPOSITORY"
 if [ -e /secrets/git/token ]; then
   git config credential.helper '!f() { echo "username=$GIT_USER"; echo "password=$(cat /secrets/git/token)"; }; f'
 fi
-# A server may refuse to give a single commit, but then has it among all the others.
+# Some servers refuse to send a single commit by its hash. Then fetch all branches and tags.
 if git fetch --quiet --depth 1 origin "$REF"; then
   git checkout --quiet --detach FETCH_HEAD
 else
@@ -52,14 +52,14 @@ fi
 echo "commit $(git rev-parse HEAD)"
 rm -rf .git
 """
-"""Clones without history. The credential helper reads the token's file, so no process has it among its arguments."""
+"""Clones without history. The credential helper reads the token from its file, so it is in no process's arguments."""
 
 
-def source(work: Work) -> Source:
-    """Give what mounts or fetches the build's context."""
-    context = work.build.context
+def source(spec: BuildSpec) -> Source:
+    """Return how a pod mounts or fetches the build's context."""
+    context = spec.build.context
     if context.git is not None:
-        return _from_git(work)
+        return _from_git(spec)
     if context.volume is not None:
         volume = {
             "name": "context",
@@ -75,19 +75,19 @@ def source(work: Work) -> Source:
             mounts.append({"name": "storage", "mountPath": f"{SECRETS_FOLDER}/storage", "readOnly": True})
         return Source(volumes=volumes, mounts=mounts, first=[], address=context.archive)
     return Source(
-        volumes=[{"name": "context", "configMap": {"name": work.config_map, "defaultMode": 0o444}}],
+        volumes=[{"name": "context", "configMap": {"name": spec.config_map, "defaultMode": 0o444}}],
         mounts=[{"name": "context", "mountPath": FOLDER, "readOnly": True}],
         first=[],
         packed=f"{FOLDER}/context.tar.gz",
     )
 
 
-def _from_git(work: Work) -> Source:
-    git = work.build.context.git
+def _from_git(spec: BuildSpec) -> Source:
+    git = spec.build.context.git
     if git is None:
         raise AssertionError
     volumes: list[dict[str, Any]] = [
-        {"name": "context", "emptyDir": {"sizeLimit": f"{work.build.resources.disk_mib}Mi"}},
+        {"name": "context", "emptyDir": {"sizeLimit": f"{spec.build.resources.disk_mib}Mi"}},
         {"name": "fetch", "emptyDir": {"sizeLimit": "64Mi"}},
     ]
     mounts: list[dict[str, Any]] = [
@@ -98,7 +98,7 @@ def _from_git(work: Work) -> Source:
         {"name": "REPOSITORY", "value": git.repository},
         {"name": "REF", "value": git.ref},
         {"name": "GIT_USER", "value": git.user},
-        # Never ask: nobody is there to answer.
+        # Fail instead of asking for a password.
         {"name": "GIT_TERMINAL_PROMPT", "value": "0"},
     ]
     if git.credentials == "gitSshKey":
@@ -119,16 +119,16 @@ def _from_git(work: Work) -> Source:
             }
         )
         mounts.append({"name": "git", "mountPath": f"{SECRETS_FOLDER}/git", "readOnly": True})
-    if work.trusted_ca is not None:
+    if spec.trusted_ca is not None:
         mounts.append({"name": "trust", "mountPath": "/trust", "readOnly": True})
     known = '[ -z "${KNOWN_HOSTS:-}" ] || printf "%s\\n" "$KNOWN_HOSTS" > /tmp/known_hosts\n'
     fetch = {
         "name": "fetch",
-        "image": work.git_image,
+        "image": spec.git_image,
         "imagePullPolicy": "IfNotPresent",
         "command": ["/bin/sh", "-euc", known + _FETCH],
         "env": env,
-        "resources": limits(work.build),
+        "resources": resources(spec.build),
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,

@@ -1,4 +1,4 @@
-"""A build with every address resolved: what a builder gets."""
+"""A build with every address resolved: the input of a builder."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,52 +19,49 @@ SECRETS_FOLDER: Final = "/secrets"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Work:
-    """One build, with every address resolved."""
+class BuildSpec:
+    """One build with every address resolved."""
 
     build: BuildSettings
     image: str
     """The builder's image."""
 
     destinations: Sequence[str]
-    """What to push as, each `host/repository:tag`."""
+    """The names to push, each `host/repository:tag`."""
 
     cache_repository: str
-    """Where layers are kept, `host/repository`."""
+    """The repository of the cached layers, `host/repository`."""
 
     plain_registries: Sequence[str] = ()
-    """Hosts that are spoken to over plain HTTP."""
+    """Hosts that are reached over plain HTTP."""
 
     mirrors: Mapping[str, str]
-    """By the host in an image's name, the host where to look first."""
+    """The mirror's host, by the host in an image's name."""
 
     git_image: str
-    context_digest: str | None = None
-    """SHA-256 of the packed files, for a context out of a ConfigMap."""
-
     config_map: str | None = None
-    """The ConfigMap that holds the packed files."""
+    """The ConfigMap with the packed context, named by the context's digest; None for other contexts."""
 
     trusted_ca: str | None = None
-    """SHA-256 of the certificate authorities that the build trusts beside the public ones; None for no such."""
+    """SHA-256 of the certificate authorities that the build trusts beside the public ones; None without them."""
 
     object_storage: Mapping[str, str]
-    """Environment variables, none of them secret, by which the object storage is found."""
+    """Environment variables that locate the object storage. None of them is secret."""
 
 
 def flags(build: BuildSettings, *, platform: str) -> list[str]:
-    """Give what a build's Dockerfile is built with, in the flags that Kaniko and Buildah share.
+    """Return the flags for a build's Dockerfile that Kaniko and Buildah share.
 
-    platform: the one that they do not.
+    platform: the name of the flag for the platform, which differs.
     """
-    given = [f"--build-arg={name}={value}" for name, value in sorted(build.args.items())]
-    given += [f"--label={key}={value}" for key, value in sorted(build.labels.items())]
-    given += [f"--target={build.target}"] if build.target is not None else []
-    return given + ([f"{platform}={build.platform}"] if build.platform is not None else [])
+    found = [f"--build-arg={name}={value}" for name, value in sorted(build.args.items())]
+    found += [f"--label={key}={value}" for key, value in sorted(build.labels.items())]
+    found += [f"--target={build.target}"] if build.target is not None else []
+    return found + ([f"{platform}={build.platform}"] if build.platform is not None else [])
 
 
-def limits(build: BuildSettings) -> dict[str, Any]:
-    """Give the resources of a build's containers. Memory is reserved whole: a build that needs it would be killed."""
+def resources(build: BuildSettings) -> dict[str, Any]:
+    """Return the resources of a build's containers. All memory is requested: a build short of it would be killed."""
     wanted = build.resources
     return {
         "requests": {

@@ -1,25 +1,18 @@
-"""Looks at the certificate files that the settings name: readable, a pair, in time, with the right names."""
+"""Preflight of the certificate files: readable, key and certificate match, valid now, right names."""
 
-import hashlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from components import certificates
-from components.certificates import read
-from components.kubernetes import addresses
+from components.kubernetes import endpoints
 from components.settings import Problem, Settings
 
 if TYPE_CHECKING:
     from cryptography import x509
 
 
-def digest(text: str) -> str:
-    """Give the text's SHA-256, hexadecimal."""
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def look(settings: Settings) -> Iterator[Problem]:
-    """Give what is wrong with `trustedCaFile`, the runner's `caFile`, and with `tls.certificateFile` and its key."""
+def preflight(settings: Settings) -> Iterator[Problem]:
+    """Yield the problems of `trustedCaFile`, the runner's `caFile`, and `tls.certificateFile` with its key."""
     trusted = settings.kubernetes.trusted_ca_file
     if trusted is not None:
         yield from certificates.chain("ci:kubernetes.trustedCaFile", trusted)[1]
@@ -44,7 +37,7 @@ def _pair(key: str, path: str, certificate: "x509.Certificate", settings: Settin
         yield Problem(
             key="ci:registryTlsKey",
             code="bad_certificate",
-            wrong="is not a private key that can be read",
+            wrong="is not a readable private key",
             instead="set it from its file: `pulumi config set --secret ci:registryTlsKey < key.pem`",
         )
         return
@@ -53,30 +46,27 @@ def _pair(key: str, path: str, certificate: "x509.Certificate", settings: Settin
             key="ci:registryTlsKey",
             code="bad_certificate",
             wrong=f"is not the key of the first certificate in {path}",
-            instead="set the key that belongs to it",
+            instead="set the key of that certificate",
         )
     yield from certificates.out_of_time(key, path, certificate)
     names = certificates.names(certificate)
-    missing = [name for name in addresses.names(settings) if name not in names and f"*.{_parent(name)}" not in names]
+    missing = [name for name in endpoints.names(settings) if name not in names and f"*.{_parent(name)}" not in names]
     if missing:
         yield Problem(
             key=key,
             code="bad_certificate",
             value=path,
-            wrong=f"is for {', '.join(sorted(names)) or 'no name at all'}, and not for {', '.join(missing)}",
-            instead=f"give one whose alternative names hold {', '.join(addresses.names(settings))}",
+            wrong=f"is valid for {', '.join(sorted(names)) or 'no name'}, but not for {', '.join(missing)}",
+            instead=f"give one whose subject alternative names include {', '.join(endpoints.names(settings))}",
         )
     if certificate.issuer == certificate.subject and settings.kubernetes.trusted_ca_file is None:
         yield Problem(
             key="ci:kubernetes.trustedCaFile",
             code="required",
-            wrong=f"is missing, and {path} is signed by itself, so builds would not trust it",
+            wrong=f"is required, since {path} is self-signed and builds would not trust it",
             instead=f"give the certificate that signed it, for example {path}",
         )
 
 
 def _parent(name: str) -> str:
     return name.partition(".")[2]
-
-
-__all__ = ["digest", "look", "read"]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from components.kubernetes.builders import BUILDERS, Pod, Work
+from components.kubernetes.builders import BUILDERS, BuildSpec, PodSpec
 from tests.support.kubernetes_stack import PEM_KEY, build, settings
 
 SECRETS = {"gitToken": "glpat-0123456789", "gitSshKey": PEM_KEY, "storageCredentials": "aws-credentials"}
@@ -35,10 +35,10 @@ PAIRS = [
 """Every builder with each kind of context that it takes."""
 
 
-def work(builder: str = "kaniko", **keys: Any) -> Work:
+def build_spec(builder: str = "kaniko", **keys: Any) -> BuildSpec:
     """Give a build of these settings, with its addresses resolved."""
     level = {"kubernetes": {"buildsPodSecurity": "privileged"}}
-    return Work(
+    return BuildSpec(
         build=settings(builds=[build(builder=builder, **keys)], **level, **SECRETS).builds[0],
         image=f"{builder}:1",
         destinations=["r.ci.svc:5000/website:1"],
@@ -50,25 +50,25 @@ def work(builder: str = "kaniko", **keys: Any) -> Work:
     )
 
 
-def pod(job: Work) -> Pod:
+def pod(job: BuildSpec) -> PodSpec:
     """Give the pod that the build's own builder makes."""
     return BUILDERS[job.build.builder](job)
 
 
-def container(job: Work) -> dict[str, Any]:
+def container(job: BuildSpec) -> dict[str, Any]:
     """Give the container that builds."""
-    [only] = pod(job).spec["containers"]
+    [only] = pod(job)["containers"]
     found: dict[str, Any] = only
     return found
 
 
-def args(job: Work) -> list[str]:
+def args(job: BuildSpec) -> list[str]:
     """Give the words that its program or script gets."""
     found: list[str] = container(job)["args"]
     return found
 
 
-def values(job: Work, flag: str) -> list[str]:
+def values(job: BuildSpec, flag: str) -> list[str]:
     """Give the values of a flag among them."""
     return [argument.removeprefix(f"{flag}=") for argument in args(job) if argument.startswith(f"{flag}=")]
 

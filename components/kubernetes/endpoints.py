@@ -1,0 +1,96 @@
+"""The registry's endpoints: where builds push, where nodes and people pull."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from components.settings import Settings
+
+PORT: Final = 5000
+"""The registry's port in its pod and on its Service."""
+
+REGISTRY: Final = "registry"
+MIRROR: Final = "mirror"
+"""Names of the two Services and of the objects behind each."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endpoints:
+    """How one stack's registry is reached. Each endpoint is `host` or `host:port`."""
+
+    push: str
+    """Where builds push and pull: the Service, or the ingress if there is one."""
+
+    pull: str
+    """Where nodes and people pull. The images in the output `images` begin with it."""
+
+    mirror: str | None
+    """Where builds reach the pull-through mirror; None without one."""
+
+    url: str
+    """The URL for people."""
+
+    tls_in_pod: bool
+    """Whether the registry itself serves TLS. Behind an ingress it does not."""
+
+    plain: tuple[str, ...]
+    """Those of `push` and `mirror` that builds reach over plain HTTP."""
+
+
+def service(name: str, namespace: str) -> str:
+    """Return a Service's name as pods resolve it. It does not depend on the cluster's domain."""
+    return f"{name}.{namespace}.svc"
+
+
+def of(settings: Settings) -> Endpoints:
+    """Return the endpoints of a stack's registry."""
+    registry, namespace = settings.registry, settings.kubernetes.namespace
+    inside = f"{service(REGISTRY, namespace)}:{PORT}"
+    mirror = f"{service(MIRROR, namespace)}:{PORT}" if registry.mirror else None
+    if registry.ingress is not None:
+        push = pull = registry.host or inside
+    else:
+        push = inside
+        pull = registry.host or (f"localhost:{registry.node_port}" if registry.node_port else inside)
+    tls_in_pod = registry.tls is not None and registry.ingress is None
+    plain = [push] if registry.tls is None else []
+    if mirror is not None and not tls_in_pod:
+        plain.append(mirror)
+    scheme = "https" if registry.tls else "http"
+    return Endpoints(
+        push=push,
+        pull=pull,
+        mirror=mirror,
+        url=f"{scheme}://{pull}",
+        tls_in_pod=tls_in_pod,
+        plain=tuple(plain),
+    )
+
+
+def mirrors(settings: Settings) -> dict[str, str]:
+    """Return the mirror's endpoint by each host in an image's name that it serves."""
+    mirror, endpoint = settings.registry.mirror, of(settings).mirror
+    return dict.fromkeys(mirror.hosts, endpoint) if mirror is not None and endpoint is not None else {}
+
+
+def names(settings: Settings) -> tuple[str, ...]:
+    """Return the names that the registry's certificate must have, without ports."""
+    endpoints = of(settings)
+    hosts = [endpoints.push, endpoints.pull]
+    if endpoints.mirror and endpoints.tls_in_pod:
+        hosts.append(endpoints.mirror)
+    return tuple(dict.fromkeys(host.partition(":")[0] for host in hosts))
+
+
+def hosts_toml(settings: Settings) -> str | None:
+    """Return the text by which a node's containerd finds a registry whose name only the cluster's DNS knows.
+
+    It belongs in /etc/containerd/certs.d/<pull endpoint>/hosts.toml on each node, with the Service's cluster IP in
+    place of `<cluster IP>`. None if nodes can resolve the name.
+    """
+    endpoints = of(settings)
+    if not endpoints.pull.startswith(service(REGISTRY, settings.kubernetes.namespace)):
+        return None
+    scheme = endpoints.url.partition(":")[0]
+    return (
+        f'server = "{endpoints.url}"\n\n[host."{scheme}://<cluster IP>:{PORT}"]\n  capabilities = ["pull", "resolve"]\n'
+    )

@@ -1,0 +1,92 @@
+"""What one build will run, and how its Job is named. Pure: from the settings and the packed context."""
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+
+from components import certificates
+from components.kubernetes import context, endpoints
+from components.kubernetes.builders import BUILDERS, BuildSpec, PodSpec
+from components.kubernetes.context import Packed
+from components.settings import BuildSettings, Settings
+from components.settings.cluster_checks import RESERVED_TAG, own_repository
+
+_DIGITS = 12
+"""How many hexadecimal digits of a SHA-256 are in the name of a Job or a ConfigMap."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A build that is ready to be registered."""
+
+    index: int
+    """Its index in `ci:builds`."""
+
+    job: str
+    """The Job's name: the build's name and a hash of everything that decides the result."""
+
+    config_map: str | None
+    """The name of the ConfigMap with the packed context: the build's name and the context's digest."""
+
+    pod: PodSpec
+    scheduled: PodSpec | None
+    """The pod of the CronJob; None without a schedule."""
+
+    settings: BuildSettings
+    repository: str
+    """The image's name in the output `images`, `host/repository`."""
+
+    packed: Packed | None
+    in_own_registry: bool
+    """Whether the image is pushed to the stack's own registry."""
+
+
+def plan(settings: Settings, index: int) -> Plan:
+    """Return the plan of the build at this index of `ci:builds`. Raises ContextError."""
+    build, registry = settings.builds[index], endpoints.of(settings)
+    packed = context.of(build)
+    config_map = f"{build.name}-context-{packed.digest[:_DIGITS]}" if packed is not None else None
+    targets = build.destinations or (f"{build.name}:latest",)
+    own = [repository for target in targets if (repository := own_repository(target)) is not None]
+    first = own_repository(targets[0])
+    spec = _spec(settings, build, targets, config_map)
+    make = BUILDERS[build.builder]
+    decides = [make(spec), spec.trusted_ca, build.trigger]
+    digest = _hash(json.dumps(decides, sort_keys=True))[:_DIGITS]
+    # The registry deletes untagged images. This tag keeps the image of the output `images` when the others have moved.
+    kept = [f"{registry.push}/{repository}:{RESERVED_TAG}{digest}" for repository in own[:1]]
+    return Plan(
+        index=index,
+        job=f"{build.name}-{digest}",
+        config_map=config_map,
+        pod=make(replace(spec, destinations=[*spec.destinations, *kept])),
+        scheduled=make(spec) if build.schedule else None,
+        settings=build,
+        repository=f"{registry.pull}/{first}" if first is not None else targets[0].rpartition(":")[0],
+        packed=packed,
+        in_own_registry=bool(own),
+    )
+
+
+def _spec(settings: Settings, build: BuildSettings, targets: tuple[str, ...], config_map: str | None) -> BuildSpec:
+    kubernetes, registry = settings.kubernetes, endpoints.of(settings)
+    storage = kubernetes.object_storage
+    return BuildSpec(
+        build=build,
+        image=kubernetes.image_of(build.builder),
+        destinations=[f"{registry.push}/{target}" if own_repository(target) else target for target in targets],
+        cache_repository=f"{registry.push}/cache/{build.name}",
+        plain_registries=registry.plain,
+        mirrors=endpoints.mirrors(settings),
+        git_image=kubernetes.git_image,
+        config_map=config_map,
+        trusted_ca=_hash(certificates.read(kubernetes.trusted_ca_file)) if kubernetes.trusted_ca_file else None,
+        object_storage={
+            **({"AWS_REGION": storage.region} if storage.region else {}),
+            **({"S3_ENDPOINT": storage.endpoint, "S3_FORCE_PATH_STYLE": "true"} if storage.endpoint else {}),
+        },
+    )
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
