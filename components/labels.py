@@ -11,6 +11,16 @@ STACK: Final = f"{PREFIX}/stack"
 BUILD: Final = f"{PREFIX}/build"
 """A build's name, on its Jobs and pods."""
 
+FILES: Final = f"{PREFIX}/files"
+CERTIFICATE: Final = f"{PREFIX}/certificate"
+VOLUME: Final = f"{PREFIX}/registry-volume"
+"""Annotations of a pod in a cluster. Each changes with what the pod must be replaced for."""
+
+APP: Final = "app.kubernetes.io/name"
+"""Kubernetes' own label for what a pod is. Network policies and Services select pods by it."""
+
+PART: Final = {"app.kubernetes.io/part-of": "ci"}
+
 _FORMER: Final = {PROJECT: "ci.project", STACK: "ci.stack"}
 """Earlier names. Volumes that were made with them keep them, and must be recognised."""
 

@@ -8,16 +8,12 @@ from typing import Any, Final
 import pulumi
 from pulumi_kubernetes import batch, core
 
+from components import labels
 from components.kubernetes import results
 from components.kubernetes.builders import PodSpec
 from components.kubernetes.cluster import Reader, ReadError
 from components.kubernetes.context import FILE
 from components.kubernetes.plan import Plan
-from components.labels import BUILD
-
-_VOLUME: Final = "ci/registry-volume"
-"""The annotation with the uid of the volume that keeps a build's image. A new volume has no images, so it makes the
-Job another one."""
 
 _BEYOND_DEADLINE_SECONDS: Final = 120
 """How much longer than the build's own deadline an update waits, until the Job's end is visible."""
@@ -66,8 +62,10 @@ class Build(pulumi.ComponentResource):
         """Register the Job, and the context and the schedule if the build has them."""
         plan, build = args.plan, args.plan.settings
         super().__init__("ci:kubernetes:Build", name, {"destinations": list(build.destinations)}, opts)
-        labels = {BUILD: build.name, "app.kubernetes.io/part-of": "ci"}
-        meta = {"namespace": args.namespace, "labels": labels}
+        meta: dict[str, Any] = {
+            "namespace": args.namespace,
+            "labels": {labels.BUILD: build.name, **labels.PART},
+        }
         same_volume = args.volume.apply(lambda uid: args.last_volume in {None, uid} or not plan.in_own_registry)
         context = self._context(name, plan, meta)
         options = pulumi.ResourceOptions(
@@ -81,9 +79,10 @@ class Build(pulumi.ComponentResource):
         )
         # The name of a failed Job does not change, so the provider has to replace it in the next update.
         annotations: dict[str, pulumi.Input[str]] = {_REPLACE_UNREADY: "true"}
-        spec = _job_spec(build.retries, build.deadline_seconds, plan.pod, labels)
+        spec = _job_spec(build.retries, build.deadline_seconds, plan.pod, meta["labels"])
         if plan.in_own_registry:
-            spec["template"]["metadata"]["annotations"] = {_VOLUME: args.volume}
+            # A new volume has no images, so it makes the Job another one.
+            spec["template"]["metadata"]["annotations"] = {labels.VOLUME: args.volume}
         if args.pushed is not None:
             # These inputs are used only when a deleted Job is created again. They don't change a Job that exists.
             annotations = {
@@ -120,7 +119,7 @@ class Build(pulumi.ComponentResource):
     def _schedule(
         self, name: str, plan: Plan, pod: PodSpec, meta: Mapping[str, Any], context: Sequence[pulumi.Resource]
     ) -> None:
-        build, labels = plan.settings, meta["labels"]
+        build = plan.settings
         batch.v1.CronJob(
             f"{name}-schedule",
             metadata={**meta, "name": build.name},
@@ -131,16 +130,16 @@ class Build(pulumi.ComponentResource):
                 "successfulJobsHistoryLimit": _KEPT_RUNS,
                 "failedJobsHistoryLimit": _KEPT_RUNS,
                 "jobTemplate": {
-                    "metadata": {"labels": labels},
-                    "spec": _job_spec(build.retries, build.deadline_seconds, pod, labels),
+                    "metadata": {"labels": meta["labels"]},
+                    "spec": _job_spec(build.retries, build.deadline_seconds, pod, meta["labels"]),
                 },
             },
             opts=pulumi.ResourceOptions(parent=self, depends_on=context),
         )
 
 
-def _job_spec(retries: int, deadline_seconds: int, pod: PodSpec, labels: Mapping[str, str]) -> dict[str, Any]:
-    template = {"metadata": {"labels": labels}, "spec": pod}
+def _job_spec(retries: int, deadline_seconds: int, pod: PodSpec, marks: Mapping[str, str]) -> dict[str, Any]:
+    template = {"metadata": {"labels": marks}, "spec": pod}
     return {"backoffLimit": retries, "activeDeadlineSeconds": deadline_seconds, "template": template}
 
 

@@ -6,8 +6,9 @@ from typing import Any, Final
 import pulumi
 from pulumi_kubernetes import batch, core, rbac
 
+from components import labels
 from components.kubernetes import restricted, texts
-from components.kubernetes.network import APP, RESTARTER
+from components.kubernetes.network import RESTARTER
 
 _DEADLINE_SECONDS: Final = 300
 """How long a restart may take. It deletes one or two pods and does not wait for them."""
@@ -56,7 +57,7 @@ def restarts(  # noqa: PLR0913 - by keyword
 
     image: contains kubectl.
     """
-    meta: dict[str, Any] = {"name": RESTARTER, "namespace": namespace, "labels": {APP: RESTARTER}}
+    meta: dict[str, Any] = {"name": RESTARTER, "namespace": namespace, "labels": {labels.APP: RESTARTER}}
     account = core.v1.ServiceAccount(
         f"{name}-restarter", metadata=meta, automount_service_account_token=False, opts=opts
     )
@@ -102,7 +103,7 @@ def restarts(  # noqa: PLR0913 - by keyword
                 "spec": {
                     "active_deadline_seconds": _DEADLINE_SECONDS,
                     "backoff_limit": 2,
-                    "template": {"metadata": {"labels": {APP: RESTARTER}}, "spec": pod},
+                    "template": {"metadata": {"labels": {labels.APP: RESTARTER}}, "spec": pod},
                 }
             },
         },

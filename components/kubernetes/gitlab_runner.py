@@ -7,14 +7,14 @@ from typing import Any, Final
 import pulumi
 from pulumi_kubernetes import apps, core, rbac
 
-from components import certificates
+from components import certificates, labels
 from components.gitlab import config
 from components.kubernetes import endpoints, restricted
 from components.kubernetes.builders.kaniko import CAPABILITIES, HOME, reach
 from components.kubernetes.builders.pod import SERVICE_ACCOUNT
 from components.kubernetes.builders.spec import PUSH_SECRET, TRUST, TRUST_FILE
 from components.kubernetes.namespaces import Namespaces, of_builds
-from components.kubernetes.network import APP, GITLAB_RUNNER
+from components.kubernetes.network import GITLAB_RUNNER
 from components.kubernetes.registry import digest
 from components.settings import GitlabRunnerSettings, Settings
 
@@ -62,8 +62,11 @@ class GitlabRunner(pulumi.ComponentResource):
         """Register the runner with its rights."""
         super().__init__("ci:kubernetes:GitlabRunner", name, {"configuration": args.shown}, opts)
         mine = pulumi.ResourceOptions(parent=self)
-        labels = {APP: GITLAB_RUNNER, "app.kubernetes.io/part-of": "ci"}
-        meta = {"name": GITLAB_RUNNER, "namespace": args.namespace, "labels": labels}
+        meta = {
+            "name": GITLAB_RUNNER,
+            "namespace": args.namespace,
+            "labels": {labels.APP: GITLAB_RUNNER, **labels.PART},
+        }
         account = core.v1.ServiceAccount(
             f"{name}-account", metadata=meta, automount_service_account_token=False, opts=mine
         )
@@ -76,9 +79,9 @@ class GitlabRunner(pulumi.ComponentResource):
                 "replicas": 1,
                 # GitLab identifies a runner by its token and id, so two pods with the same would be one machine.
                 "strategy": {"type": "Recreate"},
-                "selector": {"match_labels": {APP: GITLAB_RUNNER}},
+                "selector": {"match_labels": {labels.APP: GITLAB_RUNNER}},
                 "template": {
-                    "metadata": {"labels": labels, "annotations": {"ci/files": digest(args.files)}},
+                    "metadata": {"labels": meta["labels"], "annotations": {labels.FILES: digest(args.files)}},
                     "spec": _pod(args.settings, files.metadata.name, account.metadata.name),
                 },
             },

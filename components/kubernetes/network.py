@@ -10,11 +10,9 @@ import pulumi
 from pulumi_kubernetes import networking
 
 from components.kubernetes.endpoints import MIRROR, PORT, REGISTRY
+from components.labels import APP
 from components.settings import KubernetesSettings, RegistrySettings
 from components.settings.kubernetes import EVERYWHERE
-
-APP: Final = "app.kubernetes.io/name"
-"""The label with a pod's role."""
 
 RESTARTER: Final = "restarter"
 GITLAB_RUNNER: Final = "gitlab-runner"

@@ -7,9 +7,9 @@ from typing import Any, Final
 import pulumi
 from pulumi_kubernetes import apps, core
 
+from components import labels
 from components.kubernetes import collection, restricted, texts
 from components.kubernetes.endpoints import PORT
-from components.kubernetes.network import APP
 
 _STOP_SECONDS: Final = 60
 """How long the registry may take to end. It gives running uploads 50 seconds."""
@@ -49,8 +49,7 @@ def run(
     name: str, args: ServerArgs, opts: pulumi.ResourceOptions
 ) -> tuple[core.v1.Service, core.v1.PersistentVolumeClaim]:
     """Register the volume, the files, the pod and the Service under `opts.parent`; return Service and volume."""
-    labels = {APP: args.app, "app.kubernetes.io/part-of": "ci"}
-    meta = {"name": args.app, "namespace": args.namespace, "labels": labels}
+    meta = {"name": args.app, "namespace": args.namespace, "labels": {labels.APP: args.app, **labels.PART}}
     kept = pulumi.ResourceOptions.merge(
         opts,
         # These fields of a claim are immutable, and a replacement would lose the images.
@@ -72,9 +71,9 @@ def run(
     )
     account = core.v1.ServiceAccount(f"{name}-account", metadata=meta, automount_service_account_token=False, opts=opts)
     files = core.v1.Secret(f"{name}-files", metadata=meta, string_data=args.files, opts=opts)
-    digests = {"ci/files": args.files_digest}
+    digests = {labels.FILES: args.files_digest}
     if args.tls_secret is not None and args.tls_digest is not None:
-        digests["ci/certificate"] = args.tls_digest
+        digests[labels.CERTIFICATE] = args.tls_digest
     apps.v1.StatefulSet(
         f"{name}-server",
         # It can't depend on the Service, which waits for this pod.
@@ -87,9 +86,9 @@ def run(
             # The default, OrderedReady, never replaces a pod that is not ready: after a wrong image, a right one would
             # have no effect.
             "pod_management_policy": "Parallel",
-            "selector": {"match_labels": {APP: args.app}},
+            "selector": {"match_labels": {labels.APP: args.app}},
             "template": {
-                "metadata": {"labels": labels, "annotations": digests},
+                "metadata": {"labels": meta["labels"], "annotations": digests},
                 "spec": _pod(args, volume.metadata.name, files.metadata.name, account.metadata.name),
             },
         },
@@ -105,7 +104,7 @@ def run(
         metadata=meta,
         spec={
             "type": "NodePort" if args.node_port is not None else "ClusterIP",
-            "selector": {APP: args.app},
+            "selector": {labels.APP: args.app},
             "ports": [port],
         },
         opts=opts,

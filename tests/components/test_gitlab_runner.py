@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from components import labels
 from components.gitlab import config
 from tests.support import gitlab
 from tests.support.engine import Engine
@@ -19,7 +20,7 @@ def test_another_token_starts_the_pod_anew_and_the_same_one_does_not(engine: Eng
     def mark(token: str) -> str:
         again = Engine(preview=engine.preview)
         template = in_cluster(again, gitlabRunnerToken=token)["gitlab-runner-runner"]["spec"]["template"]
-        found: str = template["metadata"]["annotations"]["ci/files"]
+        found: str = template["metadata"]["annotations"][labels.FILES]
         return found
 
     assert mark(RUNNER_TOKEN) == mark(RUNNER_TOKEN)

@@ -11,6 +11,7 @@ from typing import Any
 import pulumi
 import pytest
 
+from components import labels
 from components.kubernetes.build import DigestError, failure_hook
 from components.kubernetes.plan import plan
 from tests.support.engine import Engine, is_unknown, set_config
@@ -121,7 +122,7 @@ def test_a_build_that_is_done_is_run_again_only_where_the_registry_has_another_v
     assert job(made)["metadata"]["annotations"]["pulumi.com/replaceUnready"] == str(again).lower()
     assert made.outputs["registryVolume"] == now
     # Where the Job still stands, it is another one on another volume.
-    assert job(made)["spec"]["template"]["metadata"]["annotations"] == {"ci/registry-volume": now}
+    assert job(made)["spec"]["template"]["metadata"]["annotations"] == {labels.VOLUME: now}
 
 
 def test_a_build_that_the_registry_does_not_keep_stays_done_whatever_becomes_of_its_volume() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import bcrypt
 import yaml
 
+from components import labels
 from tests.support.engine import Engine, is_secret
 from tests.support.kubernetes_platform import Deployed, deploy
 from tests.support.kubernetes_stack import HASH, REGISTRY_PASSWORD
@@ -75,13 +76,13 @@ def test_another_certificate_starts_the_processes_that_serve_it_again(engine: En
         file.write_text(text)
         made = deploy(Engine(preview=engine.preview), registry=given, registryTlsKey=KEY)
         marks = {
-            made[f"{name}-server"]["spec"]["template"]["metadata"]["annotations"]["ci/certificate"] for name in BOTH
+            made[f"{name}-server"]["spec"]["template"]["metadata"]["annotations"][labels.CERTIFICATE] for name in BOTH
         }
         assert len(marks) == 1
         seen |= marks
     for host in ("a.example.org", "b.example.org"):
         made = deploy(Engine(preview=engine.preview), registry={"tls": {"issuer": "ours"}, "host": host})
-        seen.add(made["registry-server"]["spec"]["template"]["metadata"]["annotations"]["ci/certificate"])
+        seen.add(made["registry-server"]["spec"]["template"]["metadata"]["annotations"][labels.CERTIFICATE])
     assert len(seen) == 4
 
 
