@@ -27,9 +27,12 @@ class Deployment:
     said: list[str] = field(default_factory=list)
     """All that Pulumi has printed, for a search for what it should not have."""
 
+    name: str = STACK
+    """The stack's."""
+
     def configure(self, **keys: Any) -> None:
         """Write the stack's file, keeping its salt and secrets. Keys are without `ci:`."""
-        path = self.root / "stacks" / f"Pulumi.{STACK}.yaml"
+        path = self.root / "stacks" / f"Pulumi.{self.name}.yaml"
         old = yaml.safe_load(path.read_text()) if path.exists() else {}
         kept = {
             key: value for key, value in old.get("config", {}).items() if isinstance(value, dict) and "secure" in value
@@ -44,7 +47,13 @@ class Deployment:
     def pulumi(self, *words: str, stdin: str = "", status: int | None = 0) -> str:
         """Run the CLI; give what it printed. Fails where it ends with another status; None takes any but 0."""
         done = subprocess.run(
-            [shutil.which("pulumi", path=self.env["PATH"]) or "pulumi", *words, "--stack", STACK, "--non-interactive"],
+            [
+                shutil.which("pulumi", path=self.env["PATH"]) or "pulumi",
+                *words,
+                "--stack",
+                self.name,
+                "--non-interactive",
+            ],
             cwd=self.root,
             env=dict(self.env),
             input=stdin,
@@ -89,7 +98,7 @@ class Deployment:
         folder = self.root / ".events"
         folder.unlink(missing_ok=True)
         env = {**self.env, "PULUMI_DEBUG_COMMANDS": "true"}
-        Deployment(self.root, env, self.said).pulumi(*words, "--event-log", str(folder))
+        Deployment(self.root, env, self.said, self.name).pulumi(*words, "--event-log", str(folder))
         events = [json.loads(line) for line in folder.read_text().splitlines()]
         [*_, summary] = [event["summaryEvent"] for event in events if "summaryEvent" in event]
         return dict(summary.get("resourceChanges") or {})
