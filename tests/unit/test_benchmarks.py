@@ -171,8 +171,8 @@ def test_docker_run_and_compose_get_the_deployed_containers_settings() -> None:
     assert service["mem_limit"] == 1048576
     assert "shm_size" not in service
     assert " ".join(docker_host.run_words(service)) == (
-        f"--detach --name {docker_host.NAME} --init --group-add 998 --cap-drop ALL --security-opt label:disable --memory "
-        "1048576 --memory-swap 1048576 --publish 127.0.0.1:9000:8080/tcp --volume home:/var/jenkins_home:rw "
+        f"--detach --name {docker_host.NAME} --init --group-add 998 --cap-drop ALL --security-opt label:disable "
+        "--memory 1048576 --memory-swap 1048576 --publish 127.0.0.1:9000:8080/tcp --volume home:/var/jenkins_home:rw "
         f"{docker_host.IMAGE}"
     )
 
