@@ -48,9 +48,7 @@ class GitContext(Section):
         description="The secret that the repository is read with: `ci:gitToken` (https) or `ci:gitSshKey` (ssh).",
     )
     user: OneLine = Field(
-        default="oauth2",
-        description="The user that the token belongs to, where the git server asks for one.",
-        examples=["oauth2"],
+        default="oauth2", description="The user that the token belongs to, where the git server asks for one."
     )
     known_hosts: Annotated[str, Field(max_length=20_000)] | None = Field(
         default=None,
@@ -103,7 +101,6 @@ class CacheSettings(Section):
         description=(
             "How old a layer may be, hours. 336 is kaniko's own default, two weeks. BuildKit has no such limit."
         ),
-        examples=[336],
     )
 
 
@@ -111,17 +108,13 @@ class BuildResources(Section):
     """What one build may use."""
 
     cpu_millicores: Annotated[int, Field(ge=10, le=256_000)] = Field(
-        default=1000,
-        description="Limit, thousandths of a processor. A tenth of it is reserved.",
-        examples=[1000],
+        default=1000, description="Limit, thousandths of a processor. A tenth of it is reserved."
     )
     memory_mib: Annotated[int, Field(ge=64, le=4_194_304)] = Field(
-        default=1024, description="Memory, MiB: reserved, and the limit.", examples=[1024]
+        default=1024, description="Memory, MiB: reserved, and the limit."
     )
     disk_mib: Annotated[int, Field(ge=256, le=4_194_304)] = Field(
-        default=8192,
-        description="Limit of the node's own disk, MiB. The unpacked image and the context must fit in.",
-        examples=[8192],
+        default=8192, description="Limit of the node's own disk, MiB. The unpacked image and the context must fit in."
     )
 
 
@@ -175,7 +168,6 @@ class BuildSettings(Section):
     deadline_seconds: Annotated[int, Field(ge=30, le=86_400)] = Field(
         default=1800,
         description="How long the build may take with all its retries, seconds, waiting for a node included.",
-        examples=[1800],
     )
     retries: Annotated[int, Field(ge=0, le=10)] = Field(
         default=0, description="How often a build that failed is tried again.", examples=[1]

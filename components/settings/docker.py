@@ -19,7 +19,6 @@ class DockerSettings(Section):
             "Where the engine listens that Jenkins runs on: `unix:///path` on this machine, `ssh://user@host[:port]`, "
             "or `tcp://host:port` with `tls`."
         ),
-        examples=["unix:///var/run/docker.sock"],
     )
     tls: TlsFiles | None = Field(default=None, description=f"For `host: tcp://...`. {TlsFiles.__doc__}")
     access: Literal["socket", "proxy", "dind", "tcp"] = Field(

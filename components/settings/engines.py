@@ -22,7 +22,6 @@ class DindSettings(Section):
     image: ImageReference = Field(
         default="docker:28.5.2-dind",
         description="The engine's image. It must make its certificates as the official one does (DOCKER_TLS_CERTDIR).",
-        examples=["docker:28.5.2-dind"],
     )
     container_name: DockerName = Field(
         default="jenkins-docker",
@@ -30,7 +29,6 @@ class DindSettings(Section):
             "The container's name, and its network's. Its volumes are named after it: `<name>-images` is kept when the "
             "stack is destroyed, `<name>-certificates` is not."
         ),
-        examples=["jenkins-docker"],
     )
     privileged: bool = Field(
         default=True,
@@ -45,7 +43,6 @@ class DindSettings(Section):
             "For `privileged: false`: what it gets beside the 14 capabilities that every container has. The default is "
             "the least with which an engine builds images, runs containers and commands in them (`docker exec`)."
         ),
-        examples=[["SYS_ADMIN", "NET_ADMIN", "SYS_PTRACE"]],
     )
     security_options: tuple[SecurityOption, ...] = Field(
         default=("seccomp=unconfined", "apparmor=unconfined"),
@@ -53,7 +50,6 @@ class DindSettings(Section):
             "For `privileged: false`: what of the host's confinement is lifted. The default lets it make keyrings and "
             "mounts for its containers."
         ),
-        examples=[["seccomp=unconfined", "apparmor=unconfined"]],
     )
     options: tuple[EngineOption, ...] = Field(
         default=(),
@@ -61,12 +57,10 @@ class DindSettings(Section):
         examples=[["--registry-mirror=https://mirror.example.org"]],
     )
     memory_mib: Annotated[int, Field(ge=256, le=4_194_304)] = Field(
-        default=4096,
-        description="Memory limit of the engine with all builds and containers in it, MiB, without swap.",
-        examples=[4096],
+        default=4096, description="Memory limit of the engine with all builds and containers in it, MiB, without swap."
     )
     start_timeout_seconds: Annotated[int, Field(ge=10, le=3600)] = Field(
-        default=120, description="How long an update waits for the engine to be ready, seconds.", examples=[120]
+        default=120, description="How long an update waits for the engine to be ready, seconds."
     )
 
 

@@ -16,23 +16,16 @@ HELPER_MEMORY_MIB: Final = 256
 class RunnerJobs(Section):
     """What each job starts from, and what it may use."""
 
-    image: ImageReference = Field(
-        default="alpine:3.22", description="The image of a job that names none.", examples=["alpine:3.22"]
-    )
+    image: ImageReference = Field(default="alpine:3.22", description="The image of a job that names none.")
     cpu_millicores: Annotated[int, Field(ge=10, le=256_000)] = Field(
-        default=1000,
-        description="Limit, thousandths of a processor. In a cluster a tenth of it is reserved.",
-        examples=[1000],
+        default=1000, description="Limit, thousandths of a processor. In a cluster a tenth of it is reserved."
     )
     memory_mib: Annotated[int, Field(ge=64, le=4_194_304)] = Field(
-        default=2048,
-        description="Memory limit, MiB, without swap. In a cluster it is reserved whole.",
-        examples=[2048],
+        default=2048, description="Memory limit, MiB, without swap. In a cluster it is reserved whole."
     )
     disk_mib: Annotated[int, Field(ge=256, le=4_194_304)] = Field(
         default=8192,
         description="In a cluster: limit of the node's own disk, MiB. An unpacked image and the sources must fit in.",
-        examples=[8192],
     )
 
 
@@ -49,19 +42,13 @@ class GitlabRunnerSettings(Section):
         description="A PEM file of the authorities that GitLab's certificate is from, if they aren't public.",
         examples=["company-ca.pem"],
     )
-    image: ImageReference = Field(
-        default="gitlab/gitlab-runner:alpine-v19.3.0",
-        description="The runner's image.",
-        examples=["gitlab/gitlab-runner:alpine-v19.3.0"],
-    )
+    image: ImageReference = Field(default="gitlab/gitlab-runner:alpine-v19.3.0", description="The runner's image.")
     helper_image: ImageReference | None = Field(
         default=None,
         description="The image that clones and moves artifacts for each job. Default: the one of the runner's release.",
         examples=["registry.example.org/ci/gitlab-runner-helper:x86_64-v19.3.0"],
     )
-    container_name: DockerName = Field(
-        default="gitlab-runner", description="On a Docker host: the container's name.", examples=["gitlab-runner"]
-    )
+    container_name: DockerName = Field(default="gitlab-runner", description="On a Docker host: the container's name.")
     engine: Literal["socket", "dind", "none"] = Field(
         default="socket",
         description=(
@@ -70,19 +57,15 @@ class GitlabRunnerSettings(Section):
             "gives it neither. The runner itself has the host's socket in any case."
         ),
     )
-    concurrency: Annotated[int, Field(ge=1, le=500)] = Field(
-        default=2, description="Jobs that run at the same time.", examples=[2]
-    )
+    concurrency: Annotated[int, Field(ge=1, le=500)] = Field(default=2, description="Jobs that run at the same time.")
     check_interval_seconds: Annotated[int, Field(ge=1, le=3600)] = Field(
-        default=3,
-        description="How often GitLab is asked for a job, seconds. 3 is the runner's own default.",
-        examples=[3],
+        default=3, description="How often GitLab is asked for a job, seconds. 3 is the runner's own default."
     )
     cpu_millicores: Annotated[int, Field(ge=10, le=256_000)] = Field(
-        default=500, description="Limit of the runner itself, thousandths of a processor.", examples=[500]
+        default=500, description="Limit of the runner itself, thousandths of a processor."
     )
     memory_mib: Annotated[int, Field(ge=64, le=1_048_576)] = Field(
-        default=256, description="Memory limit of the runner itself, MiB, without swap.", examples=[256]
+        default=256, description="Memory limit of the runner itself, MiB, without swap."
     )
     stop_timeout_seconds: Annotated[int, Field(ge=1, le=86_400)] = Field(
         default=300,
@@ -90,6 +73,5 @@ class GitlabRunnerSettings(Section):
             "How long the jobs that run may take to end when the runner is stopped or replaced, seconds; it takes no "
             "new ones meanwhile. What still runs then fails."
         ),
-        examples=[300],
     )
     jobs: RunnerJobs = Field(default_factory=RunnerJobs, description=RunnerJobs.__doc__)

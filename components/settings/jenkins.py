@@ -37,14 +37,12 @@ class JenkinsSettings(Section):
     base_image: ImageReference = Field(
         default="jenkins/jenkins:2.568.2-lts-jdk21",
         description="What the built image starts from. plugins.txt is pinned to fit this release.",
-        examples=["jenkins/jenkins:2.568.2-lts-jdk21"],
     )
     docker_cli_image: ImageReference = Field(
         default="docker:28.5.2-cli",
         description=(
             "Where the built image takes its docker client from. Version 28 speaks to engines from 20.10 (API 1.41) on."
         ),
-        examples=["docker:28.5.2-cli"],
     )
     plugins: tuple[Plugin, ...] = Field(
         default=(),
@@ -60,18 +58,14 @@ class JenkinsSettings(Section):
         description=(
             "Where the host has its docker client, for `dockerClient: host`. It must run on the image's libraries."
         ),
-        examples=["/usr/bin/docker"],
     )
-    container_name: DockerName = Field(
-        default="jenkins-server", description="The container's name.", examples=["jenkins-server"]
-    )
+    container_name: DockerName = Field(default="jenkins-server", description="The container's name.")
     home_volume: DockerName = Field(
         default="jenkins_home",
         description=(
             "The volume at /var/jenkins_home. It is kept when the stack is destroyed. Another name here starts with an "
             "empty home and leaves the old volume where it is."
         ),
-        examples=["jenkins_home"],
     )
     adopt_home: bool = Field(
         default=False,
@@ -83,15 +77,14 @@ class JenkinsSettings(Section):
             "The host's address on which both ports are published: one IPv4 or IPv6 address, without a zone. One that "
             "this machine does not have is refused at preview; on a remote host, Docker refuses it when Jenkins starts."
         ),
-        examples=["127.0.0.1"],
     )
     public: bool = Field(
         default=False,
         description="Must be `true` for a `bindAddress` that is every interface: 0.0.0.0 or ::, in any form.",
     )
-    http_port: Port = Field(default=8080, description="The host's port of the web interface.", examples=[8080])
+    http_port: Port = Field(default=8080, description="The host's port of the web interface.")
     agent_port: Port | None = Field(
-        default=50000, description="The host's port for inbound agents; `null` publishes none.", examples=[50000]
+        default=50000, description="The host's port for inbound agents; `null` publishes none."
     )
     url: Annotated[str, Field(pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?/?$")] | None = Field(
         default=None,
@@ -99,32 +92,28 @@ class JenkinsSettings(Section):
         examples=["https://ci.example.org/"],
     )
     memory_mib: Annotated[int, Field(ge=512, le=1_048_576)] = Field(
-        default=2048,
-        description="Memory limit of the container, MiB, without swap. The Java heap gets 60 % of it.",
-        examples=[2048],
+        default=2048, description="Memory limit of the container, MiB, without swap. The Java heap gets 60 % of it."
     )
     java_options: tuple[JavaOption, ...] = Field(
         default=(), description="Further options of the Java machine, one each.", examples=[["-Xss2m"]]
     )
     executors: Annotated[int, Field(ge=0, le=64)] = Field(
-        default=2,
-        description="Jobs that run at the same time on the controller. 0 leaves every job to agents.",
-        examples=[2],
+        default=2, description="Jobs that run at the same time on the controller. 0 leaves every job to agents."
     )
     restart: Literal["no", "on-failure", "unless-stopped", "always"] = Field(
         default="on-failure", description="When the engine starts the container again by itself."
     )
     start_timeout_seconds: Annotated[int, Field(ge=30, le=3600)] = Field(
-        default=600, description="How long an update waits for the controller to be ready, seconds.", examples=[600]
+        default=600, description="How long an update waits for the controller to be ready, seconds."
     )
     stop_timeout_seconds: Annotated[int, Field(ge=1, le=3600)] = Field(
-        default=60, description="How long the controller may take to stop before it is killed, seconds.", examples=[60]
+        default=60, description="How long the controller may take to stop before it is killed, seconds."
     )
     log_max_size_mib: Annotated[int, Field(ge=1, le=1024)] = Field(
-        default=10, description="Size at which the container's log file is rotated, MiB.", examples=[10]
+        default=10, description="Size at which the container's log file is rotated, MiB."
     )
     log_max_files: Annotated[int, Field(ge=1, le=100)] = Field(
-        default=3, description="How many rotated log files are kept.", examples=[3]
+        default=3, description="How many rotated log files are kept."
     )
     setup: Literal["casc", "wizard"] = Field(
         default="casc",
@@ -133,7 +122,7 @@ class JenkinsSettings(Section):
             "the password in secrets/initialAdminPassword on the first visit, and everything else is done by hand."
         ),
     )
-    admin_user: UserName = Field(default="admin", description="The administrator's name.", examples=["admin"])
+    admin_user: UserName = Field(default="admin", description="The administrator's name.")
     sample: bool = Field(
         default=True, description="Seed the job `sample`, which builds an image and runs a command in it."
     )
@@ -156,7 +145,7 @@ class JobSettings(Section):
         description="The https address of the Git repository that holds the Jenkinsfile.",
         examples=["https://git.example.org/team/website.git"],
     )
-    branch: GitRef = Field(default="main", description="The branch that is built.", examples=["main"])
+    branch: GitRef = Field(default="main", description="The branch that is built.")
     jenkinsfile: RelativePath = Field(
         default="Jenkinsfile", description="The pipeline's path inside the repository.", examples=["ci/Jenkinsfile"]
     )
@@ -168,5 +157,5 @@ class JobSettings(Section):
         default=None, description="When the job starts by itself, as Jenkins writes it.", examples=["H 3 * * *"]
     )
     keep_builds: Annotated[int, Field(ge=1, le=10_000)] = Field(
-        default=30, description="How many builds' logs and records are kept.", examples=[30]
+        default=30, description="How many builds' logs and records are kept."
     )

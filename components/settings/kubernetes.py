@@ -68,7 +68,6 @@ class KubernetesSettings(Section):
             "is held to Pod Security `restricted` and outlives the stack with the images in it; the second is held to "
             "`buildsPodSecurity`, and goes with the stack."
         ),
-        examples=["ci"],
     )
     adopt_namespaces: bool = Field(
         default=False,
@@ -94,9 +93,7 @@ class KubernetesSettings(Section):
         ),
         examples=[["203.0.113.0/24"]],
     )
-    dns_namespace: ObjectName = Field(
-        default="kube-system", description="The namespace of the cluster's DNS.", examples=["kube-system"]
-    )
+    dns_namespace: ObjectName = Field(default="kube-system", description="The namespace of the cluster's DNS.")
     trusted_ca_file: LocalPath | None = Field(
         default=None,
         description=(
@@ -114,27 +111,22 @@ class KubernetesSettings(Section):
             "The image of the builder `kaniko`. The original project is archived; this fork is maintained. The last "
             "release of the original has known holes and is refused."
         ),
-        examples=["ghcr.io/osscontainertools/kaniko:v1.28.3"],
     )
     buildkit_image: ImageReference = Field(
         default="moby/buildkit:v0.32.2-rootless",
         description="The image of the builder `buildkit`, in its form without root: a shell, rootlesskit and BuildKit.",
-        examples=["moby/buildkit:v0.32.2-rootless"],
     )
     buildah_image: ImageReference = Field(
         default="quay.io/containers/buildah:v1.43.2",
         description="The image of the builder `buildah`: a shell and Buildah 1.28 or newer.",
-        examples=["quay.io/containers/buildah:v1.43.2"],
     )
     git_image: ImageReference = Field(
         default="alpine/git:v2.52.0",
         description="The image that clones git contexts: a shell, git, and ssh for ssh:// addresses.",
-        examples=["alpine/git:v2.52.0"],
     )
     kubectl_image: ImageReference = Field(
         default="registry.k8s.io/kubectl:v1.34.4",
         description="The image that restarts the registry when garbage is to be collected: kubectl alone.",
-        examples=["registry.k8s.io/kubectl:v1.34.4"],
     )
 
     def image_of(self, builder: Builder) -> str:
@@ -189,11 +181,7 @@ class IngressSettings(Section):
 class MirrorSettings(Section):
     """A second registry that keeps what builds pull from a public one. Nobody can push to it."""
 
-    upstream: Upstream = Field(
-        default="https://registry-1.docker.io",
-        description="The registry that is mirrored.",
-        examples=["https://registry-1.docker.io"],
-    )
+    upstream: Upstream = Field(default="https://registry-1.docker.io", description="The registry that is mirrored.")
     hosts: tuple[HostName, ...] = Field(
         default=("index.docker.io",),
         min_length=1,
@@ -201,27 +189,23 @@ class MirrorSettings(Section):
             "The hosts in image names that are looked for in the mirror first. The public registry's own is "
             "index.docker.io."
         ),
-        examples=[["index.docker.io"]],
     )
     user: OneLine | None = Field(
         default=None,
         description="The account at the upstream. Its password is the secret `ci:mirrorPassword`.",
         examples=["team"],
     )
-    storage_gib: _Storage = Field(default=20, description="Size of the mirror's volume, GiB.", examples=[20])
+    storage_gib: _Storage = Field(default=20, description="Size of the mirror's volume, GiB.")
     keep_hours: Annotated[int, Field(ge=1, le=87_600)] = Field(
         default=168,
         description="How long a mirrored image stays without being asked for, hours. 168 is the registry's default.",
-        examples=[168],
     )
 
 
 class CollectionSettings(Section):
     """When the registry gives back the space of what was deleted. It is not reachable meanwhile."""
 
-    schedule: PlainCron = Field(
-        default="17 3 * * 0", description="When, in the cluster's time zone.", examples=["17 3 * * 0"]
-    )
+    schedule: PlainCron = Field(default="17 3 * * 0", description="When, in the cluster's time zone.")
     delete_untagged: bool = Field(
         default=False,
         description=(
@@ -237,22 +221,18 @@ class RegistrySettings(Section):
     image: ImageReference = Field(
         default="registry:3.1.2",
         description="The registry's image: distribution 3.1.2 or newer, since older ones have known holes.",
-        examples=["registry:3.1.2"],
     )
     storage_gib: _Storage = Field(
         default=20,
         description="Size of the volume, GiB. It can grow later where the storage class lets it, and never shrink.",
-        examples=[20],
     )
     storage_class: ObjectName | None = Field(
         default=None, description="The volume's storage class. Default: the cluster's own.", examples=["standard"]
     )
-    cpu_millicores: _Cpu = Field(default=1000, description="Limit, thousandths of a processor.", examples=[1000])
-    memory_mib: _Memory = Field(default=512, description="Memory limit, MiB.", examples=[512])
+    cpu_millicores: _Cpu = Field(default=1000, description="Limit, thousandths of a processor.")
+    memory_mib: _Memory = Field(default=512, description="Memory limit, MiB.")
     user: RegistryUser = Field(
-        default="ci",
-        description="The user that builds push with. Its password is the secret `ci:registryPassword`.",
-        examples=["ci"],
+        default="ci", description="The user that builds push with. Its password is the secret `ci:registryPassword`."
     )
     users: tuple[UserSettings, ...] = Field(
         default=(),

@@ -190,7 +190,7 @@ def _accepted(node: _Node) -> str:  # noqa: PLR0911 - a table
 
 
 def _example(node: _Node) -> str:
-    examples = node.get("examples")
-    if not examples or "enum" in node or "const" in node:
+    example = (node.get("examples") or [node.get("default")])[0]
+    if example in (None, [], "") or "enum" in node or "const" in node or node.get("type") == "boolean":
         return ""
-    return f", for example {json.dumps(examples[0], ensure_ascii=False)}"
+    return f", for example {json.dumps(example, ensure_ascii=False)}"

@@ -1,10 +1,10 @@
-"""A whole stack's settings. Each section is in a module of its own: unit, range, default and what it is for.
+"""All settings of a stack. Each section has a module of its own, with unit, range, default and purpose of each field.
 
-docs/reference/settings.md and stacks/schema.json are made from these.
+docs/reference/settings.md and stacks/schema.json are generated from these.
 """
 
 import ipaddress
-from typing import Literal
+from typing import Any, Final, Literal
 
 from pydantic import Field, field_validator
 
@@ -17,8 +17,12 @@ from components.settings.secret_fields import NewPassword, PrivateKey, RunnerTok
 from components.settings.section import Section
 
 
+def _secret(key: str, description: str, source: str = "") -> Any:  # noqa: ANN401 - as pydantic's own Field
+    return Field(default=None, description=f"{description} A secret: `pulumi config set --secret ci:{key}{source}`.")
+
+
 class Settings(Section):
-    """A whole stack's settings. Each field is the key `ci:<name>`."""
+    """All settings of a stack. Each field is the key `ci:<name>`."""
 
     platform: Literal["docker", "kubernetes"] = Field(description="Where the CI runs.", examples=["docker"])
     docker: DockerSettings = Field(default_factory=DockerSettings, description=DockerSettings.__doc__)
@@ -38,81 +42,43 @@ class Settings(Section):
         description="The images that are built in the cluster.",
         examples=[[{"name": "website", "context": {"directory": "images/website"}}]],
     )
-    admin_password: NewPassword | None = Field(
-        default=None,
-        description=(
-            "The administrator's password, 12 characters to 72 bytes; without it, one is generated and kept in the "
-            "state. A secret: `pulumi config set --secret ci:adminPassword`."
-        ),
+    admin_password: NewPassword | None = _secret(
+        "adminPassword",
+        "The administrator's password, 12 characters to 72 bytes; without it, one is generated and kept in the state.",
     )
-    gitlab_runner_token: RunnerToken | None = Field(
-        default=None,
-        description=(
-            "The authentication token (`glrt-...`) of the runner that was made in GitLab. A secret: "
-            "`pulumi config set --secret ci:gitlabRunnerToken`. Needed by `ci:gitlabRunner`."
-        ),
+    gitlab_runner_token: RunnerToken | None = _secret(
+        "gitlabRunnerToken",
+        "The authentication token (`glrt-...`) that GitLab shows for a new runner. Needed by `ci:gitlabRunner`.",
     )
-    git_token: Token | None = Field(
-        default=None,
-        description=(
-            "A token that may read the private repositories of jobs and builds. A secret: "
-            "`pulumi config set --secret ci:gitToken`."
-        ),
+    git_token: Token | None = _secret("gitToken", "A token that may read the private repositories of jobs and builds.")
+    git_ssh_key: PrivateKey | None = _secret(
+        "gitSshKey", "A private key without passphrase that may read the builds' repositories over ssh.", " < key"
     )
-    git_ssh_key: PrivateKey | None = Field(
-        default=None,
-        description=(
-            "A private key without passphrase that may read the builds' repositories over ssh. A secret: "
-            "`pulumi config set --secret ci:gitSshKey < key`."
-        ),
+    registry_password: NewPassword | None = _secret(
+        "registryPassword",
+        "The password of the registry's user, 12 characters to 72 bytes; without it, one is generated and kept in the state.",
     )
-    registry_password: NewPassword | None = Field(
-        default=None,
-        description=(
-            "The password of the registry's user, 12 characters to 72 bytes; without it, one is generated and kept "
-            "in the state. A secret: `pulumi config set --secret ci:registryPassword`."
-        ),
+    registry_tls_key: PrivateKey | None = _secret(
+        "registryTlsKey", "The private key of `ci:registry.tls.certificateFile`.", " < key.pem"
     )
-    registry_tls_key: PrivateKey | None = Field(
-        default=None,
-        description=(
-            "The private key of `ci:registry.tls.certificateFile`. A secret: "
-            "`pulumi config set --secret ci:registryTlsKey < key.pem`."
-        ),
+    docker_tls_key: PrivateKey | None = _secret(
+        "dockerTlsKey", "The private key of `ci:docker.tls.certificateFile`.", " < key.pem"
     )
-    docker_tls_key: PrivateKey | None = Field(
-        default=None,
-        description=(
-            "The private key of `ci:docker.tls.certificateFile`. A secret: "
-            "`pulumi config set --secret ci:dockerTlsKey < key.pem`."
-        ),
+    tcp_tls_key: PrivateKey | None = _secret(
+        "tcpTlsKey", "The private key of `ci:docker.tcp.certificateFile`.", " < key.pem"
     )
-    tcp_tls_key: PrivateKey | None = Field(
-        default=None,
-        description=(
-            "The private key of `ci:docker.tcp.certificateFile`. A secret: "
-            "`pulumi config set --secret ci:tcpTlsKey < key.pem`."
-        ),
+    mirror_password: Token | None = _secret("mirrorPassword", "The password of `ci:registry.mirror.user`.")
+    docker_config: SecretFile | None = _secret(
+        "dockerConfig",
+        "The logins of other registries that builds pull from and push to, as docker's config.json has them "
+        '(`{"auths": ...}`).',
+        " < config.json",
     )
-    mirror_password: Token | None = Field(
-        default=None,
-        description=(
-            "The password of `ci:registry.mirror.user`. A secret: `pulumi config set --secret ci:mirrorPassword`."
-        ),
-    )
-    docker_config: SecretFile | None = Field(
-        default=None,
-        description=(
-            "The logins of other registries that builds pull from and push to, as docker's config.json has them "
-            '(`{"auths": ...}`). A secret: `pulumi config set --secret ci:dockerConfig < config.json`.'
-        ),
-    )
-    storage_credentials: SecretFile | None = Field(
-        default=None,
-        description=(
-            "What opens the object storage of packed contexts: an AWS credentials file for s3://, a service account's "
-            "JSON for gs://. A secret: `pulumi config set --secret ci:storageCredentials < file`."
-        ),
+    storage_credentials: SecretFile | None = _secret(
+        "storageCredentials",
+        "The credentials for the object storage of packed contexts: an AWS credentials file for s3://, a service "
+        "account's JSON for gs://.",
+        " < file",
     )
 
     @field_validator("gitlab_runner", mode="before")
@@ -127,23 +93,11 @@ class Settings(Section):
 
     @property
     def url(self) -> str:
-        """The web interface's address as the Docker host sees it, without a slash at the end."""
+        """The address of the web interface as the Docker host sees it, without a slash at the end."""
         address = ipaddress.ip_address(self.jenkins.bind_address)
         host = "127.0.0.1" if address.is_unspecified else f"[{address}]" if address.version == 6 else f"{address}"  # noqa: PLR2004
         return f"http://{host}:{self.jenkins.http_port}"
 
 
-SECRETS: tuple[str, ...] = (
-    "adminPassword",
-    "gitlabRunnerToken",
-    "gitToken",
-    "gitSshKey",
-    "registryPassword",
-    "registryTlsKey",
-    "dockerTlsKey",
-    "tcpTlsKey",
-    "mirrorPassword",
-    "dockerConfig",
-    "storageCredentials",
-)
+SECRETS: Final = tuple(str(field.alias) for field in Settings.model_fields.values() if "SecretStr" in repr(field))
 """The keys that must be set with `--secret`, as typed after `ci:`."""
