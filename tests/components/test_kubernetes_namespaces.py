@@ -1,9 +1,11 @@
 """The two namespaces, what they let in, and who may connect to whom."""
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
 
+from components import labels
 from tests.support.engine import Engine
 from tests.support.kubernetes_platform import Deployed, deploy
 from tests.support.kubernetes_stack import build
@@ -12,9 +14,120 @@ from tests.support.pod_security import breaches
 GIT = {"git": {"repository": "https://git.example.org/team/website.git"}}
 
 
-def policy(made: Deployed, name: str) -> dict[str, Any]:
-    spec: dict[str, Any] = made[name]["spec"]
-    return spec
+LEAST = {"plainHttp": True, "garbageCollection": None}
+EVERYTHING: dict[str, Any] = {
+    "builds": [build()],
+    "registry": {
+        "tls": {"issuer": "ours"},
+        "host": "registry.example.org",
+        "ingress": {},
+        "allowFrom": ["10.1.0.0/16"],
+        "mirror": {"upstream": "https://r.example.org:5443"},
+    },
+    "gitlabRunner": {"url": "https://gitlab.example.org:8443"},
+    "gitlabRunnerToken": "glrt-0123456789abcdefghij",
+}
+SOLVER = "acme.cert-manager.io/http01-solver"
+ANYWHERE = (
+    "0.0.0.0/0 but 169.254.0.0/16 100.100.100.200/32 168.63.129.16/32",
+    "::/0 but fe80::/10 fd00:ec2::254/128",
+)
+"""Every address but those behind which clouds keep their nodes' credentials."""
+
+
+def peers(rule: Mapping[str, Any], side: str) -> Iterator[str]:
+    for peer in rule.get(side) or [{}]:
+        if "ipBlock" in peer:
+            yield " but ".join([peer["ipBlock"]["cidr"], *filter(None, [" ".join(peer["ipBlock"].get("except", ()))])])
+            continue
+        space = peer.get("namespaceSelector", {}).get("matchLabels", {}).get("kubernetes.io/metadata.name", "anybody")
+        [roles] = peer.get("podSelector", {}).get("matchExpressions") or [{}]
+        yield f"{space}/{'+'.join(roles['values'])}" if roles else space
+
+
+def flows(made: Deployed) -> set[str]:
+    """Give what the policies open and what they close: who, in which direction, with whom, on which ports."""
+    found = set()
+    for policy in made.of("NetworkPolicy").values():
+        spec = policy["spec"]
+        [selected] = spec["podSelector"].get("matchLabels", {"": "*"}).items()
+        who = f"{policy['metadata']['namespace']}/{selected[0] if selected[1] == 'true' else selected[1]}"
+        for kind, side, arrow in (("Ingress", "from", "<-"), ("Egress", "to", "->")):
+            if kind in spec["policyTypes"] and not spec.get(kind.lower()):
+                found.add(f"{who} {arrow} nobody")
+            for rule in spec.get(kind.lower(), ()):
+                assert kind in spec["policyTypes"]
+                ports = ",".join(f"{port['port']:.0f}{port['protocol'][0]}" for port in rule.get("ports", ())) or "any"
+                found |= {f"{who} {arrow} {peer} {ports}" for peer in peers(rule, side)}
+    return found
+
+
+def to_dns(who: str) -> set[str]:
+    return {f"{who} -> kube-system 53U,53T", f"{who} -> 169.254.20.10/32 53U,53T"}
+
+
+def test_who_may_connect_to_whom_is_this_and_no_more(engine: Engine) -> None:
+    assert flows(deploy(engine, **EVERYTHING)) == {
+        *(f"{who} {arrow} nobody" for who in ("ci/*", "ci-builds/*") for arrow in ("<-", "->")),
+        *to_dns("ci-builds/*"),
+        "ci-builds/* -> ci/registry+mirror 5000T",
+        *(f"ci-builds/* -> {network} any" for network in ANYWHERE),
+        "ci/registry <- ci-builds 5000T",
+        "ci/registry <- 10.1.0.0/16 5000T",
+        *to_dns("ci/mirror"),
+        "ci/mirror <- ci-builds 5000T",
+        *(f"ci/mirror -> {network} 5443T" for network in ANYWHERE),
+        *to_dns("ci/restarter"),
+        "ci/restarter -> anybody 443T,6443T",
+        f"ci/{SOLVER} <- anybody 8089T",
+        *to_dns("ci/gitlab-runner"),
+        "ci/gitlab-runner -> anybody 443T,6443T",
+        *(f"ci/gitlab-runner -> {network} 8443T" for network in ANYWHERE),
+    }
+    assert flows(deploy(Engine(preview=True), registry=LEAST, kubernetes={"egress": []})) == {
+        *(f"{who} {arrow} nobody" for who in ("ci/*", "ci-builds/*") for arrow in ("<-", "->")),
+        *to_dns("ci-builds/*"),
+        "ci-builds/* -> ci/registry 5000T",
+        "ci/registry <- ci-builds 5000T",
+        *(f"ci/registry <- {network} 5000T" for network in ANYWHERE),
+    }
+
+
+def test_who_may_ask_the_api_for_what_is_this_and_no_more(engine: Engine) -> None:
+    made = deploy(engine, **EVERYTHING)
+    rights = set()
+    for binding in made.of("RoleBinding").values():
+        space = binding["metadata"]["namespace"]
+        [role] = [
+            role
+            for role in made.of("Role").values()
+            if (role["metadata"]["name"], role["metadata"]["namespace"]) == (binding["roleRef"]["name"], space)
+        ]
+        [subject] = binding["subjects"]
+        for rule in role["rules"]:
+            assert (rule["apiGroups"], binding["roleRef"]["kind"], subject["kind"]) == ([""], "Role", "ServiceAccount")
+            whom = f"{subject['namespace']}/{subject['name']} in {space}"
+            [resource] = rule["resources"]
+            only = ",".join(rule.get("resourceNames", ())) or "any"
+            rights.add(f"{whom}: {resource} {only}: {' '.join(rule['verbs'])}")
+    assert rights == {
+        "ci/restarter in ci: pods registry-0: get delete",
+        "ci/gitlab-runner in ci-builds: pods any: create delete get list watch",
+        "ci/gitlab-runner in ci-builds: pods/attach any: create get",
+        "ci/gitlab-runner in ci-builds: pods/exec any: create get",
+        "ci/gitlab-runner in ci-builds: pods/log any: get",
+        "ci/gitlab-runner in ci-builds: events any: list",
+        "ci/gitlab-runner in ci-builds: secrets any: create delete update",
+        "ci/gitlab-runner in ci-builds: secrets registry-pull: get",
+        "ci/gitlab-runner in ci-builds: serviceaccounts builder: get",
+    }
+    tokens = {name: pod.get("automountServiceAccountToken") for name, _, pod in made.pods()}
+    assert {name for name, token in tokens.items() if token is not False} == {
+        "registry-restart",
+        "gitlab-runner-runner",
+    }
+    for account in made.of("ServiceAccount").values():
+        assert account["automountServiceAccountToken"] is False
 
 
 def test_every_pod_fits_the_level_of_its_namespace(engine: Engine) -> None:
@@ -47,14 +160,6 @@ def test_every_pod_of_the_builds_counts_against_the_quota_with_a_limit_on_everyt
             assert container["resources"]["requests"]["memory"] == container["resources"]["limits"]["memory"]
 
 
-def test_in_both_namespaces_nothing_may_connect_unless_a_policy_opens_it(engine: Engine) -> None:
-    made = deploy(engine)
-    for place in ("registry", "builds"):
-        assert policy(made, f"network-{place}-nothing") == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
-    opened = set(made.of("NetworkPolicy")) - {"network-registry-nothing", "network-builds-nothing"}
-    assert opened == {"network-builds-builds", "network-registry-registry", "network-registry-restarter"}
-
-
 @pytest.mark.parametrize(
     ("given", "block"),
     [
@@ -69,17 +174,15 @@ def test_a_range_that_holds_the_link_local_addresses_is_opened_without_them(
     engine: Engine, given: str, block: dict[str, Any]
 ) -> None:
     made = deploy(engine, kubernetes={"egress": [given]})
-    assert policy(made, "network-builds-builds")["egress"][-1] == {"to": [{"ipBlock": block}]}
+    assert made["network-builds-builds"]["spec"]["egress"][-1] == {"to": [{"ipBlock": block}]}
 
 
 def test_the_policies_select_the_labels_that_the_pods_have(engine: Engine) -> None:
-    made = deploy(engine, registry={"plainHttp": True, "mirror": {}})
-    for role, name in {"registry": "registry-server", "mirror": "mirror-server"}.items():
-        marks = made[name]["spec"]["template"]["metadata"]["labels"]
-        selected = policy(made, f"network-registry-{role}")["podSelector"]["matchLabels"]
-        assert selected.items() <= marks.items()
-    marks = made["registry-restart"]["spec"]["jobTemplate"]["spec"]["template"]["metadata"]["labels"]
-    assert policy(made, "network-registry-restarter")["podSelector"]["matchLabels"].items() <= marks.items()
+    made = deploy(engine, **EVERYTHING)
+    for name, namespace, marks in made.marks():
+        if namespace == "ci":
+            selector = made[f"network-registry-{marks[labels.APP]}"]["spec"]["podSelector"]["matchLabels"]
+            assert selector.items() <= marks.items(), name
 
 
 @pytest.mark.parametrize(

@@ -44,12 +44,21 @@ class Deployed:
 
     def pods(self) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
         """Give every pod that anything declared would run: the resource's name, the namespace, the pod's spec."""
+        for name, namespace, template in self._templates():
+            yield name, namespace, template["spec"]
+
+    def marks(self) -> Iterator[tuple[str, str, Mapping[str, str]]]:
+        """Give the labels of every such pod, likewise."""
+        for name, namespace, template in self._templates():
+            yield name, namespace, template["metadata"]["labels"]
+
+    def _templates(self) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
         for name in self.engine.requests:
             inputs = self[name]
             spec = inputs.get("spec")
             job = spec.get("jobTemplate", {}).get("spec", spec) if isinstance(spec, Mapping) else {}
             if "template" in job:
-                yield name, inputs["metadata"]["namespace"], job["template"]["spec"]
+                yield name, inputs["metadata"]["namespace"], job["template"]
 
     def in_clear(self) -> str:
         """Give everything that was registered, but for what is a secret, as one text."""
