@@ -306,7 +306,7 @@ FILES = st.dictionaries(
 
 
 @given(FILES)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_what_is_unpacked_is_what_was_packed(files: dict[str, bytes]) -> None:
     with tempfile.TemporaryDirectory() as made:
         folder, written = Path(made), {"Dockerfile": b"FROM scratch"}
