@@ -9,11 +9,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from . import diff, refresh
-from .rpc import Log, PluginError, answering
+from .rpc import Log, PluginError, Servicer, answering
 from .schema import DEFAULTS, Failure, Fields, check
-from .service import Service, end_half_made, name_in, token_of
-from .stubs import empty_pb2, grpc, provider_pb2
-from .values import UNKNOWN, from_struct, has_unknown, to_struct
+from .stubs import empty_pb2, grpc, plugin_pb2, provider_pb2, status_pb2
+from .values import UNKNOWN, from_struct, to_struct
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -103,16 +102,28 @@ def diff_response(found: diff.Differences, *, deletes_first: bool) -> provider_p
     )
 
 
-class Provider(Service):
+class Provider(Servicer):
     """The ResourceProvider service over a set of resource types.
 
     It accepts no secrets: the engine opens them before a call, and seals the outputs of the same name after it.
     """
 
+    version: ClassVar[str]
+
     def __init__(self, engine: str, types: Mapping[str, ResourceType], log: Log) -> None:
-        """Serve `types` by their tokens ("docker:index/volume:Volume")."""
-        super().__init__(engine, log)
+        """Serve `types` by their tokens ("docker:index/volume:Volume"); log to the Pulumi engine at `engine`."""
+        self._log = log
+        log.attach(engine)
         self._types = types
+
+    def Handshake(self, request: provider_pb2.ProviderHandshakeRequest, _: grpc.ServicerContext) -> Any:
+        """Learn where the engine listens."""
+        self._log.attach(request.engine_address)
+        return provider_pb2.ProviderHandshakeResponse()
+
+    def GetPluginInfo(self, _: empty_pb2.Empty, __: grpc.ServicerContext) -> plugin_pb2.PluginInfo:
+        """Give the version of the plugin that this one stands in for."""
+        return plugin_pb2.PluginInfo(version=self.version)
 
     @answering
     def Check(self, request: provider_pb2.CheckRequest, _: grpc.ServicerContext) -> provider_pb2.CheckResponse:
@@ -177,7 +188,7 @@ class Provider(Service):
         return empty_pb2.Empty()
 
     def _type(self, urn: str) -> ResourceType:
-        token = token_of(urn)
+        token = urn.split("::")[2].rsplit("$", 1)[-1]
         kind = self._types.get(token)
         if kind is None:
             known = ", ".join(sorted(self._types))
@@ -190,7 +201,7 @@ def _name_for(request: provider_pb2.CheckRequest, olds: Mapping[str, Any]) -> st
     if "name" in olds.get(DEFAULTS, ()) and isinstance(olds.get("name"), str):
         return str(olds["name"])
     seed = request.randomSeed or secrets.token_bytes(16)
-    name = name_in(request.urn)
+    name = request.urn.rsplit("::", 1)[-1]
     return f"{name}-{hashlib.sha256(seed + request.urn.encode()).hexdigest()[:7]}"
 
 
@@ -218,5 +229,10 @@ def _end_if_failed(kind: ResourceType, made: Made, inputs: dict[str, Any], conte
     """End the call as "made, but not as it should be", which the engine records with the resource."""
     if not made.failures:
         return
-    assert not has_unknown(inputs)  # noqa: S101 (only a preview has unknowns)
-    end_half_made(context, made.id, _recorded(kind, made), made.failures, inputs=inputs)
+    detail = provider_pb2.ErrorResourceInitFailed(
+        id=made.id, properties=_recorded(kind, made), reasons=made.failures, inputs=to_struct(inputs)
+    )
+    status = status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message="; ".join(made.failures))
+    status.details.add().Pack(detail)
+    context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
+    context.abort(grpc.StatusCode.UNKNOWN, status.message)

@@ -35,6 +35,8 @@ class Field:
         default: the value when the program gives none.
         rule: what else must hold of a value.
         same: when a difference is no change.
+        at: where the engine's API has it, if it is there as it is: "Config.User", "HostConfig.Dns".
+        unit: how many of the API's units are one of the property's.
     """
 
     kind: Kind
@@ -47,6 +49,8 @@ class Field:
     default: Any = None
     rule: Rule | None = None
     same: Same | None = None
+    at: str = ""
+    unit: int = 1
 
     def empty(self) -> Any:
         """Give the value of this property in the state when nobody has set it."""

@@ -62,46 +62,25 @@ def has_unknown(value: Any) -> bool:
     return value is UNKNOWN
 
 
-def from_struct(struct: struct_pb2.Struct, *, sealed: bool = False) -> dict[str, Any]:
-    """Read the properties of a request.
-
-    Args:
-        struct: the properties as they came.
-        sealed: whether a secret stays a `Secret`; else it is opened.
-    """
-    return {key: _from_value(value, sealed=sealed) for key, value in struct.fields.items()}
+def from_struct(struct: struct_pb2.Struct) -> dict[str, Any]:
+    """Read the properties of a request, with every secret opened."""
+    return {key: _from_value(value) for key, value in struct.fields.items()}
 
 
-def opened(value: Any) -> Any:
-    """Copy a value with every secret within it opened."""
-    if isinstance(value, Secret):
-        return opened(value.value)
-    if isinstance(value, dict):
-        return {key: opened(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [opened(item) for item in value]
-    return value
-
-
-def _from_value(value: struct_pb2.Value, *, sealed: bool) -> Any:  # noqa: PLR0911 (one per type)
+def _from_value(value: struct_pb2.Value) -> Any:
     kind = value.WhichOneof("kind")
     if kind == "string_value":
-        text = value.string_value
-        return UNKNOWN if text in _UNKNOWNS else text
+        return UNKNOWN if value.string_value in _UNKNOWNS else value.string_value
     if kind == "number_value":
         number = value.number_value
         return int(number) if number.is_integer() and abs(number) <= _EXACT else number
-    if kind == "bool_value":
-        return value.bool_value
     if kind == "list_value":
-        return [_from_value(item, sealed=sealed) for item in value.list_value.values]
+        return [_from_value(item) for item in value.list_value.values]
     if kind == "struct_value":
         fields = value.struct_value.fields
-        if _SIGNATURE in fields and fields[_SIGNATURE].string_value == _SECRET:
-            inner = _from_value(fields["value"], sealed=sealed)
-            return Secret(inner) if sealed and not isinstance(inner, Secret) else inner
-        return from_struct(value.struct_value, sealed=sealed)
-    return None
+        secret = _SIGNATURE in fields and fields[_SIGNATURE].string_value == _SECRET
+        return _from_value(fields["value"]) if secret else from_struct(value.struct_value)
+    return value.bool_value if kind == "bool_value" else None
 
 
 def to_struct(properties: dict[str, Any]) -> struct_pb2.Struct:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..provider import Made, ResourceType, State
 from ..rpc import PluginError
-from .container_fields import FIELDS, UPDATED
-from .container_request import MIB, create_body, endpoint, swap_bytes, upload_archive
+from .container_fields import FIELDS, MIB, UPDATED
+from .container_request import create_body, endpoint, upload_archive
 from .container_state import read_state
 from .engine import Engine, explain
 from .remote_image import find_or_pull
@@ -186,6 +186,6 @@ def _changes(planned: State) -> dict[str, Any]:
         "cpuset_cpus": planned["cpuSet"] or None,
         "mem_limit": (planned["memory"] or 0) * MIB or None,
         "mem_reservation": (planned["memoryReservation"] or 0) * MIB or None,
-        "memswap_limit": swap_bytes(planned["memorySwap"]) or None,
+        "memswap_limit": max(-1, (planned["memorySwap"] or 0) * MIB) or None,
         "restart_policy": {"Name": planned["restart"], "MaximumRetryCount": planned["maxRetryCount"] or 0},
     }

@@ -10,28 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from ..rpc import PluginError
-from .container_fields import nanoseconds
+from .container_fields import FIELDS, nanoseconds
 from .engine import labels_to_map
 
 State = dict[str, Any]
-MIB = 1024 * 1024
 
 
 def create_body(planned: State) -> dict[str, Any]:
     """Give the body of POST /containers/create."""
     body: dict[str, Any] = {
         "Image": planned["image"],
-        "Hostname": planned["hostname"] or "",
-        "Domainname": planned["domainname"] or "",
-        "User": planned["user"] or "",
-        "WorkingDir": planned["workingDir"] or "",
-        "Tty": bool(planned["tty"]),
-        "OpenStdin": bool(planned["stdinOpen"]),
-        "StopSignal": planned["stopSignal"] or "",
-        "StopTimeout": planned["stopTimeout"] or None,
-        "Env": planned["envs"] or None,
-        "Cmd": planned["command"] or None,
-        "Entrypoint": planned["entrypoints"] or None,
         "Labels": labels_to_map(planned["labels"]),
         "ExposedPorts": {_port(port): {} for port in planned["ports"]},
         "Volumes": {volume["containerPath"]: {} for volume in planned["volumes"] if volume["containerPath"]},
@@ -39,7 +27,12 @@ def create_body(planned: State) -> dict[str, Any]:
     }
     if planned["healthcheck"]:
         body["Healthcheck"] = _healthcheck(planned["healthcheck"])
-    return {key: value for key, value in body.items() if value is not None}
+    for name, described in FIELDS.items():
+        section, _, key = described.at.partition(".")
+        if key and planned[name]:
+            value = planned[name] * described.unit if described.unit > 1 and planned[name] > 0 else planned[name]
+            (body if section == "Config" else body[section])[key] = value
+    return body
 
 
 def _port(port: State) -> str:
@@ -67,15 +60,8 @@ def _host_config(planned: State) -> dict[str, Any]:
     options = planned["securityOpts"] or []
     unconfined = "systempaths=unconfined" in options
     host = {
-        "Privileged": bool(planned["privileged"]),
-        "PublishAllPorts": bool(planned["publishAllPorts"]),
         "RestartPolicy": {"Name": planned["restart"], "MaximumRetryCount": planned["maxRetryCount"] or 0},
-        "AutoRemove": bool(planned["rm"]),
-        "ReadonlyRootfs": bool(planned["readOnly"]),
-        "Runtime": planned["runtime"] or "",
-        "Init": bool(planned["init"]),
         "LogConfig": {"Type": planned["logDriver"] or "", "Config": planned["logOpts"] or {}},
-        "Tmpfs": planned["tmpfs"] or None,
         "PortBindings": bindings or None,
         "Binds": [_bind(volume) for volume in planned["volumes"] if volume["volumeName"] or volume["hostPath"]],
         "VolumesFrom": [volume["fromContainer"] for volume in planned["volumes"] if volume["fromContainer"]],
@@ -86,49 +72,21 @@ def _host_config(planned: State) -> dict[str, Any]:
         # Handled by clients, not by the engine: no path is masked or read-only.
         "MaskedPaths": [] if unconfined else None,
         "ReadonlyPaths": [] if unconfined else None,
-        "GroupAdd": planned["groupAdds"] or None,
         "ExtraHosts": [f"{host['host']}:{host['ip']}" for host in planned["hosts"]] or None,
-        "Dns": planned["dns"] or None,
-        "DnsOptions": planned["dnsOpts"] or None,
-        "DnsSearch": planned["dnsSearches"] or None,
-        "Sysctls": planned["sysctls"] or None,
-        "StorageOpt": planned["storageOpts"] or None,
         "Ulimits": [{"Name": u["name"], "Soft": u["soft"], "Hard": u["hard"]} for u in planned["ulimits"]] or None,
         "Devices": [_device(device) for device in planned["devices"]] or None,
-        "NetworkMode": planned["networkMode"] or "",
-        "PidMode": planned["pidMode"] or "",
-        "IpcMode": planned["ipcMode"] or "",
-        "UsernsMode": planned["usernsMode"] or "",
-        "CgroupnsMode": planned["cgroupnsMode"] or "",
-        "CgroupParent": planned["cgroupParent"] or "",
-        "ShmSize": (planned["shmSize"] or 0) * MIB or None,
-        **_limits(planned),
+        **_cpus(planned),
     }
     return {key: value for key, value in host.items() if value is not None}
 
 
-def _limits(planned: State) -> dict[str, Any]:
-    limits: dict[str, Any] = {
-        "Memory": (planned["memory"] or 0) * MIB,
-        "MemoryReservation": (planned["memoryReservation"] or 0) * MIB,
-        "MemorySwap": swap_bytes(planned["memorySwap"]),
-        "CpuShares": planned["cpuShares"] or 0,
-        "CpusetCpus": planned["cpuSet"] or "",
-    }
-    if planned["cpus"]:
-        try:
-            limits["NanoCpus"] = round(float(planned["cpus"]) * 10**9)
-        except ValueError:
-            raise PluginError(f'cpus: {planned["cpus"]!r} is not a number such as "1.5"') from None
-    else:
-        limits["CpuPeriod"], limits["CpuQuota"] = planned["cpuPeriod"] or 0, planned["cpuQuota"] or 0
-    return limits
-
-
-def swap_bytes(mebibytes: int | None) -> int:
-    """Turn memorySwap into bytes; -1 (no limit) and 0 (unset) stay."""
-    swap = mebibytes or 0
-    return swap * MIB if swap > 0 else swap
+def _cpus(planned: State) -> dict[str, Any]:
+    if not planned["cpus"]:
+        return {"CpuPeriod": planned["cpuPeriod"] or 0, "CpuQuota": planned["cpuQuota"] or 0}
+    try:
+        return {"NanoCpus": round(float(planned["cpus"]) * 10**9)}
+    except ValueError:
+        raise PluginError(f'cpus: {planned["cpus"]!r} is not a number such as "1.5"') from None
 
 
 def _bind(volume: State) -> str:

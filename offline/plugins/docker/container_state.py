@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .container_fields import duration_text
-from .container_request import MIB
+from .container_fields import FIELDS, duration_text
 from .engine import labels_to_list
 
+if TYPE_CHECKING:
+    from ..schema import Field
+
 State = dict[str, Any]
+# What the official plugin never reads back.
+_UNREAD = frozenset({"envs", "cgroupnsMode", "cgroupParent"})
 
 
 def read_state(inspected: dict[str, Any], state: State) -> State:
@@ -23,51 +27,23 @@ def read_state(inspected: dict[str, Any], state: State) -> State:
     """
     config, host, running = inspected["Config"], inspected["HostConfig"], inspected["State"]
     result = dict(state)
+    for name, described in FIELDS.items():
+        section, _, key = described.at.partition(".")
+        if key and name not in _UNREAD and (name != "pidMode" or state.get(name)):
+            result[name] = _value(described, inspected[section].get(key))
     result |= {
         "id": inspected["Id"],
         "name": inspected["Name"].lstrip("/"),
         "image": inspected["Image"] if str(state.get("image") or "").startswith("sha256:") else config["Image"],
-        "hostname": config.get("Hostname") or "",
-        "domainname": config.get("Domainname") or "",
-        "command": config.get("Cmd") or [],
-        "entrypoints": config.get("Entrypoint") or [],
-        "user": config.get("User") or "",
-        "workingDir": config.get("WorkingDir") or "",
-        "tty": bool(config.get("Tty")),
-        "stdinOpen": bool(config.get("OpenStdin")),
-        "stopSignal": config.get("StopSignal") or "",
-        "stopTimeout": config.get("StopTimeout"),
-        "rm": bool(host.get("AutoRemove")),
-        "readOnly": bool(host.get("ReadonlyRootfs")),
-        "privileged": bool(host.get("Privileged")),
-        "publishAllPorts": bool(host.get("PublishAllPorts")),
-        "init": bool(host.get("Init")),
-        "runtime": host.get("Runtime") or "",
         "platform": inspected.get("Platform") or "",
         "restart": host["RestartPolicy"]["Name"],
         "maxRetryCount": host["RestartPolicy"]["MaximumRetryCount"],
-        "dns": host.get("Dns") or [],
-        "dnsOpts": host.get("DnsOptions") or [],
-        "dnsSearches": host.get("DnsSearch") or [],
         "securityOpts": host.get("SecurityOpt") or [],
-        "groupAdds": host.get("GroupAdd") or [],
         "hosts": [_extra_host(one) for one in host.get("ExtraHosts") or ()],
         "mounts": [_mount(mount) for mount in host.get("Mounts") or ()],
-        "tmpfs": host.get("Tmpfs") or {},
-        "sysctls": host.get("Sysctls") or {},
-        "storageOpts": host.get("StorageOpt") or {},
-        "networkMode": host.get("NetworkMode") or "",
-        "ipcMode": host.get("IpcMode") or "",
-        "usernsMode": host.get("UsernsMode") or "",
         "logDriver": host["LogConfig"]["Type"],
         # Recorded only when the program gave some: else the daemon's own would look like a change.
         "logOpts": (host["LogConfig"]["Config"] or {}) if state.get("logOpts") else None,
-        "memory": _mebibytes(host.get("Memory")),
-        "memoryReservation": _mebibytes(host.get("MemoryReservation")),
-        "memorySwap": _mebibytes(host.get("MemorySwap")),
-        "shmSize": _mebibytes(host.get("ShmSize")),
-        "cpuShares": host.get("CpuShares") or 0,
-        "cpuSet": host.get("CpusetCpus") or "",
     }
     if host.get("NanoCpus"):
         result["cpus"] = cpus_text(host["NanoCpus"])
@@ -75,8 +51,6 @@ def read_state(inspected: dict[str, Any], state: State) -> State:
         result["capabilities"] = {"adds": host.get("CapAdd") or [], "drops": host.get("CapDrop") or []}
     if config.get("Healthcheck"):
         result["healthcheck"] = _healthcheck(config["Healthcheck"])
-    if state.get("pidMode"):
-        result["pidMode"] = host.get("PidMode") or ""
     if state.get("ulimits"):
         limits = host.get("Ulimits") or ()
         result["ulimits"] = [{"name": one["Name"], "soft": one["Soft"], "hard": one["Hard"]} for one in limits]
@@ -103,8 +77,11 @@ def _read_network(result: State, network: dict[str, Any], running: dict[str, Any
         result["ports"] = _ports(network.get("Ports") or {})
 
 
-def _mebibytes(size: int | None) -> int:
-    return size // MIB if size and size > 0 else size or 0
+def _value(described: Field, found: Any) -> Any:
+    """Give a value of the API as the property has it, an empty one where there is none."""
+    if described.unit > 1:
+        return found // described.unit if found and found > 0 else found or 0
+    return found or {"text": "", "flag": False, "map": {}, "whole": found}.get(described.kind, [])
 
 
 def cpus_text(nanos: int) -> str:
