@@ -36,6 +36,7 @@ global
     nbthread 2
     tune.bufsize {bufsize}
     tune.buffers.limit {buffers}
+    tune.lua.maxmem 24
     lua-load-per-thread {policy} {arguments}
 
 defaults
@@ -77,7 +78,7 @@ frontend filter
     http-request lua.judge_body if body
     http-request deny deny_status 403 {refusal} unless pass
     http-request set-log-level silent
-    use_backend streams if {{ path_end /build /create /push /start /attach /logs /wait /stats /events /get /archive }}
+    use_backend streams if {{ var(txn.lasts) -m bool }}
     default_backend engine
 
 frontend health
@@ -126,7 +127,7 @@ def render(*, socket: str, engine: str, policy: str, name: str, images: Sequence
         health_port=HEALTH_PORT,
         refusal=f"""content-type application/json lf-string '{{"message":"{REFUSED}%[var(txn.words),json(utf8s)]"}}'""",
         absent=_answer("no such object"),
-        unavailable=_answer("the proxy of this CI does not reach the Docker engine behind it"),
+        unavailable=_answer("the proxy of this CI does not reach the Docker engine, or has too many calls under way"),
     )
 
 

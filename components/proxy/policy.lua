@@ -23,12 +23,13 @@ end
 -- JSON ----------------------------------------------------------------------------------------------------------------
 
 local NULL = {}
-local DEEPEST = 20
+local WORDS = { null = NULL, ["true"] = true, ["false"] = false }
+local DEEPEST, MOST = 20, 10000 -- levels, and values in a body: what a client of ill will may cost
 local ESCAPES = { b = "\b", f = "\f", n = "\n", r = "\r", t = "\t", ['"'] = '"', ["\\"] = "\\", ["/"] = "/" }
 
 -- Gives strings, numbers and booleans as Lua has them, {list = {...}}, {map = {...}} and NULL.
 local function decode(text)
-    local at = 1
+    local at, values = 1, 0
 
     local function skip()
         at = text:find("[^ \t\r\n]", at) or #text + 1
@@ -46,18 +47,11 @@ local function decode(text)
         at = at + 1
     end
 
-    local function unicode()
-        local digits = text:match("^%x%x%x%x", at + 2) or broken()
-        at = at + 6
-        return tonumber(digits, 16)
-    end
-
+    -- Halves of a pair stay two letters that nothing here compares with.
     local function letter()
-        local code = unicode()
-        if code >= 0xD800 and code < 0xDC00 and text:find("^\\u[dD][c-fC-F]", at) then
-            code = 0x10000 + (code - 0xD800) * 0x400 + unicode() - 0xDC00
-        end
-        return utf8.char((code < 0xD800 or code > 0xDFFF) and code or 0xFFFD)
+        local digits = text:match("^u(%x%x%x%x)", at + 1)
+        at = at + (digits and 6 or 2)
+        return digits and utf8.char(tonumber(digits, 16)) or ESCAPES[text:sub(at - 1, at - 1)] or broken()
     end
 
     local function quoted()
@@ -67,18 +61,13 @@ local function decode(text)
             local stop = text:find('[\0-\31"\\]', at) or broken()
             parts[#parts + 1] = text:sub(at, stop - 1)
             at = stop
-            local sign = text:sub(at, at)
-            if sign == '"' then
+            if text:sub(at, at) == '"' then
                 at = at + 1
                 return table.concat(parts)
-            elseif sign ~= "\\" then
+            elseif text:sub(at, at) ~= "\\" then
                 broken()
-            elseif text:sub(at + 1, at + 1) == "u" then
-                parts[#parts + 1] = letter()
-            else
-                parts[#parts + 1] = ESCAPES[text:sub(at + 1, at + 1)] or broken()
-                at = at + 2
             end
+            parts[#parts + 1] = letter()
         end
     end
 
@@ -97,8 +86,9 @@ local function decode(text)
 
     local function value(depth)
         local sign = skip()
-        if depth > DEEPEST then
-            refuse("the body has more than " .. DEEPEST .. " levels")
+        values = values + 1
+        if depth > DEEPEST or values > MOST then
+            refuse("the body has more than " .. DEEPEST .. " levels, or " .. MOST .. " values")
         elseif sign == '"' then
             return quoted()
         elseif sign == "[" then
@@ -118,15 +108,12 @@ local function decode(text)
             return { map = map }
         end
         local word = text:match("^[%w.+-]+", at) or broken()
-        local number = word:find("^-?%d[%d.eE+-]*$") and tonumber(word)
-        if not number and word ~= "null" and word ~= "true" and word ~= "false" then
-            broken()
+        local found = WORDS[word]
+        if found == nil then
+            found = word:find("^-?%d[%d.eE+-]*$") and tonumber(word) or broken()
         end
         at = at + #word
-        if word == "null" then
-            return NULL
-        end
-        return number or word == "true"
+        return found
     end
 
     local found = value(1)
@@ -190,12 +177,17 @@ local function absent(value, place)
     end
 end
 
+-- What is in a list or an object.
+local function inside(value, place, kind, accepted)
+    if value ~= NULL and not (type(value) == "table" and value[kind]) then
+        deny(value, place, accepted)
+    end
+    return value[kind] or {}
+end
+
 local function list(item)
     return function(value, place)
-        if value ~= NULL and not (type(value) == "table" and value.list) then
-            deny(value, place, "a list")
-        end
-        for index, inner in ipairs(value.list or {}) do
+        for index, inner in ipairs(inside(value, place, "list", "a list")) do
             item(inner, place .. "[" .. index - 1 .. "]")
         end
     end
@@ -203,10 +195,7 @@ end
 
 local function map(key, item)
     return function(value, place)
-        if value ~= NULL and not (type(value) == "table" and value.map) then
-            deny(value, place, "an object")
-        end
-        for name, inner in pairs(value.map or {}) do
+        for name, inner in pairs(inside(value, place, "map", "an object")) do
             key(name, place)
             item(inner, place .. "." .. name)
         end
@@ -215,14 +204,12 @@ end
 
 local function struct(fields, other)
     return function(value, place)
-        map(text, function() end)(value, place)
-        for name, inner in pairs(value.map or {}) do
-            local field = fields[name] or other
-            local inside = place == "" and name or place .. "." .. name
+        for name, inner in pairs(inside(value, place, "map", "an object")) do
+            local field, where = fields[name] or other, place == "" and name or place .. "." .. name
             if not field then
-                refuse(inside .. " is not a field that a Docker pipeline needs")
+                refuse(where .. " is not a field that a Docker pipeline needs")
             end
-            field(inner, inside)
+            field(inner, where)
         end
     end
 end
@@ -236,37 +223,31 @@ local NAME = "[%w][%w_.-]*"
 
 -- A container has a name, and any beginning of its id is one too.
 local function is_own(name)
-    name = name:gsub("^/", "")
     return name == own or name:find("^%x+$") and (name == own_id:sub(1, #name) or name:sub(1, #own_id) == own_id)
 end
 
-local other_container = like(
-    function(value) return value:find("^/?" .. NAME .. "$") and not is_own(value) end,
-    "the name or id of a container that is not the proxy"
-)
-local volumes_from = like(
-    function(value)
-        local name = value:match("^(/?" .. NAME .. ")$") or value:match("^(/?" .. NAME .. "):[%a,]*$")
-        return name and not is_own(name)
-    end,
-    "the name or id of a container that is not the proxy, with a mode or without"
-)
--- The alias becomes a name of the linked container, behind that of the new one.
-local link = like(
-    function(value)
-        local name = value:match("^(/?" .. NAME .. ")$") or value:match("^(/?" .. NAME .. "):" .. NAME .. "$")
-        return name and not is_own(name)
-    end,
-    "NAME or NAME:ALIAS of a container that is not the proxy"
-)
+-- A container's name, with what may stand behind it.
+local function other_container_with(behind, accepted)
+    return like(function(value)
+        local name, rest = value:match("^/?(" .. NAME .. ")(.*)$")
+        return name and not is_own(name) and (rest == "" or behind and rest:find("^:" .. behind .. "$"))
+    end, accepted .. " of a container that is not the proxy's")
+end
+
+local MODE = "[%a,]*"
+local other_container = other_container_with(nil, "the name or id")
+local volumes_from = other_container_with(MODE, "the name or id, with a mode or without,")
+-- The engine joins the alias to the new container's name, and knows the linked container by that too.
+local link = other_container_with(NAME, "NAME or NAME:ALIAS")
+
 local other_volume = like(
     function(value) return value == "" or value:find("^" .. NAME .. "$") and value ~= own end,
     "the name of a volume that is not the proxy's"
 )
 local bind = like(
     function(value)
-        local name = value:match("^(" .. NAME .. "):/[^:]*$") or value:match("^(" .. NAME .. "):/[^:]*:[%a,]*$")
-        return name and name ~= own
+        local name, mode = value:match("^(" .. NAME .. "):/[^:]*(.*)$")
+        return name and name ~= own and (mode == "" or mode:find("^:" .. MODE .. "$"))
     end,
     "NAME:/PATH of a volume that is not the proxy's, for example cache:/cache; no folder of the host"
 )
@@ -293,14 +274,9 @@ for index = 2, select("#", ...) do
     local name = repository(image:gsub("^%+", ""))
     deployed[name] = image:sub(1, 1) == "+" and deployed[name] ~= "sealed" and "pulled" or "sealed"
 end
-local other_image = like(
-    function(value) return not deployed[repository(value)] end,
-    "an image that this CI is not deployed from"
-)
-local pulled_image = like(
-    function(value) return deployed[repository(value)] ~= "sealed" end,
-    "an image that this CI is not deployed from"
-)
+local OTHER_IMAGE = "an image that this CI is not deployed from"
+local other_image = like(function(value) return not deployed[repository(value)] end, OTHER_IMAGE)
+local pulled_image = like(function(value) return deployed[repository(value)] ~= "sealed" end, OTHER_IMAGE)
 
 -- The bodies that create something. The fields are those that docker 20.10 to 28, docker compose 2 and docker-py 7 send. -
 
@@ -310,15 +286,12 @@ for name in ("CHOWN DAC_OVERRIDE FSETID FOWNER MKNOD NET_RAW SETGID SETUID SETFC
     CAPABILITIES[name], CAPABILITIES["CAP_" .. name] = true, true
 end
 
+-- Of the other drivers the engine is the client, as root and in the network of the host. Templates are left out.
 local size = like("^%d%d?%d?%d?[kKmM]?[bB]?$", "a size of up to 9999m")
-local LOG_OPTIONS = {
-    ["max-size"] = size,
-    ["max-file"] = like("^%d%d?%d?$", "up to 999"),
-    compress = one_of("true", "false"),
-    mode = one_of("blocking", "non-blocking"),
-    ["max-buffer-size"] = size,
-}
-local log = struct({ Type = one_of("", "json-file", "local", "none"), Config = struct(LOG_OPTIONS) })
+local log = struct({ Type = one_of("", "json-file", "local", "none"), Config = struct({
+    ["max-size"] = size, ["max-buffer-size"] = size, ["max-file"] = like("^%d%d?%d?$", "up to 999"),
+    compress = one_of("true", "false"), mode = one_of("blocking", "non-blocking"),
+}) })
 
 local endpoint = struct({
     IPAMConfig = struct({ IPv4Address = text, IPv6Address = text, LinkLocalIPs = texts }),
@@ -393,7 +366,7 @@ end
 local CONTAINER = process({
     Hostname = text, Domainname = text, ExposedPorts = map(text, no_map), OpenStdin = flag, StdinOnce = flag,
     ArgsEscaped = flag, Healthcheck = health, Image = text, Volumes = map(like("^[^:]*$", "a path"), no_map),
-    Entrypoint = texts, NetworkDisabled = flag, MacAddress = text, OnBuild = no_list, Labels = labels, StopSignal = text,
+    Entrypoint = texts, NetworkDisabled = flag, MacAddress = text, OnBuild = texts, Labels = labels, StopSignal = text,
     StopTimeout = number, Shell = texts, HostConfig = struct(HOST),
     -- docker-py has a network's name in the place of EndpointsConfig, with null, which engines ignore.
     NetworkingConfig = struct({ EndpointsConfig = map(network, endpoint) }, absent),
@@ -482,9 +455,15 @@ local CALLS = {
     { "DELETE", "/volumes/{v}", keys("force") },
 }
 
+-- The ends of calls that can last, of which HAProxy lets only so many through at a time.
+local LASTING = {}
+for word in ("build create push start attach logs wait stats events get archive"):gmatch("%a+") do
+    LASTING[word] = true
+end
+
 local KINDS = {
     c = { "(" .. NAME .. ")", other_container },
-    i = { "([%w][%w_.:@/-]*)", like(function(value) return not is_own(value) end, "not the proxy's container") },
+    i = { "([%w][%w_.:@/-]*)", like(function(value) return not is_own(value) end, "a name that is not the proxy's") },
     d = { "([%w][%w_.:@/-]*)", other_image },
     n = { "(" .. NAME .. ")", text },
     v = { "(" .. NAME .. ")", other_volume },
@@ -517,7 +496,7 @@ local function path_of(url)
         path = rest
     end
     -- The engine would answer with a redirection.
-    if ("/" .. path .. "/"):find("/%.%.?/") or path:find("//") then
+    if ("/" .. path .. "/"):find("/%.%.?/") then
         refuse("the path is written in a way that is not taken here")
     end
     return path
@@ -571,9 +550,6 @@ end
 
 judge("judge_request", function(txn)
     local url = txn.sf:url()
-    if url:sub(1, 1) ~= "/" then
-        refuse("the address has to begin with /")
-    end
     local call = call_of(txn.sf:method(), path_of(url))
     for _, pair in ipairs(query_of(url)) do
         local shape = (call[3] or {})[pair[1]]
@@ -582,6 +558,7 @@ judge("judge_request", function(txn)
         end
         shape(pair[2], pair[1] .. "=")
     end
+    txn:set_var("txn.lasts", LASTING[call[2]:match("%a+$")] or false)
     return call[4] and "body" or "pass"
 end)
 

@@ -36,15 +36,20 @@ PROXY = f"{PREFIX}-filter"
 TARGET = f"{PROXY}-target"
 """A container beside the stack, for commands that need one."""
 
+IMAGE = f"{PROXY}:1"
+"""The proxy's image, under a name that no verb makes anew."""
+
 
 @pytest.fixture(scope="module")
 def verbs(tmp_path_factory: pytest.TempPathFactory, engine: docker.DockerClient, controller: str) -> Iterator[Verbs]:
     """Bring up the stack that a closed network has, with names and ports of the test's own."""
     from offline import images  # noqa: PLC0415
 
+    engine.images.get(images.PROXY).tag(*IMAGE.split(":"))
     made = clone(tmp_path_factory.mktemp("proxy"), "proxy-offline")
     made.set(
         docker__proxy__containerName=PROXY,
+        docker__proxy__image=IMAGE,
         jenkins__containerName=JENKINS,
         jenkins__homeVolume=HOME,
         jenkins__httpPort=str(free_port()),
@@ -61,7 +66,7 @@ def verbs(tmp_path_factory: pytest.TempPathFactory, engine: docker.DockerClient,
         for volume in engine.volumes.list(filters={"name": HOME}):
             volume.remove()
         target.remove(force=True, v=True)
-        for image in (f"{TARGET}:built", f"{TARGET}:tagged"):
+        for image in (f"{TARGET}:built", f"{TARGET}:tagged", IMAGE):
             with suppress(docker.errors.ImageNotFound):
                 engine.images.remove(image, force=True)
 
@@ -214,9 +219,9 @@ FORBIDDEN = {
     f"rename {TARGET} x": f"POST /containers/{TARGET}/rename",
     f"export {TARGET}": f"GET /containers/{TARGET}/export",
     f"exec --privileged {TARGET} id": "Privileged = true; accepted: false",
-    f"exec {PROXY} id": "a container that is not the proxy",
-    f"rm -f {PROXY}": "a container that is not the proxy",
-    f"logs {PROXY}": "a container that is not the proxy",
+    f"exec {PROXY} id": "that is not the proxy's",
+    f"rm -f {PROXY}": "that is not the proxy's",
+    f"logs {PROXY}": "that is not the proxy's",
     "build --network host -": 'networkmode= = "host"',
     "build --security-opt seccomp=unconfined -": "does not need securityopt=",
     "build --tag {proxy_image} -": "an image that this CI is not deployed from",
@@ -233,7 +238,7 @@ FORBIDDEN = {
 def test_a_command_that_a_pipeline_does_not_need_is_refused_in_words(verbs: Verbs, command: str) -> None:
     from offline import images  # noqa: PLC0415
 
-    words = command.format(proxy_image=images.PROXY, controller_image=images.CONTROLLER).split()
+    words = command.format(proxy_image=IMAGE, controller_image=images.CONTROLLER).split()
     done = cli(*words, stdin="FROM alpine:latest\n")
     assert done.returncode != 0
     assert "refused by the proxy of this CI (ci:docker.access: proxy): " in done.stderr
@@ -244,7 +249,7 @@ ESCAPES = {
     "--privileged": "Privileged = true",
     "-v /:/host": "no folder of the host",
     "-v /var/run:/x:ro": "no folder of the host",
-    "--mount type=bind,source=/,target=/host": 'Type = "bind"',
+    "--mount type=bind,source=/,target=/host": "Mounts[0]",
     "--mount type=volume,target=/h,volume-opt=type=none,volume-opt=o=bind,volume-opt=device=/": "DriverConfig.Options",
     "--pid host": "PidMode",
     f"--pid container:{PROXY}": "PidMode",
@@ -284,9 +289,9 @@ def test_a_known_way_out_of_a_container_is_refused_in_words(verbs: Verbs, option
 def test_the_proxy_knows_itself_by_any_beginning_of_its_id(verbs: Verbs, engine: docker.DockerClient) -> None:
     own = str(engine.containers.get(PROXY).id)
     for name in (own, own[:12], own[:4], own[:20]):
-        assert "a container that is not the proxy" in cli("exec", name, "id").stderr
+        assert "that is not the proxy's" in cli("exec", name, "id").stderr
         for option in ("--volumes-from", "--link"):
-            assert "a container that is not the proxy" in cli("run", "--rm", option, name, "alpine:latest").stderr
+            assert "that is not the proxy's" in cli("run", "--rm", option, name, "alpine:latest").stderr
 
 
 def test_a_link_gives_no_other_container_the_proxys_mounts(verbs: Verbs, engine: docker.DockerClient) -> None:
@@ -303,17 +308,14 @@ def test_a_link_gives_no_other_container_the_proxys_mounts(verbs: Verbs, engine:
 
 def test_an_image_under_the_deployed_ones_name_is_not_deployed(verbs: Verbs, engine: docker.DockerClient) -> None:
     """Whoever reaches the engine in another way can move the name. The next update says so and keeps its image."""
-    from offline import images  # noqa: PLC0415
-
     before = engine.containers.get(PROXY).attrs["Image"]
-    repository, tag = images.PROXY.rsplit(":", 1)
     try:
-        engine.images.get("alpine:latest").tag(repository, tag)
+        engine.images.get("alpine:latest").tag(*IMAGE.split(":"))
         said = verbs.run("up")
         assert "names another image on the engine's host now" in said
         assert engine.containers.get(PROXY).attrs["Image"] == before
     finally:
-        engine.images.get(before).tag(repository, tag)
+        engine.images.get(before).tag(*IMAGE.split(":"))
 
 
 def test_what_is_not_refused_is_what_the_documentation_says(verbs: Verbs) -> None:

@@ -119,7 +119,7 @@ HOST: Final[list[dict[str, Any]]] = [
     {"CgroupParent": "/"}, {"Cgroup": "container:x"}, {"CgroupnsMode": "host"}, {"Isolation": "process"},
     {"Sysctls": {"kernel.msgmax": "1"}}, {"Sysctls": {"net/../kernel/core_pattern": "|/x"}},
     {"Sysctls": {"net.core.somaxconn": "1", "vm.overcommit_memory": "1"}},
-    {"OomScoreAdj": -1000}, {"OomKillDisable": True}, {"CpuRealtimeRuntime": 95000},
+    {"OomScoreAdj": -1000}, {"OomKillDisable": True}, {"CpuRealtimeRuntime": 95000}, {"CpuRealtimePeriod": 1},
     # Name spaces of the host and of others.
     *({"PidMode": mode} for mode in ("host", f"container:{ID}", f"container:{NAME}")),
     *({"IpcMode": mode} for mode in ("host", f"container:{ID}")), {"UTSMode": "host"}, {"UsernsMode": "host"},
@@ -156,7 +156,10 @@ CONTAINERS: Final[list[dict[str, Any]]] = [
     {"Volumes": {"/:/host": {}}}, {"Volumes": {"/x": {"Source": "/"}}}, {"HostConfig": [{"Privileged": True}]},
     _endpoint("host"), _endpoint("container:db"), _endpoint(NetworkID="host"), _endpoint(Links=[f"{NAME}:a"]),
     _endpoint(DriverOpts={"com.docker.network.endpoint.sysctls": "net.ipv4.conf.IFNAME.log_martians=1"}),
-    _endpoint(IPAMConfig={"Other": 1}), _endpoint(AFieldOfTomorrow=1), _endpoint(Gateway="192.0.2.1"),
+    *(_endpoint(**{key: "192.0.2.1"}) for key in ("Gateway", "IPAddress", "IPv6Gateway", "GlobalIPv6Address")),
+    _endpoint(EndpointID="x"),
+    _endpoint(IPPrefixLen=1), _endpoint(GlobalIPv6PrefixLen=1), _endpoint(DNSNames=["db"]),
+    _endpoint(IPAMConfig={"Other": 1}), _endpoint(AFieldOfTomorrow=1),
     {"NetworkingConfig": {"endpointsconfig": {"host": {}}}}, {"NetworkingConfig": {"Other": {"host": {}}}},
 ]  # fmt: skip
 """What else a container's body may say."""
@@ -194,6 +197,7 @@ DISGUISES: Final[dict[str, Callable[[str, str], str]]] = {
     "behind a harmless twin": lambda text, key: text.replace(f'"{key}"', f'"{key}": null, "{key}"'),
     "behind a small twin": lambda text, key: text.replace(f'"{key}"', f'"{key.lower()}": null, "{key}"'),
     "with slashes and letters as escapes": lambda text, key: text.replace("/", "\\u002f").replace("host", "\\u0068ost"),
+    "before a harmless twin": lambda text, _: text[:-1] + ', "HostConfig": {}}',
     "behind a whole body": lambda text, _: '{"Image": "alpine:latest"}' + text,
 }  # fmt: skip
 
@@ -210,6 +214,8 @@ def bodies() -> Iterator[tuple[str, bytes]]:
     for path, several in OTHERS.items():
         for body in several:
             yield f"{path} {json.dumps(body)}", request(f"POST {V}{path}", json.dumps(body))
+    for query in (f"name={NAME}", f"name=/{NAME}", "name=../x", "unknown=1", f"name=db&name={NAME}", "checkpoint=x"):
+        yield query, request(f"POST {V}/containers/create?{query}", CREATE)
     for path in ("/containers/create", "/networks/create", "/volumes/create", f"/containers/{ID}/exec"):
         yield f"{path} a list", request(f"POST {V}{path}", "[{}]")
 
@@ -234,7 +240,6 @@ POST /containers/{OWN_ID[:6]}/start|GET /containers/{NAME}/archive?path=/|PUT /c
 POST /containers/{NAME}/pause|GET /containers/{NAME}/stats|GET /containers/{NAME}/top
 POST /containers/{NAME}/attach?stream=1
 POST /containers/%6aenkins-docker-proxy/kill|GET /containers/hop1/foo/logs|POST /containers/hop1%2Ffoo/exec
-POST /containers/create?name={NAME}|POST /containers/create?name=../x|POST /containers/create?unknown=1
 GET /volumes/{NAME}|DELETE /volumes/{NAME}|DELETE /volumes/{NAME}?force=1|PUT /volumes/v|POST /networks/host/connect
 POST /build?t=haproxy|POST /build?t=haproxy:3.2.21-alpine|POST /build?t=app&t=haproxy%3A3.3
 POST /build?t=library/haproxy:x
@@ -344,6 +349,7 @@ RAW: Final[dict[str, bytes]] = {
     "no end of a string": created('{"Image":"alpine:latest'),
     "two configurations": created('{"HostConfig":{},"Image":"alpine:latest","HostConfig":{"Privileged":true}}'),
     "two configurations, one escaped": created('{"HostConfig":{},"Host\\u0043onfig":{"Privileged":true}}'),
+    "more values than a client has": created(evil(Dns=[""] * 10_000)),
     "an unpaired surrogate": created('{"HostConfig":{"Privileged\\ud800":true}}'),
     "bytes that are no UTF-8": created(b'{"HostConfig":{"Privileged\xff":true}}'),
     "no body": created(""),
@@ -352,12 +358,12 @@ RAW: Final[dict[str, bytes]] = {
 """What is wrong with the request itself."""
 
 
-def attacks() -> dict[str, bytes]:
-    """Give every request once, by what it is."""
+def attacks() -> dict[bytes, str]:
+    """Give every request once, with what it is."""
     lines = [line for line in re.split(r"[|\n]", LINES) if line]
     every = [
         *bodies(),
         *((line, request(line.replace(" /", f" {V}/", 1))) for line in lines),
         *RAW.items(),
     ]
-    return {kind: raw for raw, kind in {raw: kind for kind, raw in reversed(every)}.items()}
+    return {raw: kind for kind, raw in reversed(every)}
