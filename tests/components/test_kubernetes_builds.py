@@ -146,13 +146,6 @@ def test_a_build_that_another_has_followed_in_a_failed_update_runs_again_since_t
     assert ("suspend" in job(made)["spec"]) is not again
 
 
-def test_a_changed_builds_job_goes_before_the_next_one_comes_so_that_a_failed_update_leaves_none_to_come_back_to(
-    engine: Engine,
-) -> None:
-    deploy(engine, builds=[build()])
-    assert engine.requests["build-website-job"].deleteBeforeReplace is True
-
-
 @pytest.mark.parametrize(
     "last",
     [
@@ -175,29 +168,6 @@ def test_a_cluster_that_gives_no_answer_is_told_without_a_traceback() -> None:
     with pytest.raises(DigestError, match=r"its digest can't be read: https://192\.0\.2\.1:6443 does not answer"):
         deploy(Engine(preview=False), FakeReader(broken=True), builds=[build()])
     assert issubclass(DigestError, pulumi.RunError)
-
-
-def test_the_engine_waits_longer_than_the_build_may_take(engine: Engine) -> None:
-    made = deploy(engine, builds=[build(deadlineSeconds=3600, retries=2)])
-    spec = job(made)["spec"]
-    assert (spec["activeDeadlineSeconds"], spec["backoffLimit"]) == (3600, 2)
-    assert engine.requests["build-website-job"].customTimeouts.create == "3720s"
-
-
-def test_a_failed_build_is_made_anew_by_the_next_update(engine: Engine) -> None:
-    made = deploy(engine, builds=[build()])
-    assert job(made)["metadata"]["annotations"] == {"pulumi.com/replaceUnready": "true"}
-    assert "ttlSecondsAfterFinished" not in job(made)["spec"]
-    assert job(made)["spec"]["template"]["spec"]["restartPolicy"] == "Never"
-
-
-def test_a_build_waits_for_the_registry_and_the_logins(engine: Engine) -> None:
-    deploy(engine, builds=[build()])
-    # The component waits for them, and its parts for it.
-    needed = {urn.rpartition("::")[2] for urn in engine.requests["build-website"].dependencies}
-    assert {"registry-server", "registry-service", "login-registry-push"} <= needed
-    own = {urn.rpartition("::")[2] for urn in engine.requests["build-website-job"].dependencies}
-    assert any("-context-" in name for name in own)
 
 
 def test_the_files_of_a_build_travel_in_a_config_map_that_their_digest_names(engine: Engine, tmp_path: Path) -> None:
@@ -239,33 +209,6 @@ def test_a_scheduled_build_runs_the_same_pod_without_the_tag_of_the_single_build
     tag = f"--destination=registry.ci.svc:5000/website:build-{name_of(made).rpartition('-')[2]}"
     assert [argument for argument in once if argument != tag] == again
     assert tag in once
-
-
-def test_builds_without_a_schedule_have_none(engine: Engine) -> None:
-    assert "build-website-schedule" not in deploy(engine, builds=[build()]).engine.inputs
-
-
-def test_a_company_s_authorities_are_a_config_map_beside_the_builds(engine: Engine, tmp_path: Path) -> None:
-    (tmp_path / "ca.pem").write_text("-----BEGIN CERTIFICATE-----\nMIIB\n")
-    made = deploy(engine, kubernetes={"trustedCaFile": str(tmp_path / "ca.pem")}, builds=[build()])
-    assert made["trusted-ca"]["data"] == {"ca.crt": "-----BEGIN CERTIFICATE-----\nMIIB\n"}
-    assert made["trusted-ca"]["metadata"]["namespace"] == "ci-builds"
-
-
-def test_every_build_is_a_component_of_its_own_with_its_parts_in_it(engine: Engine) -> None:
-    deploy(engine, builds=[build(schedule="@daily")])
-    for name, request in engine.requests.items():
-        if "website" in name and request.type != "ci:kubernetes:Build":
-            assert request.parent.endswith("ci:kubernetes:Build::build-website"), name
-    if not engine.preview:
-        assert "build-website" in engine.finished
-
-
-def test_only_builds_can_fail_with_an_explanation(engine: Engine) -> None:
-    deploy(engine, builds=[build(), build("b")])
-    assert engine.hooks == ["build-failed"]
-    hooked = [name for name, request in engine.requests.items() if list(request.hooks.on_error)]
-    assert sorted(hooked) == ["build-b-job", "build-website-job"]
 
 
 def test_a_stack_without_builds_registers_no_hook(engine: Engine) -> None:

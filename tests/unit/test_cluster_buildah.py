@@ -15,19 +15,6 @@ def configuration(**keys: Any) -> dict[str, Any]:
     return tomllib.loads(env(container(replace(build_spec("buildah"), **keys)))["REGISTRIES"])
 
 
-def test_the_smallest_build_is_told_just_this() -> None:
-    assert args(build_spec("buildah")) == [
-        "--format=docker",
-        "--identity-label=false",
-        "--layers",
-        "--cache-from=r.ci.svc:5000/cache/website",
-        "--cache-to=r.ci.svc:5000/cache/website",
-        "--cache-ttl=336h",
-        "--file=Dockerfile",
-        "-",
-    ]
-
-
 @pytest.mark.parametrize(
     ("keys", "flag", "expected"),
     [
@@ -109,9 +96,3 @@ def test_buildah_has_three_capabilities_and_no_way_to_get_more() -> None:
     }
     # The runtime's own profile would forbid the user namespace, and `baseline` forbids to name none.
     assert "seccompProfile" not in pod(build_spec("buildah")).get("securityContext", {})
-
-
-def test_logins_are_where_it_is_told_to_look_for_them() -> None:
-    found = container(build_spec("buildah"))
-    [mount] = [mount for mount in found["volumeMounts"] if mount["name"] == "logins"]
-    assert env(found)["REGISTRY_AUTH_FILE"] == f"{mount['mountPath']}/config.json"

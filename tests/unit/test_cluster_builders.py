@@ -9,7 +9,7 @@ import pytest
 
 from components.kubernetes.builders import BUILDERS
 from components.settings.pod_security import LEVELS, NEEDS, Builder, looser
-from tests.support.builder_specs import CONTEXTS, PAIRS, SECRETS, SSH, build_spec, container, env, pod
+from tests.support.builder_specs import CONTEXTS, PAIRS, SECRETS, SSH, build_spec, env, pod
 from tests.support.pod_security import breaches
 
 each_builder = pytest.mark.parametrize("builder", list(BUILDERS))
@@ -145,24 +145,6 @@ def test_memory_is_reserved_whole_and_a_tenth_of_the_processor(builder: str) -> 
 )
 def test_a_build_runs_on_a_node_of_its_platform(builder: str, platform: str | None, expected: dict[str, str]) -> None:
     assert pod(build_spec(builder, platform=platform))["nodeSelector"] == expected
-
-
-@each_builder
-def test_a_failed_container_leaves_the_last_lines_of_its_log(builder: str) -> None:
-    for of in containers(pod(build_spec(builder, context=CONTEXTS["git"]))):
-        assert of["terminationMessagePolicy"] == "FallbackToLogsOnError"
-
-
-@each_builder
-def test_the_container_is_called_as_the_builder_and_runs_the_given_image(builder: str) -> None:
-    found = container(build_spec(builder))
-    assert (found["name"], found["image"], found["imagePullPolicy"]) == (builder, f"{builder}:1", "IfNotPresent")
-
-
-@each_builder
-def test_nothing_in_a_build_has_a_token_of_the_cluster_or_its_services_addresses(builder: str) -> None:
-    spec = pod(build_spec(builder))
-    assert (spec["automountServiceAccountToken"], spec["enableServiceLinks"]) == (False, False)
 
 
 @each_builder

@@ -7,26 +7,13 @@ from typing import Any
 
 import pytest
 
-from tests.support.builder_specs import CONTEXTS, HTTPS, args, build_spec, container, env, pod, values
-
-LAYERS = "type=registry,ref=r.ci.svc:5000/cache/website:buildkit"
+from tests.support.builder_specs import CONTEXTS, build_spec, container, env, pod, values
 
 
 def configuration(**keys: Any) -> dict[str, Any]:
     found = tomllib.loads(env(container(replace(build_spec("buildkit"), **keys)))["BUILDKITD"])
     tables: dict[str, Any] = found.get("registry", {})
     return tables
-
-
-def test_the_smallest_build_is_told_just_this() -> None:
-    assert args(build_spec("buildkit")) == [
-        "--local=context=/tmp/context",
-        "--local=dockerfile=/tmp/context",
-        "--opt=filename=Dockerfile",
-        '--output=type=image,"name=r.ci.svc:5000/website:1",push=true',
-        f"--import-cache={LAYERS}",
-        f"--export-cache={LAYERS},mode=max,ignore-error=true",
-    ]
 
 
 @pytest.mark.parametrize(
@@ -67,11 +54,6 @@ def test_an_archive_is_fetched_by_the_daemon() -> None:
     assert values(job, "--local") == []
 
 
-def test_a_folder_in_the_repository_is_the_context() -> None:
-    job = build_spec("buildkit", context={"git": {**HTTPS, "directory": "a/b"}})
-    assert values(job, "--local") == ["context=/context/source/a/b", "dockerfile=/context/source/a/b"]
-
-
 def test_every_destination_is_one_name_of_the_one_image_that_is_pushed() -> None:
     job = replace(build_spec("buildkit"), destinations=["r:5000/a:1", "ghcr.io/team/a:1"])
     [output] = values(job, "--output")
@@ -109,13 +91,3 @@ def test_the_daemon_is_a_user_and_has_two_capabilities_to_lend_and_none_of_its_o
     }
     # The logins' group, so that nobody has to open them to everybody.
     assert spec["securityContext"] == {"supplementalGroups": [0]}
-
-
-def test_the_images_own_entrypoint_which_never_ends_is_not_run() -> None:
-    assert container(build_spec("buildkit"))["command"][:2] == ["/bin/sh", "-euc"]
-
-
-def test_logins_are_where_the_client_is_told_to_look_for_them() -> None:
-    found = container(build_spec("buildkit"))
-    [mount] = [mount for mount in found["volumeMounts"] if mount["name"] == "logins"]
-    assert env(found)["DOCKER_CONFIG"] == mount["mountPath"] == "/secrets/logins"

@@ -8,22 +8,6 @@ import pytest
 from tests.support.builder_specs import CONTEXTS, HTTPS, args, build_spec, container, env, pod, values
 
 
-def test_the_smallest_build_is_told_just_this() -> None:
-    assert args(build_spec()) == [
-        "--context=tar:///context/context.tar.gz",
-        "--dockerfile=Dockerfile",
-        "--destination=r.ci.svc:5000/website:1",
-        "--cache=true",
-        "--cache-repo=r.ci.svc:5000/cache/website",
-        "--cache-ttl=336h",
-        "--compressed-caching=false",
-        "--digest-file=/dev/termination-log",
-        "--push-retry=6",
-        "--image-download-retry=3",
-        "--log-format=text",
-    ]
-
-
 @pytest.mark.parametrize(
     ("keys", "flag", "expected"),
     [
@@ -100,11 +84,3 @@ def test_object_storage_is_opened_with_a_file(context: str, variable: str) -> No
     variables = env(container(job))
     assert variables[variable] == "/secrets/storage/credentials"
     assert ("AWS_REGION" in variables) == (context == "s3")
-
-
-def test_logins_are_where_the_executor_looks_for_them() -> None:
-    spec = pod(build_spec())
-    [volume] = [volume for volume in spec["volumes"] if volume["name"] == "logins"]
-    assert volume["secret"]["items"] == [{"key": ".dockerconfigjson", "path": "config.json"}]
-    [mount] = [mount for mount in container(build_spec())["volumeMounts"] if mount["name"] == "logins"]
-    assert mount["mountPath"] == "/kaniko/.docker"
