@@ -11,7 +11,7 @@ from pulumi_kubernetes import batch, core
 from components import labels
 from components.kubernetes import results
 from components.kubernetes.builders import PodSpec
-from components.kubernetes.cluster import Reader, ReadError
+from components.kubernetes.cluster import ApiReader, ReadError
 from components.kubernetes.context import FILE
 from components.kubernetes.plan import Plan
 
@@ -35,7 +35,7 @@ class BuildArgs:
 
     plan: Plan
     namespace: pulumi.Input[str]
-    reader: Reader
+    reader: ApiReader
     pushed: str | None
     """The image that this very Job pushed, from the outputs of the last update. If the Job is gone since, it is created
     again, but suspended, so that it builds nothing."""
@@ -156,7 +156,7 @@ def _digest(args: BuildArgs, job: batch.v1.Job, same_volume: pulumi.Output[bool]
     return same_volume.apply(lambda same: known if known is not None and same else read())
 
 
-def _read(reader: Reader, namespace: str, plan: Plan) -> Awaitable[str]:
+def _read(reader: ApiReader, namespace: str, plan: Plan) -> Awaitable[str]:
     def read() -> str:
         try:
             digest = results.digest(reader.pods(namespace, plan.job))
@@ -173,7 +173,7 @@ def _read(reader: Reader, namespace: str, plan: Plan) -> Awaitable[str]:
     return asyncio.get_running_loop().run_in_executor(None, read)
 
 
-def failure_hook(plans: Sequence[Plan], reader: Reader) -> pulumi.ErrorHook:
+def failure_hook(plans: Sequence[Plan], reader: ApiReader) -> pulumi.ErrorHook:
     """Return the hook that says why a build failed, in addition to the provider's message about the Job."""
     by_job = {plan.job: plan for plan in plans}
 

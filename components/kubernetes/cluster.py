@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import pulumi_kubernetes as kubernetes
 
@@ -67,40 +67,12 @@ class NamespaceInfo:
     """Whether it was deleted, but some of its objects still exist."""
 
 
-class Reader(Protocol):
-    """Reads from a cluster. Each method raises ReadError when the cluster does not answer."""
-
-    def namespaces(self, *names: str) -> Mapping[str, NamespaceInfo]:
-        """Return those of these namespaces that exist, by name."""
-        ...
-
-    def storage_classes(self) -> Mapping[str, bool]:
-        """Return, by the name of each storage class, whether it is the default."""
-        ...
-
-    def version(self) -> tuple[int, int]:
-        """Return the API server's version: major, minor."""
-        ...
-
-    def has_secret(self, namespace: str, name: str) -> bool:
-        """Return whether a Secret exists, without reading its content."""
-        ...
-
-    def pods(self, namespace: str, job: str) -> list[Mapping[str, Any]]:
-        """Return a Job's pods in the API's shape, the newest first."""
-        ...
-
-    def events(self, namespace: str, name: str) -> list[str]:
-        """Return the messages of the warnings about a Job and its pods, the newest first."""
-        ...
-
-
 class ReadError(Exception):
     """Raised when the cluster does not answer. Its text has the URL and the reason, and no secret."""
 
 
 class ApiReader:
-    """Reads with the official client, with the stack's kubeconfig and context."""
+    """Reads from a cluster with the official client. Each method raises ReadError when the cluster does not answer."""
 
     def __init__(self, settings: KubernetesSettings) -> None:
         """Keep the settings. Nothing is opened before the first request."""
@@ -149,7 +121,7 @@ class ApiReader:
         return json.loads(body)
 
     def namespaces(self, *names: str) -> Mapping[str, NamespaceInfo]:
-        """See Reader."""
+        """Return those of these namespaces that exist, by name."""
         found = {name: self._get(f"/api/v1/namespaces/{name}") for name in names}
         return {
             name: NamespaceInfo(
@@ -160,7 +132,7 @@ class ApiReader:
         }
 
     def storage_classes(self) -> Mapping[str, bool]:
-        """See Reader."""
+        """Return, by the name of each storage class, whether it is the default."""
         items = (self._get("/apis/storage.k8s.io/v1/storageclasses") or {}).get("items", [])
         mark = "storageclass.kubernetes.io/is-default-class"
         return {
@@ -168,23 +140,23 @@ class ApiReader:
         }
 
     def version(self) -> tuple[int, int]:
-        """See Reader."""
+        """Return the API server's version: major, minor."""
         said = self._get("/version") or {}
         digits = ("".join(filter(str.isdigit, str(said.get(part, "0")))) or "0" for part in ("major", "minor"))
         major, minor = (int(text) for text in digits)
         return major, minor
 
     def has_secret(self, namespace: str, name: str) -> bool:
-        """See Reader."""
+        """Return whether a Secret exists, without reading its content."""
         return self._get(f"/api/v1/namespaces/{namespace}/secrets/{name}", accept=_METADATA_ONLY) is not None
 
     def pods(self, namespace: str, job: str) -> list[Mapping[str, Any]]:
-        """See Reader."""
+        """Return a Job's pods in the API's shape, the newest first."""
         found = self._get(f"/api/v1/namespaces/{namespace}/pods", labelSelector=f"{JOB_LABEL}={job}") or {}
         return sorted(found.get("items", []), key=lambda pod: str(pod["metadata"]["creationTimestamp"]), reverse=True)
 
     def events(self, namespace: str, name: str) -> list[str]:
-        """See Reader."""
+        """Return the messages of the warnings about a Job and its pods, the newest first."""
         answer = self._get(f"/api/v1/namespaces/{namespace}/events", fieldSelector="type=Warning") or {}
         warnings = answer.get("items", [])
         found = [event for event in warnings if f"{event['involvedObject'].get('name', '')}-".startswith(f"{name}-")]

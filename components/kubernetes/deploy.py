@@ -10,7 +10,7 @@ from components import certificates, password
 from components.kubernetes import cluster, endpoints, gitlab_runner, history, namespaces, texts
 from components.kubernetes.build import Build, BuildArgs, failure_hook
 from components.kubernetes.builders.spec import GIT_SECRET, PUSH_SECRET, STORAGE_SECRET, TRUST, TRUST_FILE
-from components.kubernetes.cluster import ApiReader, Reader
+from components.kubernetes.cluster import ApiReader
 from components.kubernetes.endpoints import Endpoints
 from components.kubernetes.history import History
 from components.kubernetes.namespaces import Namespaces, NamespacesArgs
@@ -23,7 +23,7 @@ from components.settings.cluster_checks import logins, pods_of, quota_of
 PULL_SECRET = "registry-pull"  # noqa: S105 - a name
 
 
-def deploy(settings: Settings, reader: Reader | None = None) -> Mapping[str, pulumi.Input[object]]:
+def deploy(settings: Settings, reader: ApiReader | None = None) -> Mapping[str, pulumi.Input[object]]:
     """Register every resource; return the stack's outputs by name."""
     endpoint, last = endpoints.of(settings), history.read()
     on_cluster = pulumi.ResourceOptions(providers=[cluster.provider(settings.kubernetes)])
@@ -68,7 +68,7 @@ def deploy(settings: Settings, reader: Reader | None = None) -> Mapping[str, pul
 
 def _builds(  # noqa: PLR0913, PLR0917 - a part of deploy
     settings: Settings,
-    reader: Reader,
+    reader: ApiReader,
     spaces: Namespaces,
     registry: Registry,
     last: History,

@@ -15,7 +15,7 @@ from components.kubernetes.builders.pod import SERVICE_ACCOUNT
 from components.kubernetes.builders.spec import PUSH_SECRET, TRUST, TRUST_FILE
 from components.kubernetes.namespaces import Namespaces, of_builds
 from components.kubernetes.network import GITLAB_RUNNER
-from components.kubernetes.registry import digest
+from components.kubernetes.server import digest
 from components.settings import GitlabRunnerSettings, Settings
 
 _NO_TOKEN: Final = "(ci:gitlabRunnerToken)"  # noqa: S105 - shown in previews in the token's place

@@ -11,7 +11,7 @@ import yaml
 
 from components import labels
 from components.kubernetes import cluster, context, tls_preflight
-from components.kubernetes.cluster import NamespaceInfo, Reader, ReadError
+from components.kubernetes.cluster import ApiReader, NamespaceInfo, ReadError
 from components.kubernetes.namespaces import ENFORCED, of_builds
 from components.settings import NotAcceptedError, Problem, Settings
 from components.settings.pod_security import looser
@@ -29,7 +29,7 @@ _TERMINATION_SECONDS: Final = 120
 _PAUSE_SECONDS: Final = 2.0
 
 
-def preflight(settings: Settings, reader: Reader, *, project: str, stack: str, deployed: bool) -> Iterator[Problem]:
+def preflight(settings: Settings, reader: ApiReader, *, project: str, stack: str, deployed: bool) -> Iterator[Problem]:
     """Yield the problems that block the deployment.
 
     deployed: whether this stack already is in this namespace of this cluster. Then most of the questions to the cluster
@@ -112,7 +112,7 @@ def _kubeconfig(settings: Settings) -> Iterator[Problem]:
         )
 
 
-def _namespaces(settings: Settings, reader: Reader) -> Generator[Problem, None, Mapping[str, NamespaceInfo]]:
+def _namespaces(settings: Settings, reader: ApiReader) -> Generator[Problem, None, Mapping[str, NamespaceInfo]]:
     """Yield a problem for a namespace that is still being deleted; return those that exist."""
     names = (settings.kubernetes.namespace, of_builds(settings.kubernetes.namespace))
     deadline = time.monotonic() + _TERMINATION_SECONDS
@@ -165,7 +165,7 @@ def _loosened(settings: Settings, marks: Mapping[str, str], me: str) -> Iterator
         )
 
 
-def _given_secret(settings: Settings, reader: Reader, *, deployed: bool) -> Iterator[Problem]:
+def _given_secret(settings: Settings, reader: ApiReader, *, deployed: bool) -> Iterator[Problem]:
     """Look for the Secret with the registry's certificate: without it, the new pod would wait for ever."""
     name = settings.registry.tls.secret_name if settings.registry.tls is not None else None
     namespace = settings.kubernetes.namespace
@@ -182,7 +182,7 @@ def _given_secret(settings: Settings, reader: Reader, *, deployed: bool) -> Iter
     )
 
 
-def _cluster(settings: Settings, reader: Reader, found: Mapping[str, NamespaceInfo], me: str) -> Iterator[Problem]:
+def _cluster(settings: Settings, reader: ApiReader, found: Mapping[str, NamespaceInfo], me: str) -> Iterator[Problem]:
     version = reader.version()
     if version < _OLDEST:
         yield Problem(

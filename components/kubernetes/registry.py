@@ -66,13 +66,9 @@ class Registry(pulumi.ComponentResource):
             ServerArgs(
                 app=REGISTRY,
                 namespace=args.namespace,
-                image=settings.image,
+                settings=settings,
                 files=args.files,
-                files_digest=digest(args.files),
                 storage_gib=settings.storage_gib,
-                storage_class=settings.storage_class,
-                cpu_millicores=settings.cpu_millicores,
-                memory_mib=settings.memory_mib,
                 tls_secret=self.tls_secret if settings.ingress is None else None,
                 tls_digest=self.tls_digest,
                 node_port=settings.node_port,
@@ -125,26 +121,15 @@ class Mirror(pulumi.ComponentResource):
             ServerArgs(
                 app=MIRROR,
                 namespace=args.namespace,
-                image=args.settings.image,
+                settings=args.settings,
                 files=args.files,
-                files_digest=digest(args.files),
                 storage_gib=mirror.storage_gib,
-                storage_class=args.settings.storage_class,
-                cpu_millicores=args.settings.cpu_millicores,
-                memory_mib=args.settings.memory_mib,
                 tls_secret=args.tls_secret,
                 tls_digest=args.tls_digest,
             ),
             pulumi.ResourceOptions(parent=self),
         )
         self.register_outputs({})
-
-
-def digest(files: pulumi.Output[Mapping[str, str]]) -> pulumi.Output[str]:
-    """Return a digest that changes when one of the files does."""
-    found = files.apply(lambda known: hashlib.sha256(repr(sorted(known.items())).encode()).hexdigest()[:16])
-    # A secret would hide the whole pod in previews. Nobody can guess the files from it, since they contain a secret.
-    return pulumi.Output.unsecret(found)
 
 
 def _certificate_digest(args: RegistryArgs) -> str | None:

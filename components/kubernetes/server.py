@@ -1,5 +1,6 @@
 """A registry process on one volume: what the registry and its mirror have in common."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -10,6 +11,7 @@ from pulumi_kubernetes import apps, core
 from components import labels
 from components.kubernetes import collection, restricted, texts
 from components.kubernetes.endpoints import PORT
+from components.settings import RegistrySettings
 
 _STOP_SECONDS: Final = 60
 """How long the registry may take to end. It gives running uploads 50 seconds."""
@@ -23,17 +25,13 @@ class ServerArgs:
     """The name of the process, its Service and its volume. Its pod has `-0` behind it."""
 
     namespace: pulumi.Input[str]
-    image: str
-    files: pulumi.Input[Mapping[str, str]]
-    """Files in /etc/distribution by name. A secret."""
+    settings: RegistrySettings
+    """Image, resources and storage class."""
 
-    files_digest: pulumi.Input[str]
-    """Changes with the files, so that the process restarts with them."""
+    files: pulumi.Output[Mapping[str, str]]
+    """Files in /etc/distribution by name. A secret. The process restarts when they change."""
 
     storage_gib: int
-    storage_class: str | None
-    cpu_millicores: int
-    memory_mib: int
     tls_secret: pulumi.Input[str] | None
     """The Secret with the certificate, for a process that serves TLS itself."""
 
@@ -43,6 +41,13 @@ class ServerArgs:
     node_port: int | None = None
     collect: Sequence[str] | None = None
     """Flags of the garbage collection before the start; None for no collection."""
+
+
+def digest(files: pulumi.Output[Mapping[str, str]]) -> pulumi.Output[str]:
+    """Return a digest that changes when one of the files does."""
+    found = files.apply(lambda known: hashlib.sha256(repr(sorted(known.items())).encode()).hexdigest()[:16])
+    # A secret would hide the whole pod in previews. Nobody can guess the files from it, since they contain a secret.
+    return pulumi.Output.unsecret(found)
 
 
 def run(
@@ -65,13 +70,13 @@ def run(
         spec={
             "access_modes": ["ReadWriteOnce"],
             "resources": {"requests": {"storage": f"{args.storage_gib}Gi"}},
-            **({"storage_class_name": args.storage_class} if args.storage_class else {}),
+            **({"storage_class_name": args.settings.storage_class} if args.settings.storage_class else {}),
         },
         opts=kept,
     )
     account = core.v1.ServiceAccount(f"{name}-account", metadata=meta, automount_service_account_token=False, opts=opts)
     files = core.v1.Secret(f"{name}-files", metadata=meta, string_data=args.files, opts=opts)
-    digests = {labels.FILES: args.files_digest}
+    digests: dict[str, pulumi.Input[str]] = {labels.FILES: digest(args.files)}
     if args.tls_secret is not None and args.tls_digest is not None:
         digests[labels.CERTIFICATE] = args.tls_digest
     apps.v1.StatefulSet(
@@ -129,8 +134,8 @@ def _pod(args: ServerArgs, claim: Any, files: Any, account: Any) -> dict[str, An
         volumes.append({"name": "tls", "secret": {"secret_name": args.tls_secret, "default_mode": 0o440}})
     common = {
         **restricted.CONTAINER,
-        "image": args.image,
-        "resources": restricted.resources(args.cpu_millicores, args.memory_mib),
+        "image": args.settings.image,
+        "resources": restricted.resources(args.settings.cpu_millicores, args.settings.memory_mib),
         "volume_mounts": mounts,
     }
     pod: dict[str, Any] = {

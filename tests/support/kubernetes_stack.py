@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from components.kubernetes.cluster import NamespaceInfo, ReadError
+from components.kubernetes.cluster import ApiReader, NamespaceInfo, ReadError
 from components.settings import Problem, Settings
 from components.settings.load import read
 from components.settings.model import SECRETS
@@ -58,7 +58,7 @@ def build(name: str = "website", **keys: Any) -> dict[str, Any]:
 
 
 @dataclass
-class FakeReader:
+class FakeReader(ApiReader):
     """Answers as a cluster would that has just this in it. With `broken`, it gives no answer."""
 
     found: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
