@@ -1,4 +1,4 @@
-"""Puts the Docker platform together from a stack's settings."""
+"""Deploys the Docker platform from a stack's settings."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import pulumi
 
 from components import password
-from components.docker import access, host
+from components.docker import access, gitlab_deploy, host
 from components.docker.image import controller_image
 from components.docker.jenkins import Jenkins, JenkinsArgs, home_volume
 from components.jenkins import casc, jobs
@@ -19,10 +19,8 @@ _NO_HASH: Final = "(hash of the administrator's password)"
 
 
 def deploy(settings: Settings) -> Mapping[str, pulumi.Input[object]]:
-    """Register everything; give the stack's outputs by name."""
+    """Register all resources, and return the stack's outputs by name."""
     if settings.gitlab_runner is not None:
-        from components.docker import gitlab_deploy  # noqa: PLC0415 - what only a stack with a runner should pay
-
         return gitlab_deploy.deploy(settings, settings.gitlab_runner)
     jenkins = settings.jenkins
     on_host = pulumi.ResourceOptions(provider=host.provider(settings))
@@ -66,10 +64,7 @@ def _has_casc(settings: Settings) -> bool:
 
 
 def _shown(settings: Settings) -> Mapping[str, str]:
-    return {
-        "jenkins": casc.render(settings, password_hash=_NO_HASH),
-        "jobs": jobs.render(settings),
-    }
+    return {"jenkins": casc.render(settings, password_hash=_NO_HASH), "jobs": jobs.render(settings)}
 
 
 def _files(settings: Settings, clear: pulumi.Output[str]) -> Mapping[str, pulumi.Input[str]]:
@@ -86,7 +81,7 @@ def _files(settings: Settings, clear: pulumi.Output[str]) -> Mapping[str, pulumi
 
 
 def _login(host: str) -> str:
-    """Give what `ssh` takes for the host of an engine."""
+    """Return what `ssh` takes for the host of an engine."""
     return host.removeprefix("ssh://") if host.startswith("ssh://") else urlsplit(host).hostname or host
 
 
@@ -96,7 +91,7 @@ def _next(settings: Settings) -> list[str]:
     if not settings.docker.is_local:
         port, target = jenkins.http_port, _login(settings.docker.host)
         steps.append(
-            f"From this machine: ssh -L {port}:127.0.0.1:{port} {target}, as the port is open on that host only."
+            f"From this machine: ssh -L {port}:127.0.0.1:{port} {target}, since the port is open on that host only."
         )
     if _has_casc(settings):
         steps.append(

@@ -1,4 +1,4 @@
-"""An engine of the stack's own beside Jenkins: the container that it runs in, its network, volumes and certificates."""
+"""A Docker engine in a container beside Jenkins, with its network, volumes and certificates."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -6,18 +6,18 @@ from typing import Any, Final
 import pulumi
 import pulumi_docker as docker
 
-from components.docker.container import HOME, LOG_OPTIONS, container_labels, duration, network_labels, volume_labels
+from components.docker.container import HOME, own_labels, service
 from components.settings.engines import DindSettings
 
 ALIAS: Final = "docker"
-"""The engine's name in the network. The official image puts it into the server's certificate by itself."""
+"""The engine's name in the network. The official image puts it into the server's certificate."""
 
 PORT: Final = 2376
 """Where it listens for TLS. Source: docker-library/docker, dockerd-entrypoint.sh."""
 
 CLIENT_CERTIFICATES: Final = "/certs/client"
 """Where the image puts what a client needs: ca.pem, cert.pem, and key.pem, which any user may read. The authority's own
-key is beside it, in the container's own files, and Jenkins never sees it."""
+key stays in the container's own files, where Jenkins cannot read it."""
 
 _STORAGE: Final = "/var/lib/docker"
 
@@ -26,30 +26,30 @@ awk '$3 ~ /^cgroup/ || $2 == "/sys/fs/cgroup" { print $2 }' /proc/mounts |
     while read -r mounted; do mount -o remount,bind,rw "$mounted"; done
 exec dockerd-entrypoint.sh "$@"
 """
-"""Run before the image's own entry point where the container is not privileged: an engine makes control groups for its
-containers, within its own, and only a privileged container has them writable from the start."""
+"""Runs before the image's own entry point if the container is not privileged. An engine makes control groups for its
+containers inside of its own, and only in a privileged container are those writable from the start."""
 
 _SHUTDOWN_SECONDS: Final = 15
 _STOP_SECONDS: Final = 30
-"""When the engine ends, its containers get the first number of seconds; it must not be killed meanwhile."""
+"""When the engine stops, its containers get the first number; the engine must not be killed before that."""
 
 _HEALTHY: Final = (
     f"DOCKER_TLS_VERIFY=1 DOCKER_CERT_PATH={CLIENT_CERTIFICATES} docker --host tcp://localhost:{PORT} version"
 )
-"""By the way that Jenkins goes, so that a healthy engine is one with certificates that fit."""
+"""Asks as Jenkins does, so that an engine is healthy only if its certificates fit."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EngineArgs:
-    """What an engine is made from."""
+    """The inputs of an engine."""
 
     settings: DindSettings
     home: pulumi.Input[str]
-    """Jenkins' home volume. The engine has it at the same path, so that `docker run -v` of a workspace finds it."""
+    """Jenkins' home volume. The engine mounts it at the same path, so that `docker run -v` of a workspace works."""
 
 
 class Engine(pulumi.ComponentResource):
-    """A Docker engine in a container, which listens by TLS in a network of its own and is published nowhere."""
+    """A Docker engine in a container. It listens by TLS in a network of its own, and publishes no port."""
 
     container: pulumi.Output[str]
     network: pulumi.Output[str]
@@ -57,10 +57,10 @@ class Engine(pulumi.ComponentResource):
     """Name of the volume with the client's certificates."""
 
     storage: pulumi.Output[str]
-    """Name of the volume with images and caches, which outlives the stack."""
+    """Name of the volume with images and caches. It outlives the stack."""
 
     running: docker.Container
-    """Is there once the engine is healthy."""
+    """Ready once the engine is healthy."""
 
     def __init__(self, name: str, args: EngineArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Register network, volumes and container under `name`."""
@@ -70,20 +70,20 @@ class Engine(pulumi.ComponentResource):
             f"{name}-network",
             name=settings.container_name,
             driver="bridge",
-            labels=network_labels(),
+            labels=own_labels(),
             opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
         )
         storage = docker.Volume(
             f"{name}-storage",
             name=volume_of(settings, "images"),
-            labels=volume_labels(),
-            # Images that jobs built and pushed nowhere are only here.
+            labels=own_labels(),
+            # It has the only copy of images that jobs built and did not push.
             opts=pulumi.ResourceOptions(parent=self, retain_on_delete=True, ignore_changes=["labels"]),
         )
         certificates = docker.Volume(
             f"{name}-certificates",
             name=volume_of(settings, "certificates"),
-            labels=volume_labels(),
+            labels=own_labels(),
             opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
         )
         image = docker.RemoteImage(
@@ -94,7 +94,7 @@ class Engine(pulumi.ComponentResource):
             name=settings.container_name,
             image=image.image_id,
             **_privileges(settings),
-            # Never empty: without a command the plugin keeps the one that it has read, and an option would never go.
+            # Never empty: without a command the plugin keeps the one that it has read, and a removed option would stay.
             command=[f"--shutdown-timeout={_SHUTDOWN_SECONDS}", *settings.options],
             envs=["DOCKER_TLS_CERTDIR=/certs"],
             volumes=[
@@ -106,27 +106,13 @@ class Engine(pulumi.ComponentResource):
             ],
             networks_advanced=[docker.ContainerNetworksAdvancedArgs(name=network.name, aliases=[ALIAS])],
             restart="unless-stopped",
-            must_run=True,
-            memory=settings.memory_mib,
-            memory_swap=settings.memory_mib,  # absent, the engine fills in the double, and a change is seen
-            log_driver="json-file",
-            log_opts=LOG_OPTIONS,
-            healthcheck=docker.ContainerHealthcheckArgs(
-                tests=["CMD-SHELL", _HEALTHY],
-                interval="5s",
-                timeout="10s",
-                retries=6,
-                start_period=duration(settings.start_timeout_seconds),
-            ),
-            wait=True,
-            wait_timeout=settings.start_timeout_seconds,
-            stop_timeout=_STOP_SECONDS,
-            destroy_grace_seconds=_STOP_SECONDS,
-            labels=container_labels(),
-            opts=pulumi.ResourceOptions(
+            **service(
                 parent=self,
-                delete_before_replace=True,
-                replace_on_changes=["healthcheck"],  # the plugin would report an update and change nothing
+                memory_mib=settings.memory_mib,
+                healthy=["CMD-SHELL", _HEALTHY],
+                start_seconds=settings.start_timeout_seconds,
+                ready_seconds=settings.start_timeout_seconds,
+                stop_seconds=_STOP_SECONDS,
             ),
         )
         self.container, self.network = self.running.name, network.name
@@ -135,7 +121,7 @@ class Engine(pulumi.ComponentResource):
 
 
 def volume_of(settings: DindSettings, what: str) -> str:
-    """Give the name of the engine's volume for `images` or `certificates`."""
+    """Return the name of the engine's volume for `images` or `certificates`."""
     return f"{settings.container_name}-{what}"
 
 
@@ -144,7 +130,7 @@ def _privileges(settings: DindSettings) -> dict[str, Any]:
         return {"privileged": True}
     return {
         "privileged": False,
-        # By their whole names: so newer engines give them back, and by the short ones a change would be seen.
+        # By their full names, as newer engines return them. With the short ones, each preview would show a change.
         "capabilities": docker.ContainerCapabilitiesArgs(
             adds=[f"CAP_{name}" for name in sorted(settings.capabilities)]
         ),

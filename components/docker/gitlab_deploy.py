@@ -1,4 +1,4 @@
-"""Puts a GitLab Runner on a Docker host together from a stack's settings."""
+"""Deploys a GitLab Runner on a Docker host from a stack's settings."""
 
 from collections.abc import Mapping
 
@@ -12,11 +12,11 @@ from components.docker.gitlab_runner import GitlabRunner, GitlabRunnerArgs
 from components.gitlab import config
 from components.settings import GitlabRunnerSettings, Settings
 
-_NO_TOKEN = "(ci:gitlabRunnerToken)"  # noqa: S105 - what stands in previews where the token is
+_NO_TOKEN = "(ci:gitlabRunnerToken)"  # noqa: S105 - what previews show for the token
 
 
 def deploy(settings: Settings, runner: GitlabRunnerSettings) -> Mapping[str, pulumi.Input[object]]:
-    """Register everything; give the stack's outputs by name."""
+    """Register all resources, and return the stack's outputs by name."""
     if settings.gitlab_runner_token is None:
         raise AssertionError
     on_host = pulumi.ResourceOptions(provider=host.provider(settings))
@@ -57,15 +57,14 @@ def deploy(settings: Settings, runner: GitlabRunnerSettings) -> Mapping[str, pul
 def _next(runner: GitlabRunnerSettings) -> list[str]:
     example = "examples/gitlab-dind" if runner.engine == "dind" else "examples/gitlab-docker"
     steps = [
-        f"See that the runner is online: {runner.url}, where it was made, under Runners. `make status` asks it, too."
+        f"Check that the runner is online: {runner.url}, under Runners, where it was created. `make status` asks too."
     ]
     if runner.engine != "none":
         steps.append(f"Build an image: push {example} to a project that may use the runner.")
     risk = {
-        "socket": "Whoever can run a job here is root on the Docker host: let only projects that you trust use the "
-        "runner.",
-        "dind": "A job's engine runs privileged, and can be root on the Docker host: let only projects that you trust "
-        "use the runner.",
+        "socket": "Anyone who can run a job here has root on the Docker host: only trusted projects may use the runner.",
+        "dind": "The engine of a job is privileged, and can get root on the Docker host: only trusted projects may use "
+        "the runner.",
         "none": "The runner itself can start any container on the Docker host; its jobs get no Docker engine.",
     }
     return [*steps, risk[runner.engine]]

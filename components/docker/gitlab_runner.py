@@ -1,4 +1,4 @@
-"""A GitLab Runner on a Docker host: one container, which starts a container for each job on the host's own engine."""
+"""A GitLab Runner on a Docker host: one container, which starts a container for each job on the host's engine."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,18 +8,18 @@ import pulumi
 import pulumi_docker as docker
 
 from components.docker.access.host_socket import SOCKET_IN_CONTAINER, Socket
-from components.docker.container import LOG_OPTIONS, container_labels
+from components.docker.container import UNPRIVILEGED, service
 from components.gitlab import config
 from components.settings import GitlabRunnerSettings
 
 _PROBE: Final = f"http://127.0.0.1:{config.PORT}/metrics"
 _READY_SECONDS: Final = 120
-"""How long an update waits for the runner. It is ready when it has read its configuration, in a second or two."""
+"""How long an update waits for the runner, which is ready within two seconds once its image is there."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class GitlabRunnerArgs:
-    """What a runner is made from."""
+    """The inputs of a runner."""
 
     settings: GitlabRunnerSettings
     image: pulumi.Input[str]
@@ -36,10 +36,9 @@ class GitlabRunnerArgs:
 
 
 class GitlabRunner(pulumi.ComponentResource):
-    """A runner that is a plain user with the socket's group, and no capability.
+    """A runner: a plain user in the socket's group, without capabilities.
 
-    It holds the engine's socket, and whoever can make the engine start a container is root on its host. Jobs don't get
-    more of that than `ci:gitlabRunner.engine` gives them.
+    It has the engine's socket, so it can get root on the host. Jobs get only what `ci:gitlabRunner.engine` gives them.
     """
 
     container: pulumi.Output[str]
@@ -67,33 +66,16 @@ class GitlabRunner(pulumi.ComponentResource):
                 )
             ],
             restart="unless-stopped",
-            must_run=True,
-            capabilities=docker.ContainerCapabilitiesArgs(drops=["ALL"]),
-            security_opts=["no-new-privileges:true"],
-            privileged=False,
-            memory=settings.memory_mib,
-            memory_swap=settings.memory_mib,  # absent, the engine fills in the double, and a change is seen
-            log_driver="json-file",
-            log_opts=LOG_OPTIONS,
-            healthcheck=docker.ContainerHealthcheckArgs(
-                # The image on Alpine has the first, the one on Ubuntu the second.
-                tests=["CMD-SHELL", f"wget -q -O /dev/null {_PROBE} || curl -fsS -o /dev/null {_PROBE}"],
-                # As the engine writes them back: "2m0s", never "120s".
-                interval="5s",
-                timeout="10s",
-                retries=6,
-                start_period="1m0s",
-            ),
-            wait=True,
-            wait_timeout=_READY_SECONDS,
-            # The image's own signal to stop lets the jobs that run end first.
-            stop_timeout=settings.stop_timeout_seconds,
-            destroy_grace_seconds=settings.stop_timeout_seconds,  # without it the plugin kills at once
-            labels=container_labels(),
-            opts=pulumi.ResourceOptions(
+            **UNPRIVILEGED,
+            **service(
                 parent=self,
-                delete_before_replace=True,  # its name can be held only once
-                replace_on_changes=["healthcheck"],  # the plugin would report an update and change nothing
+                memory_mib=settings.memory_mib,
+                # The image on Alpine has the first, the one on Ubuntu the second.
+                healthy=["CMD-SHELL", f"wget -q -O /dev/null {_PROBE} || curl -fsS -o /dev/null {_PROBE}"],
+                start_seconds=60,
+                ready_seconds=_READY_SECONDS,
+                # The image's own signal to stop lets the jobs that run end first.
+                stop_seconds=settings.stop_timeout_seconds,
             ),
         )
         self.container = container.name

@@ -1,4 +1,4 @@
-"""The Jenkins controller: one container, its home on a named volume, with a way to the engine of its jobs."""
+"""The Jenkins controller: one container, its home on a named volume, and access to the engine of its jobs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import pulumi
 import pulumi_docker as docker
 
 from components.docker.access import EngineAccess
-from components.docker.container import HOME, container_labels, duration, volume_labels
+from components.docker.container import HOME, UNPRIVILEGED, own_labels, service
 from components.jenkins.casc import FOLDER
 from components.settings import JenkinsSettings
 
@@ -16,12 +16,12 @@ _USER: Final = "1000:1000"
 """The image's user `jenkins`. Source: the package jenkinsci/docker, debian/Dockerfile, ARG uid and gid."""
 
 _HEAP_PERCENT: Final = 60
-"""Share of the memory limit for the Java heap. The rest is for what the machine needs beside it, and for jobs' `sh`."""
+"""Share of the memory limit for the Java heap. The rest is for Java itself, and for the processes of jobs."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class JenkinsArgs:
-    """What a controller is made from."""
+    """The inputs of a controller."""
 
     settings: JenkinsSettings
     """Ports, volume, limits."""
@@ -33,10 +33,10 @@ class JenkinsArgs:
     """The home volume's name, as `home_volume` gives it."""
 
     access: EngineAccess
-    """The way to the engine of its jobs."""
+    """What reaches the engine of its jobs."""
 
     configuration: Mapping[str, str] | None = None
-    """What Jenkins is configured with, without any secret, for previews to show; None for the setup wizard."""
+    """Jenkins' configuration without secrets, which previews show. None for the setup wizard."""
 
     files: Mapping[str, pulumi.Input[str]]
     """Text files to put into the container before it starts, by absolute path. The secret ones are secret Outputs."""
@@ -45,8 +45,8 @@ class JenkinsArgs:
 class Jenkins(pulumi.ComponentResource):
     """A Jenkins controller on a Docker host.
 
-    The container runs as uid 1000 without any capability and is no more than that user to the host's files. But whoever
-    can make an engine start a container is root on that engine's host, and its access is to one.
+    The container runs as uid 1000 without capabilities. But it has access to a Docker engine, and anyone who can make
+    an engine start a container has root on that engine's host.
     """
 
     container: pulumi.Output[str]
@@ -64,38 +64,22 @@ class Jenkins(pulumi.ComponentResource):
             group_adds=list(args.access.groups),
             envs=_environment(settings, args.access, has_casc=args.configuration is not None),
             uploads=_uploads(args),
-            # `volumes` for all: the plugin reads `mounts` back with fields of its own, and would see a change.
+            # Not `mounts`: the plugin reads those back with more fields, and would see a change.
             volumes=_volumes(settings, args.home, args.access),
             networks_advanced=list(args.access.networks) or None,
             ports=_ports(settings),
             restart=settings.restart,
-            must_run=True,
-            capabilities=docker.ContainerCapabilitiesArgs(drops=["ALL"]),
-            security_opts=["no-new-privileges:true"],
-            privileged=False,
-            memory=settings.memory_mib,
-            memory_swap=settings.memory_mib,  # absent, the engine fills in the double, and a change is seen
-            log_driver="json-file",
-            log_opts={"max-size": f"{settings.log_max_size_mib}m", "max-file": str(settings.log_max_files)},
-            healthcheck=docker.ContainerHealthcheckArgs(
-                # /login answers 503 until configuration as code is applied and the jobs are loaded.
-                tests=["CMD", "curl", "-fsS", "-o", "/dev/null", "http://127.0.0.1:8080/login"],
-                # As the engine writes them back: "10m0s", never "600s".
-                interval="5s",
-                timeout="10s",
-                retries=6,
-                start_period=duration(settings.start_timeout_seconds),
-            ),
-            wait=True,
-            wait_timeout=settings.start_timeout_seconds,
-            stop_timeout=settings.stop_timeout_seconds,
-            destroy_grace_seconds=settings.stop_timeout_seconds,  # without it the plugin kills at once
-            labels=container_labels(),
-            opts=pulumi.ResourceOptions(
+            **UNPRIVILEGED,
+            **service(
                 parent=self,
-                delete_before_replace=True,  # its name and ports can be held only once
-                replace_on_changes=["healthcheck"],  # the plugin would report an update and change nothing
-                depends_on=list(args.access.after),
+                memory_mib=settings.memory_mib,
+                # /login answers 503 until configuration as code is applied and the jobs are loaded.
+                healthy=["CMD", "curl", "-fsS", "-o", "/dev/null", "http://127.0.0.1:8080/login"],
+                start_seconds=settings.start_timeout_seconds,
+                ready_seconds=settings.start_timeout_seconds,
+                stop_seconds=settings.stop_timeout_seconds,
+                log_options={"max-size": f"{settings.log_max_size_mib}m", "max-file": str(settings.log_max_files)},
+                after=args.access.after,
             ),
         )
         self.container = container.name
@@ -103,18 +87,18 @@ class Jenkins(pulumi.ComponentResource):
 
 
 def home_volume(name: str, settings: JenkinsSettings, opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
-    """Register the volume that holds the home of the controller `name`; give the volume's name."""
+    """Register the volume with the home of the controller `name`, and return the volume's name."""
     volume = docker.Volume(
         f"{name}-home",
         name=settings.home_volume,
-        labels=volume_labels(),
-        # The plugin cannot change a volume, only replace it, and the home must outlive any change and the stack.
+        labels=own_labels(),
+        # The plugin can only replace a volume, and the home must survive any change, and the stack.
         opts=pulumi.ResourceOptions.merge(
             opts,
             pulumi.ResourceOptions(
                 retain_on_delete=True,
                 ignore_changes=["labels"],
-                # It was the controller's own child once; stacks of that time have it under that address.
+                # In earlier versions it was a child of the controller.
                 aliases=[pulumi.Alias(parent=_urn("ci:docker:Jenkins", name))],
             ),
         ),
@@ -132,12 +116,12 @@ def _uploads(args: JenkinsArgs) -> list[docker.ContainerUploadArgs]:
 
 
 def _environment(settings: JenkinsSettings, access: EngineAccess, *, has_casc: bool) -> list[str]:
-    # A controller that has run out of heap is only half there: it ends, and the restart policy starts it again.
+    # A controller without heap half works. So it ends, and the restart policy starts it again.
     java = [f"-XX:MaxRAMPercentage={_HEAP_PERCENT}.0", "-XX:+ExitOnOutOfMemoryError", *settings.java_options]
-    # The image's pinned plugins win over older ones in the volume, also over those of a home from elsewhere.
+    # The image's pinned plugins replace older ones in the volume, also those of an adopted home.
     environment = {"PLUGINS_FORCE_UPGRADE": "true", "TRY_UPGRADE_IF_NO_MARKER": "true"}
     if has_casc:
-        # Without the second, a secret that is missing would quietly become an empty one.
+        # Without the second, a missing secret would silently be empty.
         java += ["-Djenkins.install.runSetupWizard=false", "-Dcasc.strict.secret.resolution=true"]
         environment["CASC_JENKINS_CONFIG"] = FOLDER
     environment["JAVA_OPTS"] = " ".join(java)
@@ -162,7 +146,7 @@ def _volumes(
 
 
 def _ports(settings: JenkinsSettings) -> list[docker.ContainerPortArgs]:
-    # In the order in which the plugin reads them back: by the port inside.
+    # In the order in which the plugin reads them back: by the port in the container.
     published = [(8080, settings.http_port), (50000, settings.agent_port)]
     return [
         docker.ContainerPortArgs(internal=internal, external=external, ip=settings.bind_address)

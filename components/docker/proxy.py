@@ -8,7 +8,7 @@ import pulumi
 import pulumi_docker as docker
 
 from components.docker.access.host_socket import SOCKET_IN_CONTAINER, Socket
-from components.docker.container import LOG_OPTIONS, container_labels, volume_labels
+from components.docker.container import UNPRIVILEGED, own_labels, service
 from components.docker.image import pinned
 from components.proxy import haproxy
 from components.settings.proxy import ProxySettings
@@ -73,7 +73,7 @@ class Proxy(pulumi.ComponentResource):
                 "device": "tmpfs",
                 "o": f"uid={_USER},gid={_CALLERS},mode=0750,size=1m,nosuid,nodev,noexec",
             },
-            labels=volume_labels(),
+            labels=own_labels(),
             opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
         )
         self.running = docker.Container(
@@ -94,33 +94,17 @@ class Proxy(pulumi.ComponentResource):
             tmpfs={_FOLDER: "size=1m,nosuid,nodev,noexec"},
             read_only=True,
             network_mode="none",
-            capabilities=docker.ContainerCapabilitiesArgs(drops=["ALL"]),
-            security_opts=["no-new-privileges:true"],
-            privileged=False,
             restart="unless-stopped",
-            must_run=True,
-            memory=settings.memory_mib,
-            memory_swap=settings.memory_mib,  # absent, the engine fills in the double, and a change is seen
-            log_driver="json-file",
-            log_opts=LOG_OPTIONS,
-            healthcheck=docker.ContainerHealthcheckArgs(
-                # Answered by the engine, so that a healthy proxy is one that reaches it.
-                tests=["CMD", "wget", "-q", "-O", "/dev/null", f"http://127.0.0.1:{haproxy.HEALTH_PORT}/"],
-                interval="5s",
-                timeout="10s",
-                retries=6,
-                start_period="30s",
-            ),
-            wait=True,
-            wait_timeout=60,
             stop_signal="SIGTERM",  # the image's own lets calls go on, of which some end never
-            stop_timeout=_STOP_SECONDS,
-            destroy_grace_seconds=_STOP_SECONDS,
-            labels=container_labels(),
-            opts=pulumi.ResourceOptions(
+            **UNPRIVILEGED,
+            **service(
                 parent=self,
-                delete_before_replace=True,
-                replace_on_changes=["healthcheck"],  # the plugin would report an update and change nothing
+                memory_mib=settings.memory_mib,
+                # Answered by the engine, so that a healthy proxy is one that reaches it.
+                healthy=["CMD", "wget", "-q", "-O", "/dev/null", f"http://127.0.0.1:{haproxy.HEALTH_PORT}/"],
+                start_seconds=30,
+                ready_seconds=60,
+                stop_seconds=_STOP_SECONDS,
             ),
         )
         self.volume = volume.name

@@ -1,6 +1,6 @@
-"""The way to an engine that listens on TCP: by TLS, with a certificate on either side, or not at all.
+"""Connections to an engine on TCP: only by TLS, with a certificate on each side.
 
-`tls_preflight` looks at the files, and asks the engine, before anything is made by them.
+`tls_preflight` checks the files, and asks the engine, before anything is made with them.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from components.settings import Settings
 from components.settings.engines import TlsFiles
 
 TIMEOUT_SECONDS: Final = 10
-"""How long an engine that is there may take for one word."""
+"""How long an engine may take to answer."""
 
 HOST_KEY: Final = "ci:dockerTlsKey"
 JOBS_KEY: Final = "ci:tcpTlsKey"
@@ -29,19 +29,19 @@ JOBS_KEY: Final = "ci:tcpTlsKey"
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
-    """An engine that the settings name, and where they say by which certificates it is reached."""
+    """An engine that the settings name, and the settings with its certificates."""
 
     host: str
     """`tcp://name:port`."""
 
     host_key: str
-    """The setting that names it, as typed."""
+    """The setting with its address, as typed."""
 
     section: str
-    """The setting that the three files are in: `ci:docker.tls`."""
+    """The setting with the three files: `ci:docker.tls`."""
 
     secret_key: str
-    """The setting that holds the key where no file does."""
+    """The setting with the key, if no file has it."""
 
     files: TlsFiles
     secret: SecretStr | None
@@ -55,14 +55,14 @@ class Endpoint:
 
 @dataclass(frozen=True, kw_only=True)
 class Client:
-    """What a client of an engine shows and trusts, in PEM."""
+    """The certificates of an engine's client, in PEM."""
 
     ca: str
     certificate: str
     key: str = field(repr=False)
 
     def context(self, *, anonymous: bool = False) -> ssl.SSLContext:
-        """Make the TLS context; `anonymous` shows no certificate. Raises ssl.SSLError for what OpenSSL can't use."""
+        """Return the TLS context, without a certificate if `anonymous`. Raises ssl.SSLError if OpenSSL can't use it."""
         made = ssl.create_default_context(cadata=self.ca)
         if not anonymous:
             with _file(f"{self.certificate}\n{self.key}\n") as path:
@@ -72,7 +72,7 @@ class Client:
 
 @contextlib.contextmanager
 def _file(text: str) -> Iterator[str]:
-    """Give a path under which OpenSSL, which takes a key from files alone, reads this text. It never is on a disk."""
+    """Yield a path under which OpenSSL, which only reads keys from files, finds this text. It is never on a disk."""
     if not hasattr(os, "memfd_create"):
         with tempfile.NamedTemporaryFile("w") as there:  # mode 0600
             there.write(text)
@@ -88,7 +88,7 @@ def _file(text: str) -> Iterator[str]:
 
 
 def host(settings: Settings) -> Endpoint | None:
-    """Give the engine that Jenkins runs on, where it is one that listens on TCP and its certificates are given."""
+    """Return the engine that Jenkins runs on, if it is on TCP and has certificates."""
     docker = settings.docker
     if docker.tls is None or not docker.host.startswith("tcp://"):
         return None
@@ -96,7 +96,7 @@ def host(settings: Settings) -> Endpoint | None:
 
 
 def at_host(address: str, files: TlsFiles, secret: SecretStr | None) -> Endpoint:
-    """Give the engine that Jenkins runs on by its parts."""
+    """Return the engine that Jenkins runs on from its parts."""
     return Endpoint(
         host=address,
         host_key="ci:docker.host",
@@ -108,7 +108,7 @@ def at_host(address: str, files: TlsFiles, secret: SecretStr | None) -> Endpoint
 
 
 def jobs(settings: Settings) -> Endpoint | None:
-    """Give the engine that `access: tcp` names."""
+    """Return the engine that `access: tcp` names."""
     tcp = settings.docker.tcp
     if tcp is None:
         return None
@@ -130,6 +130,6 @@ def client(endpoint: Endpoint) -> Client:
 
 
 def connection(endpoint: Endpoint, context: ssl.SSLContext) -> http.client.HTTPSConnection:
-    """Give a connection to the engine. Nothing is sent yet."""
+    """Return a connection to the engine. Nothing is sent yet."""
     name, port = endpoint.address
     return http.client.HTTPSConnection(name, port, timeout=TIMEOUT_SECONDS, context=context)

@@ -66,10 +66,10 @@ class Pods:
 
 
 def files(runner: GitlabRunnerSettings, *, config: str, owner: str, authorities: str | None) -> dict[str, str]:
-    """Give the files of FOLDER by name.
+    """Return the files of FOLDER by name.
 
-    owner: the stack, as `project/stack`. GitLab knows a runner's machines by the id that is made from it; one that was
-    made anew at each start would leave a list of dead ones behind.
+    owner: the stack, as `project/stack`. GitLab knows a runner's machines by the id that is made from it. A new id at
+    each start would leave a list of dead machines.
     """
     digest = hashlib.sha256(f"gitlab-runner:{owner}:{runner.url}".encode()).hexdigest()[:12]
     known = {CONFIG: config, SYSTEM_ID: f"r_{digest}"}
@@ -77,7 +77,7 @@ def files(runner: GitlabRunnerSettings, *, config: str, owner: str, authorities:
 
 
 def for_docker(runner: GitlabRunnerSettings, *, name: str, token: str, socket: str) -> str:
-    """Give the configuration for jobs in containers of the host's own engine.
+    """Return the configuration for jobs in containers of the host's own engine.
 
     socket: its path on the host, which is what a job's mount is looked up by.
     """
@@ -118,7 +118,7 @@ def for_docker(runner: GitlabRunnerSettings, *, name: str, token: str, socket: s
 
 
 def for_kubernetes(runner: GitlabRunnerSettings, *, name: str, token: str, pods: Pods) -> str:
-    """Give the configuration for jobs in pods: root of their own container, with what kaniko takes and no more."""
+    """Return the configuration for jobs in pods: root in their container, with the capabilities that kaniko needs."""
     jobs = runner.jobs
     helper = _limits("helper_", cpu=HELPER_CPU_MILLICORES, memory=HELPER_MEMORY_MIB, disk=jobs.disk_mib)
     volumes: dict[str, Any] = {
@@ -199,7 +199,7 @@ def _whole(  # noqa: PLR0913 - all by keyword
 
 
 def _limits(prefix: str, *, cpu: int, memory: int, disk: int) -> dict[str, str]:
-    """Give limits, and requests as builders/pod.py makes them: memory whole, a tenth of the processor."""
+    """Return limits, and requests as builders/pod.py makes them: all of the memory, a tenth of the processor."""
     return {
         f"{prefix}cpu_request": f"{max(cpu // 10, 1)}m",
         f"{prefix}cpu_limit": f"{cpu}m",

@@ -1,4 +1,4 @@
-"""Configuration as code: what Jenkins is from its first start, as YAML text."""
+"""Jenkins' configuration as code, as YAML text."""
 
 from typing import Any, Final
 
@@ -7,7 +7,7 @@ import yaml
 from components.settings import Settings
 
 FOLDER: Final = "/etc/ci/casc"
-"""Where Jenkins reads its configuration. Not under its home: there a file would stay when it is gone from here."""
+"""Where Jenkins reads its configuration. Not in its home, where a removed file would stay."""
 
 FILE: Final = f"{FOLDER}/jenkins.yaml"
 
@@ -21,7 +21,7 @@ _Tree = dict[str, Any]
 
 
 class _Yaml(yaml.SafeDumper):
-    """Writes text of several lines as a block, the way a person would."""
+    """Writes text of several lines as a block."""
 
 
 def _block(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
@@ -33,7 +33,7 @@ _Yaml.add_representer(str, _block)
 
 
 def render(settings: Settings, *, password_hash: str) -> str:
-    """Give the whole configuration; `password_hash` is the administrator's, as `password.jbcrypt` makes it."""
+    """Return the whole configuration. password_hash: the administrator's, as `password.jbcrypt` makes it."""
     tree: _Tree = {"jenkins": _jenkins(settings, password_hash), "unclassified": {"location": _location(settings)}}
     if settings.git_token is not None:
         tree["credentials"] = _credentials()
@@ -55,7 +55,7 @@ def _jenkins(settings: Settings, password_hash: str) -> _Tree:
                 "users": [{"id": jenkins.admin_user, "name": "Administrator", "password": password_hash}],
             }
         },
-        # Written out, since the plugin's own default lets everybody read.
+        # Explicit, since the plugin's default lets everybody read.
         "authorizationStrategy": {"loggedInUsersCanDoAnything": {"allowAnonymousRead": False}},
     }
 
@@ -69,7 +69,7 @@ def _credentials() -> _Tree:
         "scope": "GLOBAL",
         "id": GIT_TOKEN,
         "description": "Reads the jobs' private repositories (ci:gitToken).",
-        # Hosts of repositories take any name beside a token.
+        # Git hosts accept any user name with a token.
         "username": "git",
         "password": f"${{{GIT_TOKEN}}}",
     }

@@ -1,4 +1,4 @@
-"""The jobs that Jenkins has from the start, in the language of the plugin job-dsl."""
+"""The jobs of a stack, in the language of the plugin job-dsl."""
 
 from pathlib import Path
 from typing import Final
@@ -10,7 +10,7 @@ FILE: Final = "/etc/ci/jobs.groovy"
 """The jobs' definitions, as `render` writes them."""
 
 HOOK_FILE: Final = "/usr/share/jenkins/ref/init.groovy.d/ci-jobs.groovy.override"
-"""A script that Jenkins runs once its jobs are loaded. `.override` makes the image copy it anew at every start."""
+"""A script that Jenkins runs once its jobs are loaded. `.override` makes the image copy it at every start."""
 
 HOOK: Final = f"""\
 // Makes and updates the jobs of the stack. Not by configuration as code: that runs before Jenkins has loaded its jobs,
@@ -35,11 +35,11 @@ _BY_ITSELF: Final = """\
                 // Not `inside`: it mounts the workspace, and this engine is on another machine.
                 sh 'docker run --rm simple-jenkins-image'
 """
-"""How the sample runs what it built, on an engine that sees Jenkins' files and on one that doesn't."""
+"""How the sample runs what it built, on an engine that sees Jenkins' files and on one that does not."""
 
 
 def render(settings: Settings) -> str:
-    """Give the definitions of all jobs, the sample first; text without a job where there is none.
+    """Return the definitions of all jobs, the sample first.
 
     The plugin runs this text without a sandbox, so every value in it is quoted by `_groovy` or a checked number.
     """
@@ -48,7 +48,7 @@ def render(settings: Settings) -> str:
 
 
 def sample(settings: Settings) -> JobSettings:
-    """Give the job that the sample is, for the engine that it will build on."""
+    """Return the sample, for the engine that it will build on."""
     text = _SAMPLE.read_text(encoding="utf-8")
     script = text.replace(_INSIDE, _BY_ITSELF) if settings.docker.access == "tcp" else text
     description = "Builds an image on the jobs' engine and runs a command in it."

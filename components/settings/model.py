@@ -56,7 +56,8 @@ class Settings(Section):
     )
     registry_password: NewPassword | None = _secret(
         "registryPassword",
-        "The password of the registry's user, 12 characters to 72 bytes; without it, one is generated and kept in the state.",
+        "The password of the registry's user, 12 characters to 72 bytes; without it, one is generated and kept in the "
+        "state.",
     )
     registry_tls_key: PrivateKey | None = _secret(
         "registryTlsKey", "The private key of `ci:registry.tls.certificateFile`.", " < key.pem"
