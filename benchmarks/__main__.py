@@ -21,7 +21,7 @@ from benchmarks.model import BenchmarkError, Options
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from benchmarks.model import Benchmark, SetUp
+    from benchmarks.model import SetUp
 
 CLONE: Final = Path(__file__).resolve().parents[1]
 SET_UPS: Final[Mapping[str, SetUp]] = {
@@ -51,33 +51,23 @@ def run(  # noqa: PLR0913, PLR0917 - each is an option
         if name not in SET_UPS:
             raise BenchmarkError(f"there is no benchmark {name!r}; give one of {', '.join(SET_UPS)}")
     figures: dict[str, Any] = {"machine": machine.describe(), "benchmarks": []}
+    output.parent.mkdir(parents=True, exist_ok=True)
     for name in names or SET_UPS:
         with tempfile.TemporaryDirectory(prefix="ci-bench-") as folder, contextlib.ExitStack() as cleanup:
             options = Options(
                 clone=CLONE,
                 scratch=Path(folder),
                 stack=stack,
-                kubeconfig=kubeconfig.resolve(),
                 cluster_stack=cluster_stack,
+                kubeconfig=kubeconfig.resolve(),
                 tcp=tcp,
                 tcp_certificates=tcp_certificates.resolve(),
             )
-            for benchmark in SET_UPS[name](options, cleanup):
-                figures["benchmarks"].append(_measured(benchmark, rounds, seconds))
-                output.parent.mkdir(parents=True, exist_ok=True)
+            for each in SET_UPS[name](options, cleanup):
+                about = {"name": each.name, "title": each.title, "goals": each.goals, "skipped": each.skipped}
+                figures["benchmarks"].append({**about, "rounds": measure.rounds(each, rounds, seconds, _say)})
                 output.write_text(f"{json.dumps(figures, indent=1)}\n", encoding="utf-8")
-    _say(f"written: {output}")
     print(report.whole(figures))  # noqa: T201 - the answer
-
-
-def _measured(benchmark: Benchmark, rounds: int, seconds: int) -> dict[str, Any]:
-    return {
-        "name": benchmark.name,
-        "title": benchmark.title,
-        "goals": dict(benchmark.goals),
-        "skipped": dict(benchmark.skipped),
-        "rounds": measure.rounds(benchmark, rounds, seconds, _say),
-    }
 
 
 @app.command("report")

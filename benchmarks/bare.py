@@ -52,12 +52,10 @@ def bare_state(state: Mapping[str, Any], project: str) -> State:
         text = text.replace(f'"{old}"', f'"{new}"').replace(f'"{old}::', f'"{new}::')
     resources = json.loads(text)
     known = set(urns.values())
-    root = next(each["urn"] for each in resources if each["type"] == _STACK)
+    root = next(each for each in resources if each["type"] == _STACK)
+    root["outputs"] = {}
     for each in resources:
-        if each["type"] == _STACK:
-            each["outputs"] = {}
-        else:
-            each["parent"] = root
+        each["parent"] = "" if each is root else root["urn"]
         each["dependencies"] = [urn for urn in each.get("dependencies") or () if urn in known]
         depends = each.get("propertyDependencies") or {}
         each["propertyDependencies"] = {
@@ -99,19 +97,13 @@ def _written(resource: Mapping[str, Any]) -> dict[str, Any]:
         filled |= {"apiVersion", "kind"}
     if resource["type"].startswith("pulumi:providers:"):
         filled |= {"version"}
+        # The state has a provider's settings as text.
         inputs = {name: _parsed(value) for name, value in inputs.items()}
     return {name: value for name, value in inputs.items() if name not in filled}
 
 
-def _parsed(value: object) -> object:
-    """Give a provider's setting as it was written: the state has it as text."""
-    if not isinstance(value, str):
-        return value
-    try:
-        found = json.loads(value)
-    except ValueError:
-        return value
-    return found if isinstance(found, (bool, dict)) else value
+def _parsed(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    return json.loads(value) if isinstance(value, str) and (value in {"true", "false"} or value[:1] == "{") else value
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401 - any JSON

@@ -7,6 +7,7 @@ into the stack's registry included. The empty Job is what a pod's start and end 
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import functools
 import json
@@ -16,9 +17,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks import machine
-from benchmarks.contexts import BASE, CONTEXTS, STEPS, encoded, files, packed
+from benchmarks.contexts import BASE, CONTEXTS, STEPS, files, packed
 from benchmarks.docker_host import LABEL, docker, jenkins, remove
-from benchmarks.kubernetes import Stack
+from benchmarks.kubernetes import Stack, build
 from benchmarks.model import PREFIX, Benchmark, BenchmarkError, Command, Meter, Variant
 from benchmarks.project import Project, config_of, merged, output
 from components.labels import BUILD
@@ -56,7 +57,7 @@ class Way:
     base: str
     """The larger base image, as this way knows it."""
 
-    build: Callable[[Files], Command]
+    put: Callable[[Files], Command]
     """Puts the files where a build finds them, and gives the command that builds."""
 
     mark: str = ""
@@ -68,7 +69,7 @@ class Way:
     def _step(self, context: str, step: str, _: int) -> Command:
         self.mark = secrets.token_hex(8) if step == "cold" else self.mark
         last = "changed" if step == "changed" else "first"
-        return self.build(files(context, base=self.base, mark=self.mark, last=last))
+        return self.put(files(context, base=self.base, mark=self.mark, last=last))
 
 
 def comparison(options: Options, cleanup: ExitStack) -> Iterator[Benchmark]:
@@ -118,20 +119,21 @@ def engine(project: Project, options: Options, name: str) -> Way:
     config = merged(base, {"ci:docker": settings, "ci:jenkins": jenkins(controller)})
     output(project.program(f"bench-{name}", config, secret).make("up"))
 
-    def build(contents: Files, tag: str = f"{PREFIX}-{name}:1") -> Command:
+    def put(contents: Files, tag: str = f"{PREFIX}-{name}:1") -> Command:
         output(docker("exec", "--user", "0", controller, "rm", "-rf", "/tmp/bench"))  # noqa: S108 - in the container
         words = ("docker", "cp", "-", f"{controller}:/tmp")
         subprocess.run(words, input=packed(contents, "bench/"), check=True, capture_output=True)  # noqa: S603 - our own words
-        return dataclasses.replace(docker("exec", controller, "sh", "-c", _BUILD, tag), meter=_engine_meter())
+        return dataclasses.replace(docker("exec", controller, "sh", "-c", _BUILD, tag), meter=meter())
 
-    output(build(BASE, f"{PREFIX}-base:1"))
-    return Way(name, f"{PREFIX}-base:1", build)
+    output(put(BASE, f"{PREFIX}-base:1"))
+    return Way(name, f"{PREFIX}-base:1", put)
 
 
-def _engine_meter() -> Meter:
-    """Count what is done in containers of the host's engine, and in that engine itself."""
+def meter() -> Meter:
+    """Count what is done in pods and containers of this machine, and in its Docker engine."""
+    look = "cd /sys/fs/cgroup/cpuacct || cd /sys/fs/cgroup; ls -d docker */kubepods kubepods*; true"
     pids = machine.said("pgrep", "--exact", "dockerd|containerd").split()
-    return Meter(groups=("docker",), pids=tuple(int(pid) for pid in pids))
+    return Meter(groups=tuple(machine.said("sh", "-c", look).split()), pids=tuple(int(pid) for pid in pids))
 
 
 def jobs(options: Options, cleanup: ExitStack) -> Iterator[Way]:
@@ -140,16 +142,7 @@ def jobs(options: Options, cleanup: ExitStack) -> Iterator[Way]:
     for name in (options.cluster_stack, *BUILDERS[1:]):  # images, and the Pod Security level that BuildKit needs
         own = config_of(options.clone, name)["ci:kubernetes"]
         config |= {key: value for key, value in own.items() if key not in {"namespace", "kubeconfig"}}
-    builds = [
-        {
-            "name": name,
-            "builder": name,
-            "context": {"inline": BASE},
-            "destinations": [f"base-{name}:1"],
-            "resources": {"cpuMillicores": 2000, "memoryMib": 4096},
-        }
-        for name in BUILDERS
-    ]
+    builds = [build(name, BASE, builder=name, cpuMillicores=2000, memoryMib=4096) for name in BUILDERS]
     stack = Stack(options, cleanup, "compare", {"ci:kubernetes": config, "ci:builds": builds})
     registry = json.loads(output(stack.program.pulumi("stack", "output", "registryInCluster", "--json")))
     declared = {(each["kind"], each["metadata"]["labels"][BUILD]): each for each in stack.manifests()}
@@ -159,7 +152,7 @@ def jobs(options: Options, cleanup: ExitStack) -> Iterator[Way]:
     yield Way(EMPTY, "", job(stack, EMPTY, empty, declared["ConfigMap", "kaniko"]))
     for name in BUILDERS:
         own = declared["Job", name], declared["ConfigMap", name]
-        yield Way(name, f"{registry}/base-{name}:1", job(stack, name, *own))
+        yield Way(name, f"{registry}/{name}:1", job(stack, name, *own))
 
 
 def job(stack: Stack, way: str, declared: dict[str, Any], context: dict[str, Any]) -> Callable[[Files], Command]:
@@ -173,21 +166,13 @@ def job(stack: Stack, way: str, declared: dict[str, Any], context: dict[str, Any
     file.write_text(json.dumps(declared).replace(f'"{old}"', f'"{name}"'), encoding="utf-8")
     script = f'"$@" create --filename {file} && "$@" wait --for=condition=complete --timeout=600s job/{name}'
 
-    def build(contents: Files) -> Command:
+    def put(contents: Files) -> Command:
         delete = ("delete", "job,configmap,pod", "--selector", BUILD, "--wait=true", "--timeout=300s")
         output(Command(words=(*kubectl, *delete)))  # so that this build has the machine for itself
-        data = dict.fromkeys(context["binaryData"], encoded(contents))
-        metadata = {**context["metadata"], "name": name}
-        output(
-            Command(words=(*kubectl, "create", "--filename", "-")),
-            json.dumps({**context, "metadata": metadata, "binaryData": data}),
-        )
-        return Command(words=("sh", "-c", script, "sh", *kubectl), meter=_pods_meter())
+        archive = base64.b64encode(packed(contents, mode="w:gz")).decode()
+        made = {**context, "binaryData": dict.fromkeys(context["binaryData"], archive)}
+        made["metadata"] = {**context["metadata"], "name": name}
+        output(Command(words=(*kubectl, "create", "--filename", "-")), json.dumps(made))
+        return Command(words=("sh", "-c", script, "sh", *kubectl), meter=meter())
 
-    return build
-
-
-def _pods_meter() -> Meter:
-    """Count what pods of this machine do; nothing where the cluster's nodes are other machines."""
-    look = "cd /sys/fs/cgroup/cpuacct 2> /dev/null || cd /sys/fs/cgroup; ls -d */kubepods kubepods* 2> /dev/null; true"
-    return Meter(groups=tuple(machine.said("sh", "-c", look).split()))
+    return put

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import gzip
 import hashlib
 import io
 import tarfile
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,20 +45,15 @@ def files(context: str, *, base: str, mark: str, last: str) -> dict[str, str]:
     return {"Dockerfile": dockerfile, "last.txt": last, **own}
 
 
-def packed(contents: Mapping[str, str], folder: str = "") -> bytes:
+def packed(contents: Mapping[str, str], folder: str = "", mode: Literal["w", "w:gz"] = "w") -> bytes:
     """Give files as a tar archive, below a folder."""
     data = io.BytesIO()
-    with tarfile.open(fileobj=data, mode="w") as tar:
+    with tarfile.open(fileobj=data, mode=mode) as tar:
         for path, text in contents.items():
             info = tarfile.TarInfo(f"{folder}{path}")
             info.size = len(text.encode())
             tar.addfile(info, io.BytesIO(text.encode()))
     return data.getvalue()
-
-
-def encoded(contents: Mapping[str, str]) -> str:
-    """Give files as a ConfigMap's `binaryData` has them."""
-    return base64.b64encode(gzip.compress(packed(contents), mtime=0)).decode()
 
 
 def _text(number: int) -> str:

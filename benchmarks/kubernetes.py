@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks import bare
 from benchmarks.model import PREFIX, Benchmark, BenchmarkError, Command, Variant, static
-from benchmarks.project import Program, Project, config_of, merged, output
+from benchmarks.project import Project, config_of, merged, output
 from components.labels import BUILD
 
 if TYPE_CHECKING:
@@ -77,17 +77,16 @@ class Stack:
         return [each for each in found if BUILD in (each["metadata"].get("labels") or {})]
 
 
+def build(name: str, files: Mapping[str, str], builder: str = "kaniko", **resources: int) -> dict[str, Any]:
+    """Give the settings of a build of these files."""
+    own = {"name": name, "builder": builder, "destinations": [f"{name}:1"], "context": {"inline": dict(files)}}
+    return {**own, "resources": resources or {"cpuMillicores": 500, "memoryMib": 512}}
+
+
 def builds(count: int) -> list[dict[str, Any]]:
     """Give the settings of small builds, each with a context of its own: two files, a base image, one layer."""
-    return [
-        {
-            "name": f"b{number:03}",
-            "context": {"inline": {"Dockerfile": "FROM alpine:latest\nCOPY a.txt /a.txt\n", "a.txt": f"{number}\n"}},
-            "destinations": [f"b{number:03}:1"],
-            "resources": {"cpuMillicores": 500, "memoryMib": 512},
-        }
-        for number in range(count)
-    ]
+    dockerfile = "FROM alpine:latest\nCOPY a.txt /a.txt\n"
+    return [build(f"b{each:03}", {"Dockerfile": dockerfile, "a.txt": f"{each}\n"}) for each in range(count)]
 
 
 def previews(size: int, options: Options, cleanup: ExitStack) -> Iterator[Benchmark]:
@@ -96,7 +95,13 @@ def previews(size: int, options: Options, cleanup: ExitStack) -> Iterator[Benchm
     ours = stack.program
     plain, state = bare.program(stack.project, ours, "bare")
     plain.load(state)
-    limited = _default_client(stack.project, ours)
+    main = Path(__file__).with_name("programs") / "default_client.py"
+    limited = stack.project.other("default-client", ours.stack, main.read_text(encoding="utf-8"), own_name=False)
+    for name in ("components", "examples"):
+        (limited.folder / name).symlink_to(ours.folder / name)
+    shutil.copy(ours.settings, limited.settings)
+    limited.load(ours.export())
+    output(limited.up())  # only its provider differs
     for program in (ours, plain, limited):
         output(program.pulumi("preview", "--expect-no-changes"))
     title = f"Preview with nothing to do, {size} build{'s' if size > 1 else ''}"
@@ -107,18 +112,6 @@ def previews(size: int, options: Options, cleanup: ExitStack) -> Iterator[Benchm
     title = f"{title}, the provider's client"
     goals = {"this project": 0.65} if size == SIZES[-1] else {}
     yield Benchmark(name=f"kubernetes-client-{size}", title=title, variants=variants, goals=goals)
-
-
-def _default_client(project: Project, ours: Program) -> Program:
-    """Make the program with the default client settings on the same resources; only its provider differs."""
-    main = Path(__file__).with_name("programs") / "default_client.py"
-    made = project.other("default-client", ours.stack, main.read_text(encoding="utf-8"), project=ours.project)
-    for name in ("components", "examples"):
-        (made.folder / name).symlink_to(ours.folder / name)
-    shutil.copy(ours.settings, made.settings)
-    made.load(ours.export())
-    output(made.up())
-    return made
 
 
 def many(options: Options, cleanup: ExitStack) -> Iterator[Benchmark]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import re
 import signal
@@ -26,13 +25,10 @@ SAMPLE_SECONDS: Final = 0.1
 GRACE_SECONDS: Final = 10
 """How long a command that is interrupted may take to end by itself."""
 _GROUPS: Final = Path("/sys/fs/cgroup")
-_TICKS: Final = os.sysconf("SC_CLK_TCK")
 _LATE: Final = 124
 """What `timeout` ends with when the time is over."""
 _INNER: Final = re.compile(r"^bench-seconds ([0-9.]+)\s*$", re.MULTILINE)
 
-Figures = dict[str, float]
-"""`seconds`, `cpuSeconds`, `memoryMib`."""
 Rounds = dict[str, dict[str, dict[str, list[float]]]]
 """Variant, step, figure: one value for each round."""
 
@@ -54,8 +50,10 @@ def rounds(benchmark: Benchmark, count: int, limit_seconds: float, say: Callable
     return found
 
 
-def run(command: Command, limit_seconds: float) -> Figures:
-    """Run a command to its end. It gets no terminal and a session of its own; what it leaves running is killed.
+def run(command: Command, limit_seconds: float) -> dict[str, float]:
+    """Run a command to its end; give `seconds`, `cpuSeconds` and `memoryMib`.
+
+    It gets no terminal and a session of its own. What it leaves running is killed.
 
     Raises:
         BenchmarkError: when it fails, with the end of what it printed, or takes longer than the limit.
@@ -130,15 +128,14 @@ def usage(meter: Meter) -> tuple[float, float]:
     """Give the processor time in seconds and the memory in bytes, without page cache, so far and now."""
     cpu, memory = 0.0, 0.0
     for group in meter.groups:
-        version1 = (_GROUPS / "cpuacct" / group).is_dir()
-        if version1:
+        if (_GROUPS / "cpuacct" / group).is_dir():  # version 1
             cpu += float(_read(_GROUPS / "cpuacct" / group / "cpuacct.usage") or 0) / 1e9
+            memory += _line(_GROUPS / "memory" / group / "memory.stat", "total_rss")
         else:
             cpu += _line(_GROUPS / group / "cpu.stat", "usage_usec") / 1e6
-        stat = _GROUPS / ("memory" if version1 else "") / group / "memory.stat"
-        memory += _line(stat, "total_rss" if version1 else "anon")
+            memory += _line(_GROUPS / group / "memory.stat", "anon")
     for pid in meter.pids:
-        cpu += sum(int(field) for field in _stat(pid)[11:15]) / _TICKS
+        cpu += sum(int(field) for field in _stat(pid)[11:15]) / os.sysconf("SC_CLK_TCK")
         memory += _line(Path(f"/proc/{pid}/status"), "RssAnon:") * 1024
     return cpu, memory
 
@@ -149,11 +146,10 @@ def _stat(pid: int) -> list[str]:
 
 
 def _line(path: Path, name: str) -> float:
-    return next((float(line.split()[1]) for line in _read(path).splitlines() if line.split()[0] == name), math.nan)
+    return next((float(line.split()[1]) for line in _read(path).splitlines() if line.split()[0] == name), 0.0)
 
 
 def _read(path: Path) -> str:
-    try:
+    with contextlib.suppress(OSError):  # it has ended
         return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
+    return ""

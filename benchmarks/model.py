@@ -75,26 +75,15 @@ class Benchmark:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options:
-    """What a set-up is told."""
+    """What a set-up is told. `__main__.py` says what each means."""
 
     clone: Path
-    """The project's folder."""
-
     scratch: Path
-    """An empty folder, removed at the end."""
-
     stack: str
-    """Whose settings the Docker benchmarks take."""
-
-    kubeconfig: Path
     cluster_stack: str
-    """Whose settings the Kubernetes benchmarks take."""
-
+    kubeconfig: Path
     tcp: str
-    """Where an engine on another machine listens, `tcp://host:2376`; empty if there is none."""
-
     tcp_certificates: Path
-    """The folder with ca.pem, cert.pem and key.pem for it."""
 
 
 SetUp = Callable[[Options, ExitStack], Iterator[Benchmark]]

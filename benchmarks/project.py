@@ -17,10 +17,10 @@ import yaml
 from benchmarks.model import BenchmarkError, Command
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
-_LEFT_OUT: Final = ("tests", "docs", "__pycache__")
+_LEFT_OUT: Final = (".*", "tests", "docs", "__pycache__")
 _NOT_OURS: Final = (
     *("PULUMI_ACCESS_TOKEN", "PULUMI_CONFIG_PASSPHRASE_FILE", "PULUMI_STACK", "DOCKER_HOST", "KUBECONFIG"),
     *("PYTHONDONTWRITEBYTECODE", "MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "ARGS", "STACK"),
@@ -60,25 +60,10 @@ class Program:
         output(self.pulumi("stack", "import"), json.dumps(state))
 
     @property
-    def project(self) -> str:
-        """The project's name for Pulumi."""
-        return str(self._file["name"])
-
-    @property
     def settings(self) -> Path:
         """The stack's file."""
-        return self.folder / str(self._file.get("stackConfigDir", ".")) / f"Pulumi.{self.stack}.yaml"
-
-    @property
-    def _file(self) -> dict[str, Any]:
-        found: dict[str, Any] = yaml.safe_load((self.folder / "Pulumi.yaml").read_text(encoding="utf-8"))
-        return found
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """The settings in the stack's file."""
-        found: dict[str, Any] = yaml.safe_load(self.settings.read_text(encoding="utf-8"))["config"]
-        return found
+        project = yaml.safe_load((self.folder / "Pulumi.yaml").read_text(encoding="utf-8"))
+        return self.folder / str(project.get("stackConfigDir", ".")) / f"Pulumi.{self.stack}.yaml"
 
     def configure(self, config: Mapping[str, Any]) -> None:
         """Set keys of the stack's file; secrets and the salt in it stay."""
@@ -93,12 +78,8 @@ class Project:
     def __init__(self, clone: Path, scratch: Path, stack: str) -> None:
         """Copy the clone, and get the tool chain that a stack of it needs."""
         self._scratch, self.folder = scratch, scratch / "ci"
-
-        def skip(_: str, names: list[str]) -> Iterable[str]:
-            return [name for name in names if name.startswith(".") or name in _LEFT_OUT]
-
         scratch.mkdir(exist_ok=True)
-        shutil.copytree(clone, self.folder, ignore=skip, symlinks=True)
+        shutil.copytree(clone, self.folder, ignore=shutil.ignore_patterns(*_LEFT_OUT), symlinks=True)
         (self.folder / ".venv").symlink_to((clone / ".venv").resolve())
         script = f'eval "$(.venv/bin/python -m ops env --stack {stack})" && env -0'
         outer = {name: value for name, value in os.environ.items() if name not in _NOT_OURS}
@@ -117,19 +98,21 @@ class Project:
             output(program.pulumi("config", "set", "--secret", key), value)
         return program
 
-    def other(self, name: str, stack: str, main: str, *, project: str = "") -> Program:
-        """Make a program with the same runtime, options and backend kind, and a stack of it.
+    def other(self, name: str, stack: str, main: str, *, own_name: bool = True) -> Program:
+        """Make a program with the same runtime, options and kind of backend, and a stack of it.
 
         Args:
-            name: of its folder.
+            name: of its folder, and of its project unless that has this project's name.
             stack: of its stack.
             main: the text of its `__main__.py`.
-            project: its name for Pulumi; by default one of its own.
+            own_name: see name.
         """
         folder = self._scratch / name
         folder.mkdir()
-        own = yaml.safe_load((self.folder / "Pulumi.yaml").read_text(encoding="utf-8"))
-        text = {"name": project or f"bench-{name}", "runtime": own["runtime"], "options": own.get("options", {})}
+        ours = yaml.safe_load((self.folder / "Pulumi.yaml").read_text(encoding="utf-8"))
+        text = {key: ours[key] for key in ("name", "runtime", "options")} | (
+            {"name": f"bench-{name}"} if own_name else {}
+        )
         (folder / "Pulumi.yaml").write_text(yaml.safe_dump(text), encoding="utf-8")
         (folder / "__main__.py").write_text(main, encoding="utf-8")
         (folder / ".venv").symlink_to((self.folder / ".venv").resolve())

@@ -13,19 +13,13 @@ if TYPE_CHECKING:
 Found = dict[str, Any]
 """One benchmark in a file of figures: `name`, `title`, `goals`, `skipped`, `rounds` (see `measure.rounds`)."""
 
-_UNITS: Final = {"memoryMib": "memory", "cpuSeconds": "processor"}
 _BLOCK: Final = re.compile(r"(<!-- figures: (\S+) -->\n)(.*?)(<!-- end of figures -->)", re.DOTALL)
-
-
-def ratios(values: Sequence[float], base: Sequence[float]) -> list[float]:
-    """Give the ratio of each round. What disturbs a machine for some seconds falls on both sides of a round."""
-    return [value / other for value, other in zip(values, base, strict=True)]
 
 
 def spread(values: Sequence[float], unit: str) -> str:
     """Give the median with the smallest and the largest, for example `1.03x (0.99-1.10)`."""
-    median = f"{figure(statistics.median(values))}{unit}"
-    return median if len(values) == 1 else f"{median} ({figure(min(values))}-{figure(max(values))})"
+    reach = f" ({figure(min(values))}-{figure(max(values))})" if len(values) > 1 else ""
+    return f"{figure(statistics.median(values))}{unit}{reach}"
 
 
 def figure(value: float) -> str:
@@ -42,29 +36,24 @@ def table(found: Found) -> str:
     first = next(iter(rounds))
     steps = list(rounds[first])
     goals = {name: f"at most {goal:.2f}x" for name, goal in found["goals"].items()}
-    heads = ["", *(step or "ratio and time" for step in steps), *_UNITS.values(), *(["goal"] if goals else [])]
+    heads = ["", *(step or "ratio and time" for step in steps), "memory", "processor", *(["goal"] if goals else [])]
     lines = [heads, ["---"] * len(heads)]
     for name, of in rounds.items():
         cells = [name]
         for step in steps:
-            seconds = of[step]["seconds"]
-            against = ratios(seconds, rounds[first][step]["seconds"])
-            ratio = "1" if name == first else spread(against, "x")
-            cells.append(
-                f"{ratio}; {spread(seconds, ' s') if name == first else figure(statistics.median(seconds)) + ' s'}"
-            )
-        cells += [_cell(of[steps[0]].get(key), key) for key in _UNITS]
+            seconds, base = of[step]["seconds"], rounds[first][step]["seconds"]
+            # Round by round: what disturbs a machine for some seconds falls on both sides of a round.
+            ratios = [value / other for value, other in zip(seconds, base, strict=True)]
+            median = f"{figure(statistics.median(seconds))} s"
+            cells.append(f"1; {spread(seconds, ' s')}" if name == first else f"{spread(ratios, 'x')}; {median}")
+        for key, unit in (("memoryMib", "MiB"), ("cpuSeconds", "s")):
+            median = statistics.median(of[steps[0]][key])
+            cells.append(f"{figure(median)} {unit}" if median else "")
         lines.append(cells + ([goals.get(name, "")] if goals else []))
     text = "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
     count = len(rounds[first][steps[0]]["seconds"])
     skipped = "".join(f"- {name}: not measured, {why}\n" for name, why in found["skipped"].items())
     return f"{text}\n{count} round{'s' if count > 1 else ''}.\n{skipped and chr(10)}{skipped}"
-
-
-def _cell(values: Sequence[float] | None, key: str) -> str:
-    if not values or statistics.median(values) == 0:
-        return ""
-    return f"{figure(statistics.median(values))} {'MiB' if key == 'memoryMib' else 's'}"
 
 
 def machine(about: Mapping[str, str]) -> str:
@@ -92,33 +81,24 @@ def chart(benchmarks: Sequence[Found], file: Path) -> None:
     import matplotlib as mpl  # noqa: PLC0415 - 0.5 s that tables don't need
     from matplotlib.figure import Figure  # noqa: PLC0415
 
-    mpl.rcParams.update(
-        {"svg.hashsalt": "benchmarks", "svg.fonttype": "none", "font.size": 9}
-    )  # the same file for the same figures
-    heights = [0.6 + 0.17 * len(each["rounds"]) * len(_steps(each)) for each in benchmarks]
+    # The salt makes the same file of the same figures.
+    mpl.rcParams.update({"svg.hashsalt": "benchmarks", "svg.fonttype": "none", "font.size": 9})
+    heights = [0.6 + 0.17 * sum(map(len, each["rounds"].values())) for each in benchmarks]
     sheet = Figure(figsize=(8.2, sum(heights) + 0.5), layout="constrained")
-    for axes, each in zip(
-        sheet.subplots(len(benchmarks), 1, squeeze=False, height_ratios=heights)[:, 0], benchmarks, strict=True
-    ):
-        steps, names = _steps(each), list(each["rounds"])
-        height = 0.8 / len(steps)
+    panels = sheet.subplots(len(benchmarks), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for axes, each in zip(panels, benchmarks, strict=True):
+        names, steps = list(each["rounds"]), list(next(iter(each["rounds"].values())))
         for place, step in enumerate(steps):
             values = [each["rounds"][name][step]["seconds"] for name in names]
             medians = [statistics.median(of) for of in values]
-            reach = [
-                [median - min(of) for median, of in zip(medians, values, strict=True)],
-                [max(of) - median for median, of in zip(medians, values, strict=True)],
-            ]
-            at = [row + (place - (len(steps) - 1) / 2) * height for row in range(len(names))]
-            axes.barh(at, medians, height, xerr=reach, label=step, error_kw={"linewidth": 0.8})
+            below = [median - min(of) for median, of in zip(medians, values, strict=True)]
+            above = [max(of) - median for median, of in zip(medians, values, strict=True)]
+            at = [row + (place - (len(steps) - 1) / 2) * 0.8 / len(steps) for row in range(len(names))]
+            axes.barh(at, medians, 0.8 / len(steps), xerr=[below, above], label=step, error_kw={"linewidth": 0.8})
         axes.set_yticks(range(len(names)), names)
         axes.invert_yaxis()
         axes.set_title(each["title"], loc="left", fontsize=9)
         axes.set_xlabel("seconds")
-        if len(steps) > 1:
+        if steps != [""]:
             axes.legend()
     sheet.savefig(file, metadata={"Date": None} if file.suffix == ".svg" else None)
-
-
-def _steps(found: Found) -> list[str]:
-    return list(next(iter(found["rounds"].values())))

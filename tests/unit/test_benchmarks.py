@@ -109,7 +109,12 @@ def state() -> dict[str, Any]:
             "urn": provider,
             "type": "pulumi:providers:kubernetes",
             "custom": True,
-            "inputs": {"version": "4.34.2", "enablePatchForce": "true", "kubeClientSettings": '{"qps":2000}'},
+            "inputs": {
+                "version": "4.34.2",
+                "enablePatchForce": "true",
+                "kubeClientSettings": '{"qps":2000}',
+                "__internal": {},
+            },
         },
         {"urn": component, "type": "ci:kubernetes:Registry", "custom": False, "parent": stack},
         {
