@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import docker
 import docker.errors
@@ -43,14 +44,14 @@ def engine() -> Iterator[docker.DockerClient]:
 
 def _named(client: docker.DockerClient) -> set[str]:
     """The containers, volumes and networks that have the tests' names."""
-    every = [*client.containers.list(all=True), *client.volumes.list(), *client.networks.list()]
+    every: list[Any] = [*client.containers.list(all=True), *client.volumes.list(), *client.networks.list()]
     return {str(one.name) for one in every if str(one.name).startswith(PREFIX)}
 
 
 def _deployed(client: docker.DockerClient) -> set[str]:
     """The ids of what this project's stacks have running on the machine, those of other runs of the tests aside."""
     mine = {"label": f"{labels.PROJECT}=ci"}
-    found = [*client.containers.list(filters=mine), *client.volumes.list(filters=mine)]
+    found: list[Any] = [*client.containers.list(filters=mine), *client.volumes.list(filters=mine)]
     return {str(one.id) for one in found if not str(one.name).startswith("ci-test-")}
 
 

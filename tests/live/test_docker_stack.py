@@ -69,6 +69,11 @@ def inside(*command: str) -> str:
     return done.stdout
 
 
+def changed(steps: dict[str, int]) -> dict[str, int]:
+    """Give the steps that change something."""
+    return {kind: count for kind, count in steps.items() if kind != "same"}
+
+
 def inspect(engine: docker.DockerClient) -> dict[str, Any]:
     found: dict[str, Any] = engine.containers.get(CONTAINER).attrs
     return found
@@ -201,7 +206,7 @@ def test_a_preview_names_the_change_before_it_is_made(stack: Deployment, control
     text = stack.pulumi("preview", "--diff")
     assert "numExecutors" in text
     assert re.search(r"2 => 5", text)
-    assert stack.preview() == {"same": 4, "update": 1, "replace": 1}
+    assert changed(stack.preview()) == {"update": 1, "replace": 1}
 
 
 def test_memory_and_restart_are_changed_in_place(
@@ -209,7 +214,7 @@ def test_memory_and_restart_are_changed_in_place(
 ) -> None:
     before = engine.containers.get(CONTAINER).id
     stack.configure(**settings(controller, memoryMib=1024, restart="unless-stopped"))
-    assert stack.up() == {"same": 5, "update": 1}
+    assert changed(stack.up()) == {"update": 1}
     found = engine.containers.get(CONTAINER)
     assert found.id == before
     assert found.attrs["HostConfig"]["Memory"] == 1024 * 2**20

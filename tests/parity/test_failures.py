@@ -12,11 +12,13 @@ from docker.errors import NotFound
 from docker.models.containers import Container
 
 from tests.parity.support import Plugins, Stack, container
+from tests.support.verbs import free_port
 
 if TYPE_CHECKING:
     import docker
 
 Look = Callable[[str], Container | None]
+PORT = free_port()
 
 
 def test_a_command_that_is_not_there_leaves_a_container_to_be_mended(
@@ -43,10 +45,10 @@ def test_a_taken_port_fails_and_is_mended_once_it_is_free(
 ) -> None:
     """The next update ends with a running container."""
     other = engine.containers.run(
-        image, ["sleep", "600"], detach=True, init=True, ports={"80/tcp": ("127.0.0.1", 18220)}
+        image, ["sleep", "600"], detach=True, init=True, ports={"80/tcp": ("127.0.0.1", PORT)}
     )
     try:
-        ports = [{"internal": 80, "external": 18220, "ip": "127.0.0.1"}]
+        ports = [{"internal": 80, "external": PORT, "ip": "127.0.0.1"}]
         stack.declare(container("c", image, name=unique, ports=ports))
         assert "port is already allocated" in stack.up().failed().output
     finally:

@@ -13,11 +13,13 @@ from docker.errors import NotFound
 from docker.models.containers import Container
 
 from tests.parity.support import Entry, Stack, container, image_of
+from tests.support.verbs import free_port
 
 if TYPE_CHECKING:
     import docker
 
 CANARY = "canary-4f1d9b07"
+PORTS = (free_port(), free_port())
 Look = Callable[[str], Container | None]
 
 
@@ -40,8 +42,8 @@ def _stack(unique: str, image: str, **changes: Any) -> list[Entry]:
                 "capabilities": {"drops": ["ALL"]},
                 "security_opts": ["no-new-privileges:true"],
                 "ports": [
-                    {"internal": 8080, "external": 18210, "ip": "127.0.0.1"},
-                    {"internal": 50000, "external": 18211, "ip": "127.0.0.1"},
+                    {"internal": 8080, "external": PORTS[0], "ip": "127.0.0.1"},
+                    {"internal": 50000, "external": PORTS[1], "ip": "127.0.0.1"},
                 ],
                 "memory": 64,
                 "memory_swap": 64,
@@ -122,7 +124,7 @@ def test_the_container_is_as_declared(deployed: Stack, look: Look, module_unique
     assert host["RestartPolicy"] == {"Name": "on-failure", "MaximumRetryCount": 5}
     assert host["Init"] is True
     assert host["LogConfig"] == {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}}
-    assert host["PortBindings"]["8080/tcp"] == [{"HostIp": "127.0.0.1", "HostPort": "18210"}]
+    assert host["PortBindings"]["8080/tcp"] == [{"HostIp": "127.0.0.1", "HostPort": str(PORTS[0])}]
     assert host["Tmpfs"] == {"/scratch": "rw,size=1m"}
     assert sorted(host["Binds"]) == ["/tmp:/host:ro", f"{module_unique}-home:/data:rw"]
     assert config["Healthcheck"]["Interval"] == 10**9
