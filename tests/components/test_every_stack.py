@@ -114,16 +114,3 @@ def test_only_jenkins_publishes_ports_and_on_the_address_of_the_settings_alone(s
         ports = made["inputs"].get("ports", [])
         assert not ports or name == "jenkins-controller"
         assert {port["ip"] for port in ports} <= {address}
-
-
-def test_only_who_asks_the_api_has_a_token_and_rights_in_one_namespace() -> None:
-    with_token, bound = set(), set()
-    for _, name, made in resources():
-        spec = made["inputs"].get("spec", {})
-        template = spec.get("jobTemplate", {}).get("spec", spec).get("template") if isinstance(spec, dict) else None
-        if template and template["spec"].get("automountServiceAccountToken") is not False:
-            with_token.add(name)
-        if made["type"].endswith((":RoleBinding", ":ClusterRoleBinding", ":ClusterRole")):
-            bound.add((made["type"].rpartition(":")[2], name))
-    assert with_token == {"registry-restart", "gitlab-runner-runner"}
-    assert bound == {("RoleBinding", "registry-restart-binding"), ("RoleBinding", "gitlab-runner-binding")}
