@@ -78,7 +78,7 @@ frontend filter
     http-request lua.judge_body if body
     http-request deny deny_status 403 {refusal} unless pass
     http-request set-log-level silent
-    use_backend streams if {{ var(txn.lasts) -m bool }}
+    use_backend streams if {{ var(txn.lasts) -m str yes }}
     default_backend engine
 
 frontend health

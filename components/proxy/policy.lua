@@ -6,9 +6,9 @@
 -- with the name of the proxy's own container, which its volume has too, and the images that the stack is deployed from.
 -- `+` before an image says that jobs may pull it.
 --
--- Everything here is a list of what is allowed: calls, the keys of their queries, the fields of their bodies, and values
--- where they matter. An engine's JSON decoder takes keys in any case and the last of two. So a key has to be spelt as the
--- clients spell it, and only once, and what is judged is the decoded value.
+-- Everything here is a list of what is allowed: calls, keys of their queries, fields of their bodies, and values
+-- where they matter. An engine's JSON decoder takes keys in any case, and merges two of one name. So a key has to be
+-- spelt as the clients spell it, and only once, and what is judged is the decoded value.
 --
 -- HAProxy goes on after an error in Lua. So it lets through only what has `txn.verdict` = "pass" at the end.
 
@@ -123,8 +123,8 @@ local function decode(text)
     return found
 end
 
--- Shapes: functions that take a value and where it stands, and refuse it unless it is as they say. NULL is always taken:
--- the engine's decoder leaves the field as it is. ----------------------------------------------------------------------
+-- Shapes: functions that take a value and where it stands, and refuse it unless it is as they say. NULL always
+-- passes: the engine's decoder leaves the field as it is. ------------------------------------------------------------
 
 local function show(value)
     if type(value) == "table" then
@@ -278,7 +278,7 @@ local OTHER_IMAGE = "an image that this CI is not deployed from"
 local other_image = like(function(value) return not deployed[repository(value)] end, OTHER_IMAGE)
 local pulled_image = like(function(value) return deployed[repository(value)] ~= "sealed" end, OTHER_IMAGE)
 
--- The bodies that create something. The fields are those that docker 20.10 to 28, docker compose 2 and docker-py 7 send. -
+-- The bodies that create something. The fields are those that docker 20.10 to 28 and docker-py 7 send. ---------------
 
 local CAPABILITIES = {}
 for name in ("CHOWN DAC_OVERRIDE FSETID FOWNER MKNOD NET_RAW SETGID SETUID SETFCAP SETPCAP NET_BIND_SERVICE SYS_CHROOT "
@@ -295,9 +295,9 @@ local log = struct({ Type = one_of("", "json-file", "local", "none"), Config = s
 
 local endpoint = struct({
     IPAMConfig = struct({ IPv4Address = text, IPv6Address = text, LinkLocalIPs = texts }),
-    Links = list(link), Aliases = texts, MacAddress = text, DriverOpts = no_map, GwPriority = number, DNSNames = no_list,
-    NetworkID = no_text, EndpointID = no_text, Gateway = no_text, IPAddress = no_text, IPPrefixLen = no_number,
-    IPv6Gateway = no_text, GlobalIPv6Address = no_text, GlobalIPv6PrefixLen = no_number,
+    Links = list(link), Aliases = texts, MacAddress = text, DriverOpts = no_map, GwPriority = number,
+    DNSNames = no_list, NetworkID = no_text, EndpointID = no_text, Gateway = no_text, IPAddress = no_text,
+    IPPrefixLen = no_number, IPv6Gateway = no_text, GlobalIPv6Address = no_text, GlobalIPv6PrefixLen = no_number,
 })
 
 -- A volume driver's options, or another driver, could mount a folder of the host.
@@ -333,10 +333,12 @@ local HOST = {
     -- Its limits.
     Memory = number, MemoryReservation = number, MemorySwap = number, MemorySwappiness = number, KernelMemory = number,
     KernelMemoryTCP = number, OomKillDisable = off, NanoCpus = number, CpuShares = number, CpuPeriod = number,
-    CpuQuota = number, CpusetCpus = text, CpusetMems = text, CpuRealtimePeriod = no_number, CpuRealtimeRuntime = no_number,
-    CpuCount = number, CpuPercent = number, IOMaximumIOps = number, IOMaximumBandwidth = number, BlkioWeight = number,
+    CpuQuota = number, CpusetCpus = text, CpusetMems = text, CpuRealtimePeriod = no_number,
+    CpuRealtimeRuntime = no_number, CpuCount = number, CpuPercent = number, IOMaximumIOps = number,
+    IOMaximumBandwidth = number, BlkioWeight = number, PidsLimit = number,
+    -- These name files of the host, and the answer would tell whether they exist.
     BlkioWeightDevice = no_list, BlkioDeviceReadBps = no_list, BlkioDeviceWriteBps = no_list,
-    BlkioDeviceReadIOps = no_list, BlkioDeviceWriteIOps = no_list, PidsLimit = number,
+    BlkioDeviceReadIOps = no_list, BlkioDeviceWriteIOps = no_list,
     Ulimits = list(struct({ Name = text, Hard = number, Soft = number })),
     OomScoreAdj = function(value, place)
         number(value, place)
@@ -385,7 +387,7 @@ local CONNECT = struct({ Container = other_container, EndpointConfig = endpoint 
 local DISCONNECT = struct({ Container = other_container, Force = flag })
 
 -- The calls: methods, path, the keys of the query, the body's shape. In a path, {c} is a container or an exec, {i} an
--- image, {n} a network, {v} a volume. ----------------------------------------------------------------------------------
+-- image, {n} a network, {v} a volume. ---------------------------------------------------------------------------------
 
 local function keys(words, more)
     local found = more or {}
@@ -398,8 +400,8 @@ end
 -- Of the old builder, which runs nothing but the Dockerfile's steps. Not: `remote`, by which the engine fetches from
 -- addresses that it alone may reach; `securityopt`; `version=2`, which is BuildKit.
 local BUILD = keys(
-    "buildargs buildid cachefrom cpuperiod cpuquota cpusetcpus cpusetmems cpushares dockerfile extrahosts forcerm labels "
-        .. "memory memswap nocache platform pull q rm shmsize squash target ulimits",
+    "buildargs buildid cachefrom cpuperiod cpuquota cpusetcpus cpusetmems cpushares dockerfile extrahosts forcerm "
+        .. "labels memory memswap nocache platform pull q rm shmsize squash target ulimits",
     { cgroupparent = no_text, networkmode = network, t = other_image, version = one_of("", "1") }
 )
 
@@ -438,6 +440,7 @@ local CALLS = {
     { "POST", "/containers/{c}/resize", keys("h w") },
     { "POST", "/containers/{c}/wait", keys("condition") },
     { "GET HEAD PUT", "/containers/{c}/archive", keys("copyUIDGID noOverwriteDirNonDir path") },
+    { "POST", "/containers/{c}/rename", { name = other_container } },
     { "DELETE", "/containers/{c}", keys("force link v") },
     { "POST", "/containers/{c}/exec", {}, EXEC },
     { "POST", "/exec/{c}/start" },
@@ -458,7 +461,7 @@ local CALLS = {
 -- The ends of calls that can last, of which HAProxy lets only so many through at a time.
 local LASTING = {}
 for word in ("build create push start attach logs wait stats events get archive"):gmatch("%a+") do
-    LASTING[word] = true
+    LASTING[word] = "yes"
 end
 
 local KINDS = {
@@ -508,8 +511,8 @@ local function query_of(url)
         refuse("the query has a ; in it, which engines read in two ways")
     end
     for piece in query:gmatch("[^&]+") do
-        local key, value = piece:match("^([^=]*)=?(.*)$")
-        pairs_found[#pairs_found + 1] = { unescape(key:gsub("%+", " "), "the query"), unescape(value:gsub("%+", " "), key) }
+        local key, value = piece:gsub("%+", " "):match("^([^=]*)=?(.*)$")
+        pairs_found[#pairs_found + 1] = { unescape(key, "the query"), unescape(value, key) }
     end
     return pairs_found
 end
@@ -558,7 +561,7 @@ judge("judge_request", function(txn)
         end
         shape(pair[2], pair[1] .. "=")
     end
-    txn:set_var("txn.lasts", LASTING[call[2]:match("%a+$")] or false)
+    txn:set_var("txn.lasts", LASTING[call[2]:match("%a+$")] or "no")
     return call[4] and "body" or "pass"
 end)
 

@@ -216,7 +216,7 @@ FORBIDDEN = {
     "system df": "GET /system/df",
     f"update --memory 100m {TARGET}": f"POST /containers/{TARGET}/update",
     f"commit {TARGET} x": "POST /commit",
-    f"rename {TARGET} x": f"POST /containers/{TARGET}/rename",
+    f"rename {TARGET} {PROXY}": "that is not the proxy's",
     f"export {TARGET}": f"GET /containers/{TARGET}/export",
     f"exec --privileged {TARGET} id": "Privileged = true; accepted: false",
     f"exec {PROXY} id": "that is not the proxy's",

@@ -228,7 +228,8 @@ POST /volumes/prune|POST /networks/prune|POST /containers/prune|POST /images/pru
 POST /build/cancel?id=x
 POST /commit?container={ID}|POST /commit?container={NAME}&repo=x|POST /images/load|POST /images/load?quiet=1
 POST /session
-POST /grpc|POST /containers/{ID}/update|POST /containers/{ID}/rename?name=x|GET /containers/{ID}/export
+POST /grpc|POST /containers/{ID}/update
+POST /containers/{ID}/rename?name={NAME}|POST /containers/{NAME}/rename?name=x|GET /containers/{ID}/export
 POST /containers/{ID}/checkpoints|GET /containers/{ID}/attach/ws|POST /containers/{ID}/copy|GET /debug/pprof
 GET /debug/vars
 GET /metrics|PUT /containers/create|GET /containers/create|post /containers/create|DELETE /info|PATCH /info
