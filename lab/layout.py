@@ -24,6 +24,8 @@ API_PORT = 6443
 ETCD_PORT = 2379
 UPSTREAM_PORT = 5000
 UPSTREAM_TLS_PORT = 5443
+POLICY_QUEUE = 100
+"""The netfilter queue that kube-network-policies judges."""
 NAMES = ("upstream.lab.test", "git.lab.test", "files.lab.test")
 """Names of the node's address that every pod can look up, and that the lab's certificates are good for."""
 

@@ -6,10 +6,20 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lab import layout
 from ops.toolchain.errors import Trouble
 
 if TYPE_CHECKING:
     from lab.layout import Layout
+
+JUDGED = (
+    "-m owner --uid-owner 0 -j RETURN",  # the node's own: probes of the kubelet
+    "-m conntrack --ctstate ESTABLISHED,RELATED -j RETURN",
+    f"-s {layout.PODS} -j NFQUEUE --queue-num {layout.POLICY_QUEUE}",
+    f"-d {layout.PODS} -j NFQUEUE --queue-num {layout.POLICY_QUEUE}",
+)
+"""What kube-network-policies judges: each new connection of a pod. The rules that it makes itself are of nftables, and
+need a module that not every kernel has (CONFIG_NFT_QUEUE); without a listener, what is queued is dropped."""
 
 
 def make(lab: Layout) -> None:
@@ -30,6 +40,8 @@ def make(lab: Layout) -> None:
     _ip(f"{inside} route add default via {lab.host_address}")
     inside_it = ["nsenter", f"--net=/run/netns/{lab.netns}", "--"]  # /proc/sys/net is that of whoever looks at it
     _run([*inside_it, "sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward"])
+    for rule in JUDGED:
+        _run([*inside_it, "iptables", "-t", "mangle", "-A", "POSTROUTING", *rule.split()])
 
 
 def remove(lab: Layout) -> None:

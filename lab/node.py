@@ -126,7 +126,12 @@ def containerd(lab: Layout, binary: Path) -> Program:
 
 def enforcer(lab: Layout, programs: Mapping[str, Path]) -> Program:
     """What enforces NetworkPolicies. It knows the API server as a pod does: by its environment and a fixed folder."""
-    flags = {"hostname-override": lab.netns, "metrics-bind-address": "127.0.0.1:9080", "disable-nri": "true"}
+    flags = {
+        "hostname-override": lab.netns,
+        "metrics-bind-address": "127.0.0.1:9080",
+        "nfqueue-id": layout.POLICY_QUEUE,
+        "disable-nri": "true",
+    }
     in_cluster = {"KUBERNETES_SERVICE_HOST": lab.node_address, "KUBERNETES_SERVICE_PORT": str(layout.API_PORT)}
     name = "kube-network-policies"
     account = ("unshare", "--mount", "sh", "-c", 'mount --bind "$0" /run && exec "$@"', lab.pki / "run")
