@@ -1,1 +1,1 @@
-"""What the program is made of: settings, the choice of platform, and each platform's components."""
+"""The program: settings, the choice of platform, and each platform's components. Imports nothing of other rooms."""

@@ -62,7 +62,7 @@ def _next(runner: GitlabRunnerSettings) -> list[str]:
     if runner.engine != "none":
         steps.append(f"Build an image: push {example} to a project that may use the runner.")
     risk = {
-        "socket": "Anyone who can run a job here has root on the Docker host: only trusted projects may use the runner.",
+        "socket": "Anyone who runs a job here has root on the Docker host: only trusted projects may use the runner.",
         "dind": "The engine of a job is privileged, and can get root on the Docker host: only trusted projects may use "
         "the runner.",
         "none": "The runner itself can start any container on the Docker host; its jobs get no Docker engine.",

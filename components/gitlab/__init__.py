@@ -1,1 +1,1 @@
-"""GitLab Runner's own texts: its configuration for either executor. Pure."""
+"""What GitLab Runner reads: its configuration for both executors. Nothing here uses Pulumi."""

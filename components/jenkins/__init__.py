@@ -1,1 +1,1 @@
-"""Jenkins' own texts: configuration as code, the jobs' definitions, the image. Nothing here knows Pulumi."""
+"""What Jenkins reads: configuration as code, the jobs' definitions, the image. Nothing here uses Pulumi."""

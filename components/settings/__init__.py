@@ -1,7 +1,7 @@
-"""Every key of a stack's config: what it may be, and what is said when it is not.
+"""All keys of a stack's config, with their checks and messages.
 
-This package is the only reader of `pulumi.Config`. `load` gives the program one frozen, typed value or one error that
-lists everything that is wrong. Components never read config; each takes a piece of what `load` returned.
+This is the only package that reads `pulumi.Config`. `load` returns one frozen, typed value, or raises one error that
+lists the problems. Components never read config; each takes a part of what `load` returned.
 """
 
 from components.settings.builds import BuildSettings

@@ -16,25 +16,24 @@ class DockerSettings(Section):
     host: DockerHost = Field(
         default="unix:///var/run/docker.sock",
         description=(
-            "Where the engine listens that Jenkins runs on: `unix:///path` on this machine, `ssh://user@host[:port]`, "
-            "or `tcp://host:port` with `tls`."
+            "The engine that Jenkins runs on: `unix:///path` on this machine, `ssh://user@host[:port]`, or "
+            "`tcp://host:port` with `tls`."
         ),
     )
     tls: TlsFiles | None = Field(default=None, description=f"For `host: tcp://...`. {TlsFiles.__doc__}")
     access: Literal["socket", "proxy", "dind", "tcp"] = Field(
         default="socket",
         description=(
-            "How a job reaches an engine. `socket` mounts the host engine's own socket into the container. `proxy` "
-            "gives Jenkins the socket of a proxy instead, which refuses what a Docker pipeline does not need. `dind` "
-            "runs an engine of its own in a container beside Jenkins. `tcp` uses one on another machine."
+            "How a job reaches a Docker engine. `socket` mounts the host's own socket into Jenkins. `proxy` mounts the "
+            "socket of a proxy, which refuses what a Docker pipeline does not need. `dind` runs an engine in a "
+            "container beside Jenkins. `tcp` uses an engine on another machine."
         ),
     )
     accept_root_on_host: bool = Field(
         default=False,
         description=(
-            "Must be `true`, whatever the access: whoever can use an engine can start a container that is root on its "
-            "host (CIS Docker Benchmark 5.32), or break out of one that is privileged (5.4), and with it Jenkins and "
-            "every job that Jenkins runs."
+            "Must be `true` for each access: anyone who can use a Docker engine can get root on its host (CIS Docker "
+            "Benchmark 5.32 and 5.4), and so can Jenkins and every job that it runs."
         ),
     )
     socket_path: AbsolutePath | None = Field(
@@ -47,8 +46,8 @@ class DockerSettings(Section):
     socket_group: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = Field(
         default=None,
         description=(
-            "The numeric group that may use the socket, as a container sees it. Default: read from the socket at every "
-            "run, on the engine's host. 0 is root's group and is taken only when it is written here (Docker Desktop)."
+            "The number of the group that may use the socket, as a container sees it. Default: read from the socket on "
+            "the engine's host at every run. 0, root's own group, is only used if it is written here (Docker Desktop)."
         ),
         examples=[998],
     )
@@ -58,5 +57,5 @@ class DockerSettings(Section):
 
     @property
     def is_local(self) -> bool:
-        """Whether the engine that Jenkins runs on is this machine's."""
+        """Whether Jenkins runs on this machine's own engine."""
         return self.host.startswith("unix://")

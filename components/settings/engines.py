@@ -1,4 +1,4 @@
-"""The settings of the engines that jobs use instead of the host's own: one beside Jenkins, and one elsewhere."""
+"""The settings of the engines that jobs use instead of the host's own."""
 
 from typing import Annotated
 
@@ -17,7 +17,7 @@ from components.settings.section import Section
 
 
 class DindSettings(Section):
-    """An engine of the stack's own in a container beside Jenkins, for `access: dind`."""
+    """A Docker engine in a container beside Jenkins, for `access: dind`."""
 
     image: ImageReference = Field(
         default="docker:28.5.2-dind",
@@ -26,28 +26,28 @@ class DindSettings(Section):
     container_name: DockerName = Field(
         default="jenkins-docker",
         description=(
-            "The container's name, and its network's. Its volumes are named after it: `<name>-images` is kept when the "
-            "stack is destroyed, `<name>-certificates` is not."
+            "The name of the container and of its network. Its volume `<name>-images` is kept when the stack is "
+            "destroyed, `<name>-certificates` is not."
         ),
     )
     privileged: bool = Field(
         default=True,
         description=(
-            "Run it with every capability, device and kernel setting of the host, as its image expects. `false` gives "
-            "it `capabilities` and `securityOptions` instead: less, enough for builds, and still no sandbox."
+            "Run it with every capability and device of the host, as its image expects. `false` gives it only "
+            "`capabilities` and `securityOptions`: enough for builds, and still no sandbox."
         ),
     )
     capabilities: tuple[Capability, ...] = Field(
         default=("SYS_ADMIN", "NET_ADMIN", "SYS_PTRACE"),
         description=(
-            "For `privileged: false`: what it gets beside the 14 capabilities that every container has. The default is "
-            "the least with which an engine builds images, runs containers and commands in them (`docker exec`)."
+            "For `privileged: false`: capabilities besides the 14 that every container has. The default is the least "
+            "with which an engine builds images, runs containers, and runs commands in them (`docker exec`)."
         ),
     )
     security_options: tuple[SecurityOption, ...] = Field(
         default=("seccomp=unconfined", "apparmor=unconfined"),
         description=(
-            "For `privileged: false`: what of the host's confinement is lifted. The default lets it make keyrings and "
+            "For `privileged: false`: the confinement that is removed. The default lets it create keyrings and "
             "mounts for its containers."
         ),
     )
@@ -65,29 +65,29 @@ class DindSettings(Section):
 
 
 class TlsFiles(Section):
-    """By which certificates an engine on TCP is reached. Whoever has the key is root on that engine's host."""
+    """The certificates for an engine on TCP. Anyone who has the key has root on that engine's host."""
 
     ca_file: LocalPath = Field(
         description="A PEM file with the authority that signed the engine's certificate.", examples=["docker/ca.pem"]
     )
     certificate_file: LocalPath = Field(
-        description="A PEM file with the client's certificate, which the engine's own authority has signed.",
+        description="A PEM file with the client's certificate, signed by the engine's own authority.",
         examples=["docker/cert.pem"],
     )
     key_file: LocalPath | None = Field(
         default=None,
         description=(
-            "A PEM file with the key of that certificate, which nobody but its owner may read. Default: a secret of "
-            "the stack, `ci:dockerTlsKey` for `ci:docker.tls` and `ci:tcpTlsKey` for `ci:docker.tcp`."
+            "A PEM file with the key of that certificate. Only its owner may read it. Default: a secret of the stack, "
+            "`ci:dockerTlsKey` for `ci:docker.tls` and `ci:tcpTlsKey` for `ci:docker.tcp`."
         ),
         examples=["docker/key.pem"],
     )
 
 
 class TcpSettings(TlsFiles):
-    """An engine on another machine for the jobs, for `access: tcp`. It must ask its clients for certificates."""
+    """A Docker engine on another machine, for `access: tcp`. It must ask its clients for certificates."""
 
     host: EngineAddress = Field(
-        description="Where it listens, by a name or address that its certificate has.",
+        description="Its address, by a name or IP address in its certificate.",
         examples=["tcp://builder.example.org:2376"],
     )

@@ -1,4 +1,4 @@
-"""The settings of a GitLab Runner, in Jenkins' place on a Docker host, beside the builds in a cluster."""
+"""The settings of a GitLab Runner."""
 
 from typing import Annotated, Final, Literal
 
@@ -10,18 +10,18 @@ from components.settings.section import Section
 
 HELPER_CPU_MILLICORES: Final = 500
 HELPER_MEMORY_MIB: Final = 256
-"""What the runner's helper gets in each job's pod: it clones, and moves caches and artifacts."""
+"""Limits of the runner's helper in each job's pod, which clones, and moves caches and artifacts."""
 
 
 class RunnerJobs(Section):
-    """What each job starts from, and what it may use."""
+    """The default image and the limits of each job."""
 
-    image: ImageReference = Field(default="alpine:3.22", description="The image of a job that names none.")
+    image: ImageReference = Field(default="alpine:3.22", description="The image of a job without an image.")
     cpu_millicores: Annotated[int, Field(ge=10, le=256_000)] = Field(
         default=1000, description="Limit, thousandths of a processor. In a cluster a tenth of it is reserved."
     )
     memory_mib: Annotated[int, Field(ge=64, le=4_194_304)] = Field(
-        default=2048, description="Memory limit, MiB, without swap. In a cluster it is reserved whole."
+        default=2048, description="Memory limit, MiB, without swap. In a cluster all of it is reserved."
     )
     disk_mib: Annotated[int, Field(ge=256, le=4_194_304)] = Field(
         default=8192,
@@ -30,7 +30,7 @@ class RunnerJobs(Section):
 
 
 class GitlabRunnerSettings(Section):
-    """A GitLab Runner. On a Docker host it takes Jenkins' place; in a cluster it stands beside the registry."""
+    """A GitLab Runner. On a Docker host it replaces Jenkins; in a cluster it runs beside the registry."""
 
     url: ServerAddress = Field(description="GitLab's address.", examples=["https://gitlab.example.org"])
     plain_http: bool = Field(
@@ -39,22 +39,22 @@ class GitlabRunnerSettings(Section):
     )
     ca_file: LocalPath | None = Field(
         default=None,
-        description="A PEM file of the authorities that GitLab's certificate is from, if they aren't public.",
+        description="A PEM file of the authorities that signed GitLab's certificate, if they are not public.",
         examples=["company-ca.pem"],
     )
     image: ImageReference = Field(default="gitlab/gitlab-runner:alpine-v19.3.0", description="The runner's image.")
     helper_image: ImageReference | None = Field(
         default=None,
-        description="The image that clones and moves artifacts for each job. Default: the one of the runner's release.",
+        description="The image that clones and moves artifacts for each job. Default: that of the runner's release.",
         examples=["registry.example.org/ci/gitlab-runner-helper:x86_64-v19.3.0"],
     )
     container_name: DockerName = Field(default="gitlab-runner", description="On a Docker host: the container's name.")
     engine: Literal["socket", "dind", "none"] = Field(
         default="socket",
         description=(
-            "On a Docker host: how a job reaches a Docker engine. `socket` mounts the host's into every job; `dind` "
-            "lets a job start an engine of its own, as a privileged service of the image `docker:...-dind`; `none` "
-            "gives it neither. The runner itself has the host's socket in any case."
+            "On a Docker host: how a job reaches a Docker engine. `socket` mounts the host's into every job. `dind` "
+            "lets a job start an engine, as a privileged service of the image `docker:...-dind`. `none` allows "
+            "neither. The runner itself always has the host's socket."
         ),
     )
     concurrency: Annotated[int, Field(ge=1, le=500)] = Field(default=2, description="Jobs that run at the same time.")
@@ -70,8 +70,8 @@ class GitlabRunnerSettings(Section):
     stop_timeout_seconds: Annotated[int, Field(ge=1, le=86_400)] = Field(
         default=300,
         description=(
-            "How long the jobs that run may take to end when the runner is stopped or replaced, seconds; it takes no "
-            "new ones meanwhile. What still runs then fails."
+            "How long running jobs may take to end when the runner is stopped or replaced, seconds. It starts no new "
+            "ones meanwhile. Jobs that still run then fail."
         ),
     )
     jobs: RunnerJobs = Field(default_factory=RunnerJobs, description=RunnerJobs.__doc__)

@@ -36,40 +36,38 @@ class JenkinsSettings(Section):
     )
     base_image: ImageReference = Field(
         default="jenkins/jenkins:2.568.2-lts-jdk21",
-        description="What the built image starts from. plugins.txt is pinned to fit this release.",
+        description="The base of the built image. The pins in plugins.txt are for this release.",
     )
     docker_cli_image: ImageReference = Field(
         default="docker:28.5.2-cli",
-        description=(
-            "Where the built image takes its docker client from. Version 28 speaks to engines from 20.10 (API 1.41) on."
-        ),
+        description=("The image with the docker client of the built image. Version 28 supports engines from 20.10 on."),
     )
     plugins: tuple[Plugin, ...] = Field(
         default=(),
-        description="Plugins for the built image beside those of plugins.txt, each `name:version`.",
+        description="Plugins for the built image besides those of plugins.txt, each `name:version`.",
         examples=[["ansicolor:542.v03d235fee02d"]],
     )
     docker_client: Literal["image", "host"] = Field(
         default="image",
-        description="`image`: the docker client is in the image. `host`: the host's own is mounted into the container.",
+        description="`image`: use the docker client of the image. `host`: mount the host's own into the container.",
     )
     docker_client_path: AbsolutePath = Field(
         default="/usr/bin/docker",
         description=(
-            "Where the host has its docker client, for `dockerClient: host`. It must run on the image's libraries."
+            "The path of the host's docker client, for `dockerClient: host`. It must run with the image's libraries."
         ),
     )
     container_name: DockerName = Field(default="jenkins-server", description="The container's name.")
     home_volume: DockerName = Field(
         default="jenkins_home",
         description=(
-            "The volume at /var/jenkins_home. It is kept when the stack is destroyed. Another name here starts with an "
-            "empty home and leaves the old volume where it is."
+            "The volume at /var/jenkins_home. It is kept when the stack is destroyed, and another stack of the project "
+            "may then go on with it. With another name, Jenkins starts with an empty home; the old volume stays."
         ),
     )
     adopt_home: bool = Field(
         default=False,
-        description="Take `homeVolume` over although it was not made by this stack, for example from an older set-up.",
+        description="Use `homeVolume` even if no stack of this project made it, for example from an older set-up.",
     )
     bind_address: Address = Field(
         default="127.0.0.1",
@@ -95,13 +93,13 @@ class JenkinsSettings(Section):
         default=2048, description="Memory limit of the container, MiB, without swap. The Java heap gets 60 % of it."
     )
     java_options: tuple[JavaOption, ...] = Field(
-        default=(), description="Further options of the Java machine, one each.", examples=[["-Xss2m"]]
+        default=(), description="Further options of Java, one each.", examples=[["-Xss2m"]]
     )
     executors: Annotated[int, Field(ge=0, le=64)] = Field(
-        default=2, description="Jobs that run at the same time on the controller. 0 leaves every job to agents."
+        default=2, description="Jobs that run at the same time on the controller. With 0, all jobs run on agents."
     )
     restart: Literal["no", "on-failure", "unless-stopped", "always"] = Field(
-        default="on-failure", description="When the engine starts the container again by itself."
+        default="on-failure", description="When the engine restarts the container."
     )
     start_timeout_seconds: Annotated[int, Field(ge=30, le=3600)] = Field(
         default=600, description="How long an update waits for the controller to be ready, seconds."
@@ -118,22 +116,22 @@ class JenkinsSettings(Section):
     setup: Literal["casc", "wizard"] = Field(
         default="casc",
         description=(
-            "`casc`: configuration as code sets up the administrator, security and jobs. `wizard`: Jenkins asks for "
-            "the password in secrets/initialAdminPassword on the first visit, and everything else is done by hand."
+            "`casc`: configuration as code sets the administrator, security and jobs. `wizard`: Jenkins asks for the "
+            "password in secrets/initialAdminPassword on the first visit, and the rest is done by hand."
         ),
     )
     admin_user: UserName = Field(default="admin", description="The administrator's name.")
     sample: bool = Field(
-        default=True, description="Seed the job `sample`, which builds an image and runs a command in it."
+        default=True, description="Create the job `sample`, which builds an image and runs a command in it."
     )
 
 
 class JobSettings(Section):
-    """One pipeline that Jenkins has from the start: inline (`script`), or a Jenkinsfile in a repository."""
+    """A pipeline of Jenkins: inline (`script`), or a Jenkinsfile in a repository."""
 
     name: JobName = Field(description="The job's name.", examples=["website"])
     description: Annotated[PipelineText, Field(max_length=500)] = Field(
-        default="", description="What the job's page says.", examples=["Builds the website's image."]
+        default="", description="The description on the job's page.", examples=["Builds the website's image."]
     )
     script: Annotated[PipelineText, Field(min_length=1)] | None = Field(
         default=None,
@@ -154,7 +152,7 @@ class JobSettings(Section):
         description="`gitToken` clones with the secret `ci:gitToken`. A public repository needs none.",
     )
     schedule: Cron | None = Field(
-        default=None, description="When the job starts by itself, as Jenkins writes it.", examples=["H 3 * * *"]
+        default=None, description="When the job starts by itself, in Jenkins' syntax.", examples=["H 3 * * *"]
     )
     keep_builds: Annotated[int, Field(ge=1, le=10_000)] = Field(
         default=30, description="How many builds' logs and records are kept."

@@ -30,7 +30,7 @@ class Settings(Section):
     jobs: tuple[JobSettings, ...] = Field(
         default=(),
         max_length=500,
-        description="The pipelines that Jenkins has from the start, beside the sample.",
+        description="The pipelines of Jenkins, besides the sample.",
         examples=[[{"name": "website", "repository": "https://git.example.org/team/website.git"}]],
     )
     gitlab_runner: GitlabRunnerSettings | None = Field(default=None, description=GitlabRunnerSettings.__doc__)
@@ -85,7 +85,7 @@ class Settings(Section):
     @field_validator("gitlab_runner", mode="before")
     @classmethod
     def _none_is_none(cls, value: object) -> object:
-        # An empty map is what Pulumi.yaml gives every stack.
+        # Pulumi.yaml gives every stack an empty map.
         return None if value == {} else value
 
     def is_given(self, section: str) -> bool:

@@ -9,7 +9,7 @@ LEVELS: Final[Sequence[Level]] = ("restricted", "baseline", "privileged")
 """The levels, the strictest first. Source: the Kubernetes documentation, "Pod Security Standards"."""
 
 LEVEL_KEY: Final = "ci:kubernetes.buildsPodSecurity"
-"""The setting that says the level of the builds' namespace."""
+"""The setting with the level of the builds' namespace."""
 
 Builder = Literal["kaniko", "buildkit", "buildah"]
 
@@ -26,7 +26,7 @@ class Needs:
 
     @property
     def level(self) -> Level:
-        """The strictest level that lets the builder in."""
+        """The strictest level that accepts the builder."""
         return next(level for level in LEVELS if level not in self.refused_by)
 
 
@@ -43,7 +43,7 @@ NEEDS: Final[Mapping[Builder, Needs]] = {
 """By builder. A context out of git adds `runAsNonRoot` to what `restricted` has against it, since ssh must be root."""
 
 RUNNERS_JOBS: Final = Needs(refused_by={"restricted": ("capabilities", "runAsNonRoot")})
-"""Of a GitLab Runner's jobs, which may build with kaniko: they get its capabilities, and the user of their image."""
+"""Of a GitLab Runner's jobs. They may build with kaniko: they have its capabilities, and the user of their image."""
 
 
 def in_words(checks: Sequence[str]) -> str:
@@ -53,6 +53,6 @@ def in_words(checks: Sequence[str]) -> str:
 
 
 def looser(level: Level, than: str) -> bool:
-    """Say whether a level lets more in than another, which may be none that is known."""
+    """Return whether a level allows more than another, which may be unknown."""
     order = list[str](LEVELS)
     return than in order and order.index(level) > order.index(than)

@@ -1,7 +1,6 @@
-"""Writes what is derived from the settings' definitions: the stack files' JSON Schema and the settings' reference.
+"""Generates the JSON Schema of stack files, and the settings reference.
 
-`python -m components.settings.reference` writes both. With `--check` it writes nothing, and fails where a file lags
-behind.
+`python -m components.settings.reference` writes both. With `--check` it writes nothing, and fails if one is outdated.
 """
 
 import json
@@ -21,7 +20,7 @@ _Schema = Mapping[str, Any]
 
 
 def schema() -> str:
-    """Give the JSON Schema of a stack file, for editors."""
+    """Return the JSON Schema of a stack file, for editors."""
     model = Settings.model_json_schema()
     secret = {"type": "object", "required": ["secure"], "properties": {"secure": {"type": "string"}}}
     keys: dict[str, Any] = {}
@@ -41,7 +40,7 @@ def schema() -> str:
                 "type": "object",
                 "properties": keys,
                 "required": [f"{PREFIX}{name}" for name in model["required"]],
-                # Other projects' and providers' keys may stand here; this project's own may not be misspelt.
+                # Keys of other projects and providers are allowed; this project's own are all known.
                 "patternProperties": {f"^(?!{PREFIX}).*:": {}},
                 "additionalProperties": False,
             },
@@ -53,7 +52,7 @@ def schema() -> str:
 
 
 def reference() -> str:
-    """Give the page that describes every setting."""
+    """Return the page that describes every setting."""
     return "\n".join(_reference()) + "\n"
 
 
@@ -61,12 +60,11 @@ def _reference() -> Iterator[str]:
     model = Settings.model_json_schema()
     yield "# Settings"
     yield ""
-    yield "Made from `components/settings/{model,engines,gitlab,kubernetes,builds}.py` by `make reference`; change it"
-    yield "there. `[]` is each entry of a list."
+    yield "Generated from components/settings by `make reference`; change it there. `[]` is each entry of a list."
     yield ""
     yield "A stack's settings are the `config` of its file in `stacks/`. To change one:"
-    yield "`pulumi config set --path ci:jenkins.httpPort 8081`. An unknown or wrong setting is refused before anything"
-    yield "is made, with what is accepted instead."
+    yield "`pulumi config set --path ci:jenkins.httpPort 8081`; to remove one: `pulumi config rm --path`. A wrong or"
+    yield "unknown setting is refused before anything is made, with what is accepted instead."
     yield ""
     yield "## The keys"
     yield ""
@@ -96,7 +94,7 @@ def _section(place: _Schema, definitions: _Schema) -> _Schema | None:
 
 
 def _shape(place: _Schema) -> _Schema:
-    """Give what is accepted beside null."""
+    """Return what is accepted besides null."""
     choices = [choice for choice in place.get("anyOf", ()) if choice.get("type") != "null"]
     return choices[0] if choices else place
 
@@ -139,12 +137,12 @@ def _kind(name: str, place: _Schema, definitions: _Schema) -> str:
 
 
 def main() -> int:
-    """Write both files, or with `--check` say which lags behind; give the exit code."""
+    """Write both files, or with `--check` name the outdated ones. Returns the exit code."""
     written = {SCHEMA: schema(), SETTINGS: reference()}
     late = [path for path, text in written.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
     if "--check" in sys.argv[1:]:
         for path in late:
-            sys.stderr.write(f"{path.relative_to(ROOT)} lags behind components/settings: run `make reference`\n")
+            sys.stderr.write(f"{path.relative_to(ROOT)} is outdated: run `make reference`\n")
         return 1 if late else 0
     for path in late:
         path.parent.mkdir(parents=True, exist_ok=True)
