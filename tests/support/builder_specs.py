@@ -62,17 +62,6 @@ def container(job: BuildSpec) -> dict[str, Any]:
     return found
 
 
-def args(job: BuildSpec) -> list[str]:
-    """Give the words that its program or script gets."""
-    found: list[str] = container(job)["args"]
-    return found
-
-
-def values(job: BuildSpec, flag: str) -> list[str]:
-    """Give the values of a flag among them."""
-    return [argument.removeprefix(f"{flag}=") for argument in args(job) if argument.startswith(f"{flag}=")]
-
-
 def env(of: Mapping[str, Any]) -> dict[str, str]:
     """Give a container's environment by name."""
     return {entry["name"]: entry["value"] for entry in of["env"]}

@@ -298,6 +298,7 @@ WRONG: list[tuple[str, dict[str, Any], str, str]] = [
         "too_small",
     ),
     ("a key that is none", {"gitSshKey": "ssh-ed25519 AAAA"}, "ci:gitSshKey", "not_accepted"),
+    ("a key that is cut off", {"gitSshKey": PEM_KEY.partition("-----END")[0]}, "ci:gitSshKey", "not_accepted"),
     (
         "a key behind a passphrase",
         {"gitSshKey": PEM_KEY.replace("PRIVATE", "ENCRYPTED PRIVATE")},
@@ -355,7 +356,10 @@ def test_what_is_right_is_taken(keys: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     "schedule",
-    ["17 3 * * *", "*/15 * * * *", "0 0 1,15 * *", "0 9-17/2 * * mon-fri", "0 0 * MAR THU", "@hourly", "@monthly"],
+    [
+        *("17 3 * * *", "*/15 * * * *", "0 0 1,15 * *", "0 9-17/2 * * mon-fri", "0 0 * MAR THU"),
+        *("@hourly", "@daily", "@midnight", "@weekly", "@monthly", "@yearly", "@annually"),
+    ],
 )
 def test_a_schedule_as_kubernetes_reads_it_is_taken(schedule: str) -> None:
     assert settings(**one(schedule=schedule)).builds[0].schedule == schedule

@@ -101,6 +101,7 @@ WRONG: list[tuple[str, dict[str, Any], str, str]] = [
         "no_effect",
     ),
     ("a plugin without version", {"jenkins": {"plugins": ["git"]}}, "ci:jenkins.plugins[0]", "not_accepted"),
+    ("a plugin that moves", {"jenkins": {"plugins": ["git:latest"]}}, "ci:jenkins.plugins[0]", "not_accepted"),
     (
         "a container name with a slash",
         {"jenkins": {"containerName": "a/b"}},
