@@ -40,33 +40,33 @@ def conflicts(
     """
     for name in names:
         user = next((entry for entry in containers if name.kind == "volume" and _rival(entry, name.name, me)), None)
-        if user is not None:
-            owner = labels.owner(user["Labels"])
-            yield Problem(
-                name.key,
-                "in_use",
-                f"is the volume of the container {user['Names'][0].removeprefix('/')} of the stack {owner}",
-                f"{_destroy(owner)} and keep its data, or give another name",
-                name.name,
-            )
-            continue
         found, owner = _find(name, engine, containers)
-        same_project = owner is not None and owner.partition("/")[0] == me.partition("/")[0]
-        if found and owner != me and not name.adopted and not (name.retained and same_project):
-            remove = f"docker {'rm -f' if name.kind == 'container' else f'{name.kind} rm'} {name.name}"
+        if user is not None:
+            container, owner = user["Names"][0].removeprefix("/"), labels.owner(user["Labels"])
+            wrong = f"is the volume of the container {container} of the stack {owner}"
+            free = _free(owner, me, f"docker rm -f {container}")
+            yield Problem(name.key, "in_use", wrong, f"{free}, or give another name", name.name)
+        elif found and owner != me and not name.adopted and not (name.retained and _same_project(owner, me)):
+            whose = f"belongs to the stack {owner}" if owner else "no stack of this project made"
+            free = _free(owner, me, f"docker {'rm -f' if name.kind == 'container' else f'{name.kind} rm'} {name.name}")
             yield Problem(
                 name.key,
                 "name_taken",
-                f"is the name of a {name.kind} that "
-                + (f"belongs to the stack {owner}" if owner else "no stack of this project made"),
-                (_destroy(owner) if same_project else f"remove it (`{remove}`)")
-                + f", or {name.instead or 'give another name'}",
+                f"is the name of a {name.kind} that {whose}",
+                f"{free}, or {name.instead or 'give another name'}",
                 name.name,
             )
 
 
-def _destroy(owner: str | None) -> str:
-    return f"take that stack down (`make down STACK={(owner or '').partition('/')[2]}`)"
+def _same_project(owner: str | None, me: str) -> bool:
+    return owner is not None and owner.partition("/")[0] == me.partition("/")[0]
+
+
+def _free(owner: str | None, me: str, command: str) -> str:
+    """Say how to free a name. A stack of this project keeps its data when it is taken down."""
+    if owner is not None and _same_project(owner, me):
+        return f"take that stack down, which keeps its data (`make down STACK={owner.partition('/')[2]}`)"
+    return f"remove it (`{command}`)"
 
 
 def _rival(container: Mapping[str, Any], volume: str, me: str) -> bool:

@@ -24,9 +24,9 @@ def schema() -> str:
     model = Settings.model_json_schema()
     secret = {"type": "object", "required": ["secure"], "properties": {"secure": {"type": "string"}}}
     keys: dict[str, Any] = {}
-    for name, place in model["properties"].items():
+    for name, node in model["properties"].items():
         key = f"{PREFIX}{name}"
-        keys[key] = {**secret, "description": place["description"]} if name in SECRETS else place
+        keys[key] = {**secret, "description": node["description"]} if name in SECRETS else node
     whole = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A stack of the project ci",
@@ -73,11 +73,11 @@ def _reference() -> Iterator[str]:
 
 
 def _sections(parent: str, properties: _Schema, definitions: _Schema) -> Iterator[str]:
-    for name, place in properties.items():
-        section = _section(place, definitions)
+    for name, node in properties.items():
+        section = _section(node, definitions)
         if section is None:
             continue
-        path = f"{parent}{name}" + ("[]" if _shape(place).get("type") == "array" else "")
+        path = f"{parent}{name}" + ("[]" if _shape(node).get("type") == "array" else "")
         yield ""
         yield f"## {path}"
         yield ""
@@ -87,37 +87,37 @@ def _sections(parent: str, properties: _Schema, definitions: _Schema) -> Iterato
         yield from _sections(f"{path}.", section["properties"], definitions)
 
 
-def _section(place: _Schema, definitions: _Schema) -> _Schema | None:
-    shape = _shape(place)
+def _section(node: _Schema, definitions: _Schema) -> _Schema | None:
+    shape = _shape(node)
     reference_to = shape.get("$ref") or shape.get("items", {}).get("$ref")
     return definitions[reference_to.rpartition("/")[2]] if reference_to else None
 
 
-def _shape(place: _Schema) -> _Schema:
+def _shape(node: _Schema) -> _Schema:
     """Return what is accepted besides null."""
-    choices = [choice for choice in place.get("anyOf", ()) if choice.get("type") != "null"]
-    return choices[0] if choices else place
+    choices = [choice for choice in node.get("anyOf", ()) if choice.get("type") != "null"]
+    return choices[0] if choices else node
 
 
 def _table(prefix: str, properties: _Schema, required: Any, definitions: _Schema) -> Iterator[str]:  # noqa: ANN401
     yield "| setting | what may be written | default | |"
     yield "| --- | --- | --- | --- |"
-    for name, place in properties.items():
-        default = "required" if name in required else _default(place)
-        description = place.get("description", "").replace("|", "\\|")
-        yield f"| `{prefix}{name}` | {_kind(name, place, definitions)} | {default} | {description} |"
+    for name, node in properties.items():
+        default = "required" if name in required else _default(node)
+        description = node.get("description", "").replace("|", "\\|")
+        yield f"| `{prefix}{name}` | {_kind(name, node, definitions)} | {default} | {description} |"
 
 
-def _default(place: _Schema) -> str:
-    if place.get("default") in (None, [], "") or "default" not in place:
+def _default(node: _Schema) -> str:
+    if node.get("default") in (None, [], "") or "default" not in node:
         return ""
-    return f"`{json.dumps(place['default'], ensure_ascii=False)}`"
+    return f"`{json.dumps(node['default'], ensure_ascii=False)}`"
 
 
-def _kind(name: str, place: _Schema, definitions: _Schema) -> str:
+def _kind(name: str, node: _Schema, definitions: _Schema) -> str:
     if name in SECRETS:
         return "a secret"
-    shape = _shape(place)
+    shape = _shape(node)
     if "$ref" in shape:
         return "a map, below"
     if "enum" in shape or "const" in shape:
@@ -133,7 +133,7 @@ def _kind(name: str, place: _Schema, definitions: _Schema) -> str:
             text = "a map of text"
         case _:
             text = "text"
-    return text + (", `null`" if "anyOf" in place and place.get("default") is not None else "")
+    return text + (", `null`" if "anyOf" in node and node.get("default") is not None else "")
 
 
 def main() -> int:
