@@ -47,7 +47,7 @@ def rows(
 
 def _server(cluster: Cluster, namespace: str, name: str) -> Iterator[Row]:
     """A registry's pod, and how full its volume is."""
-    pod, title = cluster.find(f"/api/v1/namespaces/{namespace}/pods/{name}-0"), f"{name} pod"
+    pod, title = cluster.find(f"/api/v1/namespaces/{namespace}/pods/{name}-server-0"), f"{name} pod"
     if pod is None:
         yield title, f"gone from {namespace}; `make up` brings it back", False
         return
@@ -109,7 +109,7 @@ def _volume(cluster: Cluster, namespace: str, name: str, size: str) -> Iterator[
     """How full a volume is, as the registry's pod sees it: the API itself does not tell."""
     title = f"{name} volume"
     try:
-        said = cluster.run(namespace, f"{name}-0", "df", "-Pk", DATA)
+        said = cluster.run(namespace, f"{name}-server-0", "df", "-Pk", DATA)
         _, blocks, used, _, percent, *_ = said.strip().splitlines()[-1].split()
         filled, total = int(percent.rstrip("%")), int(blocks) / 2**20
     except (ApiError, ValueError, IndexError):

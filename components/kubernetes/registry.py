@@ -86,7 +86,7 @@ class Registry(pulumi.ComponentResource):
             collection.restarts(
                 name,
                 schedule=garbage.schedule,
-                pods=[f"{REGISTRY}-0", *([f"{MIRROR}-0"] if mirror_too else [])],
+                pods=[f"{server.stateful_set(app)}-0" for app in (REGISTRY, *([MIRROR] if mirror_too else []))],
                 image=args.kubectl_image,
                 namespace=args.namespace,
                 opts=mine,

@@ -22,7 +22,7 @@ class ServerArgs:
     """The inputs of a registry process."""
 
     app: str
-    """The name of the process, its Service and its volume. Its pod has `-0` behind it."""
+    """The name of its Service and its volume."""
 
     namespace: pulumi.Input[str]
     settings: RegistrySettings
@@ -41,6 +41,11 @@ class ServerArgs:
     node_port: int | None = None
     collect: Sequence[str] | None = None
     """Flags of the garbage collection before the start; None for no collection."""
+
+
+def stateful_set(app: str) -> str:
+    """Return the name of a server's StatefulSet. Its pod has `-0` behind it."""
+    return f"{app}-server"
 
 
 def digest(files: pulumi.Output[Mapping[str, str]]) -> pulumi.Output[str]:
@@ -82,7 +87,7 @@ def run(
     apps.v1.StatefulSet(
         f"{name}-server",
         # It can't depend on the Service, which waits for this pod.
-        metadata=meta,
+        metadata={**meta, "name": stateful_set(args.app)},
         spec={
             "service_name": args.app,
             # Two processes on one volume would not see each other's uploads. A StatefulSet never starts the second one
@@ -97,7 +102,8 @@ def run(
                 "spec": _pod(args, volume.metadata.name, files.metadata.name, account.metadata.name),
             },
         },
-        opts=opts,
+        # The old process ends first, since both would write to one volume.
+        opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(delete_before_replace=True)),
     )
     port: dict[str, Any] = {"name": "registry", "port": PORT, "target_port": PORT, "protocol": "TCP"}
     if args.node_port is not None:

@@ -135,8 +135,8 @@ def test_a_context_on_a_volume_is_built(deployed: Stack) -> None:
 def test_images_that_were_lost_with_the_registrys_volume_are_built_again(deployed: Stack) -> None:
     before = uids(deployed)
     apps = client.AppsV1Api(deployed.cluster.api)
-    apps.patch_namespaced_stateful_set_scale("registry", deployed.namespace, {"spec": {"replicas": 0}})
-    until(lambda: "registry-0" not in names(deployed.core.list_namespaced_pod(deployed.namespace).items))
+    apps.patch_namespaced_stateful_set_scale("registry-server", deployed.namespace, {"spec": {"replicas": 0}})
+    until(lambda: "registry-server-0" not in names(deployed.core.list_namespaced_pod(deployed.namespace).items))
     claims = deployed.core.list_namespaced_persistent_volume_claim
     deployed.core.delete_namespaced_persistent_volume_claim("registry", deployed.namespace)
     until(lambda: "registry" not in names(claims(deployed.namespace).items))

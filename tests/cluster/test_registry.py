@@ -105,8 +105,8 @@ def test_a_rotated_password_lets_the_old_one_in_no_more_and_loses_nothing(deploy
 def test_a_registry_that_is_killed_comes_back_with_every_image(deployed: Stack) -> None:
     before = deployed.digest("one", "latest"), deployed.digest("two", "latest")
     assert None not in before
-    old = deployed.core.read_namespaced_pod("registry-0", deployed.namespace).metadata.uid
-    deployed.core.delete_namespaced_pod("registry-0", deployed.namespace)
+    old = deployed.core.read_namespaced_pod("registry-server-0", deployed.namespace).metadata.uid
+    deployed.core.delete_namespaced_pod("registry-server-0", deployed.namespace)
     until(lambda: is_new(deployed, old))
     assert (deployed.digest("one", "latest"), deployed.digest("two", "latest")) == before
     assert deployed.run(deployed.deployment.outputs()["images"]["two"]) == "two\nSucceeded"
@@ -114,7 +114,7 @@ def test_a_registry_that_is_killed_comes_back_with_every_image(deployed: Stack) 
 
 def is_new(stack: Stack, old: str) -> bool:
     try:
-        pod = stack.core.read_namespaced_pod("registry-0", stack.namespace)
+        pod = stack.core.read_namespaced_pod("registry-server-0", stack.namespace)
     except client.ApiException:
         return False
     ready = [condition.status for condition in pod.status.conditions or () if condition.type == "Ready"]
@@ -123,7 +123,7 @@ def is_new(stack: Stack, old: str) -> bool:
 
 def test_the_schedule_collects_what_was_deleted_and_nothing_else(deployed: Stack) -> None:
     def inside(script: str) -> str:
-        return deployed.execute("registry-0", deployed.namespace, script)
+        return deployed.execute("registry-server-0", deployed.namespace, script)
 
     def used() -> int:
         """The KiB of layers that the registry holds."""
@@ -135,7 +135,7 @@ def test_the_schedule_collects_what_was_deleted_and_nothing_else(deployed: Stack
     assert deployed.ask(f"/v2/one/manifests/{image}", "DELETE").status_code == 202
     batch = client.BatchV1Api(deployed.cluster.api)
     schedule: Any = batch.read_namespaced_cron_job("restarter", deployed.namespace)
-    old = deployed.core.read_namespaced_pod("registry-0", deployed.namespace).metadata.uid
+    old = deployed.core.read_namespaced_pod("registry-server-0", deployed.namespace).metadata.uid
     now: Any = {"metadata": {"name": "now"}, "spec": schedule.spec.job_template.spec}
     batch.create_namespaced_job(deployed.namespace, now)
     until(lambda: is_new(deployed, old))
@@ -148,7 +148,7 @@ def test_what_restarts_the_registry_may_do_nothing_else(deployed: Stack) -> None
     api = client.RbacAuthorizationV1Api(deployed.cluster.api)
     role: Any = api.read_namespaced_role("restarter", deployed.namespace)
     [rule] = role.rules
-    assert (rule.resources, rule.resource_names) == (["pods"], ["registry-0"])
+    assert (rule.resources, rule.resource_names) == (["pods"], ["registry-server-0"])
     assert set(rule.verbs) == {"get", "delete"}
 
 

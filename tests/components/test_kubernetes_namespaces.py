@@ -111,7 +111,7 @@ def test_who_may_ask_the_api_for_what_is_this_and_no_more(engine: Engine) -> Non
             only = ",".join(rule.get("resourceNames", ())) or "any"
             rights.add(f"{whom}: {resource} {only}: {' '.join(rule['verbs'])}")
     assert rights == {
-        "ci/restarter in ci: pods registry-0: get delete",
+        "ci/restarter in ci: pods registry-server-0: get delete",
         "ci/gitlab-runner in ci-builds: pods any: create delete get list watch",
         "ci/gitlab-runner in ci-builds: pods/attach any: create get",
         "ci/gitlab-runner in ci-builds: pods/exec any: create get",

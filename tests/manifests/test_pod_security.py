@@ -75,14 +75,14 @@ def test_the_registry_its_mirror_its_restarter_and_a_gitlab_runner_pass_restrict
 ) -> None:
     pods = [pod for pod in stacks["everything"].pods() if pod.namespace == "ci"]
     assert {pod.owner for pod in pods} == {
-        "StatefulSet registry",
-        "StatefulSet mirror",
+        "StatefulSet registry-server",
+        "StatefulSet mirror-server",
         "CronJob restarter",
         "Deployment gitlab-runner",
     }
     assert [verdict["restricted"] for verdict in judge(pods, version)] == [[], [], [], []]
     # The collector is an init container of the registry's, so it was judged with it.
-    [registry] = [pod for pod in pods if pod.owner == "StatefulSet registry"]
+    [registry] = [pod for pod in pods if pod.owner == "StatefulSet registry-server"]
     assert [each["name"] for each in registry.spec["initContainers"]] == ["collect"]
 
 

@@ -174,7 +174,7 @@ STACK = {"config": {"ci:platform": "kubernetes", "ci:builds": []}}
 
 def ready_registry(api: FakeApi) -> None:
     conditions = [{"type": "Ready", "status": "True"}]
-    api.answers["GET /api/v1/namespaces/ci/pods/registry-0"] = {"status": {"conditions": conditions}}
+    api.answers["GET /api/v1/namespaces/ci/pods/registry-server-0"] = {"status": {"conditions": conditions}}
     claim = {"status": {"capacity": {"storage": "20Gi"}}}
     api.answers["GET /api/v1/namespaces/ci/persistentvolumeclaims/registry"] = claim
     for path in ("/apis/batch/v1/namespaces/ci-builds/jobs", "/apis/batch/v1/namespaces/ci-builds/cronjobs"):
@@ -216,7 +216,7 @@ def test_a_volume_that_cannot_be_asked_is_said_and_no_fault(
 
 def test_a_registry_that_is_gone_is_told(there: Cluster, api: FakeApi) -> None:
     ready_registry(api)
-    del api.answers["GET /api/v1/namespaces/ci/pods/registry-0"]
+    del api.answers["GET /api/v1/namespaces/ci/pods/registry-server-0"]
     said, well = status(there)["registry pod"]
     assert "`make up` brings it back" in said
     assert not well
