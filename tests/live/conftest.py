@@ -50,7 +50,7 @@ def _named(client: docker.DockerClient) -> set[str]:
 
 def _deployed(client: docker.DockerClient) -> set[str]:
     """The ids of what this project's stacks have running on the machine, those of other runs of the tests aside."""
-    mine = {"label": f"{labels.PROJECT}=ci"}
+    mine: dict[str, str | list[str] | bool] = {"label": f"{labels.PROJECT}=ci"}
     found: list[Any] = [*client.containers.list(filters=mine), *client.volumes.list(filters=mine)]
     return {str(one.id) for one in found if not str(one.name).startswith("ci-test-")}
 

@@ -13,17 +13,16 @@ from typing import TYPE_CHECKING
 
 import docker
 import pytest
-from docker.errors import DockerException, NotFound
+from docker.errors import DockerException
 
 from offline import binaries
 from offline.plugins.install import install
 from ops.toolchain import docker_engine, pulumi_cli, toolchain
-from tests.parity.support import Plugins, Stack
+from tests.parity.support import Look, Plugins, Stack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from docker.models.containers import Container
 
 APPLETS = ("sh", "sleep", "cat", "id", "true", "false", "touch", "mkdir", "httpd", "wget", "ls")
 
@@ -138,13 +137,6 @@ def shared_stack(tmp_path_factory: pytest.TempPathFactory, plugins: Plugins, hos
 
 
 @pytest.fixture
-def look(engine: docker.DockerClient) -> Callable[[str], Container | None]:
-    """Look at a container by name: None when it is not there."""
-
-    def find(name: str) -> Container | None:
-        try:
-            return engine.containers.get(name)
-        except NotFound:
-            return None
-
-    return find
+def look(engine: docker.DockerClient) -> Look:
+    """Give a container by its name; fail when it is not there."""
+    return engine.containers.get

@@ -7,12 +7,12 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from docker.models.containers import Container
+from docker.models.containers import Container
 
 HERE = Path(__file__).resolve().parent
 PASSPHRASE = "parity tests"
@@ -23,6 +23,7 @@ PATIENCE = 120
 CHANGES = ("create", "update", "delete", "replace")
 
 Entry = dict[str, Any]
+Look = Callable[[str], Container]
 
 
 @dataclass(frozen=True)
@@ -159,16 +160,14 @@ class Stack:
             self.run("destroy", "--yes", "--skip-preview")
 
 
-def image_of(found: Container | None) -> str:
+def image_of(found: Container) -> str:
     """Give the id of a container's image."""
-    assert found is not None
     assert found.image is not None
     return str(found.image.id)
 
 
-def printed(found: Container | None, command: str) -> str:
+def printed(found: Container, command: str) -> str:
     """Run a command in a container; give what it printed."""
-    assert found is not None
     output = found.exec_run(command).output
     assert isinstance(output, bytes)
     return output.decode()

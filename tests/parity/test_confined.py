@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from docker.models.containers import Container
 
-from tests.parity.support import Entry, Stack, container, printed
+from tests.parity.support import Entry, Look, Stack, container, printed
 
-Look = Callable[[str], Container | None]
 OPTIONS = "uid=99,gid=1000,mode=0750,size=1m,nosuid,nodev,noexec"
 
 
@@ -59,7 +56,6 @@ def deployed(shared_stack: Stack, image: str, module_unique: str) -> Stack:
 
 
 def test_it_settles_also_after_a_refresh(deployed: Stack) -> None:
-    """What is read back is what was asked for."""
     assert deployed.changes() == {}
     assert deployed.changes("--refresh") == {}
 
@@ -68,7 +64,6 @@ def test_it_is_confined_as_declared(deployed: Stack, look: Look, module_unique: 
     """It has no network, and its user can write to its volume and its tmpfs and to nothing else."""
     del deployed
     found = look(f"{module_unique}-confined")
-    assert found is not None
     assert found.attrs["HostConfig"]["ReadonlyRootfs"]
     assert found.attrs["HostConfig"]["NetworkMode"] == "none"
     assert found.attrs["Config"]["StopSignal"] == "SIGTERM"

@@ -211,5 +211,4 @@ def test_an_edit_does_what_the_official_plugin_does(edited: dict[str, str], name
 
 
 def test_the_provider_itself_is_unchanged(edited: dict[str, str]) -> None:
-    """No edit touches the provider."""
     assert "host" not in edited

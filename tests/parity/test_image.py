@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 from docker.errors import DockerException, ImageNotFound
-from docker.models.containers import Container
 
 from offline.plugins.docker.build_context import digest
-from tests.parity.support import Entry, Stack, container, image_of, printed
+from tests.parity.support import Entry, Look, Stack, container, image_of, printed
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     import docker
-
-Look = Callable[[str], Container | None]
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +76,6 @@ def test_the_image_is_built_as_declared(
 
 
 def test_a_second_preview_changes_nothing(built: tuple[Stack, list[Entry], Path]) -> None:
-    """The context's digest is stable, also after a refresh."""
     stack, _, _ = built
     assert stack.changes("--refresh") == {}
 
@@ -126,7 +122,6 @@ def test_a_changed_file_builds_again_and_replaces_the_container(
 
 
 def test_a_changed_mode_is_a_change(built: tuple[Stack, list[Entry], Path]) -> None:
-    """As a file's content is."""
     stack, _, context = built
     (context / "a.txt").chmod(0o755)
     assert stack.changes() == {"image": "update", "c": "replace"}
@@ -144,7 +139,6 @@ def test_a_failing_build_shows_what_it_printed(built: tuple[Stack, list[Entry], 
 
 
 def test_buildkit_builds_too(built: tuple[Stack, list[Entry], Path], look: Look, module_unique: str) -> None:
-    """Without builderVersion the official plugin uses BuildKit."""
     stack, entries, _ = built
     build = {key: value for key, value in entries[0]["props"]["build"].items() if key != "builder_version"}
     stack.declare(

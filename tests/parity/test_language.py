@@ -63,7 +63,6 @@ pulumi.export("secret", config.require_secret("hidden"))
 
 
 def test_a_program_may_handle_signals(program: Stack) -> None:
-    """It runs in the main thread, as any Python script does."""
     code, output = _preview(program, HEAD + "import signal\nsignal.signal(signal.SIGINT, signal.SIG_DFL)\n")
     assert code == 0, output
 
@@ -77,7 +76,6 @@ def test_what_a_program_prints_is_shown(program: Stack) -> None:
 
 
 def test_a_run_error_is_shown_without_a_traceback(program: Stack) -> None:
-    """It is a message for the user."""
     code, output = _preview(program, HEAD + "raise pulumi.RunError('set the key first')\n")
     assert code != 0
     assert "set the key first" in output
@@ -95,7 +93,6 @@ def test_an_exception_is_shown_with_the_programs_own_frames(program: Stack) -> N
 
 
 def test_a_syntax_error_is_shown(program: Stack) -> None:
-    """With its place."""
     code, output = _preview(program, HEAD + "def (:\n")
     assert code != 0
     assert "SyntaxError" in output
@@ -118,7 +115,6 @@ def test_a_crash_fails_the_update_at_once(program: Stack) -> None:
 
 
 def test_a_missing_program_is_named(program: Stack) -> None:
-    """There is no __main__.py in the folder."""
     program.write(HEAD)
     (program.folder / "__main__.py").unlink()
     run = program.run("preview").failed()
@@ -134,7 +130,6 @@ def test_main_may_be_a_folder_or_a_file(program: Stack) -> None:
 
 
 def test_a_missing_virtual_environment_is_named(program: Stack) -> None:
-    """It is not run by another Python."""
     before, program.runtime = program.runtime, {"virtualenv": "nowhere"}
     try:
         code, output = _preview(program, HEAD)
@@ -172,7 +167,6 @@ def test_an_interrupt_ends_program_and_hosts(program: Stack, plugins: Plugins, t
 
 
 def test_a_killed_engine_leaves_no_process_behind(program: Stack, plugins: Plugins, tmp_path: Path) -> None:
-    """Program and language host end when the engine is gone."""
     if not plugins.bundled:
         pytest.skip("the official language host and its program outlive a killed engine")
     seen = tmp_path / "pids"

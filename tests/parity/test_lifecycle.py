@@ -5,14 +5,12 @@ from __future__ import annotations
 import io
 import tarfile
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from docker.errors import NotFound
-from docker.models.containers import Container
 
-from tests.parity.support import Entry, Stack, container, image_of
+from tests.parity.support import Entry, Look, Stack, container, image_of
 from tests.support.verbs import free_port
 
 if TYPE_CHECKING:
@@ -20,7 +18,6 @@ if TYPE_CHECKING:
 
 CANARY = "canary-4f1d9b07"
 PORTS = (free_port(), free_port())
-Look = Callable[[str], Container | None]
 
 
 def _stack(unique: str, image: str, **changes: Any) -> list[Entry]:
@@ -95,7 +92,6 @@ def test_a_second_update_changes_nothing(deployed: Stack) -> None:
 
 
 def test_a_refresh_changes_nothing(deployed: Stack) -> None:
-    """The state that is read back is what the program asks for."""
     assert deployed.changes("--refresh") == {}
     deployed.run("refresh", "--yes", "--expect-no-changes", "--skip-preview")
     assert deployed.changes() == {}
@@ -104,7 +100,6 @@ def test_a_refresh_changes_nothing(deployed: Stack) -> None:
 def test_ids_are_those_of_the_engine(deployed: Stack, look: Look, image: str, module_unique: str) -> None:
     """A container's id is the engine's, a volume's its name, an image's its id and name."""
     found = look(f"{module_unique}-server")
-    assert found is not None
     recorded = deployed.resources()
     assert recorded["server"]["id"] == found.id
     assert recorded["home"]["id"] == f"{module_unique}-home"
@@ -112,10 +107,8 @@ def test_ids_are_those_of_the_engine(deployed: Stack, look: Look, image: str, mo
 
 
 def test_the_container_is_as_declared(deployed: Stack, look: Look, module_unique: str) -> None:
-    """What the program gives reaches the engine."""
     del deployed
     found = look(f"{module_unique}-server")
-    assert found is not None
     host, config = found.attrs["HostConfig"], found.attrs["Config"]
     assert host["Memory"] == host["MemorySwap"] == 64 * 1024 * 1024
     assert host["CapDrop"] == ["ALL"]
@@ -136,7 +129,6 @@ def test_uploaded_files_are_roots(deployed: Stack, look: Look, module_unique: st
     """Files are root's, readable by all unless their mode says otherwise."""
     del deployed
     found = look(f"{module_unique}-server")
-    assert found is not None
     chunks, _ = found.get_archive("/etc/ci")
     with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as archive:
         modes = {entry.name: (entry.mode & 0o777, entry.uid, entry.gid) for entry in archive if entry.isfile()}
@@ -149,7 +141,6 @@ def test_uploaded_files_are_roots(deployed: Stack, look: Look, module_unique: st
 
 
 def test_secrets_are_in_the_state_in_cipher_only(deployed: Stack) -> None:
-    """A secret input stays secret among the outputs."""
     assert CANARY not in deployed.exported()
     state = "".join(path.read_text() for path in deployed.folder.glob("state/.pulumi/**/*.json*"))
     assert state
@@ -169,8 +160,6 @@ def test_limits_change_in_place(deployed: Stack, look: Look, image: str, module_
     deployed.declare(*_stack(module_unique, image, **changed))
     deployed.up().ok()
     after = look(f"{module_unique}-server")
-    assert before is not None
-    assert after is not None
     assert after.id == before.id
     assert after.attrs["HostConfig"]["Memory"] == 96 * 1024 * 1024
     assert after.attrs["HostConfig"]["RestartPolicy"]["MaximumRetryCount"] == 7
@@ -180,12 +169,10 @@ def test_limits_change_in_place(deployed: Stack, look: Look, image: str, module_
 def test_a_stopped_container_with_ports_is_made_again(deployed: Stack, look: Look, module_unique: str) -> None:
     """A refresh reads no ports of a stopped container, which looks like an edit of them."""
     before = look(f"{module_unique}-server")
-    assert before is not None
     before.stop(timeout=1)
     assert deployed.changes("--refresh") == {"server": "replace"}
     deployed.up("--refresh").ok()
     after = look(f"{module_unique}-server")
-    assert after is not None
     assert after.id != before.id
     assert after.status == "running"
     assert deployed.changes("--refresh") == {}
@@ -194,16 +181,13 @@ def test_a_stopped_container_with_ports_is_made_again(deployed: Stack, look: Loo
 def test_a_removed_container_is_made_again_with_its_volume(
     deployed: Stack, engine: docker.DockerClient, look: Look, module_unique: str
 ) -> None:
-    """Only a refresh sees it; the volume keeps its data."""
     before = look(f"{module_unique}-server")
-    assert before is not None
     assert before.exec_run("touch /data/kept").exit_code == 0
     before.remove(force=True)
     assert deployed.changes() == {}
     assert deployed.changes("--refresh") == {"server": "create"}
     deployed.up("--refresh").ok()
     after = look(f"{module_unique}-server")
-    assert after is not None
     assert after.id != before.id
     assert after.exec_run("ls /data/kept").exit_code == 0
     engine.volumes.get(f"{module_unique}-home")
@@ -219,8 +203,6 @@ def test_a_replacement_deletes_first(deployed: Stack, look: Look, image: str, mo
     deployed.declare(*_stack(module_unique, image, **changes))
     deployed.up().ok()
     after = look(f"{module_unique}-server")
-    assert before is not None
-    assert after is not None
     assert after.id != before.id
     assert deployed.changes("--refresh") == {}
 
@@ -237,7 +219,6 @@ def test_a_container_is_stopped_with_its_grace(deployed: Stack, look: Look, imag
     deployed.declare(*_stack(module_unique, image, user="0:0"))
     deployed.up().ok()
     found = look(f"{module_unique}-server")
-    assert found is not None
     assert found.exec_run("cat /data/ended").output == b"ended\n"
 
 
@@ -248,7 +229,8 @@ def test_the_end_leaves_nothing_but_the_image(
     begun = time.monotonic()
     deployed.run("destroy", "--yes", "--skip-preview").ok()
     assert time.monotonic() - begun < 30
-    assert look(f"{module_unique}-server") is None
+    with pytest.raises(NotFound):
+        look(f"{module_unique}-server")
     with pytest.raises(NotFound):
         engine.volumes.get(f"{module_unique}-home")
     assert engine.images.get(image)

@@ -6,14 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.parity.support import Entry, Stack, container
+from tests.parity.support import Entry, Look, Stack, container
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from docker.models.containers import Container
-
-    Look = Callable[[str], Container | None]
 
 
 def _entries(unique: str, image: str, *, option: str = "a") -> list[Entry]:
@@ -59,10 +55,7 @@ def _run(found: Container, command: str) -> str:
 def test_both_are_in_the_network_alone_and_one_has_its_alias_there(
     deployed: Stack, look: Look, module_unique: str
 ) -> None:
-    """Not in the default bridge, which knows no names."""
     server, client = look(f"{module_unique}-server"), look(f"{module_unique}-client")
-    assert server is not None
-    assert client is not None
     for found in (server, client):
         assert list(found.attrs["NetworkSettings"]["Networks"]) == [f"{module_unique}-net"]
     assert "docker" in server.attrs["NetworkSettings"]["Networks"][f"{module_unique}-net"]["Aliases"]
@@ -71,18 +64,22 @@ def test_both_are_in_the_network_alone_and_one_has_its_alias_there(
 def test_the_entry_point_gets_the_command_as_its_words(deployed: Stack, look: Look, module_unique: str) -> None:
     """As `docker run --entrypoint` does."""
     server = look(f"{module_unique}-server")
-    assert server is not None
     assert _run(server, "cat /said") == "--first a\n"
 
 
 def test_it_settles_after_a_refresh_too(deployed: Stack) -> None:
-    """Aliases that the engine adds, and networks, are no change."""
     assert deployed.changes("--refresh") == {}
 
 
 def test_another_word_of_the_command_replaces_only_that_container(
     deployed: Stack, image: str, module_unique: str
 ) -> None:
-    """The other and the network stay."""
     deployed.declare(*_entries(module_unique, image, option="b"))
     assert deployed.changes() == {"server": "replace"}
+
+
+def test_another_kind_of_network_replaces_it(deployed: Stack, image: str, module_unique: str) -> None:
+    network, *containers = _entries(module_unique, image)
+    network["props"]["internal"] = True
+    deployed.declare(network, *containers)
+    assert deployed.changes()["net"] == "replace"

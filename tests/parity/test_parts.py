@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ssl
 import subprocess
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,8 @@ from offline.plugins.docker.image import Image
 from offline.plugins.install import fingerprint, install
 from offline.plugins.rpc import Log, PluginError
 from offline.plugins.values import UNKNOWN, Secret, from_struct, to_struct
+from tests.support import tls_server
+from tests.support.certificates import Authority
 
 CONTAINER: dict[str, Any] = {"name": "c", "image": "i"}
 
@@ -33,7 +33,6 @@ def test_values_survive_the_wire() -> None:
 
 
 def test_a_secret_is_not_in_its_repr() -> None:
-    """A log of a value shows no secret."""
     assert "v" not in repr(Secret("v")).replace("Secret", "")
 
 
@@ -67,7 +66,6 @@ def test_a_wrong_input_is_named(inputs: dict[str, Any], path: str, said: str) ->
 
 
 def test_defaults_are_the_official_ones() -> None:
-    """As recorded by the official plugin, in name and value."""
     inputs, failures = schema.check(FIELDS, CONTAINER)
     assert not failures
     assert inputs[schema.DEFAULTS] == [
@@ -93,7 +91,6 @@ def test_an_unknown_input_is_planned_as_unknown_and_replaces() -> None:
 
 
 def test_ignored_changes_are_dropped() -> None:
-    """By path, with a star for any index."""
     found = diff.Differences(
         {"labels[0]": ("update", True), "ports[1].external": ("update", True), "name": ("update", True)}
     )
@@ -132,7 +129,6 @@ def test_a_drifted_default_is_no_default_any_more() -> None:
     ],
 )
 def test_durations_are_written_as_go_does(nanos: int, text: str) -> None:
-    """So that what is read back is what was given."""
     assert duration_text(nanos) == text
     assert nanoseconds(text) == nanos
 
@@ -154,7 +150,6 @@ def test_cpus_are_read_back_as_the_official_plugin_does(cpus: float, text: str) 
     ],
 )
 def test_modes_are_written_as_go_does(mode: int, text: str) -> None:
-    """They are part of a context's digest."""
     assert go_mode(mode) == text
 
 
@@ -169,54 +164,22 @@ def test_certificates_must_be_complete() -> None:
 
 
 def test_a_connection_shows_no_secret() -> None:
-    """Its repr may end up in a log."""
     assert "hidden" not in repr(Connection(ca="hidden", cert="hidden", key="hidden"))
 
 
 def test_an_engine_with_another_authority_is_not_trusted(tmp_path: Path) -> None:
-    """TLS is verified against the given authority alone."""
-    names = ("ours", "theirs")
-    for name in names:
-        command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", f"/CN={name}"]
-        command += ["-addext", "subjectAltName=IP:127.0.0.1"]
-        command += ["-keyout", str(tmp_path / f"{name}.key"), "-out", str(tmp_path / f"{name}.pem")]
-        subprocess.run(command, check=True, capture_output=True)
-
-    class Answer(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            body = b'{"ApiVersion": "1.41"}'
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(tmp_path / "ours.pem", tmp_path / "ours.key")
-    context.verify_mode = ssl.CERT_REQUIRED
-    context.load_verify_locations(tmp_path / "ours.pem")
-    server = HTTPServer(("127.0.0.1", 0), Answer)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    host = f"tcp://127.0.0.1:{server.server_port}"
-    texts = {name: ((tmp_path / f"{name}.pem").read_text(), (tmp_path / f"{name}.key").read_text()) for name in names}
-    good = Connection(host=host, ca=texts["ours"][0], cert=texts["ours"][0], key=texts["ours"][1])
-    bad = Connection(host=host, ca=texts["theirs"][0], cert=texts["ours"][0], key=texts["ours"][1])
-    unknown = Connection(host=host, ca=texts["ours"][0], cert=texts["theirs"][0], key=texts["theirs"][1])
-    try:
+    ours, theirs = Authority.new(), Authority.new()
+    pair = ours.client()
+    with tls_server.serving(tmp_path, pair=ours.server("127.0.0.1"), clients=ours.pem) as port:
+        good = Connection(host=f"tcp://127.0.0.1:{port}", ca=ours.pem, cert=pair.certificate, key=pair.key)
         Engine().configure(good)
-        for connection in (bad, unknown):
+        other = theirs.client()
+        for wrong in (replace(good, ca=theirs.pem), replace(good, cert=other.certificate, key=other.key)):
             with pytest.raises(PluginError, match="no Docker engine answers"):
-                Engine().configure(connection)
-    finally:
-        server.shutdown()
-        server.server_close()
+                Engine().configure(wrong)
 
 
 def test_an_engine_that_refuses_is_named_with_the_systems_own_word() -> None:
-    """Not with the errors of the libraries on the way."""
     said = "no Docker engine answers at tcp://127.0.0.1:1: connection refused; start the engine"
     with pytest.raises(PluginError, match=said):
         Engine().configure(Connection(host="tcp://127.0.0.1:1"))
@@ -241,7 +204,6 @@ def test_an_installed_plugin_serves_from_anywhere(tmp_path: Path) -> None:
 
 
 def test_installing_again_changes_nothing(tmp_path: Path) -> None:
-    """And leaves no other copy of the code behind."""
     for _ in range(2):
         install(plugins_home=tmp_path / "plugins", bin_dir=tmp_path / "bin", python=Path(sys.executable))
     names = {path.name for path in (tmp_path / "bin").iterdir()}
@@ -267,6 +229,5 @@ def test_the_fingerprint_is_that_of_the_sources() -> None:
     ],
 )
 def test_what_an_image_cannot_do_is_refused_by_name(inputs: dict[str, Any], path: str) -> None:
-    """Above all pushing, which is the official default."""
     _, failures = Image(Engine(), Log()).check({"imageName": "a:1", **inputs}, Log(), "urn")
     assert [failure.path for failure in failures] == [path]

@@ -1,4 +1,4 @@
-"""A server that is an engine as far as TLS goes: it answers `/_ping`, and asks its clients for certificates or not."""
+"""A server that is an engine as far as TLS goes: it answers, and asks its clients for certificates or not."""
 
 import ssl
 import threading
@@ -12,11 +12,12 @@ from tests.support.certificates import Pair
 
 class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        """Answer as an engine that is well."""
+        """Answer as an engine that is well, and is asked for its version."""
+        body = b'{"ApiVersion": "1.41"}'
         self.send_response(200)
-        self.send_header("Content-Length", "2")
+        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(b"OK")
+        self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
