@@ -55,7 +55,7 @@ def bare_state(state: Mapping[str, Any], project: str) -> State:
     root = next(each for each in resources if each["type"] == _STACK)
     root["outputs"] = {}
     for each in resources:
-        each["parent"] = "" if each is root else root["urn"]
+        each["parent"] = root["urn"] if each.get("parent") else ""
         each["dependencies"] = [urn for urn in each.get("dependencies") or () if urn in known]
         depends = each.get("propertyDependencies") or {}
         each["propertyDependencies"] = {

@@ -139,7 +139,7 @@ def test_the_bare_programs_state_is_the_stacks_without_components_and_outputs() 
         "urn:pulumi:dev::bench-bare::kubernetes:core/v1:Secret::users",
     ]
     assert found[0]["outputs"] == {}
-    assert found[2]["parent"] == found[0]["urn"]
+    assert [each["parent"] for each in found] == ["", "", found[0]["urn"]]
     assert found[2]["provider"] == f"{found[1]['urn']}::an-id"
     assert found[2]["dependencies"] == [found[1]["urn"]]
 
