@@ -14,8 +14,8 @@ class ProxySettings(Section):
     image: ImageReference = Field(
         default="haproxy:3.2.21-alpine",
         description=(
-            "The proxy's image: HAProxy 3.0 or newer with Lua (the official images have it), a shell and `wget`. Its rules "
-            "are not in it: they come with this project."
+            "The proxy's image: HAProxy 3.0 or newer with Lua (the official images have it), a shell and `wget`. Its "
+            "rules are not in it: they come with this project."
         ),
         examples=["haproxy:3.2.21-alpine"],
     )
