@@ -348,7 +348,7 @@ def test_huge_and_countless_values_are_refused_at_once_and_shortly() -> None:
         {"adminPassword": "aB3$" * 250_000},
         {"dockerTlsKey": f"-----BEGIN PRIVATE KEY-----\n{'A' * 1_000_000}"},
         {"jenkins": {"image": "a-" * 500_000}},
-        {"jenkins": {"javaOptions": ["-Xmx" + "9" * 4000 + "g"]}},
+        {"jenkins": {"javaOptions": ["-Xmx" + "9" * 5000 + "g"]}},
         {"jenkins": {f"k{number}": 1 for number in range(100_000)}},
         {f"k{number}": 1 for number in range(20_000)},
         {"jobs": [{"name": "a", "script": "x", "schedule": "1," * 500_000 + " * * * *"}]},
