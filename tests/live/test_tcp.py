@@ -129,7 +129,7 @@ def verbs(
 def test_the_sample_is_green_and_its_image_is_on_the_other_engine_alone(
     verbs: Verbs, engine: docker.DockerClient, builder: Builder
 ) -> None:
-    assert f"is root on the host of {builder.host}" in verbs.first
+    assert builder.host in verbs.first
     text = verbs.run("sample")
     assert "+ docker run --rm simple-jenkins-image" in text
     assert "This is a simple file." in text

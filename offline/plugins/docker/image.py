@@ -120,6 +120,8 @@ class Image(ResourceType):
             "networkmode": given.get("network") or "",
             "extrahosts": ",".join(given.get("addHosts") or ()),
             "rm": "1",
+            # The container of a step that fails goes too.
+            "forcerm": "1",
         }
         build_image(
             self._engine,
