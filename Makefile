@@ -12,7 +12,7 @@ CLUSTER := tests/lab tests/manifests tests/cluster
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-up: ## take this machine to a running CI
+up: ## install the prerequisites and deploy
 	$(BOOT) runtime && $(PY) -m ops up $(FOR) $(SURE) $(ARGS)
 preview: ## show what `make up` would change
 	$(BOOT) runtime && $(PY) -m ops preview $(FOR) $(ARGS)
@@ -24,7 +24,7 @@ doctor: ## check what this machine and the stack's cluster have and lack
 	$(BOOT) runtime && $(PY) -m ops doctor $(FOR)
 password: ## print the administrator's or the registry user's password
 	$(BOOT) runtime && $(PY) -m ops password $(FOR)
-set: ## set one setting for this clone alone: make set KEY=ci:gitToken, or with a file: < FILE
+set: ## set one setting in the stack's file, a secret encrypted: make set KEY=ci:gitToken, or with a file: < FILE
 	$(BOOT) runtime && $(PY) -m ops set $(FOR) $(KEY)
 recover: ## clean up after a Pulumi that was killed
 	$(BOOT) runtime && $(PY) -m ops recover $(FOR) $(SURE)
@@ -43,9 +43,9 @@ test-fast: ## run the tests that need no Pulumi and no Docker
 	$(BOOT) dev && $(PY) -m pytest tests/unit tests/components tests/contract $(ARGS)
 check: ## lint, format and types
 	$(BOOT) dev && .venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
-reference: ## make the schema and the settings' page anew
+reference: ## regenerate the schema and the settings reference
 	$(BOOT) dev && $(PY) -m components.settings.reference
-lock: ## make the lock files anew from the .in files
+lock: ## regenerate the lock files from the .in files
 	$(BOOT) dev && $(PIN) requirements.in -o requirements.txt && $(PIN) requirements-dev.in -o requirements-dev.txt && $(PIN) ops/toolchain/go-requirements.in -o ops/toolchain/go-requirements.txt && $(PIN) tests/manifests/checkov-requirements.in -o tests/manifests/checkov-requirements.txt
 bench: ## measure: make bench ARGS="docker --rounds 5"; `python -m benchmarks report` renders it
 	$(BOOT) dev && $(PY) -m benchmarks run $(ARGS)

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import io
 import subprocess
-from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from offline import archive, binaries, controller, dind, gitlab_runner, proxy
-from ops.toolchain import cache, console, docker_engine
+from ops.toolchain import cache, console
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -186,9 +185,6 @@ def _has(host: str, image: str) -> bool:
 
 
 def _inspect(host: str, image: str) -> dict[str, Any]:
-    if host.startswith("unix://"):  # the usual case, without the 0.35 s that the SDK takes to import
-        status, found = docker_engine.get(host, f"/images/{image}/json")
-        return dict(found) if status == HTTPStatus.OK else {}
     from offline import engine  # noqa: PLC0415
 
     return engine.inspect(host, image)

@@ -1,17 +1,19 @@
 """What became of a stack's image builds, from its state and from what the cluster has of them. Pure."""
 
-# ruff: noqa: PLC0415 - imported late: only a build that failed needs the settings' models
-
 from __future__ import annotations
 
 import datetime as dt
-import json
 from typing import TYPE_CHECKING, Any
 
+import croniter
+
 from components import labels
+from components.kubernetes import results
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+    from components.settings import BuildSettings
 
 JOB_LABEL = "batch.kubernetes.io/job-name"
 """The label by which Kubernetes marks a Job's pods."""
@@ -67,7 +69,7 @@ def outcome(job: Thing | None) -> str:
 
 
 def rows(
-    builds: Sequence[Mapping[str, Any]],
+    builds: Sequence[BuildSettings],
     jobs: Mapping[str, str],
     images: Mapping[str, str],
     found: Found,
@@ -76,14 +78,14 @@ def rows(
     """One row for each build, and one for each schedule: what, how it is, whether that is well.
 
     Args:
-        builds: `ci:builds` as the stack's file has it.
+        builds: `ci:builds`.
         jobs: the Job of each build, as `deployed_jobs` gives it.
         images: the output `images` of the last update that ended well.
         found: what the cluster has.
         events: the warnings about a Job that failed, the newest first, by its name.
     """
     for place, build in enumerate(builds):
-        name = str(build.get("name"))
+        name = build.name
         job = jobs.get(name, "")
         live = found.jobs.get(job)
         how = outcome(live) if job else "new"
@@ -102,16 +104,13 @@ def rows(
                 "new": "not built yet; `make up` builds it",
             }[how]
         yield f"build {name}", said, how in {"done", "kept"}
-        if build.get("schedule"):
+        if build.schedule:
             yield from _schedule(name, place, build, found)
 
 
-def why(build: Mapping[str, Any], place: int, pods: Sequence[Thing], events: Sequence[str]) -> str:
+def why(build: BuildSettings, place: int, pods: Sequence[Thing], events: Sequence[str]) -> str:
     """Why a build failed, as the update that ran it says it."""
-    from components.kubernetes import results
-    from components.settings import BuildSettings
-
-    return results.explain(BuildSettings.model_validate_json(json.dumps(build)), place, pods, events)
+    return results.explain(build, place, pods, events)
 
 
 def _ends(job: Thing | None) -> list[str]:
@@ -120,7 +119,7 @@ def _ends(job: Thing | None) -> list[str]:
     return [str(entry.get("message", "")) for entry in conditions if entry.get("type") == "Failed"]
 
 
-def _schedule(name: str, place: int, build: Mapping[str, Any], found: Found) -> Iterator[tuple[str, str, bool]]:
+def _schedule(name: str, place: int, build: BuildSettings, found: Found) -> Iterator[tuple[str, str, bool]]:
     title = f"schedule {name}"
     live = found.schedules.get(name)
     if live is None:
@@ -145,8 +144,6 @@ def _schedule(name: str, place: int, build: Mapping[str, Any], found: Found) -> 
 
 def _next(spec: Mapping[str, Any]) -> str:
     """When a CronJob is due next. Kubernetes counts in its controller's time zone, which is mostly UTC."""
-    import croniter
-
     try:
         due = croniter.croniter(spec["schedule"], dt.datetime.now(dt.UTC)).get_next(dt.datetime)
     except (ValueError, KeyError):

@@ -11,14 +11,14 @@ from typing import Annotated
 import typer
 
 from ops.toolchain import console
-from ops.toolchain.errors import Trouble
+from ops.toolchain.errors import OpsError
 
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    help="Bring the CI up and look after it. Words that a verb does not know are handed to Pulumi.",
+    help="Bring the CI up and look after it. Unknown options are passed to Pulumi.",
 )
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 
@@ -31,7 +31,7 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 @app.command(context_settings=PASS_ON)
 def up(context: typer.Context, stack: Stack = None, yes: Yes = False) -> None:
-    """Take this machine to a running CI: get what is missing, deploy, say what there is now."""
+    """Install the prerequisites and deploy."""
     from ops import deploy
 
     _answer_all(yes=yes)
@@ -89,11 +89,11 @@ def sample(stack: Stack = None) -> None:
 
 @app.command("set")
 def set_(
-    key: Annotated[str, typer.Argument(help="The setting: ci:jenkins.httpPort, or ci:gitToken.")],
+    key: Annotated[str | None, typer.Argument(help="The setting: ci:jenkins.httpPort, or ci:gitToken.")] = None,
     stack: Stack = None,
     secret: Annotated[bool, typer.Option("--secret", help="Encrypt it. Known secrets always are.")] = False,
 ) -> None:
-    """Set one setting for this clone alone. Its value is asked for, or read from stdin: no word of the command."""
+    """Set one setting in the stack's file, encrypted if it is a secret. The value is asked for, or read from stdin."""
     from ops import settings as verb
 
     verb.set_one(stack or None, key, secret=secret)
@@ -125,9 +125,9 @@ def main() -> None:
     """Run a verb. What a user has to put right is said without a traceback; 2 is for usage and settings."""
     try:
         app()
-    except Trouble as trouble:
-        console.note(f"error: {trouble}")
-        sys.exit(trouble.code)
+    except OpsError as error:
+        console.note(f"error: {error}")
+        sys.exit(error.code)
     except KeyboardInterrupt:
         console.note("stopped")
         sys.exit(130)

@@ -1,4 +1,4 @@
-"""Where things are in a clone of the project: what is committed, and what belongs to this clone alone (`.local/`)."""
+"""Where things are in a clone of the project, and which stack a verb acts on when none is named."""
 
 from __future__ import annotations
 
@@ -9,32 +9,14 @@ from typing import Any
 
 import yaml
 
-from ops.toolchain.errors import Trouble
+from ops.toolchain import cache
+from ops.toolchain.errors import OpsError
 
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+USUAL = "dev"
+"""The stack that a verb acts on by default."""
 
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML file's mapping; empty for a file that is absent or empty.
-
-    Raises:
-        Trouble: when it is not YAML, or not a mapping.
-    """
-    try:
-        found = yaml.load(path.read_text(), Loader=_Loader)  # noqa: S506 - it is the safe loader, in C where there is one
-    except FileNotFoundError:
-        return {}
-    except (yaml.YAMLError, UnicodeDecodeError) as broken:
-        raise Trouble(f"{path} is not YAML: {broken}", "Mend it, or get it back with: git checkout", code=2) from broken
-    if found is None:
-        return {}
-    if not isinstance(found, dict):
-        raise Trouble(
-            f"{path} holds a {type(found).__name__}; keys with values are expected.",
-            "It begins with `config:`.",
-            code=2,
-        )
-    return found
+STAND_IN = "offline"
+"""The stack that takes its place where Jenkins' image can't be pulled."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,21 +29,22 @@ class Clone:
     @functools.cached_property
     def project(self) -> dict[str, Any]:
         """Pulumi.yaml."""
-        found = read_yaml(self.root / "Pulumi.yaml")
-        if "name" not in found:
-            raise Trouble(
-                f"{self.root / 'Pulumi.yaml'} is missing or has no name.", "Run this in the project's folder.", code=2
-            )
+        try:
+            found = yaml.safe_load((self.root / "Pulumi.yaml").read_text())
+        except (OSError, ValueError, yaml.YAMLError) as failed:
+            raise OpsError(f"{self.root / 'Pulumi.yaml'} can't be read: {failed}", code=2) from failed
+        if not isinstance(found, dict) or "name" not in found:
+            raise OpsError(f"{self.root / 'Pulumi.yaml'} has no name.", "Get it back: git checkout Pulumi.yaml", code=2)
         return found
 
     @property
     def name(self) -> str:
-        """The project's name, which Pulumi keeps the stacks under."""
+        """The project's name, under which Pulumi keeps the stacks."""
         return str(self.project["name"])
 
     @property
     def local(self) -> Path:
-        """What belongs to this clone alone; ignored by git, closed to other users."""
+        """What belongs to this clone alone. Ignored by git, closed to other users."""
         return self.root / ".local"
 
     @property
@@ -71,49 +54,54 @@ class Clone:
 
     @property
     def passphrase(self) -> Path:
-        """The file with the passphrase that the clone's secrets are encrypted with."""
+        """The file with the passphrase that encrypts the secrets of the file backend's stacks."""
         return self.local / "passphrase"
 
-    @property
-    def remembered(self) -> Path:
-        """The file with the stack that `up` chose when none was named."""
-        return self.local / "stack.json"
-
-    def committed(self, stack: str) -> Path:
-        """The stack's settings as they are in git."""
+    def file(self, stack: str) -> Path:
+        """The stack's own file, which Pulumi writes to and its owner commits."""
         return self.root / str(self.project.get("stackConfigDir", ".")) / f"Pulumi.{short(stack)}.yaml"
 
+    def example(self, stack: str) -> Path:
+        """The example that a stack's file is copied from when the stack is first used."""
+        return self.root / "examples" / "stacks" / f"Pulumi.{short(stack)}.yaml"
+
     def require(self, stack: str) -> None:
-        """Raises Trouble when the stack has no committed file."""
-        if not self.committed(stack).is_file():
-            raise Trouble(
-                f"There is no stack {stack!r}: {self.committed(stack).relative_to(self.root)} does not exist.",
-                f"Stacks here: {', '.join(self.stacks()) or 'none'}. A new one begins as a copy of another's file.",
+        """Raises OpsError when the stack has neither a file nor an example."""
+        if not self.file(stack).is_file() and not self.example(stack).is_file():
+            raise OpsError(
+                f"There is no stack {stack!r}: {self.file(stack).relative_to(self.root)} does not exist.",
+                f"Stacks here: {', '.join(self.stacks())}. A new one begins as a copy of another's file.",
                 code=2,
             )
 
-    def overlay(self, stack: str) -> Path:
-        """What this clone adds to the stack's settings: salt, generated password, what `set` was given."""
-        return self.local / "stacks" / f"Pulumi.{short(stack)}.yaml"
-
-    def effective(self, stack: str) -> Path:
-        """The committed settings with the overlay on top: what Pulumi is given. Made anew for each run."""
-        return self.local / "effective" / f"Pulumi.{short(stack)}.yaml"
-
-    def made(self, stack: str) -> Path:
-        """A copy of the effective file as it was made, to tell what Pulumi has changed in it since."""
-        return self.local / "effective" / f"{short(stack)}.made.yaml"
-
     def stacks(self) -> list[str]:
-        """The names of the committed stacks."""
-        return sorted(
-            path.name.split(".", 1)[1].removesuffix(".yaml")
-            for path in self.committed("x").parent.glob("Pulumi.*.yaml")
-        )
+        """The names of the stacks that have a file or an example."""
+        folders = (self.file("x").parent, self.example("x").parent)
+        files = [path for folder in folders for path in folder.glob("Pulumi.*.yaml")]
+        return sorted({path.name.split(".", 1)[1].removesuffix(".yaml") for path in files})
 
     def state_file(self, stack: str) -> Path:
-        """Where the clone's own backend keeps a stack."""
+        """Where the file backend keeps a stack."""
         return self.state / ".pulumi" / "stacks" / self.name / f"{short(stack)}.json"
+
+    @property
+    def chosen(self) -> str:
+        """The stack that a verb without a name acts on: `dev`, or `offline` once `up` has chosen that."""
+        return STAND_IN if (self.local / "use-offline").exists() and self.file(STAND_IN).is_file() else USUAL
+
+    def choose(self, stack: str) -> None:
+        """Let later verbs act on this stack, if it is one of the two that take each other's place.
+
+        Any other has to be named each time: nobody is to take `prod` down because it was the last one that came up.
+        """
+        if stack == STAND_IN:
+            cache.write(self.local / "use-offline", "")
+        elif stack == USUAL:
+            (self.local / "use-offline").unlink(missing_ok=True)
+
+    def make(self, verb: str, stack: str) -> str:
+        """The `make` command that runs a verb on a stack."""
+        return f"make {verb}" if stack == self.chosen else f"make {verb} STACK={stack}"
 
 
 def short(stack: str) -> str:

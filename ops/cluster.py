@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from ops import stackfile
-from ops.clone import read_yaml
-from ops.toolchain.errors import Trouble
+import yaml
+
+from ops.toolchain.errors import OpsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from ops.clone import Clone
+    from ops.stack import Stack
 
 LAB_KUBECONFIG = ".local/lab/kubeconfig"
 """What `make lab` writes, from the project's folder."""
@@ -33,7 +33,7 @@ ANSWER_SECONDS = 20.0
 """How long one question may take."""
 
 
-class ApiError(Trouble):
+class ApiError(OpsError):
     """The API server refused something, or gave no answer."""
 
     def __init__(self, what: str, status: int, remedy: str = "") -> None:
@@ -67,11 +67,14 @@ class Place:
         It can't where the settings name no file, since kubectl then joins several, and behind a proxy.
 
         Raises:
-            Trouble: when the file is no kubeconfig, or lacks the context.
+            OpsError: when the file is no kubeconfig, or lacks the context.
         """
         if self.kubeconfig is None:
             return ""
-        known = read_yaml(self.kubeconfig)
+        try:
+            known = yaml.safe_load(self.kubeconfig.read_text()) or {}
+        except (OSError, ValueError, yaml.YAMLError) as failed:
+            raise OpsError(f"{self.kubeconfig} is no kubeconfig: {failed}", code=2) from failed
         wanted = self.context or known.get("current-context")
         context = _named(known.get("contexts"), wanted).get("context") or {}
         cluster = _named(known.get("clusters"), context.get("cluster")).get("cluster") or {}
@@ -79,40 +82,40 @@ class Place:
         return "" if proxied else str(cluster.get("server") or "")
 
 
-def of(clone: Clone, settings: dict[str, Any]) -> Place:
-    """The place of a stack's cluster."""
-    named = stackfile.setting(settings, "ci:kubernetes", "kubeconfig")
-    path = clone.root / Path(str(named)).expanduser() if named else None
-    context = stackfile.setting(settings, "ci:kubernetes", "context")
-    return Place(path, str(context) if context else None, lab=path == clone.root / LAB_KUBECONFIG)
+def of(stack: Stack) -> Place:
+    """The place of a stack's cluster, by its settings."""
+    wanted, root = stack.settings.kubernetes, stack.clone.root
+    path = root / Path(wanted.kubeconfig).expanduser() if wanted.kubeconfig else None
+    return Place(path, wanted.context, lab=path == root / LAB_KUBECONFIG)
 
 
-def require(place: Place, stack: str) -> None:
-    """Make sure that the cluster accepts connections, in milliseconds and before Pulumi is started.
+def require(stack: Stack) -> None:
+    """Make sure that the stack's cluster accepts connections, in milliseconds and before Pulumi is started.
 
     Pulumi would find out too, but the provider's words depend on what it was about to do.
 
     Raises:
-        Trouble: when the kubeconfig is not there, or nothing accepts a connection at the address in it.
+        OpsError: when the kubeconfig is not there, or nothing accepts a connection at the address in it.
     """
+    place, name = of(stack), stack.name
     remedy = "Start it first: make lab"
     if place.kubeconfig is not None and not place.kubeconfig.is_file():
         where = f"{place.kubeconfig} does not exist"
         if place.lab:
-            raise Trouble(f"Stack {stack} is for the lab, which is not up: {where}.", remedy)
-        raise Trouble(
-            f"Stack {stack} names the kubeconfig {place.kubeconfig}, which does not exist.",
+            raise OpsError(f"Stack {name} is for the lab, which is not up: {where}.", remedy)
+        raise OpsError(
+            f"Stack {name} names the kubeconfig {place.kubeconfig}, which does not exist.",
             "Give another: make set KEY=ci:kubernetes.kubeconfig, for example ~/.kube/config",
             code=2,
         )
     server = place.server()
     failed = _unreachable(server) if server else ""
     if failed and place.lab:
-        raise Trouble(f"Stack {stack} is for the lab, which does not answer at {server} ({failed}).", remedy)
+        raise OpsError(f"Stack {name} is for the lab, which does not answer at {server} ({failed}).", remedy)
     if failed:
-        raise Trouble(
-            f"The cluster of stack {stack} does not answer at {server} ({failed}).",
-            f"See whether this does: {place.kubectl} version; what else is known: make doctor STACK={stack}",
+        raise OpsError(
+            f"The cluster of stack {name} does not answer at {server} ({failed}).",
+            f"See whether this does: {place.kubectl} version; what else is known: make doctor STACK={name}",
         )
 
 
@@ -145,7 +148,7 @@ class Cluster:
         """The official client's connection pool.
 
         Raises:
-            Trouble: when the kubeconfig can't be used.
+            OpsError: when the kubeconfig can't be used.
         """
         from kubernetes import config
 
@@ -154,7 +157,7 @@ class Cluster:
         try:
             return connect(config_file=file, context=self.place.context)
         except (config.ConfigException, OSError) as error:
-            raise Trouble(f"The kubeconfig can't be used: {error}", "See: kubectl config get-contexts") from error
+            raise OpsError(f"The kubeconfig can't be used: {error}", "See: kubectl config get-contexts") from error
 
     @property
     def server(self) -> str:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import http.client
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import yaml
 
-from ops import cluster, stackfile
+from ops import cluster
 from ops.cluster import ApiError, Cluster
 from ops.finding import Finding
-from ops.toolchain.errors import Trouble
+from ops.toolchain.errors import OpsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ops.clone import Clone
+    from ops.stack import Stack
 
 OLDEST = (1, 29)
 """The oldest API server that the project is for; components/kubernetes/preflight.py refuses older ones."""
@@ -48,15 +48,15 @@ NEEDED = (
 """What an update does in any namespace: verb, API group, resource."""
 
 
-def examine(clone: Clone, settings: dict[str, Any], stack: str) -> Iterator[Finding]:
+def examine(stack: Stack) -> Iterator[Finding]:
     """Look at everything in the order in which it is needed; nothing after the first thing that is missing."""
-    place = cluster.of(clone, settings)
+    place = cluster.of(stack)
     named = f"{place.kubeconfig}" if place.kubeconfig else "where kubectl looks ($KUBECONFIG, ~/.kube/config)"
     try:
-        cluster.require(place, stack)
+        cluster.require(stack)
         there = Cluster(place)
         server = there.server
-    except Trouble as trouble:
+    except OpsError as trouble:
         yield Finding("kubeconfig", "BAD", trouble.what.rstrip("."), trouble.remedy)
         return
     yield Finding("kubeconfig", "ok", named)
@@ -64,7 +64,7 @@ def examine(clone: Clone, settings: dict[str, Any], stack: str) -> Iterator[Find
     try:
         yield _version(there)
         yield _rights(there)
-        yield _storage(there, stackfile.setting(settings, "ci:registry", "storageClass"))
+        yield _storage(there, stack.settings.registry.storage_class)
         yield _policies(there)
     except ApiError as error:
         yield Finding("cluster", "BAD", error.what, f"See whether this says more: {place.kubectl} version")

@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ops.cluster import ApiError
-from ops.toolchain.errors import Trouble
+from ops.toolchain.errors import OpsError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -67,7 +67,7 @@ def run(  # noqa: PLR0913, PLR0917 - each is another matter
         console: where to show it.
 
     Raises:
-        Trouble: when the pod is refused, can't pull, does not start in time, or ends with another status than 0.
+        OpsError: when the pod is refused, can't pull, does not start in time, or ends with another status than 0.
     """
     pods = f"/api/v1/namespaces/{namespace}/pods"
     for left in cluster.items(pods, labelSelector=LABEL):
@@ -75,7 +75,7 @@ def run(  # noqa: PLR0913, PLR0917 - each is another matter
     try:
         made = cluster.ask(pods, method="POST", body=manifest(name, image, pull_secret))["metadata"]["name"]
     except ApiError as refused:
-        raise Trouble(f"The pod of image {name} was not let in. {refused.what}", _hint(refused.what)) from refused
+        raise OpsError(f"The pod of image {name} was not let in. {refused.what}", _hint(refused.what)) from refused
     try:
         console.print(f"Image {name}: {image}", markup=False)
         with console.status(f"Waiting for the pod {made} in {namespace}"):
@@ -127,11 +127,11 @@ def _await_start(cluster: Cluster, pod: str) -> None:
         status = cluster.ask(pod).get("status") or {}
         reason, message = trouble(status)
         if reason in HOPELESS:
-            raise Trouble(f"The node can't run the image: {reason}, {message}", _hint(message))
+            raise OpsError(f"The node can't run the image: {reason}, {message}", _hint(message))
         if status.get("phase") in {"Running", "Succeeded", "Failed"}:
             return
         if time.monotonic() > end:
-            raise Trouble(
+            raise OpsError(
                 f"The pod did not start within {PULL_SECONDS} s: {reason or status.get('phase')} {message}".rstrip(),
                 _hint(message),
             )
@@ -157,7 +157,7 @@ def _hint(message: str) -> str:
 
 
 def _judge(cluster: Cluster, pod: str, name: str, console: Console, end: float) -> None:
-    """Say how the container ended. Raises Trouble when it failed."""
+    """Say how the container ended. Raises OpsError when it failed."""
     while True:
         status = cluster.ask(pod).get("status") or {}
         if status.get("phase") in {"Succeeded", "Failed"}:
@@ -171,12 +171,12 @@ def _judge(cluster: Cluster, pod: str, name: str, console: Console, end: float) 
     )
     code = ended.get("exitCode")
     if code:
-        raise Trouble(
+        raise OpsError(
             f"The image {name} was pulled and run, and ended with {code} ({ended.get('reason', 'no reason')}).",
             "Its output is above. It ran without capabilities and with the namespace's default limits.",
         )
     if status.get("phase") == "Failed":
-        raise Trouble(f"The pod of image {name} failed: {status.get('reason')} {status.get('message', '')}".rstrip())
+        raise OpsError(f"The pod of image {name} failed: {status.get('reason')} {status.get('message', '')}".rstrip())
     console.print("The pod ended well and is removed.", markup=False)
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from components import labels
-from ops import builds, gitlab, stackfile
+from ops import builds, gitlab
 from ops.cluster import ApiError, Cluster
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+    from components.settings import Settings
 
 DATA = "/var/lib/registry"
 """Where the registry's volume is in its pod."""
@@ -22,23 +24,23 @@ Row = tuple[str, str, bool]
 
 
 def rows(
-    cluster: Cluster, settings: dict[str, Any], resources: Sequence[Mapping[str, Any]], found: Mapping[str, Any]
+    cluster: Cluster, settings: Settings, resources: Sequence[Mapping[str, Any]], found: Mapping[str, Any]
 ) -> Iterator[Row]:
     """Everything that is running, or should be.
 
     Args:
         cluster: the stack's.
-        settings: the stack's file.
+        settings: the stack's.
         resources: the state's.
         found: the stack's outputs.
     """
-    namespace = stackfile.setting(settings, "ci:kubernetes", "namespace", default="ci")
+    namespace = settings.kubernetes.namespace
     try:
         yield "cluster", f"{cluster.ask('/version')['gitVersion']} at {cluster.server}", True
-        servers = ["registry", "mirror"] if stackfile.setting(settings, "ci:registry", "mirror") else ["registry"]
+        servers = ["registry", "mirror"] if settings.registry.mirror else ["registry"]
         for name in servers:
             yield from _server(cluster, namespace, name)
-        if stackfile.gitlab_runner(settings):
+        if settings.gitlab_runner is not None:
             yield from _runner(cluster, namespace)
         yield from _builds(cluster, f"{namespace}-builds", settings, resources, found)
     except ApiError as error:
@@ -125,7 +127,7 @@ def _volume(cluster: Cluster, namespace: str, name: str, size: str) -> Iterator[
 def _builds(
     cluster: Cluster,
     namespace: str,
-    settings: dict[str, Any],
+    settings: Settings,
     resources: Sequence[Mapping[str, Any]],
     outputs: Mapping[str, Any],
 ) -> Iterator[Row]:
@@ -138,8 +140,7 @@ def _builds(
     jobs = builds.deployed_jobs(resources)
     failed = [job for job in jobs.values() if builds.outcome(found.jobs.get(job)) == "failed"]
     events = {job: _events(cluster, namespace, job) for job in failed}
-    wanted = stackfile.setting(settings, "ci:builds", default=[])
-    yield from builds.rows(wanted, jobs, outputs.get("images") or {}, found, events)
+    yield from builds.rows(settings.builds, jobs, outputs.get("images") or {}, found, events)
 
 
 def _events(cluster: Cluster, namespace: str, job: str) -> list[str]:

@@ -1,20 +1,20 @@
 """`doctor`: every prerequisite, where it was found, and what to do where it was not. Changes nothing."""
 
-# ruff: noqa: PLC0415 - imported late: what only a cluster needs costs a second
-
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from ops import choice, clone, deploy, local, stackfile
+from ops import clone, cluster_doctor, engine
 from ops.finding import Finding
+from ops.stack import Stack, environment, logged_in
 from ops.toolchain import cache, console, docker_engine, pins, plugins, pulumi_cli, toolchain
-from ops.toolchain.errors import Trouble
+from ops.toolchain.errors import OpsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,21 +36,44 @@ def show(named: str | None) -> int:
 def examine(named: str | None) -> Iterator[Finding]:
     """Look at everything that a stack needs, in the order in which it is needed."""
     here = clone.here()
-    stack = named or choice.remembered(here)
-    here.require(stack)
+    name = named or here.chosen
+    here.require(name)
     yield Finding("Python", "ok", f"{platform.python_version()} in {Path(sys.prefix).resolve()}")
     yield from _tools()
-    settings = deploy.effective_settings(here, stack)
-    if stackfile.platform(settings) == "kubernetes":
-        from ops import cluster_doctor
-
-        yield from cluster_doctor.examine(here, settings, stack)
+    stack = _stack(here, name)
+    if stack is None:
+        yield Finding(
+            "settings", "note", f"those of stack {name} are read once `make up` or `make preview` has made it"
+        )
+        yield _engine(docker_engine.DEFAULT_HOST)
     else:
-        yield _engine(choice.docker_host(settings))
-        yield from _images(here, stack, settings)
-    yield from _runner_token(settings, stack)
+        yield from _settings(stack)
     yield _state(here)
     yield _disk()
+
+
+def _stack(here: clone.Clone, name: str) -> Stack | None:
+    """The stack, where the CLI and a backend of our own, or the stack itself, are there already."""
+    tools = toolchain.find(providers=())
+    stack = Stack(here, name, tools) if tools else None
+    if stack and stack.owns_backend:
+        stack.prepare()
+    return stack if stack and stack.exists() else None
+
+
+def _settings(stack: Stack) -> Iterator[Finding]:
+    """What the stack's settings ask for."""
+    try:
+        settings = stack.settings
+    except OpsError as problems:
+        yield Finding("settings", "BAD", problems.what, problems.remedy)
+        return
+    yield Finding("settings", "ok", f"of stack {stack.name}, no problem found")
+    if settings.platform == "kubernetes":
+        yield from cluster_doctor.examine(stack)
+    else:
+        yield _engine(settings.docker.host)
+        yield from _images(stack)
 
 
 def _tools() -> Iterator[Finding]:
@@ -60,7 +83,7 @@ def _tools() -> Iterator[Finding]:
         yield Finding("your Pulumi CLI", "note", f"{old.version} at {old.path} is too old", advice)
     try:
         found = toolchain.find(env)
-    except Trouble as trouble:
+    except OpsError as trouble:
         yield Finding("Pulumi CLI", "BAD", trouble.what, trouble.remedy)
         return
     if not found:
@@ -87,7 +110,8 @@ def _engine(host: str) -> Finding:
         return Finding(name, "note", f"{host}: another machine's, not looked at from here")
     try:
         if docker_engine.answers(host):
-            version = docker_engine.get(host, "/version")[1]
+            with contextlib.closing(docker_engine.client(host)) as engine_there:
+                version = engine_there.version()
             return Finding(name, "ok", f"{version['Version']} (API {version['ApiVersion']}) at {host}")
     except docker_engine.DeniedError:
         advice = "Be in its group: sudo usermod -aG docker $USER, then log in anew"
@@ -97,43 +121,29 @@ def _engine(host: str) -> Finding:
     return Finding(name, "note", seen, "`make up` installs and starts it")
 
 
-def _images(here: clone.Clone, stack: str, settings: dict[str, Any]) -> Iterator[Finding]:
-    host = choice.docker_host(settings)
-    if not host.startswith("unix://") or stackfile.setting(settings, "ci:platform") != "docker":
+def _images(stack: Stack) -> Iterator[Finding]:
+    host = stack.settings.docker.host
+    if not host.startswith("unix://"):
         return
     try:
         if not docker_engine.answers(host):
             return
-        trouble = choice.image_trouble(settings)
+        trouble = engine.image_problem(stack.settings)
     except docker_engine.DeniedError:
         return
     if trouble:
-        instead = choice.twin(here, stack, settings)
-        falls_back = stack == choice.USUAL and not stackfile.gitlab_runner(settings)
-        advice = (
-            f"`make up` brings up stack {instead} instead" if falls_back else f"The stand-in: make up STACK={instead}"
-        )
+        advice = "The stand-in: make up STACK=offline"
+        if stack.name == clone.USUAL:
+            advice = "`make up` brings up stack offline instead"
         yield Finding("images", "note", trouble, advice)
     else:
-        yield Finding("images", "ok", ", ".join([*choice.images(settings), *choice.stand_ins(settings)]))
-
-
-def _runner_token(settings: dict[str, Any], stack: str) -> Iterator[Finding]:
-    """Whether a GitLab Runner has its token; nothing where there is no runner."""
-    if not stackfile.gitlab_runner(settings):
-        return
-    try:
-        local.require_runner_token(settings, stack)
-    except Trouble as trouble:
-        yield Finding("runner's token", "BAD", trouble.what.rstrip("."), trouble.remedy)
-        return
-    yield Finding("runner's token", "ok", "set; `make status` asks GitLab whether it holds")
+        yield Finding("images", "ok", ", ".join(engine.images(stack.settings)))
 
 
 def _state(here: clone.Clone) -> Finding:
-    env, own = local.environment(here, os.environ)
+    env, own = environment(here, os.environ)
     if not own:
-        seen = env.get("PULUMI_BACKEND_URL") or local.logged_in(env) or "the backend of Pulumi.yaml"
+        seen = env.get("PULUMI_BACKEND_URL") or logged_in(env) or "the backend of Pulumi.yaml"
         return Finding("state", "ok", f"in {seen}, as you chose")
     if here.passphrase.exists() and here.passphrase.stat().st_mode & 0o077:
         return Finding("state", "BAD", f"{here.passphrase} can be read by others", f"chmod 600 {here.passphrase}")

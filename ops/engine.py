@@ -1,64 +1,57 @@
-"""The Docker engine of a stack, wherever it is: on a socket, behind ssh, or on TCP with certificates."""
-
-# ruff: noqa: PLC0415 - imported late: what a quiet `make up` does not need is not to cost it time
+"""The Docker engine of a stack: a client for it, the images that the stack starts from, and its containers' health."""
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
-from ops import choice, run, stackfile
+import docker
+import docker.errors
+from docker.tls import TLSConfig
+from requests.adapters import HTTPAdapter
+
+from components import labels
+from components.docker import tls
+from ops.toolchain import console, docker_engine
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Mapping
 
-    from docker import DockerClient
-    from docker.tls import TLSConfig
+    from docker.models.containers import Container
 
-    from ops.local import Workspace
+    from components.settings import Settings
 
 ANSWER_SECONDS = 30
-"""How long an engine may take for a word."""
+"""How long an engine may take to answer a request."""
+
+LOG_LINES = 20
+"""How much of a container's log is shown when it is not well. A refused configuration takes Jenkins about ten."""
+
+NO_CAPABILITIES = "unable to apply caps"
+"""What the engine says where a privileged container can't start. Source: opencontainers/runc, its capabilities."""
+
+ERRORS = (docker.errors.DockerException, OSError)
+"""What a client raises when the engine refuses or does not answer."""
 
 
-def client(workspace: Workspace, stack: str) -> DockerClient:
-    """A client of the engine that a stack's containers run on. The caller closes it.
-
-    Raises:
-        docker.errors.DockerException: when it does not answer.
-        OSError: when a certificate's file can't be read.
-    """
-    import docker
-
-    settings = workspace.settings(stack)
-    host = choice.docker_host(settings)
+def client(settings: Settings) -> docker.DockerClient:
+    """A client of the engine that a stack's containers run on. The caller closes it. Raises ERRORS."""
+    host = settings.docker.host
+    if host.startswith("unix://"):
+        return docker_engine.client(host, ANSWER_SECONDS)
+    secure: TLSConfig | bool = False
+    if settings.docker.tls is not None:
+        engine = tls.at_host(host, settings.docker.tls, settings.docker_tls_key)
+        secure = _configuration(tls.client(engine).context())
     # An engine behind ssh is asked through the ssh command, with the user's own keys and settings.
     return docker.DockerClient(
-        base_url=host,
-        use_ssh_client=host.startswith("ssh://"),
-        tls=_certificates(workspace, stack, settings, host) if host.startswith("tcp://") else False,
-        timeout=ANSWER_SECONDS,
+        base_url=host, use_ssh_client=host.startswith("ssh://"), tls=secure, timeout=ANSWER_SECONDS
     )
-
-
-def _certificates(workspace: Workspace, stack: str, settings: dict[str, Any], host: str) -> TLSConfig:
-    from pydantic import SecretStr
-
-    from components.docker import tls
-    from components.settings.engines import TlsFiles
-
-    files = TlsFiles.model_validate(stackfile.setting(settings, "ci:docker", "tls", default={}))
-    secret = None
-    if files.key_file is None:
-        effective = workspace.prepare(stack)
-        words = ["config", "get", tls.HOST_KEY, "--stack", stack, "--config-file", str(effective)]
-        secret = SecretStr(run.answer(workspace, words))
-    return _configuration(tls.client(tls.at_host(host, files, secret)).context())
 
 
 def _configuration(context: ssl.SSLContext) -> TLSConfig:
     """Let the SDK use a context as it is: of its own accord it takes a key from a file only."""
-    from docker.tls import TLSConfig
-    from requests.adapters import HTTPAdapter
 
     class Adapter(HTTPAdapter):
         def init_poolmanager(self, *arguments: Any, **named: Any) -> None:  # noqa: ANN401 - the base class's
@@ -72,3 +65,83 @@ def _configuration(context: ssl.SSLContext) -> TLSConfig:
             client.mount("https://", Adapter())
 
     return Configuration()
+
+
+def images(settings: Settings) -> list[str]:
+    """The images that a Docker stack starts from, stand-ins among them."""
+    beside = {"dind": settings.docker.dind.image, "proxy": settings.docker.proxy.image}.get(settings.docker.access)
+    return [*_main_images(settings), *([beside] if beside and settings.gitlab_runner is None else [])]
+
+
+def _main_images(settings: Settings) -> list[str]:
+    if settings.gitlab_runner is not None:
+        return [settings.gitlab_runner.image]
+    jenkins = settings.jenkins
+    if jenkins.image is not None:
+        return [jenkins.image]
+    return [jenkins.base_image, *([jenkins.docker_cli_image] if jenkins.docker_client == "image" else [])]
+
+
+def stands_in(image: str) -> bool:
+    """Whether an image is one that offline/ makes on this machine."""
+    return image.startswith("ci-offline-")
+
+
+def image_problem(settings: Settings) -> str:
+    """Why an image that a stack starts from can't be had, as a sentence without its stop; empty if all can."""
+    host = settings.docker.host
+    if settings.platform != "docker" or not host.startswith("unix://"):
+        return ""
+    for image in images(settings):
+        if not stands_in(image) and not docker_engine.has_image(host, image):
+            with console.step(f"asking whether the image {image} can be pulled", "at most 15 s"):
+                reason = docker_engine.pull_problem(host, image)
+            if reason:
+                return f"the image {image} is neither on the engine nor can it be pulled ({reason})"
+    return ""
+
+
+def container_problem(settings: Settings, name: str) -> str:
+    """What is wrong with a container, as the end of a sentence; empty if it runs and is not unhealthy."""
+    try:
+        with contextlib.closing(client(settings)) as there:
+            state: Mapping[str, Any] = there.containers.get(name).attrs["State"]
+    except docker.errors.NotFound:
+        return f"the container {name} is gone"
+    except ERRORS as failed:
+        return f"the engine at {settings.docker.host} does not answer any more ({failed})"
+    return _ill(name, state, {"unhealthy"})
+
+
+def _ill(name: str, state: Mapping[str, Any], unwell: set[str]) -> str:
+    health = (state.get("Health") or {}).get("Status")
+    if state["Status"] != "running":
+        return f"the container {name} is {state['Status']}"
+    return f"the container {name} is {health}" if health in unwell else ""
+
+
+def show_logs(settings: Settings, project: str, stack: str) -> None:
+    """Show how the logs of a stack's containers that are not well end: Jenkins says there why it does not start."""
+    wanted = [f"{name}={value}" for name, value in labels.of(project, stack).items()]
+    try:
+        with contextlib.closing(client(settings)) as there:
+            for container in there.containers.list(all=True, filters={"label": wanted}):
+                show_log(container)
+    except ERRORS:
+        return  # There is no engine: Pulumi has said so.
+
+
+def show_log(container: Container) -> None:
+    """Show how the log of one container ends, if it is not well."""
+    state = container.attrs["State"]
+    if not _ill(str(container.name), state, {"unhealthy", "starting"}):
+        return
+    if NO_CAPABILITIES in str(state.get("Error") or ""):
+        console.note(
+            f"\nThis machine keeps a capability back, so {container.name} can't start with all of them. An engine "
+            "beside Jenkins does with fewer: write privileged: false under ci:docker.dind."
+        )
+    lines = container.logs(tail=LOG_LINES).decode(errors="replace").splitlines()
+    if lines:
+        console.note(f"\nThe last lines of `docker logs {container.name}`:")
+        console.note("".join(f"  | {line}\n" for line in lines))

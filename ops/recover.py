@@ -9,8 +9,6 @@ what is there already, so a build that was running is waited for and not run twi
 unreadable, see `state_files`.
 """
 
-# ruff: noqa: PLC0415 - imported late: what a quiet `make up` does not need is not to cost it time
-
 from __future__ import annotations
 
 import contextlib
@@ -22,9 +20,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ops import choice, deploy, engine, run, state_files
+import docker.errors
+
+from ops import cluster, engine, state_files
 from ops.clone import here
-from ops.toolchain import console
+from ops.stack import Stack
+from ops.toolchain import console, toolchain
 from ops.toolchain.errors import OpsError
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from docker import DockerClient
     from docker.models.networks import Network
 
-    from ops.local import Workspace
 
 CONTAINER = "docker:index/container:Container"
 NETWORK = "docker:index/network:Network"
@@ -47,49 +47,49 @@ def recover(named: str | None, *, yes: bool) -> int:
     Raises:
         OpsError: when a Pulumi is still at work on the stack, or a container in the way is not ours.
     """
-    # A state is put right against what is really there, so a cluster has to answer.
-    deploy.known_settings(here(), named)
-    workspace = deploy.open_workspace(named)
-    stack = named or choice.remembered(workspace.clone)
+    clone = here()
+    name = named or clone.chosen
+    clone.require(name)
+    stack = Stack(clone, name, toolchain.ensure(providers=()))
     done: list[str] = []
-    if workspace.owns_backend:
-        _refuse_if_running(workspace, stack)
-        done += state_files.mend(workspace.clone, stack)
-        if not workspace.exists(stack):
-            console.note(f"Nothing to recover: stack {stack} was never deployed from here.")
-            return 0
-    effective = workspace.prepare(stack)
-    orphans = list(orphaned_plugins(workspace.clone.root, _processes()))
+    if stack.owns_backend:
+        _refuse_if_running(stack)
+        done += state_files.mend(clone, name)
+    if not stack.exists():
+        console.note(f"Nothing to recover: stack {name} was never deployed from here.")
+        return 0
+    if stack.platform == "kubernetes":
+        # A state is put right against what is really there, so a cluster has to answer.
+        cluster.require(stack)
+    orphans = list(orphaned_plugins(clone.root, _processes()))
     if orphans:
         _end(orphans)
         done.append(f"ended {len(orphans)} plugins that had outlived their Pulumi")
-    if not workspace.owns_backend or locks(workspace, stack):
-        _cancel(workspace, stack, yes=yes)
+    if not stack.owns_backend or locks(stack):
+        _cancel(stack, yes=yes)
         done.append("took the lock away")
-    pending = pending_operations(workspace, stack)
+    pending = pending_operations(stack)
     for operation in pending:
-        removed = remove_half_made(operation, workspace, stack)
+        removed = remove_half_made(operation, stack)
         done += [removed] if removed else []
     if pending:
+        stack.get_plugins()
         # Once more through Pulumi, so that the state tells what is really there.
-        words = ["refresh", "--yes", "--clear-pending-creates", "--stack", stack, "--config-file", str(effective)]
-        status = run.attached(workspace, [*words, "--suppress-outputs"])
+        status = stack.run("refresh", "--yes", "--clear-pending-creates", "--suppress-outputs")
         if status:
             return status
         done.append(f"cleared {len(pending)} half-done operations")
     for line in done:
         console.note(f"- {line}")
     console.note(
-        choice.with_stack(workspace.clone, stack, "Now `make up` finishes the work.")
-        if done
-        else f"Nothing to recover: stack {stack} is in order."
+        f"Now finish the work: {stack.make('up')}" if done else f"Nothing to recover: stack {name} is in order."
     )
     return 0
 
 
-def locks(workspace: Workspace, stack: str) -> list[dict[str, Any]]:
+def locks(stack: Stack) -> list[dict[str, Any]]:
     """The locks on a stack of the clone's own backend: pid, username, hostname, timestamp each."""
-    found = (state_files.lock(path) for path in state_files.lock_files(workspace.clone, stack))
+    found = (state_files.lock(path) for path in state_files.lock_files(stack.clone, stack.name))
     return [lock for lock in found if lock is not None]
 
 
@@ -108,21 +108,19 @@ def holder(lock: Mapping[str, Any], hostname: str, alive: Mapping[int, str]) -> 
     return who if alive.get(lock["pid"], "").startswith("pulumi") else ""
 
 
-def remains(workspace: Workspace, stack: str) -> str:
-    """What a Pulumi that was killed left of its work on a stack, as the start of a sentence; empty if nothing."""
-    clone = workspace.clone
-    if not workspace.owns_backend:
+def remains(stack: Stack) -> str:
+    """What a Pulumi that was killed left of its work on a stack, as the end of a sentence; empty if nothing."""
+    clone, name = stack.clone, stack.name
+    if not stack.owns_backend:
         return ""
-    files = state_files.lock_files(clone, stack)
-    if files:
-        held = locks(workspace, stack)
-        dead = not any(holder(lock, socket.gethostname(), _alive()) for lock in held)
+    if state_files.lock_files(clone, name):
+        dead = not any(holder(lock, socket.gethostname(), _alive()) for lock in locks(stack))
         return "the lock of a Pulumi that was killed" if dead else ""
-    if state_files.lost(clone, stack):
-        return "checkpoints of a stack whose state is gone"
-    if state_files.broken(clone, stack):
+    if state_files.lost(clone, name):
+        return "checkpoints, but no state any more"
+    if state_files.broken(clone, name):
         return "a state that can't be read"
-    latest = (state_files.checkpoint(clone, stack, state_files.state_file(clone, stack)) or {}).get("latest") or {}
+    latest = (state_files.checkpoint(clone, name, state_files.state_file(clone, name)) or {}).get("latest") or {}
     return "operations that were not finished" if latest.get("pending_operations") else ""
 
 
@@ -130,15 +128,15 @@ def _alive() -> dict[int, str]:
     return {process["pid"]: process["name"] for process in _processes()}
 
 
-def _refuse_if_running(workspace: Workspace, stack: str) -> None:
+def _refuse_if_running(stack: Stack) -> None:
     alive = _alive()
-    for lock in locks(workspace, stack):
+    for lock in locks(stack):
         who = holder(lock, socket.gethostname(), alive)
         if who:
             raise OpsError(
-                f"A Pulumi works on stack {stack}: {who}.",
+                f"A Pulumi works on stack {stack.name}: {who}.",
                 f"Wait for it, or end it there: kill -INT {lock['pid']}. If that machine is gone for good: "
-                f'eval "$(.venv/bin/python -m ops env)" && pulumi cancel --stack {stack}',
+                f'eval "$(.venv/bin/python -m ops env)" && pulumi cancel --stack {stack.name}',
             )
 
 
@@ -188,32 +186,32 @@ def _end(pids: list[int]) -> None:
             time.sleep(0.1)
 
 
-def _cancel(workspace: Workspace, stack: str, *, yes: bool) -> None:
-    question = f"Cancel whatever holds the lock of stack {stack}?"
-    if not workspace.owns_backend and not yes and not console.agreed(question):
-        raise OpsError(f"The lock of stack {stack} was left as it is.", "See who holds it, then run recover again.")
-    run.answer(workspace, ["cancel", "--yes", "--stack", stack])
+def _cancel(stack: Stack, *, yes: bool) -> None:
+    question = f"Cancel whatever holds the lock of stack {stack.name}?"
+    if not stack.owns_backend and not yes and not console.agreed(question):
+        raise OpsError(
+            f"The lock of stack {stack.name} was left as it is.", "See who holds it, then run recover again."
+        )
+    stack.ask("cancel", "--yes")
 
 
-def pending_operations(workspace: Workspace, stack: str) -> list[dict[str, Any]]:
+def pending_operations(stack: Stack) -> list[dict[str, Any]]:
     """What the state calls half done: `type` (creating, updating, deleting ...) and `resource` each."""
-    state = json.loads(run.answer(workspace, ["stack", "export", "--stack", stack]))
+    state = json.loads(stack.ask("stack", "export"))
     found: list[dict[str, Any]] = state["deployment"].get("pending_operations") or []
     return found
 
 
-def remove_half_made(operation: Mapping[str, Any], workspace: Workspace, stack: str) -> str:
+def remove_half_made(operation: Mapping[str, Any], stack: Stack) -> str:
     """Remove the container or network of a half-done create, if there is one. Says what it did."""
     resource = operation.get("resource") or {}
     name = (resource.get("inputs") or {}).get("name")
     if operation.get("type") != "creating" or resource.get("type") not in {CONTAINER, NETWORK} or not name:
         return ""
-    import docker
-
     what, remove = ("container", "rm -f") if resource["type"] == CONTAINER else ("network", "network rm")
     try:
-        there = engine.client(workspace, stack)
-    except (docker.errors.DockerException, OSError) as failed:
+        there = engine.client(stack.settings)
+    except engine.ERRORS as failed:
         raise OpsError(
             f"The engine can't be asked for the half-made {what} {name}: {failed}",
             "Start it (`systemctl start docker`), and see that `docker version` works; then run recover again.",
@@ -238,8 +236,6 @@ def remove_half_made(operation: Mapping[str, Any], workspace: Workspace, stack: 
 
 def _network(there: DockerClient, name: str) -> Network:
     """The network of just this name; the engine would take the beginning of an id for one."""
-    import docker
-
     found = [network for network in there.networks.list(names=[name]) if network.name == name]
     if not found:
         raise docker.errors.NotFound(f"no network {name}")

@@ -1,21 +1,24 @@
 """`password`, `set` and `env`: small verbs about a stack's settings."""
 
-# ruff: noqa: PLC0415, T201 - late imports cost a quiet run nothing; stdout is for the answer
+# ruff: noqa: T201 - stdout is for the answer
 
 from __future__ import annotations
 
+import difflib
 import getpass
+import re
 import shlex
 import sys
 
-from ops import choice, deploy, engine, run, stackfile
-from ops.local import RUNNER_TOKEN, Workspace, password_key, secret_keys
+from components.settings.model import SECRETS, Settings
+from ops import engine
+from ops.stack import Stack, open_stack
 from ops.toolchain import console
-from ops.toolchain.errors import Trouble
+from ops.toolchain.errors import OpsError
 
 INITIAL_PASSWORD = "/var/jenkins_home/secrets/initialAdminPassword"  # noqa: S105 - the file, not the password
 FROM_FILES = frozenset(
-    {"ci:gitSshKey", "ci:registryTlsKey", "ci:dockerTlsKey", "ci:tcpTlsKey", "ci:dockerConfig", "ci:storageCredentials"}
+    {"gitSshKey", "registryTlsKey", "dockerTlsKey", "tcpTlsKey", "dockerConfig", "storageCredentials"}
 )
 """The secrets whose values are whole files."""
 
@@ -33,87 +36,119 @@ SHOWN = (
 
 def password(named: str | None) -> None:
     """Print the password of Jenkins' administrator, or of the registry's user, to stdout, for a person or a pipe."""
-    workspace = deploy.open_workspace(named)
-    print(stack_password(workspace, named or choice.remembered(workspace.clone)))
+    print(stack_password(open_stack(named)))
 
 
-def stack_password(workspace: Workspace, stack: str) -> str:
-    """The password that we set, or the one that Jenkins' set-up wizard made.
+def stack_password(stack: Stack) -> str:
+    """The password that the stack's outputs have, or the one that Jenkins' set-up wizard made.
 
     Raises:
-        Trouble: when there is none.
+        OpsError: when there is none.
     """
-    settings = workspace.settings(stack)
-    key = password_key(settings)
-    if not key and stackfile.gitlab_runner(settings):
-        raise Trouble(
-            f"Stack {stack} has no password: people log in to GitLab, with their own.",
-            f"The runner's token is shown by nobody; a new one: make set KEY={RUNNER_TOKEN} STACK={stack}",
+    found = stack.secret_output("registryPassword" if stack.platform == "kubernetes" else "adminPassword")
+    if found:
+        return found
+    if stack.settings.platform == "docker" and stack.settings.gitlab_runner is not None:
+        raise OpsError(
+            f"Stack {stack.name} has no password: people log in to GitLab, with their own.",
+            f"A new token for the runner: {stack.make('set KEY=ci:gitlabRunnerToken')}",
         )
-    if not key:
-        return _wizards_password(workspace, stack)
-    if key not in stackfile.keys(settings):
-        advice = f"`make up` makes one; your own: make set KEY={key}"
-        raise Trouble(f"Stack {stack} has no {key}.", choice.with_stack(workspace.clone, stack, advice))
-    effective = workspace.prepare(stack)
-    return run.answer(workspace, ["config", "get", key, "--stack", stack, "--config-file", str(effective)]).strip()
+    if stack.settings.platform == "docker" and stack.settings.jenkins.setup == "wizard":
+        return _wizards_password(stack)
+    raise OpsError(f"Stack {stack.name} is not up, so it has no password yet.", f"Deploy it: {stack.make('up')}")
 
 
-def _wizards_password(workspace: Workspace, stack: str) -> str:
+def _wizards_password(stack: Stack) -> str:
     """The password that Jenkins has put into its home for its first visitor."""
-    import docker
-
-    settings = workspace.settings(stack)
-    name = stackfile.setting(settings, "ci:jenkins", "containerName", default="jenkins-server")
+    name = stack.settings.jenkins.container_name
     try:
-        container = engine.client(workspace, stack).containers.get(name)
-        code, said = container.exec_run(["cat", INITIAL_PASSWORD])
-    except (docker.errors.DockerException, OSError) as failed:
-        raise Trouble(
-            f"The container {name} can't be asked for Jenkins' first password: {failed}", "See: make status"
+        code, said = engine.client(stack.settings).containers.get(name).exec_run(["cat", INITIAL_PASSWORD])
+    except engine.ERRORS as failed:
+        raise OpsError(
+            f"The container {name} can't be asked for Jenkins' first password: {failed}", f"See: {stack.make('status')}"
         ) from failed
     if code or not isinstance(said, bytes):
-        raise Trouble(
+        raise OpsError(
             f"{name} has no {INITIAL_PASSWORD}.",
             "Jenkins removes it once the wizard is done; the password is yours since.",
         )
     return said.decode().strip()
 
 
-def set_one(named: str | None, key: str, *, secret: bool) -> None:
-    """Put one setting into the clone's overlay, its value from a prompt or from stdin, of which a last newline goes."""
-    workspace = deploy.open_workspace(named)
-    stack = named or choice.remembered(workspace.clone)
-    name, dot, _ = key.partition(".")
-    full = key if ":" in key else f"{workspace.clone.name}:{key}"
-    top = name if ":" in name else f"{workspace.clone.name}:{name}"
-    secret = secret or top in secret_keys()
-    named_too = f" STACK={named}" if named else ""
+def set_one(named: str | None, key: str | None, *, secret: bool) -> None:
+    """Run `pulumi config set` with a value from a prompt or from stdin, of which a last newline goes."""
+    full = known_key(key)
+    stack = open_stack(named)
+    top = full.removeprefix("ci:").split(".")[0].split("[")[0]
+    secret = secret or top in SECRETS
     if sys.stdin.isatty():
         if top in FROM_FILES:
             # A prompt takes one line, and the first line of a key would be stored as if it were the key.
-            raise Trouble(
-                f"{full} has more than one line.", f"From its file: make set KEY={key}{named_too} < FILE", code=2
+            raise OpsError(
+                f"{full} has more than one line.", f"From its file: {stack.make(f'set KEY={full}')} < FILE", code=2
             )
         value = getpass.getpass(f"{full} (not shown): ") if secret else input(f"{full}: ")
     else:
-        value = sys.stdin.read().removesuffix("\n")
+        try:
+            value = sys.stdin.read().removesuffix("\n")
+        except UnicodeDecodeError as failed:
+            raise OpsError(f"The value for {full} is not text in UTF-8.", "Encode it as UTF-8.", code=2) from failed
     if not value:
-        raise Trouble(
-            f"No value for {full}.", f"For example: printf '%s' VALUE | make set KEY={key}{named_too}", code=2
+        raise OpsError(
+            f"No value for {full}.", f"For example: printf '%s' VALUE | {stack.make(f'set KEY={full}')}", code=2
         )
-    workspace.prepare(stack, password=False)
-    workspace.set(stack, full, value, secret=secret, path=bool(dot))
-    workspace.prepare(stack, password=False)
-    console.note(f"{full} is set for stack {stack} in this clone. `make up{named_too}` applies it.")
+    nested = ["--path"] if full != f"ci:{top}" else []
+    stack.ask("config", "set", full, "--secret" if secret else "--plaintext", *nested, "--non-interactive", stdin=value)
+    where = stack.clone.file(stack.name).relative_to(stack.clone.root)
+    console.note(f"{full} is set in {where}, encrypted." if secret else f"{full} is set in {where}.")
+    console.note(f"To apply it: {stack.make('up')}")
+
+
+def known_key(key: str | None) -> str:
+    """The full key of a setting, as `ci:jenkins.httpPort`.
+
+    Raises:
+        OpsError: when it is none of the model's, with the settings or the nearest one.
+    """
+    known = [f"ci:{name}" for name in setting_names()]
+    if not key:
+        raise OpsError(
+            "Which setting? KEY is missing.",
+            f"For example: make set KEY=ci:jenkins.httpPort. The settings: {', '.join(known)}",
+            code=2,
+        )
+    full = key if ":" in key else f"ci:{key}"
+    plain = re.sub(r"\[\d+\]", "", full)
+    top, _, inner = plain.partition(".")
+    inside = [each for each in known if each.startswith(f"{top}.")]
+    right = (
+        not inner or not inside or any(plain == each or plain.startswith((f"{each}.", f"{each}[")) for each in inside)
+    )
+    if not top.startswith("ci:") or (top in known and right):
+        return full
+    near = difflib.get_close_matches(full, known, n=1, cutoff=0.6)
+    section = inside or [each for each in known if "." not in each]
+    meant = f"Did you mean {near[0]}? " if near else ""
+    raise OpsError(f"{full} is not a setting.", f"{meant}Settings here: {', '.join(section)}", code=2)
+
+
+def setting_names() -> list[str]:
+    """The keys of the settings, one level into each section: `platform`, `docker`, `docker.host` ..."""
+    schema = Settings.model_json_schema()
+    found = []
+    for name, node in schema["properties"].items():
+        found.append(name)
+        for choice in (node, *node.get("anyOf", ())):
+            section = schema["$defs"].get(str(choice.get("$ref", "")).rpartition("/")[2], {})
+            found += [f"{name}.{inner}" for inner in section.get("properties", {})]
+    return found
 
 
 def env(named: str | None) -> None:
-    """Print exports for a shell, and as a comment the way to name stack and settings."""
-    workspace = deploy.open_workspace(named)
-    stack = named or choice.remembered(workspace.clone)
-    effective = workspace.prepare(stack)
+    """Print exports for a shell, and as a comment the way to name the stack."""
+    stack = open_stack(named)
+    stack.get_plugins()
     for name in SHOWN:
-        if name in workspace.env:
-            print(f"export {name}={shlex.quote(workspace.env[name])}")
-    print(f"# pulumi preview --stack {stack} --config-file {effective.relative_to(workspace.clone.root)}")
+        if name in stack.env:
+            print(f"export {name}={shlex.quote(stack.env[name])}")
+    print(f"# pulumi preview --stack {stack.name}")

@@ -1,23 +1,22 @@
 """`status`: what a stack deployed, how it is now, and whether that is still what was deployed."""
 
-# ruff: noqa: PLC0415 - imported late: what a quiet `make up` does not need is not to cost it time
-
 from __future__ import annotations
 
 import collections
 import json
 from typing import TYPE_CHECKING, Any
 
-from ops import choice, deploy, engine, gitlab, run, stackfile
+import docker.errors
+
+from ops import cluster, cluster_status, engine, gitlab
 from ops.recover import CONTAINER
+from ops.stack import Stack, open_stack
 from ops.toolchain import console
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from docker.models.containers import Container
-
-    from ops.local import Workspace
 
 CONTROLLER, RUNNER = "::jenkins-controller", "::gitlab-runner-container"
 MAIN = (CONTROLLER, RUNNER)
@@ -31,37 +30,28 @@ WORDY = frozenset({"next", "images", "builds", "containerdHosts", "sidecars", "r
 
 def show(named: str | None) -> int:
     """Print a stack's status to stdout. Returns 0 if it is up and well, 1 if not."""
-    workspace = deploy.open_workspace(named)
-    stack = named or choice.remembered(workspace.clone)
-    rows: list[tuple[str, str]] = [("stack", f"{stack} ({_backend(workspace)})")]
-    if not workspace.exists(stack):
-        well = False
-        rows.append(("deployed", "nothing; `make up` deploys it"))
-    else:
-        settings = workspace.settings(stack)
-        deployment = json.loads(run.answer(workspace, ["stack", "export", "--stack", stack]))["deployment"]
-        rows.append(("last update", _last_update(workspace, stack)))
-        rows += resource_rows(deployment)
-        on_cluster = stackfile.platform(settings) == "kubernetes"
-        well, more = (
-            _on_cluster(workspace, deployment, settings) if on_cluster else _runtime(workspace, stack, deployment)
-        )
-        rows += more
-    console.table((title, choice.with_stack(workspace.clone, stack, said)) for title, said in rows)
+    stack = open_stack(named)
+    where = (
+        ".local/state" if stack.owns_backend else stack.env.get("PULUMI_BACKEND_URL") or "the backend of your log-in"
+    )
+    rows: list[tuple[str, str]] = [("stack", f"{stack.name} (state in {where})")]
+    deployment = json.loads(stack.ask("stack", "export"))["deployment"] or {}
+    rows.append(("last update", _last_update(stack)))
+    rows += resource_rows(deployment)
+    well, more = (_on_cluster if stack.platform == "kubernetes" else _runtime)(stack, deployment)
+    # The rows say what to type in general; here it has to act on this stack.
+    up = stack.make("up")
+    console.table((title, said.replace("`make up`", f"`{up}`")) for title, said in [*rows, *more])
     return 0 if well else 1
 
 
-def _on_cluster(
-    workspace: Workspace, deployment: Mapping[str, Any], settings: dict[str, Any]
-) -> tuple[bool, list[tuple[str, str]]]:
+def _on_cluster(stack: Stack, deployment: Mapping[str, Any]) -> tuple[bool, list[tuple[str, str]]]:
     """How the registry and the builds are, and whether all of them are well."""
-    from ops import cluster, cluster_status
-
     resources = deployment.get("resources") or []
     if not resources:
         return False, [("cluster", "nothing is deployed; `make up` deploys it")]
-    there = cluster.Cluster(cluster.of(workspace.clone, settings))
-    found = list(cluster_status.rows(there, settings, resources, _outputs(deployment)))
+    there = cluster.Cluster(cluster.of(stack))
+    found = list(cluster_status.rows(there, stack.settings, resources, _outputs(deployment)))
     return all(well for _, _, well in found), [(title, said) for title, said, _ in found]
 
 
@@ -92,29 +82,24 @@ def _outputs(deployment: Mapping[str, Any]) -> dict[str, Any]:
     return next((entry.get("outputs") or {} for entry in stacks), {})
 
 
-def _last_update(workspace: Workspace, stack: str) -> str:
-    found = json.loads(run.answer(workspace, ["stack", "history", "--json", "--page-size", "1", "--stack", stack]))
+def _last_update(stack: Stack) -> str:
+    found = json.loads(stack.ask("stack", "history", "--json", "--page-size", "1"))
     if not found:
         return "none yet"
     last = found[0]
     return f"{last['kind']} {last['result']}, ended {last.get('endTime') or 'not yet'}"
 
 
-def _runtime(workspace: Workspace, stack: str, deployment: Mapping[str, Any]) -> tuple[bool, list[tuple[str, str]]]:
+def _runtime(stack: Stack, deployment: Mapping[str, Any]) -> tuple[bool, list[tuple[str, str]]]:
     """How the containers are that the state speaks of, and whether all are well."""
-    settings = workspace.settings(stack)
-    if stackfile.platform(settings) != "docker":
-        return bool(deployment.get("resources")), []
     deployed = [entry for entry in deployment.get("resources") or [] if entry["type"] == CONTAINER]
     if not any(entry["urn"].endswith(MAIN) for entry in deployed):
         return False, [("container", "not deployed; `make up` deploys it")]
-    import docker
-
-    host = choice.docker_host(settings)
+    host = stack.settings.docker.host
     wells, rows = [], []
     try:
-        there = engine.client(workspace, stack)
-    except (docker.errors.DockerException, OSError) as failed:
+        there = engine.client(stack.settings)
+    except engine.ERRORS as failed:
         return False, [("engine", f"{host} does not answer ({failed}); `make doctor` says more")]
     # What it needs comes first: a controller that can't reach its engine is explained by the row above it.
     for entry in sorted(deployed, key=lambda entry: entry["urn"].endswith(MAIN)):
@@ -211,9 +196,3 @@ def drifted(seen: Mapping[str, Any], deployed: Mapping[str, Any]) -> list[str]:
     if wanted != {str(group) for group in seen["HostConfig"].get("GroupAdd") or []}:
         signs.append("its groups were changed")
     return signs
-
-
-def _backend(workspace: Workspace) -> str:
-    if workspace.owns_backend:
-        return "state in .local/state"
-    return f"state in {workspace.env.get('PULUMI_BACKEND_URL') or 'the backend that pulumi is logged in to'}"

@@ -44,7 +44,7 @@ def runner(cluster: Cluster, gitlab_server: FakeGitlab) -> dict[str, Any]:
     image = RUNNER or (cluster.lab.images["gitlab-runner"] if cluster.lab is not None else None)
     if image is None:
         pytest.skip("no stand-in for GitLab Runner on a cluster of yours: CI_TEST_GITLAB_RUNNER names no image")
-    stack = yaml.safe_load((ROOT / "stacks" / "Pulumi.gitlab-kubernetes.yaml").read_text())["config"]
+    stack = yaml.safe_load((ROOT / "examples/stacks/Pulumi.gitlab-kubernetes.yaml").read_text())["config"]
     own = {
         "url": gitlab_server.url,
         "plainHttp": True,

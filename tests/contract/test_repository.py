@@ -1,6 +1,7 @@
 """What the repository says about itself agrees with what its code does."""
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any, get_args
@@ -16,7 +17,7 @@ from components.settings.model import SECRETS, Settings
 from tests.support.settings import RUNNER_TOKEN, TLS_KEY
 
 ROOT = Path(__file__).parent.parent.parent
-STACKS = sorted((ROOT / "stacks").glob("Pulumi.*.yaml"))
+STACKS = sorted([*ROOT.glob("stacks/Pulumi.*.yaml"), *ROOT.glob("examples/stacks/Pulumi.*.yaml")])
 PROJECT = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())
 KEYS = {field.alias for field in Settings.model_fields.values()}
 
@@ -26,16 +27,8 @@ def config(stack: Path) -> dict[str, Any]:
     return {key.removeprefix(PREFIX): value for key, value in found.items()}
 
 
-def test_every_setting_but_the_secrets_is_declared_and_described_in_the_project_file() -> None:
-    declared = {key.removeprefix(PREFIX) for key in PROJECT["config"]}
-    assert declared == KEYS - set(SECRETS)
-    for key, entry in PROJECT["config"].items():
-        assert entry["type"] in {"string", "object", "array"}, key
-        assert entry["description"].endswith("."), key
-
-
-def test_only_the_platform_must_be_written() -> None:
-    assert [key for key, entry in PROJECT["config"].items() if "default" not in entry] == ["ci:platform"]
+def test_only_the_platform_must_be_written_and_the_rest_is_the_models_business() -> None:
+    assert list(PROJECT["config"]) == ["ci:platform"]
 
 
 def test_a_removed_container_is_put_back_since_every_update_refreshes_first() -> None:
@@ -56,16 +49,18 @@ def test_every_committed_stack_is_right_once_it_has_its_secrets(stack: Path) -> 
     assert settings is not None
 
 
-@pytest.mark.parametrize("stack", STACKS, ids=lambda path: path.name)
-def test_no_committed_stack_holds_a_secret_or_a_salt(stack: Path) -> None:
-    text = stack.read_text()
-    assert not re.search(r"secure:|encryptionsalt|encryptedkey", text)
-    assert not set(config(stack)) & set(SECRETS)
+def test_no_example_holds_a_secret_or_a_salt() -> None:
+    examples = [path for path in STACKS if path.parent.parent.name == "examples"]
+    assert examples
+    for path in examples:
+        assert not re.search(r"secure:|encryptionsalt|encryptedkey", path.read_text()), path
+        assert not set(config(path)) & set(SECRETS), path
 
 
 @pytest.mark.parametrize("stack", STACKS, ids=lambda path: path.name)
 def test_every_committed_stack_names_its_schema_and_satisfies_it(stack: Path) -> None:
-    assert stack.read_text().startswith("# yaml-language-server: $schema=schema.json\n")
+    schema = os.path.relpath(reference.SCHEMA, stack.parent)
+    assert stack.read_text().startswith(f"# yaml-language-server: $schema={schema}\n")
     jsonschema.validate(yaml.safe_load(stack.read_text()), json.loads(reference.SCHEMA.read_text()))
 
 
@@ -87,19 +82,6 @@ def test_the_offline_stack_is_the_dev_stack_with_another_image() -> None:
     assert offline == dev
 
 
-def test_the_dind_stack_for_closed_networks_is_the_dind_stack_with_other_images_and_fewer_privileges() -> None:
-    real, offline = config(ROOT / "stacks/Pulumi.dind.yaml"), config(ROOT / "stacks/Pulumi.dind-offline.yaml")
-    assert offline.pop("jenkins") == {"image": "ci-offline-controller:1"}
-    assert offline["docker"].pop("dind") == {"image": "ci-offline-dind:1", "privileged": False}
-    assert offline == real
-
-
-def test_the_gitlab_stack_for_closed_networks_is_the_gitlab_stack_with_another_image() -> None:
-    real, offline = config(ROOT / "stacks/Pulumi.gitlab.yaml"), config(ROOT / "stacks/Pulumi.gitlab-offline.yaml")
-    assert offline["gitlabRunner"].pop("image") == "ci-offline-gitlab-runner:1"
-    assert offline == real
-
-
 def test_each_access_has_its_stack_and_its_page() -> None:
     taken = {config(stack).get("docker", {}).get("access", "socket") for stack in STACKS}
     every = set(get_args(DockerSettings.model_fields["access"].annotation))
@@ -115,7 +97,7 @@ def test_the_schema_and_the_reference_do_not_lag_behind_the_settings() -> None:
 
 def test_the_program_declares_no_resource_and_is_short() -> None:
     text = (ROOT / "__main__.py").read_text()
-    assert len(text.splitlines()) <= 30
+    assert len(text.splitlines()) <= 12
     assert "pulumi_docker" not in text
 
 

@@ -8,20 +8,19 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from typing import TYPE_CHECKING
 
 import pytest
-import yaml
 
-from ops import deploy, local, recover, run, state_files
-from ops.clone import Clone
-from ops.toolchain import cache, plugins, toolchain
+from ops import deploy, recover, state_files
 from ops.toolchain.errors import OpsError
+from tests.support import tiny
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from ops.stack import Stack
 
 PROGRAM = """\
 import pathlib, time
@@ -33,54 +32,33 @@ while wait.exists():
     pathlib.Path("started").touch()
     time.sleep(0.05)
 """
-PROJECT = {
-    "name": "ci",
-    "runtime": {"name": "python", "options": {"toolchain": "pip", "virtualenv": ".venv"}},
-    "stackConfigDir": "stacks",
-}
-
-
-def open_workspace(root: Path, tools: toolchain.Toolchain) -> local.Workspace:
-    """The clone's workspace, whatever backend the user of this machine is logged in to."""
-    env = {name: value for name, value in tools.env.items() if not name.startswith("PULUMI_CONFIG_")}
-    env = {name: value for name, value in env.items() if name not in {"PULUMI_BACKEND_URL", "PULUMI_ACCESS_TOKEN"}}
-    env["PULUMI_CREDENTIALS_PATH"] = str(root / "nobody")
-    return local.Workspace(Clone(root), toolchain.Toolchain(tools.pulumi, env, tools.origin))
 
 
 @pytest.fixture(scope="session")
-def deployed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, toolchain.Toolchain]:
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone with a stack that the real CLI has updated twice."""
-    root = tmp_path_factory.mktemp("recover") / "clone"
-    (root / "stacks").mkdir(parents=True)
-    (root / "stacks/Pulumi.dev.yaml").write_text("config:\n  ci:platform: docker\n")
-    (root / "__main__.py").write_text(PROGRAM)
-    (root / "Pulumi.yaml").write_text(yaml.safe_dump(PROJECT))
-    (root / ".venv").symlink_to(sys.prefix)
-    tools = toolchain.ensure(providers=[plugins.DOCKER])
-    workspace = open_workspace(root, tools)
-    assert deploy.pulumi(workspace, "up", "dev", ["--yes", "--skip-preview"]).status == 0
-    assert deploy.pulumi(workspace, "up", "dev", ["--yes", "--skip-preview", "-c", "value=second"]).status == 0
-    return root, tools
+    stack = tiny.stack(tiny.clone(tmp_path_factory.mktemp("recover") / "clone", PROGRAM))
+    stack.prepare()
+    assert up(stack)[0] == 0
+    assert up(stack, "-c", "value=second")[0] == 0
+    return stack.clone.root
 
 
 @pytest.fixture
-def workspace(
-    deployed: tuple[Path, toolchain.Toolchain], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> local.Workspace:
-    shutil.copytree(deployed[0], tmp_path / "clone", symlinks=True)
-    made = open_workspace(tmp_path / "clone", deployed[1])
-    monkeypatch.setattr(deploy, "open_workspace", lambda _=None: made)
-    monkeypatch.setattr(deploy, "known_settings", lambda *_: {})
+def stack(deployed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stack:
+    shutil.copytree(deployed, tmp_path / "clone", symlinks=True)
+    made = tiny.stack(tmp_path / "clone")
+    monkeypatch.setattr(recover, "here", lambda: made.clone)
+    monkeypatch.setattr(recover, "Stack", lambda *_: made)
     return made
 
 
-def up(workspace: local.Workspace) -> deploy.Outcome:
-    return deploy.pulumi(workspace, "up", "dev", ["--yes", "--skip-preview"])
+def up(stack: Stack, *words: str) -> tuple[int, dict[str, int]]:
+    return deploy.pulumi(stack, "up", ["--yes", "--skip-preview", *words])
 
 
-def state(workspace: local.Workspace) -> Path:
-    return workspace.clone.state_file("dev")
+def state(stack: Stack) -> Path:
+    return stack.clone.state_file("dev")
 
 
 def cut(path: Path) -> bytes:
@@ -89,15 +67,15 @@ def cut(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def content(workspace: local.Workspace) -> dict[str, bytes]:
-    folder = workspace.clone.state
+def content(stack: Stack) -> dict[str, bytes]:
+    folder = stack.clone.state
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_a_healthy_stack_is_left_as_it_is(workspace: local.Workspace) -> None:
-    before = content(workspace)
+def test_a_healthy_stack_is_left_as_it_is(stack: Stack) -> None:
+    before = content(stack)
     assert recover.recover("dev", yes=True) == 0
-    assert content(workspace) == before
+    assert content(stack) == before
 
 
 @pytest.mark.parametrize(
@@ -113,9 +91,9 @@ def test_a_healthy_stack_is_left_as_it_is(workspace: local.Workspace) -> None:
     ids=", ".join,
 )
 def test_the_newest_whole_checkpoint_is_put_back_and_what_was_found_is_kept(
-    workspace: local.Workspace, damage: list[str], source: str
+    stack: Stack, damage: list[str], source: str
 ) -> None:
-    good, kinds = state(workspace), workspace.clone.state / ".pulumi"
+    good, kinds = state(stack), stack.clone.state / ".pulumi"
     backup = good.with_name("dev.json.bak")
     last, before = good.read_bytes(), backup.read_bytes()
     found = []
@@ -138,87 +116,86 @@ def test_the_newest_whole_checkpoint_is_put_back_and_what_was_found_is_kept(
     assert recover.recover("dev", yes=True) == 0
     assert good.read_bytes() == (before if source == "dev.json.bak" else last)
     assert sorted(path.read_bytes() for path in good.parent.glob("*.damaged-*")) == sorted(found)
-    outcome = up(workspace)
-    assert (outcome.status, outcome.changes.get("create", 0)) == (0, 0), "what is deployed is known again"
+    status, changes = up(stack)
+    assert (status, changes.get("create", 0)) == (0, 0), "what is deployed is known again"
 
 
-def test_up_does_not_begin_anew_where_the_state_is_gone_and_names_recover(workspace: local.Workspace) -> None:
-    state(workspace).unlink()
-    before = content(workspace)
+def test_up_does_not_begin_anew_where_the_state_is_gone_and_names_recover(stack: Stack) -> None:
+    state(stack).unlink()
+    before = content(stack)
     with pytest.raises(OpsError) as refused:
-        up(workspace)
+        stack.prepare()
     assert "make recover STACK=dev" in refused.value.remedy
-    assert content(workspace) == before
+    assert content(stack) == before
 
 
-def test_where_no_checkpoint_is_whole_nothing_is_changed(workspace: local.Workspace) -> None:
-    for path in workspace.clone.state.rglob("*.json*"):
+def test_where_no_checkpoint_is_whole_nothing_is_changed(stack: Stack) -> None:
+    for path in stack.clone.state.rglob("*.json*"):
         if not path.name.endswith(".attrs"):
             cut(path)
-    before = content(workspace)
+    before = content(stack)
     with pytest.raises(OpsError):
         recover.recover("dev", yes=True)
-    assert content(workspace) == before
+    assert content(stack) == before
 
 
-def test_on_a_full_disk_nothing_is_changed(workspace: local.Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    cut(state(workspace))
-    before = content(workspace)
+def test_on_a_full_disk_nothing_is_changed(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    cut(state(stack))
+    before = content(stack)
 
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(cache.os, "fsync", full)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(OpsError) as failed:
         recover.recover("dev", yes=True)
     assert os.strerror(errno.ENOSPC) in str(failed.value)
-    assert content(workspace) == before
+    assert content(stack) == before
 
 
-def test_a_stack_that_was_removed_is_not_brought_back(workspace: local.Workspace) -> None:
-    run.answer(
-        workspace, ["destroy", "--yes", "--stack", "dev", "--config-file", str(workspace.clone.effective("dev"))]
-    )
-    run.answer(workspace, ["stack", "rm", "--yes", "dev", "--preserve-config"])
-    assert up(workspace).changes["create"] > 0
+def test_a_stack_that_was_removed_is_not_brought_back(stack: Stack) -> None:
+    stack.ask("destroy", "--yes")
+    stack.ask("stack", "rm", "--yes", "--preserve-config")
+    stack.prepare()
+    assert up(stack)[1]["create"] > 0
 
 
-def test_half_written_files_are_removed_but_another_stacks_are_not(workspace: local.Workspace) -> None:
-    attributes, other = state(workspace).with_name("dev.json.attrs"), state(workspace).with_name("dev2.json.attrs")
-    unfinished = state(workspace).with_name("dev.json.18eadbf8767cba2e.tmp")
+def test_half_written_files_are_removed_but_another_stacks_are_not(stack: Stack) -> None:
+    attributes, other = state(stack).with_name("dev.json.attrs"), state(stack).with_name("dev2.json.attrs")
+    unfinished = state(stack).with_name("dev.json.18eadbf8767cba2e.tmp")
     attributes.write_text("")
     other.write_text("")
     unfinished.write_text("{")
-    assert up(workspace).status != 0, "the CLI takes an empty file of attributes now: nothing to mend"
+    assert up(stack)[0] != 0, "the CLI takes an empty file of attributes now: nothing to mend"
     assert recover.recover("dev", yes=True) == 0
     assert not attributes.exists()
     assert not unfinished.exists()
     assert other.exists()
-    assert up(workspace).status == 0
+    assert up(stack)[0] == 0
 
 
 @pytest.mark.parametrize("text", ["", "[]", "7", '{"pid": "many"}', '{"pid": "x", "username": "a", "hostname": "b"}'])
 def test_a_lock_that_is_no_lock_is_named_by_up_and_removed(
-    workspace: local.Workspace, text: str, capsys: pytest.CaptureFixture[str]
+    stack: Stack, text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = workspace.clone.state / ".pulumi/locks/organization/ci/dev"
+    folder = stack.clone.state / ".pulumi/locks/organization/ci/dev"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "bad.json").write_text(text)
-    assert up(workspace).status != 0
+    assert up(stack)[0] != 0
     assert "make recover STACK=dev" in capsys.readouterr().err
     assert recover.recover("dev", yes=True) == 0
-    assert up(workspace).status == 0
+    assert up(stack)[0] == 0
 
 
-def held_update(workspace: local.Workspace) -> subprocess.Popen[bytes]:
+def held_update(stack: Stack) -> subprocess.Popen[bytes]:
     """An update that holds the stack's lock until the file `wait` is removed."""
-    root = workspace.clone.root
+    root = stack.clone.root
     (root / "wait").touch()
-    words = ["up", "--yes", "--skip-preview", "--stack", "dev", "--config-file", str(workspace.prepare("dev"))]
+    words = ["up", "--yes", "--skip-preview", "--stack", "dev"]
     process = subprocess.Popen(
-        [str(workspace.tools.pulumi), *words],
+        [str(stack.tools.pulumi), *words],
         cwd=root,
-        env=workspace.env,
+        env=stack.env,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -231,41 +208,41 @@ def held_update(workspace: local.Workspace) -> subprocess.Popen[bytes]:
 
 
 def test_a_second_update_is_refused_while_one_runs_and_recover_leaves_that_one_alone(
-    workspace: local.Workspace, capsys: pytest.CaptureFixture[str]
+    stack: Stack, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with held_update(workspace) as first:
+    with held_update(stack) as first:
         try:
-            assert up(workspace).status != 0
+            assert up(stack)[0] != 0
             assert "make recover" not in capsys.readouterr().err
             with pytest.raises(OpsError, match=f"kill -INT {first.pid}"):
                 recover.recover("dev", yes=True)
         finally:
-            (workspace.clone.root / "wait").unlink()
+            (stack.clone.root / "wait").unlink()
         assert first.wait(60) == 0
 
 
 @pytest.mark.parametrize("verb", ["up", "destroy"])
 def test_after_a_kill_the_verb_names_recover_which_frees_the_lock_and_ends_the_orphans(
-    workspace: local.Workspace, verb: str, capsys: pytest.CaptureFixture[str]
+    stack: Stack, verb: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with held_update(workspace) as killed:
+    with held_update(stack) as killed:
         killed.send_signal(signal.SIGKILL)
         killed.wait(30)
-    assert recover.locks(workspace, "dev"), "nothing to recover from: the CLI frees its lock in another way now"
-    assert deploy.pulumi(workspace, verb, "dev", ["--yes", "--skip-preview"]).status != 0
+    assert recover.locks(stack), "nothing to recover from: the CLI frees its lock in another way now"
+    assert deploy.pulumi(stack, verb, ["--yes", "--skip-preview"])[0] != 0
     assert "make recover STACK=dev" in capsys.readouterr().err
     assert recover.recover("dev", yes=True) == 0
-    assert list(recover.orphaned_plugins(workspace.clone.root, recover._processes())) == []  # noqa: SLF001 - the machine's own
-    assert recover.locks(workspace, "dev") == []
-    (workspace.clone.root / "wait").unlink()
-    assert up(workspace).status == 0
+    assert list(recover.orphaned_plugins(stack.clone.root, recover._processes())) == []  # noqa: SLF001 - the machine's own
+    assert recover.locks(stack) == []
+    (stack.clone.root / "wait").unlink()
+    assert up(stack)[0] == 0
 
 
-def test_operations_that_were_not_finished_are_named(workspace: local.Workspace) -> None:
-    found = json.loads(state(workspace).read_text())
+def test_operations_that_were_not_finished_are_named(stack: Stack) -> None:
+    found = json.loads(state(stack).read_text())
     resource = found["checkpoint"]["latest"]["resources"][-1]
     found["checkpoint"]["latest"]["pending_operations"] = [{"resource": resource, "type": "creating"}]
-    assert recover.remains(workspace, "dev") == ""
-    state(workspace).write_text(json.dumps(found))
-    assert recover.remains(workspace, "dev")
-    assert state_files.mend(workspace.clone, "dev") == []
+    assert recover.remains(stack) == ""
+    state(stack).write_text(json.dumps(found))
+    assert recover.remains(stack)
+    assert state_files.mend(stack.clone, "dev") == []

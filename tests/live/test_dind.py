@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 from contextlib import suppress
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import docker
 import docker.errors
 import pytest
 
-from ops import container as ops_container
+from ops import engine as stack_engine
 from ops import recover
 from ops.toolchain.errors import Trouble
 from tests.support import certificates, container_files
@@ -35,8 +36,8 @@ IMAGE = "simple-jenkins-image"
 
 @pytest.fixture(scope="module")
 def verbs(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Verbs]:
-    """Bring the stack dind-offline up once, under names and ports of its own."""
-    made = clone(tmp_path_factory.mktemp("dind"), "dind-offline")
+    """Bring the stack dind up once, under names and ports of its own."""
+    made = clone(tmp_path_factory.mktemp("dind"), "dind")
     ports = {"httpPort": free_port(), "agentPort": free_port()}
     made.edit(
         jenkins={"containerName": NAME, "homeVolume": VOLUMES[0], **ports},
@@ -218,20 +219,20 @@ def test_a_foreign_container_or_volume_of_its_names_is_refused_before_anything_i
 def test_a_half_made_network_is_removed_by_recover_if_it_is_the_stacks_own(
     engine: docker.DockerClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ops.engine.client", lambda workspace, stack: engine)
+    monkeypatch.setattr("ops.engine.client", lambda _: engine)
     name = f"{NAME}-half-made"
     labels = docker_labels(NAME)
     operation = {"type": "creating", "resource": {"type": recover.NETWORK, "inputs": {"name": name, "labels": labels}}}
-    nothing: Any = None
-    assert recover.remove_half_made(operation, nothing, NAME) == ""
+    stack: Any = SimpleNamespace(settings=None)
+    assert recover.remove_half_made(operation, stack) == ""
     foreign = engine.networks.create(name)
     try:
         with pytest.raises(Trouble, match=f"docker network rm {name}"):
-            recover.remove_half_made(operation, nothing, NAME)
+            recover.remove_half_made(operation, stack)
     finally:
         foreign.remove()
     engine.networks.create(name, labels={entry["label"]: entry["value"] for entry in labels})
-    assert recover.remove_half_made(operation, nothing, NAME) == f"removed the half-made network {name}"
+    assert recover.remove_half_made(operation, stack) == f"removed the half-made network {name}"
     assert engine.networks.list(names=[name]) == []
 
 
@@ -244,7 +245,8 @@ def test_a_machine_that_keeps_capabilities_back_is_told_what_to_write(
         try:
             container.start()
         except docker.errors.APIError:
-            ops_container.show_log("unix:///var/run/docker.sock", name)
+            container.reload()
+            stack_engine.show_log(container)
         else:
             pytest.skip("this machine has every capability to give")
     finally:

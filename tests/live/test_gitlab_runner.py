@@ -53,7 +53,7 @@ def image(engine: docker.DockerClient) -> str:
 
 def settings(gitlab: FakeGitlab, image: str, **runner: Any) -> dict[str, Any]:
     """The committed stack, with what this machine has in the place of what it would pull."""
-    stack = yaml.safe_load((ROOT / "stacks" / "Pulumi.gitlab.yaml").read_text())["config"]
+    stack = yaml.safe_load((ROOT / "examples/stacks/Pulumi.gitlab.yaml").read_text())["config"]
     keys = {key.removeprefix("ci:"): value for key, value in stack.items()}
     own = {
         "url": gitlab.url,

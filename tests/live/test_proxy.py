@@ -46,7 +46,7 @@ def verbs(tmp_path_factory: pytest.TempPathFactory, engine: docker.DockerClient,
     from offline import images  # noqa: PLC0415
 
     engine.images.get(images.PROXY).tag(*IMAGE.split(":"))
-    made = clone(tmp_path_factory.mktemp("proxy"), "proxy-offline")
+    made = clone(tmp_path_factory.mktemp("proxy"), "proxy")
     made.set(
         docker__proxy__containerName=PROXY,
         docker__proxy__image=IMAGE,

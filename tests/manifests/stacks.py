@@ -8,7 +8,7 @@ from tests.support.manifests import ROOT
 
 COMMITTED: Final = tuple(
     path.name.split(".")[1]
-    for path in sorted((ROOT / "stacks").glob("Pulumi.*.yaml"))
+    for path in sorted([*ROOT.glob("stacks/Pulumi.*.yaml"), *ROOT.glob("examples/stacks/Pulumi.*.yaml")])
     if yaml.safe_load(path.read_text())["config"]["ci:platform"] == "kubernetes"
 )
 """Those in the repository."""

@@ -178,7 +178,8 @@ class Stack:
 
 def committed(name: str) -> Stack:
     """Render a stack as its file has it."""
-    found = yaml.safe_load((ROOT / "stacks" / f"Pulumi.{name}.yaml").read_text())["config"]
+    [path] = [*ROOT.glob(f"stacks/Pulumi.{name}.yaml"), *ROOT.glob(f"examples/stacks/Pulumi.{name}.yaml")]
+    found = yaml.safe_load(path.read_text())["config"]
     keys = {key.removeprefix(PREFIX): value for key, value in found.items()}
     if "gitlabRunner" in keys:
         keys["gitlabRunnerToken"] = RUNNER_TOKEN

@@ -13,8 +13,6 @@ from typing import Any
 
 import yaml
 
-from ops import stackfile
-
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -51,17 +49,48 @@ class Verbs:
     def edit(self, **sections: Mapping[str, Any]) -> None:
         """Lay these settings over the stack's file, as an editor would; `docker` is ci:docker."""
         path = self.root / "stacks" / f"Pulumi.{self.stack}.yaml"
-        over = {"config": {f"ci:{key}": dict(section) for key, section in sections.items()}}
-        path.write_text(yaml.safe_dump(stackfile.merge(yaml.safe_load(path.read_text()), over)))
+        found = yaml.safe_load(path.read_text())
+        path.write_text(yaml.safe_dump({**found, "config": _laid(found["config"], sections)}))
+
+
+def _laid(config: dict[str, Any], sections: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Lay sections over a stack file's config, one level deeper as well."""
+    for name, section in sections.items():
+        old = config.setdefault(f"ci:{name}", {})
+        for key, value in section.items():
+            old[key] = {**old[key], **value} if isinstance(old.get(key), dict) and isinstance(value, dict) else value
+    return config
+
+
+STAND_INS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
+    "dind": {
+        "jenkins": {"image": "ci-offline-controller:1"},
+        # Without privileges, it starts on machines too that keep a capability back.
+        "docker": {"dind": {"image": "ci-offline-dind:1", "privileged": False}},
+    },
+    "proxy": {
+        "jenkins": {"image": "ci-offline-controller:1"},
+        "docker": {"proxy": {"image": "ci-offline-proxy:1"}},
+    },
+}
+"""The images that stand in on a closed network, for the stacks that have other ones."""
 
 
 def clone(tmp: Path, stack: str) -> Verbs:
-    """Copy the project without its tests and what is made in it."""
+    """Copy the project without its tests and what is made in it. The stack's images are those of a closed network."""
     root = tmp / "clone"
     leave = shutil.ignore_patterns(".git", ".local", ".venv", "*_cache", "__pycache__", "tests")
     shutil.copytree(ROOT, root, ignore=leave)
     (root / ".venv").symlink_to(sys.prefix)
-    return Verbs(root, stack)
+    made = Verbs(root, stack)
+    example = root / "examples" / "stacks" / f"Pulumi.{stack}.yaml"
+    if example.exists():
+        shutil.copy(example, root / "stacks")
+    made.edit(**STAND_INS.get(stack, {}))
+    # What this machine's own clone has encrypted fits no other passphrase.
+    path = root / "stacks" / f"Pulumi.{stack}.yaml"
+    path.write_text(yaml.safe_dump({"config": yaml.safe_load(path.read_text())["config"]}))
+    return made
 
 
 _GIVEN: set[int] = set()

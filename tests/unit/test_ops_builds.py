@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from components import labels
+from components.settings import BuildSettings
 from ops import builds, cluster_status
 
 BUILD = {"name": "web", "context": {"inline": {"Dockerfile": "FROM x"}}, "resources": {"memoryMib": 512}}
@@ -36,7 +37,7 @@ def told(
     found: builds.Found, build: dict[str, Any] | None = None, *, images: bool = True, events: tuple[str, ...] = ()
 ) -> list[tuple[str, str, bool]]:
     given = {"web": IMAGE} if images else {}
-    return list(builds.rows([build or BUILD], {"web": JOB}, given, found, {JOB: events}))
+    return list(builds.rows([BuildSettings.model_validate(build or BUILD)], {"web": JOB}, given, found, {JOB: events}))
 
 
 def test_a_build_that_is_done_says_what_it_pushed_and_when() -> None:
@@ -80,7 +81,7 @@ def test_every_other_way_that_a_build_can_stand_is_told_apart(
 
 
 def test_a_build_that_was_added_to_the_file_is_not_built_yet() -> None:
-    [(_, said, well)] = builds.rows([BUILD], {}, {}, builds.Found([], [], []), {})
+    [(_, said, well)] = builds.rows([BuildSettings.model_validate(BUILD)], {}, {}, builds.Found([], [], []), {})
     assert said == "not built yet; `make up` builds it"
     assert not well
 

@@ -46,11 +46,6 @@ def test_every_verb_of_the_makefile_is_listed_and_every_one_that_it_calls_exists
     assert set(phony[1].split()) == targets
 
 
-def test_every_target_of_the_makefile_is_one_line() -> None:
-    text = (ROOT / "Makefile").read_text()
-    assert all(recipe.count("\n\t") <= 1 for recipe in re.split(r"^(?=[a-z-]+:)", text, flags=re.MULTILINE)[1:])
-
-
 @pytest.mark.parametrize(
     ("words", "status", "said"),
     [

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from rich.console import Console
 
 from ops import cluster_doctor, cluster_sample, cluster_status
-from ops.clone import Clone
 from ops.cluster import ApiError, Cluster, Place
-from ops.toolchain.errors import Trouble
-from tests.support import fake_api, pod_security
+from ops.toolchain.errors import OpsError
+from tests.support import fake_api, made_stack, pod_security
 from tests.support.fake_api import FakeApi
+from tests.support.kubernetes_stack import settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 IMAGE = "localhost:30500/web@sha256:" + "a" * 64
 PODS = "/api/v1/namespaces/ci-builds/pods"
@@ -104,7 +104,7 @@ def test_an_image_that_cannot_be_pulled_is_explained_at_once_and_the_pod_removed
     there: Cluster, api: FakeApi, message: str, advice: str
 ) -> None:
     api.answers[f"GET {POD}"] = fake_api.in_turn(waiting("ContainerCreating", ""), waiting("ErrImagePull", message))
-    with pytest.raises(Trouble, match="ErrImagePull") as caught:
+    with pytest.raises(OpsError, match="ErrImagePull") as caught:
         run(there)
     assert message in caught.value.what
     assert advice in caught.value.remedy
@@ -113,7 +113,7 @@ def test_an_image_that_cannot_be_pulled_is_explained_at_once_and_the_pod_removed
 
 def test_a_pod_that_the_quota_refuses_is_told_in_the_clusters_words(there: Cluster, api: FakeApi) -> None:
     api.refuses(f"POST {PODS}", 403, "pods is forbidden: exceeded quota: builds")
-    with pytest.raises(Trouble, match="exceeded quota: builds") as caught:
+    with pytest.raises(OpsError, match="exceeded quota: builds") as caught:
         run(there)
     assert "ci:kubernetes.quota" in caught.value.remedy
 
@@ -124,7 +124,7 @@ def test_a_pod_that_no_node_takes_is_not_waited_for_for_ever(
     monkeypatch.setattr(cluster_sample, "PULL_SECONDS", 0)
     condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "Insufficient memory"}
     api.answers[f"GET {POD}"] = {"status": {"phase": "Pending", "conditions": [condition]}}
-    with pytest.raises(Trouble, match="Insufficient memory") as caught:
+    with pytest.raises(OpsError, match="Insufficient memory") as caught:
         run(there)
     assert "No node has room" in caught.value.remedy
     assert api.asked[-1] == f"DELETE {POD}"
@@ -132,7 +132,7 @@ def test_a_pod_that_no_node_takes_is_not_waited_for_for_ever(
 
 def test_an_image_that_fails_is_told_with_its_status(there: Cluster, api: FakeApi) -> None:
     api.answers[f"GET {POD}"] = ended(3)
-    with pytest.raises(Trouble, match=r"ended with 3 \(Error\)"):
+    with pytest.raises(OpsError, match=r"ended with 3 \(Error\)"):
         run(there)
 
 
@@ -165,7 +165,7 @@ def test_a_server_that_is_gone_is_told_without_a_traceback(tmp_path: Path) -> No
 
 def test_a_kubeconfig_without_the_context_is_told(tmp_path: Path) -> None:
     path = fake_api.kubeconfig(tmp_path / "k", "http://127.0.0.1:1")
-    with pytest.raises(Trouble, match="gone"):
+    with pytest.raises(OpsError, match="gone"):
         Cluster(Place(path, "gone", lab=False)).ask("/version")
 
 
@@ -182,7 +182,7 @@ def ready_registry(api: FakeApi) -> None:
 
 
 def status(there: Cluster) -> dict[str, tuple[str, bool]]:
-    return {title: (said, well) for title, said, well in cluster_status.rows(there, STACK, [], {})}
+    return {title: (said, well) for title, said, well in cluster_status.rows(there, settings(), [], {})}
 
 
 @pytest.mark.parametrize(("percent", "well"), [("41%", True), ("97%", False)])
@@ -242,9 +242,11 @@ def healthy(api: FakeApi) -> None:
 
 
 def findings(there: Cluster, **registry: str) -> dict[str, tuple[str, str]]:
-    kubernetes = {"kubeconfig": str(there.place.kubeconfig)}
-    settings = {"config": {"ci:kubernetes": kubernetes, "ci:registry": registry}}
-    found = cluster_doctor.examine(Clone(Path("/nowhere")), settings, "prod")
+    kubeconfig = there.place.kubeconfig
+    assert kubeconfig is not None
+    keys: dict[str, Any] = {"registry": {"plainHttp": True, **registry}}
+    stack = made_stack.on_cluster(kubeconfig.parent, kubernetes={"kubeconfig": str(kubeconfig)}, **keys)
+    found = cluster_doctor.examine(stack)
     return {each.name: (each.mark, f"{each.seen}. {each.remedy}") for each in found}
 
 
@@ -313,7 +315,7 @@ def test_a_doctor_changes_nothing(there: Cluster, api: FakeApi) -> None:
 
 
 def test_a_doctor_without_a_cluster_says_so_and_stops(tmp_path: Path) -> None:
-    settings = {"config": {"ci:kubernetes": {"kubeconfig": str(tmp_path / "gone")}}}
-    [found] = cluster_doctor.examine(Clone(tmp_path), settings, "prod")
+    stack = made_stack.on_cluster(tmp_path, kubernetes={"kubeconfig": str(tmp_path / "gone")})
+    [found] = cluster_doctor.examine(stack)
     assert found.mark == "BAD"
     assert "does not exist" in found.seen

@@ -1,58 +1,13 @@
 """What the operator's verbs do with a stack that has a GitLab Runner."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from offline import images
-from ops import choice, cluster_status, doctor, gitlab, local, samples, stackfile, status
-from ops.toolchain.errors import Trouble
-
-
-def stack(platform: str = "docker", **runner: Any) -> dict[str, Any]:
-    section = {"url": "https://gitlab.example.org", **runner}
-    return {"config": {"ci:platform": platform, "ci:gitlabRunner": section}}
-
-
-def with_token(settings: dict[str, Any]) -> dict[str, Any]:
-    return {"config": {**settings["config"], "ci:gitlabRunnerToken": {"secure": "v1:cipher"}}}
-
-
-def test_an_empty_section_is_no_runner() -> None:
-    assert not stackfile.gitlab_runner({"config": {"ci:platform": "docker", "ci:gitlabRunner": {}}})
-    assert stackfile.gitlab_runner(stack())
-
-
-@pytest.mark.parametrize("platform", ["docker", "kubernetes"])
-def test_no_token_is_made_up_and_the_way_to_one_is_said(platform: str) -> None:
-    with pytest.raises(Trouble) as caught:
-        local.require_runner_token(stack(platform), "gitlab")
-    assert "only https://gitlab.example.org can make one" in caught.value.what
-    assert "Settings > CI/CD > Runners of a project" in caught.value.remedy
-    assert "make set KEY=ci:gitlabRunnerToken STACK=gitlab" in caught.value.remedy
-
-
-def test_a_stack_that_has_its_token_or_no_runner_goes_on() -> None:
-    local.require_runner_token(with_token(stack()), "gitlab")
-    local.require_runner_token({"config": {"ci:platform": "docker"}}, "dev")
-
-
-def test_a_runner_on_a_docker_host_needs_no_password_and_one_in_a_cluster_the_registrys() -> None:
-    assert local.password_key(stack()) == ""
-    assert local.password_key(stack("kubernetes")) == "ci:registryPassword"
-    assert "ci:gitlabRunnerToken" in local.secret_keys()
-
-
-def test_the_image_that_is_asked_for_is_the_runners() -> None:
-    [default] = choice.images(stack())
-    assert default.startswith("gitlab/gitlab-runner:alpine-v")
-    assert choice.images(stack(image="registry.example.org/runner:1")) == ["registry.example.org/runner:1"]
-
-
-def test_a_stand_in_is_made_here_and_asked_of_no_registry() -> None:
-    settings = stack(image=images.GITLAB_RUNNER)
-    assert choice.stand_ins(settings) == [images.GITLAB_RUNNER]
-    assert choice.images(settings) == []
+from ops import cluster_status, gitlab, samples, status
+from tests.support import made_stack
+from tests.support.settings import RUNNER_TOKEN
 
 
 @pytest.mark.parametrize(
@@ -79,26 +34,26 @@ def test_whether_gitlab_knows_the_runner_is_what_the_runner_itself_is_told(
     assert asked[0] == ["gitlab-runner", "verify", "--config=/etc/ci/gitlab-runner/config.toml"]
 
 
-def test_the_doctor_says_what_is_missing_before_an_update_does() -> None:
-    [finding] = doctor._runner_token(stack(), "gitlab")  # noqa: SLF001
-    assert (finding.mark, "ci:gitlabRunnerToken" in finding.seen) == ("BAD", True)
-    [finding] = doctor._runner_token(with_token(stack()), "gitlab")  # noqa: SLF001
-    assert finding.mark == "ok"
-    assert list(doctor._runner_token({"config": {"ci:platform": "docker"}}, "dev")) == []  # noqa: SLF001
-
-
 @pytest.mark.parametrize(
-    ("settings", "example"),
+    ("platform", "engine", "example"),
     [
-        (stack(), "examples/gitlab-docker"),
-        (stack(engine="dind"), "examples/gitlab-dind"),
-        (stack("kubernetes"), "examples/gitlab-kubernetes"),
+        ("docker", "socket", "examples/gitlab-docker"),
+        ("docker", "dind", "examples/gitlab-dind"),
+        ("kubernetes", "none", "examples/gitlab-kubernetes"),
     ],
 )
 def test_there_is_no_sample_to_start_from_here_and_the_one_to_push_is_named(
-    settings: dict[str, Any], example: str
+    tmp_path: Path, platform: str, engine: str, example: str
 ) -> None:
-    trouble = samples._only_gitlab_can(settings, "gitlab")  # noqa: SLF001
+    runner = (
+        {"url": "https://gitlab.example.org", "engine": engine}
+        if platform == "docker"
+        else {"url": "https://gitlab.example.org"}
+    )
+    with_runner = made_stack.on_docker if platform == "docker" else made_stack.on_cluster
+    extra: dict[str, Any] = {"adminPassword": None} if platform == "docker" else {}
+    stack = with_runner(tmp_path, "gitlab", gitlabRunner=runner, gitlabRunnerToken=RUNNER_TOKEN, **extra)
+    trouble = samples._only_gitlab_can(stack)  # noqa: SLF001
     assert "takes jobs from https://gitlab.example.org alone" in trouble.what
     assert example in trouble.remedy
 

@@ -4,11 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from components.docker.access import proxy
-from offline import images
-from ops import choice
 from tests.support.settings import problems, settings
 
 STACKS = Path(__file__).parents[2] / "stacks"
@@ -64,33 +61,3 @@ def test_what_it_makes_under_a_name_of_its_own_is_looked_for_first() -> None:
         ("volume", "jenkins-docker-proxy"),
     }
     assert {one.key for one in made} == {"ci:docker.proxy.containerName"}
-
-
-def test_the_stack_for_a_closed_network_is_the_other_one_with_images_that_stand_in() -> None:
-    usual = yaml.safe_load((STACKS / "Pulumi.proxy.yaml").read_text())["config"]
-    offline = yaml.safe_load((STACKS / "Pulumi.proxy-offline.yaml").read_text())["config"]
-    assert offline.pop("ci:jenkins") == {"image": images.CONTROLLER}
-    assert offline["ci:docker"].pop("proxy") == {"image": images.PROXY}
-    assert offline == usual
-
-
-@pytest.mark.parametrize(
-    ("docker", "wanted"),
-    [
-        ({"access": "proxy"}, "haproxy:3.2.21-alpine"),
-        (
-            {"access": "proxy", "proxy": {"image": "registry.example.org/haproxy:3.2"}},
-            "registry.example.org/haproxy:3.2",
-        ),
-        ({"access": "socket"}, None),
-    ],
-    ids=["default", "given", "other access"],
-)
-def test_make_up_asks_for_the_proxys_image_too(docker: dict[str, Any], wanted: str | None) -> None:
-    found = choice.images({"config": {"ci:platform": "docker", "ci:docker": docker}})
-    assert found == ["jenkins/jenkins:2.568.2-lts-jdk21", "docker:28.5.2-cli", *([wanted] if wanted else [])]
-
-
-def test_the_stand_ins_of_a_stack_are_made_before_it_is_deployed() -> None:
-    settings = {"config": yaml.safe_load((STACKS / "Pulumi.proxy-offline.yaml").read_text())["config"]}
-    assert set(choice.stand_ins(settings)) == {images.CONTROLLER, images.PROXY}

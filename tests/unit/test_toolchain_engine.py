@@ -8,16 +8,19 @@ import os
 import re
 import shutil
 import subprocess
+import types
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import docker.errors
 import pytest
 
-from ops import container, recover
+from ops import engine as stack_engine
+from ops import recover
 from ops.toolchain import console, docker_engine, process, system_packages
-from ops.toolchain.errors import Trouble
+from ops.toolchain.errors import OpsError
 from tests.support import fake_docker, programs
+from tests.support.settings import settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +31,12 @@ if TYPE_CHECKING:
 def engine(path: Path, answers: dict[str, tuple[int, object]]) -> Iterator[str]:
     """An engine that knows some answers and says 404 to the rest."""
 
-    with fake_docker.serving(path, lambda target: answers.get(target, (404, {"message": "no such thing"}))) as host:
+    known = {"/version": (200, {"ApiVersion": "1.41", "Version": "20.10"}), **answers}
+
+    def answer(target: str) -> tuple[int, object]:
+        return known.get(re.sub(r"^/v[0-9.]+", "", target), (404, {"message": "no such thing"}))
+
+    with fake_docker.serving(path, answer) as host:
         yield host
 
 
@@ -47,7 +55,7 @@ def test_another_machines_engine_is_not_looked_after() -> None:
 
 
 def test_a_silent_engine_at_a_place_of_the_users_own_is_named(tmp_path: Path) -> None:
-    with pytest.raises(Trouble, match=re.escape(f"No Docker engine answers at unix://{tmp_path}/sock")):
+    with pytest.raises(OpsError, match=re.escape(f"No Docker engine answers at unix://{tmp_path}/sock")):
         docker_engine.ensure(f"unix://{tmp_path}/sock")
 
 
@@ -57,7 +65,7 @@ def test_a_socket_that_is_not_for_this_user_is_told_from_a_missing_engine(monkey
 
     # Tests run as root as well, and root may open every socket.
     monkeypatch.setattr("socket.socket.connect", refuse)
-    with pytest.raises(Trouble, match="usermod -aG"):
+    with pytest.raises(OpsError, match="usermod -aG"):
         docker_engine.ensure()
 
 
@@ -69,10 +77,11 @@ def test_an_image_that_the_engine_holds_is_found(tmp_path: Path) -> None:
 
 def test_an_engine_that_is_gone_in_the_middle_is_told_in_words(tmp_path: Path) -> None:
     host = f"unix://{tmp_path}/gone"
-    with pytest.raises(Trouble, match=re.escape(f"The Docker engine at {host} does not say")):
+    with pytest.raises(OpsError, match=re.escape(f"The Docker engine at {host} does not say")):
         docker_engine.has_image(host, "a:1")
-    assert "does not answer any more" in container.trouble(host, "c")
-    container.show_log(host, "c")  # nothing to show, and no traceback
+    stack = settings(docker={"acceptRootOnHost": True, "host": host})
+    assert "does not answer any more" in stack_engine.container_problem(stack, "c")
+    stack_engine.show_logs(stack, "ci", "dev")  # nothing to show, and no traceback
 
 
 def test_recover_says_in_words_that_the_engine_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,10 +89,10 @@ def test_recover_says_in_words_that_the_engine_is_gone(monkeypatch: pytest.Monke
         raise docker.errors.DockerException("Error while fetching server API version")
 
     monkeypatch.setattr("ops.engine.client", gone)
-    nothing: Any = None
+    nothing: Any = types.SimpleNamespace(settings=None)
     half_made = {"type": "creating", "resource": {"type": recover.CONTAINER, "inputs": {"name": "c"}}}
-    with pytest.raises(Trouble, match="can't be asked for the half-made container c") as caught:
-        recover.remove_half_made(half_made, nothing, "dev")
+    with pytest.raises(OpsError, match="can't be asked for the half-made container c") as caught:
+        recover.remove_half_made(half_made, nothing)
     assert "run recover again" in caught.value.remedy
 
 
@@ -93,8 +102,8 @@ def test_why_an_image_cannot_be_pulled_is_told_in_the_registrys_words(tmp_path: 
         "/distribution/b:1/json": (500, {"message": "Get lookup: no such host"}),
     }
     with engine(tmp_path / "sock", known) as host:
-        assert docker_engine.pull_trouble(host, "a:1") is None
-        assert docker_engine.pull_trouble(host, "b:1") == "lookup: no such host"
+        assert docker_engine.pull_problem(host, "a:1") is None
+        assert docker_engine.pull_problem(host, "b:1") == "lookup: no such host"
 
 
 @pytest.mark.parametrize(
@@ -113,8 +122,8 @@ def test_up_tells_a_container_that_is_not_well_although_nothing_is_to_change(
 ) -> None:
     known: dict[str, tuple[int, object]] = {"/containers/c/json": (200, {"State": state})} if state else {}
     with engine(tmp_path / "sock", known) as host:
-        assert container.trouble(host, "c") == trouble
-    assert container.trouble("ssh://elsewhere", "c") == ""
+        stack = settings(docker={"acceptRootOnHost": True, "host": host})
+        assert stack_engine.container_problem(stack, "c") == trouble
 
 
 @pytest.fixture
@@ -133,7 +142,9 @@ def test_an_installed_engine_is_started_and_waited_for(no_engine: Path) -> None:
     program.write_text(
         "import http.server, socketserver, sys, time\n"
         "class H(http.server.BaseHTTPRequestHandler):\n"
-        "    def do_GET(self): self.send_response(200); self.send_header('Content-Length', '0'); self.end_headers()\n"
+        "    def do_GET(self):\n"
+        '        text = b\'{"ApiVersion": "1.41"}\'; self.send_response(200)\n'
+        "        self.send_header('Content-Length', str(len(text))); self.end_headers(); self.wfile.write(text)\n"
         "    def address_string(self): return 'x'\n"
         "time.sleep(0.5); s = socketserver.ThreadingUnixStreamServer(sys.argv[1], H); s.timeout = 20\n"
         "for _ in range(50): s.handle_request()\n"
@@ -151,7 +162,7 @@ def test_an_installed_engine_is_started_and_waited_for(no_engine: Path) -> None:
 
 def test_an_engine_that_ends_at_once_is_told_with_the_end_of_its_log(no_engine: Path) -> None:
     programs.script(no_engine / "bin/dockerd", "echo failed to mount overlay: no permission; exit 1")
-    with pytest.raises(Trouble, match="failed to mount overlay"):
+    with pytest.raises(OpsError, match="failed to mount overlay"):
         docker_engine.ensure(docker_engine.DEFAULT_HOST)
 
 
@@ -193,7 +204,7 @@ def test_a_user_who_says_no_is_told_the_command(no_engine: Path, monkeypatch: py
     monkeypatch.setattr(console, "agreed", lambda question: False)
     programs.script(no_engine / "bin/apt-get", "exit 9")
     monkeypatch.setenv("PATH", str(no_engine / "bin"))
-    with pytest.raises(Trouble, match=r"apt-get install docker\.io"):
+    with pytest.raises(OpsError, match=r"apt-get install docker\.io"):
         system_packages.install(["docker.io"], "to run containers")
 
 
@@ -203,7 +214,7 @@ def test_without_root_and_sudo_the_command_is_told_before_anything_is_asked(
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     programs.script(tmp_path / "bin/apt-get", "exit 9")
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    with pytest.raises(Trouble, match=r"Run as root: apt-get update && apt-get install docker\.io"):
+    with pytest.raises(OpsError, match=r"Run as root: apt-get update && apt-get install docker\.io"):
         system_packages.install(["docker.io"], "to run containers")
 
 
@@ -223,7 +234,7 @@ def test_the_package_lists_are_read_first_where_there_are_none(
 
 
 def test_a_step_that_takes_too_long_is_ended_and_its_log_shown() -> None:
-    with pytest.raises(Trouble, match=r"not done after 0\.3 s[\s\S]*half way"):
+    with pytest.raises(OpsError, match=r"not done after 0\.3 s[\s\S]*half way"):
         process.run_logged(
             ["sh", "-c", "echo half way; exec sleep 60"], title="waiting", expect="", name="wait", timeout=0.3
         )

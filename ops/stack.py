@@ -1,0 +1,240 @@
+"""One stack of a clone: its backend, its settings as the program reads them, its outputs, and the CLI."""
+
+# ruff: noqa: S603 - the program is Pulumi, and no shell reads the words
+
+from __future__ import annotations
+
+import functools
+import json
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from components.settings.load import read
+from components.settings.problems import SettingsError
+from ops import state_files
+from ops.clone import Clone, here, short
+from ops.toolchain import cache, console, plugins, toolchain
+from ops.toolchain.errors import OpsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import FrameType
+
+    from components.settings import Settings
+    from ops.toolchain.toolchain import Toolchain
+
+_PROVIDERS = {"docker": [plugins.DOCKER], "kubernetes": [plugins.KUBERNETES]}
+"""What a stack of each platform needs, so that nobody waits for the other one's plugin."""
+
+
+class Stack:
+    """One stack of a clone."""
+
+    def __init__(self, clone: Clone, name: str, tools: Toolchain) -> None:
+        """Take a clone, a stack's name and what to run Pulumi with. Changes nothing yet."""
+        self.clone, self.name, self.tools = clone, name, tools
+        self.owns_backend = environment(clone, tools.env)[1]
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The environment for Pulumi."""
+        return environment(self.clone, self.tools.env)[0]
+
+    def exists(self) -> bool:
+        """Whether the backend knows the stack."""
+        if self.owns_backend:
+            return state_files.state_file(self.clone, self.name).exists()
+        known = json.loads(self.ask("stack", "ls", "--json", "--project", self.clone.name, stack=False))
+        return any(entry["name"] in {self.name, short(self.name)} for entry in known) or any(
+            entry["name"].endswith(f"/{self.name}") for entry in known
+        )
+
+    def prepare(self) -> None:
+        """Make the stack where there is none: `pulumi stack init`, and before it what the clone's own backend needs.
+
+        Raises:
+            OpsError: when its state was lost, or the passphrase that it is encrypted with.
+        """
+        clone = self.clone
+        clone.require(self.name)
+        clone.local.mkdir(mode=0o700, exist_ok=True)
+        clone.local.chmod(0o700)  # whatever made it first
+        with cache.locked(clone.local / "lock", "preparing this clone's stacks"):
+            if self.owns_backend:
+                clone.state.mkdir(mode=0o700, exist_ok=True)
+                self._make_passphrase()
+            if self.exists():
+                return
+            if self.owns_backend and state_files.lost(clone, self.name):
+                raise OpsError(
+                    f"The state of stack {self.name} is gone from {clone.state}, but its checkpoints are still there.",
+                    f"Put the newest back: make recover STACK={self.name}",
+                )
+            if not clone.file(self.name).exists():
+                shutil.copyfile(clone.example(self.name), clone.file(self.name))
+                made = clone.file(self.name).relative_to(clone.root)
+                console.note(f"made {made} from the example; it is yours to change and to commit")
+            try:
+                self.ask("stack", "init", self.name, "--no-select", "--non-interactive", stack=False)
+            except OpsError as failed:
+                if "incorrect passphrase" not in failed.what:
+                    raise
+                path = clone.file(self.name).relative_to(clone.root)
+                raise OpsError(
+                    f"{path} was encrypted with another passphrase than this clone's, {clone.passphrase}.",
+                    f"Name the right one: PULUMI_CONFIG_PASSPHRASE_FILE=FILE. If {path} holds no secret, remove its "
+                    "line encryptionsalt instead; a new one is made.",
+                    code=2,
+                ) from failed
+
+    def _make_passphrase(self) -> None:
+        path = self.clone.passphrase
+        if path.exists() or self.env.get("PULUMI_CONFIG_PASSPHRASE_FILE") != str(path):
+            return
+        if any(self.clone.state.glob(".pulumi/stacks/*/*.json")):
+            raise OpsError(
+                f"{path} is gone, but stacks that were encrypted with it are in {self.clone.state}.",
+                "Put it back from a copy. Without it their secrets can't be read. To start anew, move .local away.",
+            )
+        cache.write(path, secrets.token_urlsafe(32), mode=0o600)
+
+    @functools.cached_property
+    def _config(self) -> dict[str, dict[str, Any]]:
+        found: dict[str, dict[str, Any]] = json.loads(self.ask("config", "--json", "--show-secrets"))
+        return {key.removeprefix("ci:"): entry for key, entry in found.items() if key.startswith("ci:")}
+
+    @property
+    def platform(self) -> str:
+        """`docker` or `kubernetes`, also where other settings are wrong; empty where the stack does not say."""
+        return str(self._config.get("platform", {}).get("value", ""))
+
+    @functools.cached_property
+    def settings(self) -> Settings:
+        """The settings, as the program reads them.
+
+        Raises:
+            OpsError: with every problem of theirs.
+        """
+        raw = {key: str(entry["value"]) for key, entry in self._config.items()}
+        found, problems = read(raw, frozenset(key for key, entry in self._config.items() if entry["secret"]))
+        if found is None:
+            raise OpsError(str(SettingsError(self.name, problems)), code=2)
+        return found
+
+    def get_plugins(self) -> None:
+        """Get the provider plugin that the stack's platform needs, where it is not there yet."""
+        self.tools = toolchain.ensure(providers=_PROVIDERS.get(self.platform, ()))
+
+    def outputs(self) -> dict[str, Any]:
+        """The stack's outputs; a secret one is "[secret]". Empty for a stack that is not deployed."""
+        found: dict[str, Any] = json.loads(self.ask("stack", "output", "--json")) if self.exists() else {}
+        return found
+
+    def secret_output(self, name: str) -> str:
+        """One output, decrypted; empty where there is none."""
+        found = json.loads(self.ask("stack", "output", "--json", "--show-secrets")) if self.exists() else {}
+        return str(found.get(name) or "")
+
+    def make(self, verb: str) -> str:
+        """The `make` command that runs a verb on this stack."""
+        return self.clone.make(verb, self.name)
+
+    def ask(self, *words: str, stdin: str = "", stack: bool = True, timeout: float = 120) -> str:
+        """Run Pulumi for what it prints to stdout. A value goes through stdin, never through argv or the environment.
+
+        Raises:
+            OpsError: when it fails, with its own words.
+        """
+        command = [str(self.tools.pulumi), *words, *(["--stack", self.name] if stack else [])]
+        try:
+            done = subprocess.run(
+                command, cwd=self.clone.root, env=self.env, input=stdin, capture_output=True, text=True,
+                timeout=timeout, check=False,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired as late:
+            raise OpsError(f"pulumi {words[0]}: no answer within {timeout:.0f} s.") from late
+        if done.returncode:
+            said = (done.stderr.strip() or done.stdout.strip()).removeprefix("error: ")
+            raise OpsError(f"pulumi {' '.join(words[:2])}: {said}", code=done.returncode)
+        return done.stdout
+
+    def run(self, *words: str, env: Mapping[str, str] | None = None) -> int:
+        """Run Pulumi with our terminal and return its exit status, 128 + N after death by signal N.
+
+        A Ctrl-C reaches Pulumi once, and Pulumi is waited for: it finishes what it has begun, saves the state and frees
+        its lock. A second one reaches it too, and makes it stop at once.
+        """
+        # On a terminal the kernel sends Ctrl-C to every process of the group, so to Pulumi as well. Without one the
+        # signal comes to us alone or to the whole group, who knows; in a group of its own Pulumi gets it from us, once.
+        terminal = sys.stdin.isatty()
+        pulumi: subprocess.Popen[bytes] | None = None
+        early: list[int] = []
+
+        def pass_on(number: int, _: FrameType | None) -> None:
+            if pulumi is None:
+                early.append(number)
+            elif not (terminal and number == signal.SIGINT):
+                pulumi.send_signal(signal.SIGINT)
+
+        # Set before Pulumi starts, so that no signal falls between. Not SIG_IGN: a child would inherit it.
+        before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+        try:
+            pulumi = subprocess.Popen(
+                [str(self.tools.pulumi), *words, "--stack", self.name],
+                cwd=self.clone.root,
+                env={**self.env, **(env or {})},
+                process_group=None if terminal else 0,
+            )
+            for _ in early:
+                pulumi.send_signal(signal.SIGINT)
+            status = pulumi.wait()
+            return status if status >= 0 else 128 - status
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def open_stack(named: str | None) -> Stack:
+    """The stack that a verb acts on, with a Pulumi CLI, which is got first if need be, and known to the backend.
+
+    Raises:
+        OpsError: when there is no such stack. That is found before minutes go into a CLI.
+    """
+    clone = here()
+    name = named or clone.chosen
+    clone.require(name)
+    stack = Stack(clone, name, toolchain.ensure(providers=()))
+    stack.prepare()
+    return stack
+
+
+def environment(clone: Clone, base: Mapping[str, str]) -> tuple[dict[str, str], bool]:
+    """The environment for this clone's Pulumi, and whether the backend is the clone's own.
+
+    A backend that the user chose is kept: by PULUMI_BACKEND_URL, by `backend` in Pulumi.yaml, or by `pulumi login`.
+    """
+    env = dict(base)
+    own = clone.state.as_uri()
+    if env.get("PULUMI_BACKEND_URL", own) != own or clone.project.get("backend") or logged_in(env):
+        return env, False
+    env["PULUMI_BACKEND_URL"] = own
+    if not env.get("PULUMI_CONFIG_PASSPHRASE_FILE") and "PULUMI_CONFIG_PASSPHRASE" not in env:
+        env["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(clone.passphrase)
+    return env, True
+
+
+def logged_in(env: Mapping[str, str]) -> str:
+    """The backend that `pulumi login` chose, or nothing. An access token in the environment counts as Pulumi Cloud."""
+    if env.get("PULUMI_ACCESS_TOKEN"):
+        return "Pulumi Cloud"
+    home = env.get("PULUMI_CREDENTIALS_PATH") or env.get("PULUMI_HOME") or Path.home() / ".pulumi"
+    try:
+        found = json.loads((Path(home) / "credentials.json").read_text()).get("current")
+    except (OSError, ValueError, AttributeError):
+        return ""
+    return str(found or "")

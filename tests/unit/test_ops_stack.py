@@ -1,0 +1,232 @@
+"""Which stack a verb acts on, which images it needs, which keys are settings, and how Pulumi is run for it."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ops import deploy, engine, recover, settings, status
+from ops.toolchain import docker_engine
+from ops.toolchain.errors import OpsError
+from tests.support import made_stack, programs
+from tests.support.settings import RUNNER_TOKEN
+from tests.support.settings import settings as docker_settings
+
+if TYPE_CHECKING:
+    from ops.stack import Stack
+
+JENKINS, CLIENT = "jenkins/jenkins:2.568.2-lts-jdk21", "docker:28.5.2-cli"
+HOST = {"acceptRootOnHost": True}
+
+
+@pytest.mark.parametrize(
+    ("keys", "wanted"),
+    [
+        ({}, [JENKINS, CLIENT]),
+        ({"jenkins": {"dockerClient": "host"}}, [JENKINS]),
+        ({"jenkins": {"image": "registry.example.org/jenkins:1"}}, ["registry.example.org/jenkins:1"]),
+        ({"docker": {**HOST, "access": "proxy"}}, [JENKINS, CLIENT, "haproxy:3.2.21-alpine"]),
+        ({"docker": {**HOST, "access": "dind", "dind": {"image": "x/dind:1"}}}, [JENKINS, CLIENT, "x/dind:1"]),
+        (
+            {
+                "adminPassword": None,
+                "gitlabRunner": {"url": "https://gitlab.example.org", "image": "x/runner:1"},
+                "gitlabRunnerToken": RUNNER_TOKEN,
+            },
+            ["x/runner:1"],
+        ),
+    ],
+)
+def test_the_images_of_a_stack_are_those_of_its_settings(keys: dict[str, Any], wanted: list[str]) -> None:
+    assert engine.images(docker_settings(**keys)) == wanted
+
+
+class World:
+    """What the engine holds and the registry gives, for the choice of a stack."""
+
+    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.held: set[str] = set()
+        self.asked: list[str] = []
+        self.made: list[str] = []
+        self.stacks = {
+            "dev": made_stack.on_docker(root),
+            "offline": made_stack.on_docker(root, "offline", jenkins={"image": "ci-offline-controller:1"}),
+        }
+        self.clone = self.stacks["dev"].clone
+        for stack in self.stacks.values():
+            monkeypatch.setattr(stack, "outputs", dict)
+            monkeypatch.setattr(stack, "get_plugins", lambda: None)
+        monkeypatch.setattr(deploy, "open_stack", lambda named: self.stacks[named or self.clone.chosen])
+        monkeypatch.setattr(deploy, "pulumi", self.pulumi)
+        monkeypatch.setattr(docker_engine, "ensure", lambda _: None)
+        monkeypatch.setattr(docker_engine, "has_image", lambda _, image: image in self.held)
+        monkeypatch.setattr(docker_engine, "pull_problem", self.pull_problem)
+        monkeypatch.setattr("offline.images.ensure", lambda *_: None)
+
+    def pulumi(self, stack: Stack, *_: object) -> tuple[int, dict[str, int]]:
+        self.made.append(stack.name)
+        return 0, {}
+
+    def pull_problem(self, _: str, image: str) -> str:
+        self.asked.append(image)
+        return "lookup: no such host"
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    return World(tmp_path, monkeypatch)
+
+
+def test_the_usual_stack_comes_up_where_its_images_are(world: World) -> None:
+    world.held = {JENKINS, CLIENT}
+    deploy.up(None, yes=True, words=[])
+    assert (world.made, world.asked, world.clone.chosen) == (["dev"], [], "dev")
+
+
+def test_where_an_image_cannot_be_had_the_stand_in_comes_up_and_stays_chosen_until_it_is_down(world: World) -> None:
+    deploy.up(None, yes=True, words=[])
+    assert (world.made, world.clone.chosen) == (["offline"], "offline")
+    assert world.asked == [JENKINS]
+    deploy.up(None, yes=True, words=[])
+    assert world.asked == [JENKINS], "the registry is asked once"
+    assert world.clone.make("status", "offline") == "make status"
+    assert world.clone.make("status", "prod") == "make status STACK=prod"
+    deploy.down(None, yes=True, words=[])
+    assert world.clone.chosen == "dev"
+
+
+def test_a_stack_that_was_named_is_refused_and_not_replaced(world: World) -> None:
+    with pytest.raises(OpsError, match=JENKINS) as refused:
+        deploy.up("dev", yes=True, words=[])
+    assert "make up STACK=offline" in refused.value.remedy
+    assert world.made == []
+
+
+def test_a_stack_that_is_not_there_is_told_with_those_that_are(tmp_path: Path) -> None:
+    clone = made_stack.of(tmp_path, "dev").clone
+    with pytest.raises(OpsError, match="acme/ci/dve") as refused:
+        clone.require("acme/ci/dve")
+    assert refused.value.code == 2
+    assert "dev, offline" in refused.value.remedy
+    clone.require("acme/ci/dev")
+
+
+@pytest.mark.parametrize(
+    ("key", "full"),
+    [
+        ("jenkins.httpPort", "ci:jenkins.httpPort"),
+        ("ci:gitToken", "ci:gitToken"),
+        ("ci:jobs[0].name", "ci:jobs[0].name"),
+        ("ci:registry.tls.issuer", "ci:registry.tls.issuer"),
+        ("docker:host", "docker:host"),
+    ],
+)
+def test_a_key_of_the_model_or_of_a_provider_is_taken(key: str, full: str) -> None:
+    assert settings.known_key(key) == full
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        (None, "make set KEY=ci:jenkins.httpPort"),
+        ("ci:gitTokn", "Did you mean ci:gitToken?"),
+        ("jenkins.htpPort", "Did you mean ci:jenkins.httpPort?"),
+        ("nonsense", "ci:platform, ci:docker"),
+    ],
+)
+def test_a_key_that_is_no_setting_is_refused_with_what_is_one(key: str | None, hint: str) -> None:
+    with pytest.raises(OpsError) as refused:
+        settings.known_key(key)
+    assert refused.value.code == 2
+    assert hint in refused.value.remedy
+
+
+LOCK = {"pid": 7, "username": "ann", "hostname": "here", "timestamp": "2026-08-21T10:00:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("hostname", "alive", "held"),
+    [
+        ("here", {7: "pulumi"}, True),
+        ("here", {}, False),
+        ("here", {7: "bash"}, False),  # the number was used again
+        ("elsewhere", {}, True),  # nobody can tell from another machine
+    ],
+)
+def test_a_lock_is_stale_only_if_its_process_is_surely_gone(
+    hostname: str, alive: dict[int, str], *, held: bool
+) -> None:
+    assert bool(recover.holder(LOCK, hostname, alive)) is held
+
+
+def test_only_plugins_of_this_clone_without_a_pulumi_are_orphans() -> None:
+    def process(pid: int, parent: int, name: str, cwd: str = "/clone") -> dict[str, Any]:
+        return {"pid": pid, "parent": parent, "name": name, "cwd": cwd}
+
+    processes = [
+        process(1, 0, "init"),
+        process(10, 1, "pulumi"),
+        process(11, 10, "pulumi-resource"),
+        process(12, 1, "pulumi-resource"),
+        process(13, 1, "pulumi-language-python"),
+        process(14, 1, "pulumi-resource", "/elsewhere"),
+        process(15, 1, "python3"),
+    ]
+    assert list(recover.orphaned_plugins(Path("/clone"), processes)) == [12, 13]
+
+
+def test_the_plain_signs_of_drift_are_seen() -> None:
+    deployed = {"id": "abc", "outputs": {"mustRun": True, "groupAdds": ["105"]}}
+    seen = {"Id": "abc", "State": {"Status": "running"}, "HostConfig": {"GroupAdd": ["105"]}}
+    assert status.drifted(seen, deployed) == []
+    changed = {"Id": "xyz", "State": {"Status": "exited"}, "HostConfig": {"GroupAdd": None}}
+    assert len(status.drifted(changed, deployed)) == 3
+
+
+def test_a_secret_output_is_not_shown() -> None:
+    outputs = {"token": {"ciphertext": "canary"}, "url": "http://x"}
+    rows = dict(status.resource_rows({"resources": [{"type": "pulumi:pulumi:Stack", "urn": "u", "outputs": outputs}]}))
+    assert (rows["token"], rows["url"]) == ("[secret]", "http://x")
+
+
+def test_changes_are_counted_by_what_changes_something() -> None:
+    assert deploy.changed({"same": 4, "refresh": 4}) == 0
+    assert deploy.changed({"same": 4, "create": 1, "replace": 2}) == 3
+
+
+def test_pulumis_exit_status_and_its_own_words_pass_through(tmp_path: Path) -> None:
+    assert made_stack.of(tmp_path, "dev", programs.script(tmp_path / "seven", "exit 7")).run() == 7
+    assert made_stack.of(tmp_path, "dev", programs.script(tmp_path / "killed", "kill -9 $$")).run() == 137
+    failing = programs.script(tmp_path / "failing", "echo 'error: no stack named x' >&2; exit 255")
+    with pytest.raises(OpsError, match=r"^pulumi stack output: no stack named x") as caught:
+        made_stack.of(tmp_path, "dev", failing).ask("stack", "output")
+    assert caught.value.code == 255
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_reaches_pulumi_once_and_pulumi_is_waited_for(tmp_path: Path, number: signal.Signals) -> None:
+    said = tmp_path / "said"
+    # Counts its interrupts, and takes a while to end, as Pulumi does when it finishes what it has begun.
+    program = programs.script(
+        tmp_path / "pulumi",
+        f"trap 'echo INT >> {said}' INT\necho started >> {said}\n"
+        f"until grep -q INT {said}; do sleep 0.05; done\nsleep 0.5\necho ended >> {said}\nexit 3",
+    )
+    body = (
+        "import sys; from pathlib import Path; from tests.support import made_stack\n"
+        f"sys.exit(made_stack.of(Path({str(tmp_path)!r}), 'dev', Path({str(program)!r})).run())"
+    )
+    root = Path(__file__).resolve().parents[2]
+    with subprocess.Popen([sys.executable, "-c", body], cwd=root, stdin=subprocess.DEVNULL) as ours:
+        end = time.monotonic() + 30
+        while not said.exists() and time.monotonic() < end:
+            time.sleep(0.02)
+        ours.send_signal(number)
+        assert ours.wait(30) == 3
+    assert said.read_text().split() == ["started", "INT", "ended"]
