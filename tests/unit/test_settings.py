@@ -222,6 +222,7 @@ WRONG: list[tuple[str, dict[str, Any], str, str]] = [
         "ci:jobs",
         "no_effect",
     ),
+    ("a name for the wizard", {"jenkins": {"setup": "wizard", "adminUser": "a"}}, "ci:jenkins.adminUser", "no_effect"),
     ("executors for the wizard", {"jenkins": {"setup": "wizard", "executors": 1}}, "ci:jenkins.executors", "no_effect"),
 ]
 
