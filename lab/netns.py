@@ -13,13 +13,18 @@ if TYPE_CHECKING:
     from lab.layout import Layout
 
 JUDGED = (
-    "-m owner --uid-owner 0 -j RETURN",  # the node's own: probes of the kubelet
-    "-m conntrack --ctstate ESTABLISHED,RELATED -j RETURN",
-    f"-s {layout.PODS} -j NFQUEUE --queue-num {layout.POLICY_QUEUE}",
-    f"-d {layout.PODS} -j NFQUEUE --queue-num {layout.POLICY_QUEUE}",
+    "POSTROUTING -m owner --uid-owner 0 -j RETURN",  # the node's own: probes of the kubelet
+    "POSTROUTING -m conntrack --ctstate ESTABLISHED,RELATED -j RETURN",
+    f"POSTROUTING -s {layout.PODS} -j NFQUEUE --queue-num {layout.POLICY_QUEUE}",
+    f"POSTROUTING -d {layout.PODS} -j NFQUEUE --queue-num {layout.POLICY_QUEUE}",
+    "INPUT -m conntrack --ctstate ESTABLISHED,RELATED -j RETURN",
+    f"INPUT -s {layout.PODS} -j NFQUEUE --queue-num {layout.POLICY_QUEUE}",
 )
-"""What kube-network-policies judges: each new connection of a pod. The rules that it makes itself are of nftables, and
-need a module that not every kernel has (CONFIG_NFT_QUEUE); without a listener, what is queued is dropped."""
+"""What kube-network-policies judges: each new connection of a pod, also to the node itself.
+
+The rules that it makes itself are of nftables, and need a module that not every kernel has (CONFIG_NFT_QUEUE). Without
+a listener, what is queued is dropped.
+"""
 
 
 def make(lab: Layout) -> None:
@@ -41,7 +46,7 @@ def make(lab: Layout) -> None:
     inside_it = ["nsenter", f"--net=/run/netns/{lab.netns}", "--"]  # /proc/sys/net is that of whoever looks at it
     _run([*inside_it, "sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward"])
     for rule in JUDGED:
-        _run([*inside_it, "iptables", "-t", "mangle", "-A", "POSTROUTING", *rule.split()])
+        _run([*inside_it, "iptables", "-t", "mangle", "-A", *rule.split()])
 
 
 def remove(lab: Layout) -> None:

@@ -203,11 +203,17 @@ class Stack:
 
     def execute(self, pod: str, namespace: str, script: str) -> str:
         """Run a shell's script in a pod; give what it printed."""
-        own = client.CoreV1Api(config.new_client_from_config(config_file=str(self.cluster.kubeconfig)))  # type: ignore[no-untyped-call]
-        ask: Any = own.connect_get_namespaced_pod_exec
-        words = ["sh", "-c", script]
         # A client of its own, since `stream` puts itself in the place of the client's requests.
-        return str(stream.stream(ask, pod, namespace, command=words, stdout=True, stderr=True, stdin=False, tty=False))
+        own: Any = client.CoreV1Api(config.new_client_from_config(config_file=str(self.cluster.kubeconfig)))  # type: ignore[no-untyped-call]
+        ask, words = own.connect_get_namespaced_pod_exec, ["sh", "-c", script]
+        session: Any = stream.stream(
+            ask, pod, namespace, command=words, stdout=True, stderr=True, stdin=False, tty=False, _preload_content=False
+        )
+        try:
+            session.run_forever(timeout=60)
+            return str(session.read_all())
+        finally:
+            session.sock.shutdown()  # its `close` leaves a connection open that the other side has ended
 
     def _ended(self, pod: str, patience: float) -> str | None:
         status = self.core.read_namespaced_pod(pod, self.builds).status
@@ -220,8 +226,18 @@ class Stack:
         return status.phase if status.phase in {"Succeeded", "Failed"} else None
 
     def ask(self, path: str, method: str = "GET", *, password: str | None = PASSWORD, accept: str = "*/*") -> Any:
-        """Ask the registry from this machine, through the node's port; None as password asks without a login."""
-        return requests.request(
+        """Ask the registry from this machine, through the node's port; None as password asks without a login.
+
+        A registry that was just started is not reached yet: kube-proxy learns of it a moment later.
+        """
+        again = tenacity.Retrying(
+            stop=tenacity.stop_after_delay(30),
+            wait=tenacity.wait_fixed(0.3),
+            retry=tenacity.retry_if_exception_type(requests.ConnectionError),
+            reraise=True,
+        )
+        return again(
+            requests.request,
             method,
             f"http://{self.cluster.node}:{self.node_port}{path}",
             auth=("ci", password) if password is not None else None,
