@@ -43,7 +43,7 @@ def preflight(settings: Settings, reader: ApiReader, *, project: str, stack: str
         return
     try:
         if not deployed or not pulumi.runtime.is_dry_run():
-            found = yield from _namespaces(settings, reader)
+            found = yield from _namespaces(settings, reader, deployed=deployed)
             if not deployed:
                 yield from _cluster(settings, reader, found, f"{project}/{stack}")
         yield from _given_secret(settings, reader, deployed=deployed)
@@ -112,7 +112,9 @@ def _kubeconfig(settings: Settings) -> Iterator[Problem]:
         )
 
 
-def _namespaces(settings: Settings, reader: ApiReader) -> Generator[Problem, None, Mapping[str, NamespaceInfo]]:
+def _namespaces(
+    settings: Settings, reader: ApiReader, *, deployed: bool
+) -> Generator[Problem, None, Mapping[str, NamespaceInfo]]:
     """Yield a problem for a namespace that is still being deleted; return those that exist."""
     names = (settings.kubernetes.namespace, of_builds(settings.kubernetes.namespace))
     deadline = time.monotonic() + _TERMINATION_SECONDS
@@ -123,6 +125,16 @@ def _namespaces(settings: Settings, reader: ApiReader) -> Generator[Problem, Non
         if not ending or pulumi.runtime.is_dry_run():
             # A preview creates nothing, so it does not wait. Where the namespace was, there will be none.
             return {name: info for name, info in found.items() if not info.terminating}
+        if deployed:
+            # The engine has refreshed the state already, so this update would find every object in its place.
+            yield Problem(
+                key="ci:kubernetes.namespace",
+                code="name_taken",
+                value=settings.kubernetes.namespace,
+                wrong=f"needs the namespace {ending[0]}, which somebody is deleting",
+                instead=f"run `kubectl wait --for=delete namespace/{ending[0]}`, then the update again",
+            )
+            return found
         if not told:
             told = True
             # Not by pulumi.log, which would show it only after the wait.

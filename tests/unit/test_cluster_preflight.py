@@ -111,17 +111,21 @@ def test_a_preview_of_a_deployed_stack_asks_nothing_and_an_update_looks_for_the_
     assert reader.asked == []
 
 
-@pytest.mark.parametrize("deployed", [False, True])
-def test_an_update_waits_for_a_namespace_that_is_being_deleted(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], *, deployed: bool
+def test_a_first_update_waits_for_a_namespace_that_is_being_deleted_and_a_later_one_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(module, "_PAUSE_SECONDS", 0)
     reader = FakeReader(terminating=["ci-builds", "ci-builds"])
-    assert look(reader, deployed=deployed) == []
+    assert look(reader) == []
     assert reader.asked[:3] == ["namespaces"] * 3
     assert capfd.readouterr().err.count("ci-builds") == 1
     monkeypatch.setattr(module, "_TERMINATION_SECONDS", -1)
-    assert "ci-builds" in str(look(FakeReader(terminating=["ci-builds"] * 9), deployed=deployed)[0])
+    for deployed in (False, True):
+        [problem] = look(FakeReader(terminating=["ci-builds"] * 3, found={"ci": OURS}), deployed=deployed)[:1]
+        assert (problem.key, problem.code) == ("ci:kubernetes.namespace", "name_taken")
+    reader = FakeReader(terminating=["ci-builds"] * 2)
+    assert look(reader, deployed=True)
+    assert reader.asked == ["namespaces"]
 
 
 def test_a_preview_does_not_wait_for_a_namespace_that_is_being_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
