@@ -75,9 +75,14 @@ class OwnEngine:
         self._open.append(client)
         return client
 
-    @retry(retry=retry_if_exception_type(OSError), stop=stop_after_delay(60), wait=wait_fixed(0.2), reraise=True)
+    @retry(
+        retry=retry_if_exception_type((OSError, docker.errors.DockerException)),
+        stop=stop_after_delay(60),
+        wait=wait_fixed(0.2),
+        reraise=True,
+    )
     def _await_answer(self) -> None:
-        docker_engine.get(self.host, "/_ping")
+        docker_engine.client(self.host).close()  # it has asked for the version
 
 
 @pytest.fixture
