@@ -125,6 +125,12 @@ def test_the_readme_shows_every_verb_that_the_makefile_has_for_a_newcomer(comman
     assert re.search(rf"^{verb}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
 
 
+def test_every_test_that_the_readme_names_for_a_promise_exists() -> None:
+    named = set(re.findall(r"`([a-z]+/test_\w+\.py)`", (ROOT / "README.md").read_text()))
+    assert len(named) > 20
+    assert {name for name in named if not (ROOT / "tests" / name).is_file()} == set()
+
+
 def test_the_readmes_table_names_only_settings_that_exist() -> None:
     schema = Settings.model_json_schema()
     known = {f"{PREFIX}{key}" for key in KEYS}
