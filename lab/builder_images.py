@@ -30,7 +30,7 @@ def buildkit(programs: Mapping[str, Path]) -> tuple[tuple[Entry, ...], Mapping[s
         programs: buildctl, buildkitd and rootlesskit by name.
 
     Raises:
-        Trouble: when this machine lacks runc or what maps ids.
+        OpsError: when this machine lacks runc or what maps ids.
     """
     mappers = machine.find(*_ID_MAPPERS, remedy="apt-get install uidmap")
     runc = machine.find("runc", remedy="apt-get install runc")["runc"]
@@ -52,7 +52,7 @@ def buildah() -> tuple[tuple[Entry, ...], Mapping[str, Any]]:
     """Every file beside a shell and its tools, and the configuration: this machine's Buildah.
 
     Raises:
-        Trouble: when this machine has none.
+        OpsError: when this machine has none.
     """
     program = machine.find("buildah", remedy="apt-get install buildah")["buildah"]
     entries = (

@@ -11,7 +11,7 @@ import typer
 from lab import cgroups, cluster, health, layout, processes
 from lab.lab import Lab
 from ops.toolchain import console
-from ops.toolchain.errors import Trouble
+from ops.toolchain.console import OpsError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -41,7 +41,7 @@ def build() -> None:
     """Build what a lab is made of, and start nothing. A machine that can have no lab is told why, and that is all."""
     try:
         cluster.prepare()
-    except Trouble as trouble:
+    except OpsError as trouble:
         console.note(f"no lab here, so the tests that need a cluster will be skipped: {trouble}")
 
 
@@ -83,7 +83,7 @@ def main() -> None:
     """Run the command line; what a user has to put right is shown without a traceback."""
     try:
         app()
-    except Trouble as trouble:
+    except OpsError as trouble:
         console.note(f"error: {trouble}")
         sys.exit(trouble.code)
     except KeyboardInterrupt:

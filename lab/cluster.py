@@ -23,7 +23,7 @@ from lab import (
     programs,
 )
 from ops.toolchain import cache, console
-from ops.toolchain.errors import Trouble
+from ops.toolchain.console import OpsError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,7 +50,7 @@ def up(lab: Layout) -> bool:
         Whether it had to be started.
 
     Raises:
-        Trouble: when it can't be, with what to do.
+        OpsError: when it can't be, with what to do.
     """
     built, wanted, archives = prepare()
     with cache.locked(lab.lock, "bringing the lab up or down"):
@@ -74,7 +74,7 @@ def prepare() -> tuple[Mapping[str, Path], list[images.Image], Mapping[str, Path
         The programs by name, the images, and the images' archives by name.
 
     Raises:
-        Trouble: when it can't be had, with what to do.
+        OpsError: when it can't be had, with what to do.
     """
     host.prepare()
     built = programs.ensure()
@@ -107,11 +107,11 @@ def down(lab: Layout) -> bool:
     """Take the lab down: processes, mounts, namespaces, data. Returns whether there was anything of it.
 
     Raises:
-        Trouble: for a user who is not root, or when something of it can't be removed.
+        OpsError: for a user who is not root, or when something of it can't be removed.
     """
     there = lab.data.exists() or netns.exists(lab) or lab.run.exists()
     if there and os.geteuid() != 0:
-        raise Trouble("The lab is root's.", "Run: sudo make lab-down")
+        raise OpsError("The lab is root's.", "Run: sudo make lab-down")
     with cache.locked(lab.lock, "bringing the lab up or down"):
         clear(lab)
     return there
@@ -126,7 +126,7 @@ def clear(lab: Layout) -> None:
     """Remove all of a lab, as far as it is there. The caller holds its lock.
 
     Raises:
-        Trouble: when its folder is no lab's, or a process can't be killed.
+        OpsError: when its folder is no lab's, or a process can't be killed.
     """
     _refuse_others(lab)
     processes.stop(lab)
@@ -142,10 +142,10 @@ def _refuse_others(lab: Layout) -> None:
     """Raise for a folder of somebody else's: a lab's is removed as a whole when it is taken down.
 
     Raises:
-        Trouble: when the folder holds something and no lab has made it.
+        OpsError: when the folder holds something and no lab has made it.
     """
     if lab.data.exists() and not (lab.data / MARK).exists() and any(lab.data.iterdir()):
-        raise Trouble(
+        raise OpsError(
             f"{lab.data} holds things that are no lab's (there is no {MARK} in it), so it is left alone.",
             f"Name a folder that is not there yet: --data {lab.data / 'lab'}",
         )
@@ -183,7 +183,7 @@ def lay_out(lab: Layout) -> None:
     """Everything on disk that the programs read."""
     others = netns.taken(lab)
     if others:
-        raise Trouble(
+        raise OpsError(
             f"The lab's addresses {lab.link} are in use here, by {others}.",
             f"They follow from its folder's name, {lab.data}: keep the lab in another one.",
         )
@@ -237,7 +237,7 @@ def push(lab: Layout, archive: Path, name: str) -> None:
         name: the image's in there, `library/alpine:latest`.
 
     Raises:
-        Trouble: when it can't be pushed.
+        OpsError: when it can't be pushed.
     """
     own = ("--namespace", "upstream", "images")  # apart from the node's, so that the kubelet has to pull
     ctr(lab, *own, "import", "--no-unpack", archive)
@@ -250,7 +250,7 @@ def ctr(lab: Layout, *words: str | Path) -> None:
 
 
 def _containerd_answers(lab: Layout) -> bool:
-    with contextlib.suppress(Trouble):
+    with contextlib.suppress(OpsError):
         ctr(lab, "version")
         return True
     return False
@@ -260,7 +260,7 @@ def kubectl(lab: Layout, built: Mapping[str, Path], *words: str, data: bytes | N
     """Run kubectl as the administrator.
 
     Raises:
-        Trouble: when it fails, with what it says.
+        OpsError: when it fails, with what it says.
     """
     command: list[str | Path] = [built["kubectl"], "--kubeconfig", lab.kubeconfig, *words]
     return processes.run(lab, command, title=f"kubectl {' '.join(words)}", data=data)

@@ -15,7 +15,7 @@ def entries() -> tuple[Entry, ...]:
     """Every file of it, beside a shell and its tools.
 
     Raises:
-        Trouble: when this machine lacks git or ssh.
+        OpsError: when this machine lacks git or ssh.
     """
     found = programs.find("git", "ssh", remedy="apt-get install git openssh-client")
     placed = {f"/usr/bin/{name}": path for name, path in found.items()}

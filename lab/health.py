@@ -9,7 +9,7 @@ import requests
 
 from lab import processes
 from ops.toolchain import console
-from ops.toolchain.errors import Trouble
+from ops.toolchain.console import OpsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,14 +29,14 @@ def wait(lab: Layout, what: str, condition: Callable[[], bool], seconds: float =
         seconds: the longest that is waited.
 
     Raises:
-        Trouble: when it does not come true in time, or a process ends.
+        OpsError: when it does not come true in time, or a process ends.
     """
     until = time.monotonic() + seconds
     while not condition():
         for made in processes.known(lab):
             processes.check(lab, made)
         if time.monotonic() > until:
-            raise Trouble(f"{what} is not there after {console.duration(seconds)}.", f"The logs are in {lab.logs}.")
+            raise OpsError(f"{what} is not there after {console.duration(seconds)}.", f"The logs are in {lab.logs}.")
         time.sleep(STEP_SECONDS)
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab import configs
-from ops.toolchain import system_packages
-from ops.toolchain.errors import Trouble
+from ops.toolchain import process
+from ops.toolchain.console import OpsError
 
 if TYPE_CHECKING:
     from lab.layout import Layout
@@ -37,10 +37,10 @@ def prepare() -> None:
     """Make sure that the machine can hold a lab; what is missing is installed.
 
     Raises:
-        Trouble: for a user who is not root, or when a package can't be had.
+        OpsError: for a user who is not root, or when a package can't be had.
     """
     if os.geteuid() != 0:
-        raise Trouble(
+        raise OpsError(
             f"The lab takes root: it makes network namespaces and mounts. You are user {os.geteuid()}.",
             "Run: sudo --preserve-env=HOME make lab",
         )
@@ -48,10 +48,10 @@ def prepare() -> None:
     if not (Path(configs.CNI_PLUGINS) / "ptp").exists():
         missing.add("containernetworking-plugins")
     if missing:
-        system_packages.install(sorted(missing), "to run the lab's Kubernetes node")
+        process.install(sorted(missing), "to run the lab's Kubernetes node")
     for name, package in NEEDED.items():
         if not find(name):
-            raise Trouble(f"{name} is still missing, with the package {package} installed.", f"Look for it in {SBIN}.")
+            raise OpsError(f"{name} is still missing, with the package {package} installed.", f"Look for it in {SBIN}.")
 
 
 def find(program: str) -> Path | None:

@@ -10,7 +10,7 @@ from lab import builder_images, configs, git_image
 from offline import archive, binaries, gitlab_runner, images
 from offline.archive import Entry
 from ops.toolchain import cache
-from ops.toolchain.errors import Trouble
+from ops.toolchain.console import OpsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -88,10 +88,10 @@ def all_of(programs: Mapping[str, Path], versions: Mapping[str, str]) -> list[Im
         versions: their versions without the v, by the same names: they are the tags.
 
     Raises:
-        Trouble: when the machine has no bundle of certificate authorities.
+        OpsError: when the machine has no bundle of certificate authorities.
     """
     if not CA_BUNDLE.is_file():
-        raise Trouble(f"{CA_BUNDLE} is missing.", "apt-get install ca-certificates")
+        raise OpsError(f"{CA_BUNDLE} is missing.", "apt-get install ca-certificates")
     userland = _userland()
     bundle = Entry(str(CA_BUNDLE), mode=0o644, source=CA_BUNDLE)
     shell = {"Cmd": ["/bin/sh"], "Env": [images.PATH]}

@@ -115,7 +115,7 @@ class Lab:
         """Run a command in the node's network and return its stdout.
 
         Raises:
-            Trouble: when it fails, with its stderr.
+            OpsError: when it fails, with its stderr.
         """
         return processes.run(self.layout, command, title=str(command[0]), data=data)
 
@@ -128,7 +128,7 @@ def ensure(data: Path | None = None) -> Lab:
     """The lab whose data is in a folder, by default the clone's own; brought up if it is not.
 
     Raises:
-        Trouble: when it can't be.
+        OpsError: when it can't be.
     """
     found = Lab(layout.at(data))
     if cluster.up(found.layout):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab import layout
-from ops.toolchain.errors import Trouble
+from ops.toolchain.console import OpsError
 
 if TYPE_CHECKING:
     from lab.layout import Layout
@@ -31,7 +31,7 @@ def make(lab: Layout) -> None:
     """Make the namespace and the wire: the node's end is eth0.
 
     Raises:
-        Trouble: when the machine already uses the wire's addresses, or does not let us.
+        OpsError: when the machine already uses the wire's addresses, or does not let us.
     """
     _ip(f"netns add {lab.netns}")
     inside = f"-n {lab.netns}"
@@ -78,4 +78,4 @@ def _ip(words: str) -> None:
 def _run(command: list[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise Trouble(f"{' '.join(command)}: {done.stderr.strip() or f'status {done.returncode}'}")
+        raise OpsError(f"{' '.join(command)}: {done.stderr.strip() or f'status {done.returncode}'}")

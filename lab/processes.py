@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from lab import cgroups
 from ops.toolchain import cache, process
-from ops.toolchain.errors import Trouble
+from ops.toolchain.console import OpsError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -71,7 +71,7 @@ def start(
         env={**environment(), **(env or {})},
     )  # fmt: skip
     if done.returncode:
-        raise Trouble(f"{name} can't be started: {done.stderr.strip()}")
+        raise OpsError(f"{name} can't be started: {done.stderr.strip()}")
     pid = int(done.stdout)
     made = Process(name, pid, _started(pid) or 0, _boot())
     cache.write(lab.pids / f"{name}.json", json.dumps(dataclasses.asdict(made)))
@@ -82,7 +82,7 @@ def run(lab: Layout, command: Sequence[str | Path], *, title: str, data: bytes |
     """Run a command in the lab's network to its end and return what it wrote to stdout.
 
     Raises:
-        Trouble: when it fails, with what it wrote to stderr.
+        OpsError: when it fails, with what it wrote to stderr.
     """
     words = [*_inside(lab), *(str(word) for word in command)]
     done = subprocess.run(
@@ -90,7 +90,7 @@ def run(lab: Layout, command: Sequence[str | Path], *, title: str, data: bytes |
         env=environment(), timeout=300,
     )  # fmt: skip
     if done.returncode:
-        raise Trouble(f"{title}: {done.stderr.decode(errors='replace').strip() or f'status {done.returncode}'}")
+        raise OpsError(f"{title}: {done.stderr.decode(errors='replace').strip() or f'status {done.returncode}'}")
     return done.stdout
 
 
@@ -113,17 +113,17 @@ def check(lab: Layout, made: Process) -> None:
     """Raise when a process has ended.
 
     Raises:
-        Trouble: with the last lines of its log.
+        OpsError: with the last lines of its log.
     """
     if not made.alive:
-        raise Trouble(f"{made.name} has ended.\n{process.tail(lab.logs / f'{made.name}.log')}")
+        raise OpsError(f"{made.name} has ended.\n{process.tail(lab.logs / f'{made.name}.log')}")
 
 
 def stop(lab: Layout) -> None:
     """Kill every process of the lab: programs, pods, shims. None has anything to save: the data goes too.
 
     Raises:
-        Trouble: when one can't be killed.
+        OpsError: when one can't be killed.
     """
     until = time.monotonic() + KILL_SECONDS
     while pids := cgroups.members(lab):
@@ -131,7 +131,7 @@ def stop(lab: Layout) -> None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         if time.monotonic() > until:
-            raise Trouble(
+            raise OpsError(
                 f"The lab's processes {', '.join(str(pid) for pid in pids)} can't be killed.",
                 "They may wait for a disk: try again when `ps -o stat,wchan` no longer shows them in state D.",
             )

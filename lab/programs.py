@@ -63,7 +63,7 @@ class Module:
         """The folder of the programs, built first if need be.
 
         Raises:
-            Trouble: when a build fails, with the last lines of its log.
+            OpsError: when a build fails, with the last lines of its log.
         """
         return cache.make(f"lab-{self.name}", self.key(), self._build, waiting_for=f"building the lab's {self.name}")
 
@@ -147,6 +147,6 @@ def ensure() -> dict[str, Path]:
     """Every program's path by its name, built first if need be: twelve minutes the first time, then nothing.
 
     Raises:
-        Trouble: when a build fails.
+        OpsError: when a build fails.
     """
     return {program: module.ensure() / program for module in ALL for program in module.programs}

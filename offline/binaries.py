@@ -10,7 +10,7 @@ import struct
 from pathlib import Path
 
 from ops.toolchain import cache, go, pins, process
-from ops.toolchain.errors import Trouble
+from ops.toolchain.console import OpsError
 
 DOCKER_CLI_MODULE = pins.HERE / "docker-cli"
 DOCKER_CLI_PACKAGE = "github.com/docker/cli/cmd/docker"
@@ -29,12 +29,12 @@ def architecture() -> str:
     """Go's name of this machine's processor.
 
     Raises:
-        Trouble: for one that the images are not made for.
+        OpsError: for one that the images are not made for.
     """
     try:
         return pins.ARCHES[platform.machine()][1]
     except KeyError:
-        raise Trouble(
+        raise OpsError(
             f"The stand-in images can't be made for {platform.machine()}, only for {', '.join(pins.ARCHES)}."
         ) from None
 
@@ -92,7 +92,7 @@ def is_static(program: Path) -> bool:
 
 def _download_busybox(part: Path) -> None:
     if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
-        raise Trouble(
+        raise OpsError(
             "A static busybox is needed for the stand-in images, and this is no Debian-like system to get one from.",
             "Install a statically linked busybox at /bin/busybox.",
         )
@@ -117,7 +117,7 @@ def _download_busybox(part: Path) -> None:
         )
     packages = sorted(apt.glob("*.deb"))
     if not packages:
-        raise Trouble(f"apt-get downloaded no {BUSYBOX_PACKAGE}.", remedy)
+        raise OpsError(f"apt-get downloaded no {BUSYBOX_PACKAGE}.", remedy)
     process.run_logged(
         ["dpkg-deb", "--extract", packages[0], apt / "tree"],
         title="unpacking busybox",
@@ -127,6 +127,6 @@ def _download_busybox(part: Path) -> None:
     )
     found = [path for path in (apt / "tree/bin/busybox", apt / "tree/usr/bin/busybox") if path.is_file()]
     if not found or not is_static(found[0]):
-        raise Trouble(f"The package {BUSYBOX_PACKAGE} holds no static busybox.", remedy)
+        raise OpsError(f"The package {BUSYBOX_PACKAGE} holds no static busybox.", remedy)
     found[0].rename(part / "busybox")
     shutil.rmtree(apt)

@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 
 from ops.toolchain import process
-from ops.toolchain.errors import Trouble
+from ops.toolchain.console import OpsError
 
 _DOWNLOAD = ("--no-install-recommends", "--yes", "--download-only", "install")
 _UNPACK = 'for package in cache/archives/*.deb; do dpkg-deb --extract "$package" ../root; done'
@@ -29,7 +29,7 @@ def unpack(package: str, part: Path, *, release: str) -> Path:
         The root of the file system that the packages make, below `part`.
 
     Raises:
-        Trouble: when this machine is no Debian, or its mirror lacks the release.
+        OpsError: when this machine is no Debian, or its mirror lacks the release.
     """
     apt = part / "apt"
     for folder in ("lists/partial", "cache/archives/partial"):
@@ -79,7 +79,7 @@ def libraries(program: Path, root: Path) -> dict[str, Path]:
 def _mirror(package: str) -> str:
     """The mirror that this machine has its own release from."""
     if not shutil.which("apt-get") or not shutil.which("dpkg-deb") or not _KEYRING.exists():
-        raise Trouble(f"{package} is taken from Debian's packages, and this is no Debian.", _remedy(package))
+        raise OpsError(f"{package} is taken from Debian's packages, and this is no Debian.", _remedy(package))
     told = subprocess.run(
         ["apt-get", "indextargets", "--no-release-info", "--format", "$(RELEASE) $(REPO_URI)", "Created-By: Packages"],
         capture_output=True,
@@ -91,7 +91,7 @@ def _mirror(package: str) -> str:
         release, _, address = line.partition(" ")
         if release.isalpha():  # not its updates, nor its security
             return address
-    raise Trouble("This machine's apt has no Debian release to take packages from.", _remedy(package))
+    raise OpsError("This machine's apt has no Debian release to take packages from.", _remedy(package))
 
 
 def _remedy(package: str) -> str:

@@ -41,7 +41,7 @@ def entries(base: bytes) -> list[archive.Entry]:
         base: an archive of images that its engine has from the start.
 
     Raises:
-        Trouble: when this machine has no engine of its own, or no iptables or openssl.
+        OpsError: when this machine has no engine of its own, or no iptables or openssl.
     """
     remedy = "apt-get install docker.io iptables openssl"
     found = programs.find(*_ENGINE, "openssl", remedy=remedy)

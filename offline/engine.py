@@ -12,7 +12,7 @@ import requests
 
 from offline import archive, binaries
 from ops.toolchain import console
-from ops.toolchain.errors import Trouble
+from ops.toolchain.console import OpsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -52,13 +52,13 @@ def load(host: str, name: str, entries: Sequence[archive.Entry], config: Mapping
     """Put an image of these files on the engine, under this name. The one that had the name goes, unless it is in use.
 
     Raises:
-        Trouble: when the engine is for another processor or refuses.
+        OpsError: when the engine is for another processor or refuses.
     """
     ours = binaries.architecture()
     with _client(host) as client, tempfile.TemporaryFile() as file:
         theirs = client.version().get("Arch")
         if theirs != ours:
-            raise Trouble(
+            raise OpsError(
                 f"The engine at {host} runs on {theirs}, and the image {name} would be made for this machine, {ours}.",
                 "Run this on a machine like the engine's.",
             )
@@ -69,7 +69,7 @@ def load(host: str, name: str, entries: Sequence[archive.Entry], config: Mapping
             try:
                 client.images.load(file)
             except docker.errors.APIError as refused:
-                raise Trouble(f"The engine does not take the image {name}: {refused.explanation}") from refused
+                raise OpsError(f"The engine does not take the image {name}: {refused.explanation}") from refused
         if before and before != inspect(host, name).get("Id"):
             with contextlib.suppress(docker.errors.APIError):  # a container still uses it
                 client.images.remove(before)
@@ -79,13 +79,13 @@ def remove(host: str, image: str) -> None:
     """Take an image's name off the engine, and the image with it if it has no other.
 
     Raises:
-        Trouble: when a container still uses it.
+        OpsError: when a container still uses it.
     """
     with _client(host) as client:
         try:
             client.images.remove(image)
         except docker.errors.APIError as refused:
-            raise Trouble(
+            raise OpsError(
                 f"{image} can't be removed: {refused.explanation}", "Bring the stack down: make down"
             ) from refused
 

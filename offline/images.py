@@ -44,7 +44,7 @@ def ensure(host: str, wanted: Iterable[str] = (CONTROLLER,)) -> None:
         wanted: which, of CONTROLLER, DIND, GITLAB_RUNNER and PROXY. The base is wanted always.
 
     Raises:
-        Trouble: when one can't be made or put there.
+        OpsError: when one can't be made or put there.
     """
     makers = {
         CONTROLLER: ensure_controller,
@@ -120,7 +120,7 @@ def ensure_dind(host: str) -> str:
     It is made anew only when the project's part of it has changed: the programs in it come with the machine.
 
     Raises:
-        Trouble: when this machine has no engine's programs to make it from.
+        OpsError: when this machine has no engine's programs to make it from.
     """
     inputs = cache.digest(binaries.architecture(), *dind.sources(), *_own_sources())
     if _labels(host, DIND).get(INPUTS) != inputs:
@@ -140,7 +140,7 @@ def remove(host: str) -> list[str]:
     """Remove the stand-in images, and only those: a real image of the same name stays. Returns the names removed.
 
     Raises:
-        Trouble: when a container still uses one.
+        OpsError: when a container still uses one.
     """
     from offline import engine  # noqa: PLC0415  # 0.35 s, and only where there is something to do
 

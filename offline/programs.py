@@ -9,19 +9,19 @@ import subprocess
 from pathlib import Path
 
 from offline.archive import Entry
-from ops.toolchain.errors import Trouble
+from ops.toolchain.console import OpsError
 
 _ALSO = "/usr/sbin:/sbin:/usr/local/sbin"
 """Where programs for root are, on machines that leave these out of a user's PATH."""
 
 
 def find(*names: str, remedy: str) -> dict[str, Path]:
-    """Give the path of each program. Raises Trouble, with what to do, when one is missing."""
+    """Give the path of each program. Raises OpsError, with what to do, when one is missing."""
     path = f"{os.environ.get('PATH', '')}:{_ALSO}"
     found = {name: shutil.which(name, path=path) for name in names}
     missing = [name for name, where in found.items() if where is None]
     if missing:
-        raise Trouble(f"This machine has no {' and no '.join(missing)}.", remedy)
+        raise OpsError(f"This machine has no {' and no '.join(missing)}.", remedy)
     return {name: Path(where) for name, where in found.items() if where}
 
 

@@ -28,7 +28,7 @@ def entries() -> list[archive.Entry]:
     """Every file of it, beside a shell and its tools. The first call takes 15 s.
 
     Raises:
-        Trouble: when there is no Debian package to take it from.
+        OpsError: when there is no Debian package to take it from.
     """
     root = program().parents[2]
     return [

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from ops.toolchain import console
-from ops.toolchain.errors import OpsError
+from ops.toolchain.console import OpsError
 
 app = typer.Typer(
     no_args_is_help=True,

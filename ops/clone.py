@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from ops.toolchain import cache
-from ops.toolchain.errors import OpsError
+from ops.toolchain.console import OpsError
 
 USUAL = "dev"
 """The stack that a verb acts on by default."""

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from ops.toolchain.errors import OpsError
+from ops.toolchain.console import OpsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -10,7 +10,7 @@ import yaml
 from ops import cluster
 from ops.cluster import ApiError, Cluster
 from ops.finding import Finding
-from ops.toolchain.errors import OpsError
+from ops.toolchain.console import OpsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ops.cluster import ApiError
-from ops.toolchain.errors import OpsError
+from ops.toolchain.console import OpsError
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -12,7 +12,7 @@ from ops import cluster, engine, recover
 from ops.clone import STAND_IN, USUAL
 from ops.stack import Stack, open_stack
 from ops.toolchain import console, docker_engine
-from ops.toolchain.errors import OpsError
+from ops.toolchain.console import OpsError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,7 +14,7 @@ from ops import clone, cluster_doctor, engine
 from ops.finding import Finding
 from ops.stack import Stack, environment, logged_in
 from ops.toolchain import cache, console, docker_engine, pins, plugins, pulumi_cli, toolchain
-from ops.toolchain.errors import OpsError
+from ops.toolchain.console import OpsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,7 +17,7 @@ import httpx
 import tenacity
 from api4jenkins.exceptions import AuthenticationError, ItemNotFoundError
 
-from ops.toolchain.errors import Trouble
+from ops.toolchain.console import OpsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +37,7 @@ _NOTE = re.compile(rb"\x1b\[8mha:[^\x1b]*\x1b\[0m")
 """A console note: data for the build's page, which progressiveText leaves in. Source: hudson.console.ConsoleNote."""
 
 
-class AwayError(Trouble):
+class AwayError(OpsError):
     """Jenkins does not answer, or says that it is starting."""
 
 
@@ -81,7 +81,7 @@ class Jenkins:
         """Ask for a build, without the quiet period. Returns the number of its queue item.
 
         Raises:
-            Trouble: when there is no such job, or Jenkins refuses.
+            OpsError: when there is no such job, or Jenkins refuses.
         """
         answer = self._ask("POST", f"{_path(job)}/build", delay="0sec")
         item = re.search(r"/queue/item/(\d+)", answer.headers.get("Location", ""))
@@ -93,7 +93,7 @@ class Jenkins:
         """Give the number of the build that a queue item became, or None and Jenkins' own reason why it waits.
 
         Raises:
-            Trouble: when the item was cancelled, or is gone without a build.
+            OpsError: when the item was cancelled, or is gone without a build.
         """
         try:
             found = self._json(f"queue/item/{item}/api/json")
@@ -101,9 +101,9 @@ class Jenkins:
             builds = self._json(f"{_path(job)}/api/json", tree="builds[number,queueId]")["builds"]
             found = {"executable": next((build for build in builds if build["queueId"] == item), None)}
             if not found["executable"]:
-                raise Trouble(f"The request for a build of {job} is gone from Jenkins' queue.", "Try again.") from None
+                raise OpsError(f"The request for a build of {job} is gone from Jenkins' queue.", "Try again.") from None
         if found.get("cancelled"):
-            raise Trouble(f"The build of {job} was cancelled while it waited in the queue.", "Try again.")
+            raise OpsError(f"The build of {job} was cancelled while it waited in the queue.", "Try again.")
         executable = found.get("executable")
         return (int(executable["number"]), "") if executable else (None, str(found.get("why") or ""))
 
@@ -166,7 +166,7 @@ class Jenkins:
                 raise AwayError(f"{self.url} says that it is not ready (status {status}).") from None
             raise self._stranger(error.response) from None
         except AuthenticationError:
-            raise Trouble(
+            raise OpsError(
                 f"Jenkins at {self.url} refuses the password of {self.user!r}.",
                 "It is the stack's ci:adminPassword (make password), unless it was changed in Jenkins by hand.",
             ) from None
@@ -174,7 +174,7 @@ class Jenkins:
             if again:  # the session ended, by a restart for example, and its crumb with it
                 self._renew()
                 return self._ask_once(method, path, query, again=False)
-            raise Trouble(
+            raise OpsError(
                 f"Jenkins does not let {self.user!r} {method} {path}.", "Give the user that permission."
             ) from None
         except ItemNotFoundError:
@@ -184,14 +184,14 @@ class Jenkins:
             ) from None
         return answer
 
-    def _stranger(self, answer: httpx.Response) -> Trouble:
-        return Trouble(
+    def _stranger(self, answer: httpx.Response) -> OpsError:
+        return OpsError(
             f"{self.url} answers, but not as Jenkins does (status {answer.status_code}).",
             "See what listens there, and `docker logs` of Jenkins' container.",
         )
 
 
-class _MissingError(Trouble):
+class _MissingError(OpsError):
     """Jenkins answers 404."""
 
 

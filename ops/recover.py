@@ -26,7 +26,7 @@ from ops import cluster, engine, state_files
 from ops.clone import here
 from ops.stack import Stack
 from ops.toolchain import console, toolchain
-from ops.toolchain.errors import OpsError
+from ops.toolchain.console import OpsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

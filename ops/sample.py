@@ -16,7 +16,7 @@ import docker.errors
 import requests
 from rich.table import Table
 
-from ops.toolchain.errors import Trouble
+from ops.toolchain.console import OpsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,7 +55,7 @@ def run_steps(engine: Engine, console: Console) -> bool:
     """Run the sample's steps in the stand-in for Jenkins, if that is what the stack has. Returns whether it is.
 
     Raises:
-        Trouble: when a step fails.
+        OpsError: when a step fails.
     """
     with contextlib.closing(engine.client()) as client:
         container = client.containers.get(engine.container)
@@ -73,7 +73,7 @@ def run_steps(engine: Engine, console: Console) -> bool:
         shown.end()
         status = api.exec_inspect(run)["ExitCode"]
     if status:
-        raise Trouble(
+        raise OpsError(
             f"The sample's steps ended with exit status {status}. Their last lines:\n{shown.tail}",
             "What is missing on this machine: make doctor",
         )
@@ -90,15 +90,17 @@ def run_job(jenkins: Jenkins, job: str, console: Console, *, seconds: float = BU
         seconds: the longest that it may take.
 
     Raises:
-        Trouble: when Jenkins is away for too long, refuses, or has no such job; when the build does not end well, or in
-            time.
+        OpsError: when Jenkins is away for too long, refuses, or has no such job; when the build does not end
+            well, or in time.
     """
     end = time.monotonic() + seconds
     with console.status(f"Waiting for Jenkins at {jenkins.url}"):
         item = jenkins.start(job)
         number = _await_start(jenkins, job, item, end)
     address = f"{jenkins.url}/job/{job}/{number}/console"
-    late = Trouble(f"The build {job} #{number} still runs after {seconds:.0f} s. It goes on.", f"Watch it at {address}")
+    late = OpsError(
+        f"The build {job} #{number} still runs after {seconds:.0f} s. It goes on.", f"Watch it at {address}"
+    )
     console.print(f"Build {job} #{number}: {address}", markup=False, highlight=False)
     shown = _Shown(console)
     for piece in jenkins.log(job, number):
@@ -108,7 +110,7 @@ def run_job(jenkins: Jenkins, job: str, console: Console, *, seconds: float = BU
     while (result := jenkins.result(job, number)) is None:  # it counts as running for a moment after its last line
         _pause(end, late)
     if result != "SUCCESS":
-        raise Trouble(
+        raise OpsError(
             f"The build {job} #{number} ended with {result}. Its last lines:\n{shown.tail}",
             "What is missing on this machine: make doctor",
         )
@@ -121,14 +123,14 @@ def _await_start(jenkins: Jenkins, job: str, item: int, end: float) -> int:
             return number
         _pause(
             end,
-            Trouble(
+            OpsError(
                 f"The build of {job} still waits in Jenkins' queue: {why or 'Jenkins gives no reason'}.",
                 f"See {jenkins.url}/queue/",
             ),
         )
 
 
-def _pause(end: float, late: Trouble) -> None:
+def _pause(end: float, late: OpsError) -> None:
     if time.monotonic() > end:
         raise late
     time.sleep(POLL_SECONDS)
@@ -165,17 +167,17 @@ def show_image(engine: Engine, console: Console) -> None:
     """Show the sample's image on the jobs' engine.
 
     Raises:
-        Trouble: when it is not there.
+        OpsError: when it is not there.
     """
     try:
         image = _image(engine)
     except docker.errors.ImageNotFound:
-        raise Trouble(
+        raise OpsError(
             f"The build was green, but the engine at {engine.address} has no image {IMAGE}.",
             "Jenkins may build on another engine: see ci:docker.host and ci:docker.access of the stack.",
         ) from None
     except (docker.errors.DockerException, requests.RequestException, OSError) as failed:
-        raise Trouble(
+        raise OpsError(
             f"The build was green; the engine at {engine.address} can't be asked for its image: {failed}"
         ) from failed
     table = Table(title=f"On the engine at {engine.address}", title_justify="left")

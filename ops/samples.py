@@ -9,7 +9,7 @@ from typing import Any
 from ops import cluster, engine
 from ops.stack import Stack, open_stack
 from ops.toolchain import console
-from ops.toolchain.errors import OpsError
+from ops.toolchain.console import OpsError
 
 
 def sample(named: str | None) -> None:

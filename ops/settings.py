@@ -14,7 +14,7 @@ from components.settings.model import SECRETS, Settings
 from ops import engine
 from ops.stack import Stack, open_stack
 from ops.toolchain import console
-from ops.toolchain.errors import OpsError
+from ops.toolchain.console import OpsError
 
 INITIAL_PASSWORD = "/var/jenkins_home/secrets/initialAdminPassword"  # noqa: S105 - the file, not the password
 FROM_FILES = frozenset(

@@ -19,7 +19,7 @@ from components.settings.problems import SettingsError
 from ops import state_files
 from ops.clone import Clone, here, short
 from ops.toolchain import cache, console, plugins, toolchain
-from ops.toolchain.errors import OpsError
+from ops.toolchain.console import OpsError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

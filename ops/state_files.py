@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ops.clone import short
 from ops.toolchain import cache
-from ops.toolchain.errors import OpsError
+from ops.toolchain.console import OpsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

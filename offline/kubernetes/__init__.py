@@ -27,7 +27,7 @@ def ensure() -> Path:
     """The provider's program, built at the first call.
 
     Raises:
-        Trouble: when the build fails, with the last lines of its log.
+        OpsError: when the build fails, with the last lines of its log.
     """
     key = cache.digest(platform.machine(), FLAGS, *SOURCES)
     return cache.make("kubernetes-provider", key, _build, waiting_for="building the Kubernetes provider") / PROGRAM

@@ -4,10 +4,10 @@ import sys
 
 from offline import kubernetes
 from ops.toolchain import console
-from ops.toolchain.errors import Trouble
+from ops.toolchain.console import OpsError
 
 try:
     sys.stdout.write(f"{kubernetes.ensure()}\n")
-except Trouble as trouble:
+except OpsError as trouble:
     console.note(f"error: {trouble}")
     sys.exit(trouble.code)

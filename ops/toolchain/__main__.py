@@ -6,7 +6,7 @@ Without names it gets every plugin; `docker` alone spares the build of the Kuber
 import sys
 
 from ops.toolchain import console, docker_engine, plugins, toolchain
-from ops.toolchain.errors import Trouble
+from ops.toolchain.console import OpsError
 
 _names = sys.argv[1:]
 _wanted = [provider for provider in plugins.PROVIDERS if not _names or provider.name in _names]
@@ -14,6 +14,6 @@ try:
     for _name, _part in toolchain.ensure(providers=_wanted).origin.items():
         console.note(f"{_name}: {_part.version}, {_part.kind}, {_part.path}")
     docker_engine.ensure()
-except Trouble as trouble:
+except OpsError as trouble:
     console.note(f"error: {trouble}")
     sys.exit(trouble.code)

@@ -16,8 +16,8 @@ import docker
 import docker.errors
 import requests
 
-from ops.toolchain import console, process, system_packages
-from ops.toolchain.errors import OpsError
+from ops.toolchain import console, process
+from ops.toolchain.console import OpsError
 
 DEFAULT_HOST = "unix:///var/run/docker.sock"
 PING_SECONDS = 3.0
@@ -82,7 +82,7 @@ def ensure(host: str = DEFAULT_HOST) -> None:
             f"No Docker engine answers at {host}.", "Start it, or set another ci:docker.host in the stack's file."
         )
     if not shutil.which("dockerd", path=_sbin_path()):
-        system_packages.install(["docker.io"], "to run the CI in containers")
+        process.install(["docker.io"], "to run the CI in containers")
     if not answers(host):  # the package may have started it
         start()
 
@@ -91,7 +91,7 @@ def start() -> None:
     """Start the installed engine: by systemd where it runs, else as a process of its own that outlives this one."""
     log = process.log_path("dockerd")
     log.parent.mkdir(parents=True, exist_ok=True)
-    prefix = system_packages.become_root("start the Docker engine", "Run as root: systemctl start docker, or: dockerd")
+    prefix = process.become_root("start the Docker engine", "Run as root: systemctl start docker, or: dockerd")
     by_systemd = Path("/run/systemd/system").is_dir()
     with console.step("starting the Docker engine", "a few seconds", log=None if by_systemd else log):
         if by_systemd:

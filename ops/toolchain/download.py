@@ -10,7 +10,7 @@ from pathlib import Path
 import requests
 
 from ops.toolchain import cache, console, pins
-from ops.toolchain.errors import Trouble
+from ops.toolchain.console import OpsError
 
 CONNECT_SECONDS = 5
 """A closed network often drops packets instead of refusing them; nobody is to wait for that for long."""
@@ -28,7 +28,7 @@ def pulumi() -> Path:
 
     Raises:
         UnreachableError: when it can't be fetched.
-        Trouble: when what came is not what the release says it published.
+        OpsError: when what came is not what the release says it published.
     """
     machine = platform.machine()
 
@@ -40,7 +40,7 @@ def pulumi() -> Path:
             archive = part / "archive.tar.gz"
             seen = _fetch(pins.pulumi_archive_url(machine), archive)
             if seen != wanted:
-                raise Trouble(
+                raise OpsError(
                     f"{pins.pulumi_archive_url(machine)} has the SHA-256 {seen}, but the release published {wanted}.",
                     "The file is not used. Try again; if it stays so, tell Pulumi, and install the CLI yourself.",
                 )

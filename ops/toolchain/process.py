@@ -5,16 +5,17 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ops.toolchain import cache, console
-from ops.toolchain.errors import Trouble
+from ops.toolchain.console import OpsError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
 TAIL_LINES = 15
 
@@ -49,7 +50,7 @@ def run_logged(  # noqa: PLR0913 - all by keyword
         remedy: what a user can do when it fails.
 
     Raises:
-        Trouble: when it can't start, ends with another status than 0, or takes longer than `timeout`.
+        OpsError: when it can't start, ends with another status than 0, or takes longer than `timeout`.
     """
     log = log_path(name)
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -66,16 +67,81 @@ def run_logged(  # noqa: PLR0913 - all by keyword
                 check=True,
             )
     except FileNotFoundError as missing:
-        raise Trouble(f"{title}: {missing.filename} is not installed.", remedy) from missing
+        raise OpsError(f"{title}: {missing.filename} is not installed.", remedy) from missing
     except subprocess.TimeoutExpired as late:
-        raise Trouble(
+        raise OpsError(
             f"{title}: not done after {console.duration(late.timeout)}, so it was ended.\n{tail(log)}", remedy
         ) from late
     except subprocess.CalledProcessError as failed:
-        raise Trouble(f"{title}: ended with status {failed.returncode}.\n{tail(log)}", remedy) from failed
+        raise OpsError(f"{title}: ended with status {failed.returncode}.\n{tail(log)}", remedy) from failed
 
 
 def tail(log: Path) -> str:
     """The last lines of a log, indented, with the log's path before them."""
     lines = log.read_text(errors="replace").splitlines()[-TAIL_LINES:]
     return "\n".join([f"  the last lines of {log}:", *(f"    | {line}" for line in lines)])
+
+
+LISTS = Path("/var/lib/apt/lists")
+
+
+def install(packages: Sequence[str], why: str) -> None:
+    """Install packages after asking.
+
+    Args:
+        packages: their names.
+        why: what they are for, as the end of a sentence ("to run containers").
+
+    Raises:
+        OpsError: when the user says no, or it can't be done from here; with the command to run by hand.
+    """
+    names = " ".join(packages)
+    by_hand = f"apt-get update && apt-get install {names}"
+    if not shutil.which("apt-get"):
+        raise OpsError(
+            f"{names} is needed {why}, and there is no apt-get here.", f"Install what your system calls {names}."
+        )
+    prefix = become_root(f"install {names}", f"Run as root: {by_hand}")
+    if not console.agreed(f"Install the system package {names} {why}?"):
+        raise OpsError(f"{names} is needed {why}.", f"When you are ready: sudo sh -c '{by_hand}'")
+    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    if not any(LISTS.glob("*_Packages*")):
+        run_logged(
+            [*prefix, "apt-get", "update"], title="reading the package lists", expect="about 10 s", name="apt", env=env
+        )
+    # sudo drops the environment, so the setting travels in the command.
+    run_logged(
+        [
+            *prefix,
+            "env",
+            "DEBIAN_FRONTEND=noninteractive",
+            "apt-get",
+            "install",
+            "--yes",
+            "--no-install-recommends",
+            *packages,
+        ],
+        title=f"installing {names}",
+        expect="about 1 min",
+        name="apt",
+        env=env,
+        remedy=f"See the log; by hand: {by_hand}",
+    )
+
+
+def become_root(what: str, by_hand: str) -> list[str]:
+    """The words to put before a command that needs root: none for root, else `sudo`, its question put first.
+
+    Raises:
+        OpsError: when neither is to be had.
+    """
+    if os.geteuid() == 0:
+        return []
+    if not shutil.which("sudo"):
+        raise OpsError(f"To {what} takes root, and there is no sudo here.", by_hand)
+    if console.may_ask():
+        # Its question for a password must not come up while output goes to a log.
+        if subprocess.run(["sudo", "--validate"], check=False).returncode:  # noqa: S607 - which sudo is the PATH's business
+            raise OpsError(f"To {what} takes root, and sudo refused.", by_hand)
+        return ["sudo", "--non-interactive"]
+    return ["sudo", "--non-interactive"]

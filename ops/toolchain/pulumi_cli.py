@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ops.toolchain import cache, go, pins, process
-from ops.toolchain.errors import Trouble
+from ops.toolchain.console import OpsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -93,7 +93,7 @@ def ensure(env: Mapping[str, str]) -> Cli:
     """A CLI that works, downloaded or built if need be.
 
     Raises:
-        Trouble: when it can neither be downloaded nor built, with the reasons of both.
+        OpsError: when it can neither be downloaded nor built, with the reasons of both.
     """
     found = find(env)
     if found:
@@ -165,7 +165,7 @@ def version(binary: Path) -> str:
     """What a CLI says its version is, without the v. Asked once for each state of the file (0.2 s), then remembered.
 
     Raises:
-        Trouble: when the file is no working CLI.
+        OpsError: when the file is no working CLI.
     """
     memory = cache.root() / "versions.json"
     stat = binary.stat()
@@ -181,7 +181,7 @@ def version(binary: Path) -> str:
                 env={**os.environ, "PULUMI_SKIP_UPDATE_CHECK": "1"},
             )  # fmt: skip
         except (OSError, subprocess.SubprocessError) as failed:
-            raise Trouble(
+            raise OpsError(
                 f"{binary} does not work as the Pulumi CLI ({type(failed).__name__}).",
                 "Remove it or take it off the PATH; then one that works is got.",
             ) from failed

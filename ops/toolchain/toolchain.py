@@ -55,7 +55,7 @@ def ensure(environ: Mapping[str, str] | None = None, providers: Sequence[Provide
         providers: the provider plugins that are wanted.
 
     Raises:
-        Trouble: with what was tried and what to do.
+        OpsError: with what was tried and what to do.
     """
     found = find(environ, providers)
     if found:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ops.toolchain import plugins
-from ops.toolchain.errors import Trouble
+from ops.toolchain.console import OpsError
 from tests.support import deployment
 from tests.support.cluster import PASSWORD, Cluster, Stack, in_the_lab, of_yours
 
@@ -19,7 +19,7 @@ def cluster() -> Iterator[Cluster]:
     try:
         yours = os.environ.get("CI_TEST_CLUSTER") == "1"
         found = of_yours(Path(os.environ["KUBECONFIG"])) if yours else in_the_lab()
-    except Trouble as trouble:
+    except OpsError as trouble:
         pytest.skip(f"no lab on this machine: {trouble}")
     yield found
     found.api.rest_client.pool_manager.clear()  # its own `close` leaves the connections open

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ops import deploy, recover, state_files
-from ops.toolchain.errors import OpsError
+from ops.toolchain.console import OpsError
 from tests.support import tiny
 
 if TYPE_CHECKING:

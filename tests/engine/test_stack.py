@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ops import deploy, settings
-from ops.toolchain.errors import OpsError
+from ops.toolchain.console import OpsError
 from tests.support import tiny
 
 if TYPE_CHECKING:

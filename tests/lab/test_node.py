@@ -16,7 +16,7 @@ import requests
 
 import lab as lab_package
 from lab import Lab, cgroups, cluster, health, layout, netns, processes, servers
-from ops.toolchain.errors import Trouble
+from ops.toolchain.console import OpsError
 
 pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="the lab needs root"),
@@ -306,6 +306,6 @@ def test_a_program_that_can_not_start_is_shown_with_its_log_and_nothing_stays_ru
     another: layout.Layout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(layout, "API_PORT", 99999)
-    with pytest.raises(Trouble, match=r"kube-apiserver has ended[\s\S]*99999"):
+    with pytest.raises(OpsError, match=r"kube-apiserver has ended[\s\S]*99999"):
         cluster.up(another)
     assert cgroups.members(another) == []

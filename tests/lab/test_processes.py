@@ -11,7 +11,7 @@ import pytest
 
 from lab import cgroups, cluster, health, host, layout, netns, processes
 from lab.processes import Process
-from ops.toolchain.errors import Trouble
+from ops.toolchain.console import OpsError
 
 
 def process(number: int, **changes: Any) -> Process:
@@ -54,7 +54,7 @@ def test_a_lab_that_does_not_exist_has_no_processes_and_down_does_nothing(tmp_pa
 @pytest.mark.parametrize("verb", [cluster.down, cluster.clear])
 def test_a_folder_that_is_no_labs_is_never_removed(verb: Any, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("all I have")
-    with pytest.raises(Trouble, match=r"--data"):
+    with pytest.raises(OpsError, match=r"--data"):
         verb(layout.at(tmp_path))
     assert (tmp_path / "thesis.txt").read_text() == "all I have"
 
@@ -64,18 +64,18 @@ def test_a_user_who_is_not_root_and_addresses_that_are_in_use_are_named(
 ) -> None:
     lab = layout.at(tmp_path / "lab")
     monkeypatch.setattr(netns, "taken", lambda lab: "eth7")
-    with pytest.raises(Trouble, match=rf"{lab.link}.*eth7"):
+    with pytest.raises(OpsError, match=rf"{lab.link}.*eth7"):
         cluster.lay_out(lab)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    with pytest.raises(Trouble, match=r"user 1000"):
+    with pytest.raises(OpsError, match=r"user 1000"):
         host.prepare()
 
 
 def test_a_process_that_died_is_shown_with_its_log_and_a_wait_says_what_for(tmp_path: Path) -> None:
     lab = layout.at(tmp_path)
-    with pytest.raises(Trouble, match=r"The node.*0\.0 s"):
+    with pytest.raises(OpsError, match=r"The node.*0\.0 s"):
         health.wait(lab, "The node", lambda: False, seconds=0)
     lab.logs.mkdir()
     (lab.logs / "etcd.log").write_text("the port is taken\n")
-    with pytest.raises(Trouble, match=r"etcd has ended.*\n.*\n.*the port is taken"):
+    with pytest.raises(OpsError, match=r"etcd has ended.*\n.*\n.*the port is taken"):
         processes.check(lab, Process("etcd", 2**22 + 1, 1, "none"))

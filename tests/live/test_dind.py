@@ -14,7 +14,7 @@ import pytest
 
 from ops import engine as stack_engine
 from ops import recover
-from ops.toolchain.errors import Trouble
+from ops.toolchain.console import OpsError
 from tests.support import certificates, container_files
 from tests.support.names import PREFIX
 from tests.support.settings import docker_labels
@@ -227,7 +227,7 @@ def test_a_half_made_network_is_removed_by_recover_if_it_is_the_stacks_own(
     assert recover.remove_half_made(operation, stack) == ""
     foreign = engine.networks.create(name)
     try:
-        with pytest.raises(Trouble, match=f"docker network rm {name}"):
+        with pytest.raises(OpsError, match=f"docker network rm {name}"):
             recover.remove_half_made(operation, stack)
     finally:
         foreign.remove()

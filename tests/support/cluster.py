@@ -50,7 +50,7 @@ class Cluster:
 
 
 def in_the_lab() -> Cluster:
-    """Bring the lab up and give its cluster. Raises Trouble where it can't be."""
+    """Bring the lab up and give its cluster. Raises OpsError where it can't be."""
     import lab  # noqa: PLC0415 - needs none of it on a cluster of yours
 
     found = lab.ensure()

@@ -100,11 +100,11 @@ def program() -> Sequence[str]:
         if (version := re.search(r"version (\d+)\.", said)) and int(version[1]) >= 3:
             return [found]
     from offline import debian, proxy  # noqa: PLC0415
-    from ops.toolchain.errors import Trouble  # noqa: PLC0415
+    from ops.toolchain.console import OpsError  # noqa: PLC0415
 
     try:
         unpacked = proxy.program()
-    except Trouble as error:
+    except OpsError as error:
         pytest.skip(f"there is no HAProxy 3.0 here, and none from Debian: {error}")
     libraries = debian.libraries(unpacked, unpacked.parents[2])
     [loader] = {path.resolve() for name, path in libraries.items() if "ld-linux" in name}

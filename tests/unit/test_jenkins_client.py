@@ -20,7 +20,7 @@ from werkzeug import Request, Response
 from ops import jenkins as client
 from ops import sample
 from ops.jenkins import AwayError, Jenkins
-from ops.toolchain.errors import Trouble
+from ops.toolchain.console import OpsError
 from tests.support.verbs import free_port
 
 USER, PASSWORD = "admin", "пароль-correct-horse"
@@ -150,7 +150,7 @@ def test_a_wrong_password_is_said_at_once_and_shown_nowhere(
     refusal = recorded("crumb-wrong-password")["response"]
     httpserver.expect_request("/crumbIssuer/api/json").respond_with_data(refusal["body"], refusal["status"])
     with Jenkins(httpserver.url_for(""), USER, SecretStr("wrong but secret")) as session:
-        with pytest.raises(Trouble, match="refuses the password of 'admin'") as refused:
+        with pytest.raises(OpsError, match="refuses the password of 'admin'") as refused:
             session.start("sample")
         said = "".join(traceback.format_exception(refused.value)) + caplog.text + repr(session) + repr(vars(session))
     assert "wrong but secret" not in said
@@ -160,13 +160,13 @@ def test_a_wrong_password_is_said_at_once_and_shown_nowhere(
 
 def test_a_user_who_may_not_build_is_told_so(server: HTTPServer, jenkins: Jenkins) -> None:
     play(server, "crumb", "build-without-crumb", "crumb", "build-without-crumb")
-    with pytest.raises(Trouble, match="does not let 'admin'"):
+    with pytest.raises(OpsError, match="does not let 'admin'"):
         jenkins.start("sample")
 
 
 def test_a_job_that_does_not_exist_is_named_with_what_to_do(server: HTTPServer, jenkins: Jenkins) -> None:
     play(server, "crumb", "job-missing-build")
-    with pytest.raises(Trouble, match="has no job/missing") as missing:
+    with pytest.raises(OpsError, match="has no job/missing") as missing:
         jenkins.start("missing")
     assert "setup casc" in missing.value.remedy
 
@@ -183,26 +183,26 @@ def test_a_queue_item_that_jenkins_forgot_is_found_by_its_build(server: HTTPServ
         play(server, "queue-missing", path=f"/queue/item/{number}/api/json")
         play(server, "build-done-tree", path="/job/sample/api/json", builds=[{"number": 7, "queueId": 3}])
     assert jenkins.started("sample", 3) == (7, "")
-    with pytest.raises(Trouble, match="gone from Jenkins' queue"):
+    with pytest.raises(OpsError, match="gone from Jenkins' queue"):
         jenkins.started("sample", 99)
 
 
 def test_a_cancelled_request_is_said(server: HTTPServer, jenkins: Jenkins) -> None:
     play(server, "crumb")
     play(server, "queue-left", cancelled=True, executable=None)
-    with pytest.raises(Trouble, match="cancelled while it waited"):
+    with pytest.raises(OpsError, match="cancelled while it waited"):
         jenkins.started("sample", 3)
 
 
 def test_a_build_that_waits_is_told_with_jenkins_own_reason(server: HTTPServer, jenkins: Jenkins) -> None:
     play(server, "crumb", "build-while-running", "queue-blocked")
-    with pytest.raises(Trouble, match="Build #1 is already in progress"):
+    with pytest.raises(OpsError, match="Build #1 is already in progress"):
         run(jenkins, seconds=0)
 
 
 def test_a_build_that_goes_on_for_too_long_is_left_alone_and_said(server: HTTPServer, jenkins: Jenkins) -> None:
     play(server, "crumb", "build", "queue-left", "log-1")
-    with pytest.raises(Trouble, match="still runs") as late:
+    with pytest.raises(OpsError, match="still runs") as late:
         run(jenkins, seconds=0)
     assert f"{jenkins.url}/job/sample/1/console" in late.value.remedy
 
@@ -210,7 +210,7 @@ def test_a_build_that_goes_on_for_too_long_is_left_alone_and_said(server: HTTPSe
 def test_a_build_that_is_not_green_fails_with_its_last_lines(server: HTTPServer, jenkins: Jenkins) -> None:
     play(server, *BEGIN, *LOG)
     play(server, "build-done-tree", result="UNSTABLE")
-    with pytest.raises(Trouble, match="sample #1 ended with UNSTABLE") as failed:
+    with pytest.raises(OpsError, match="sample #1 ended with UNSTABLE") as failed:
         run(jenkins)
     assert failed.value.what.endswith("\n    | [Pipeline] End of Pipeline\n    | Finished: SUCCESS")
     assert "Started by user" not in failed.value.what
@@ -233,6 +233,6 @@ def test_what_is_no_jenkins_is_said_without_waiting(httpserver: HTTPServer) -> N
     httpserver.expect_request("/job/sample/build").respond_with_handler(stranger)
     with (
         Jenkins(httpserver.url_for(""), USER, SecretStr(PASSWORD)) as session,
-        pytest.raises(Trouble, match="status 200"),
+        pytest.raises(OpsError, match="status 200"),
     ):
         session.start("sample")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from offline import debian
-from ops.toolchain.errors import Trouble
+from ops.toolchain.console import OpsError
 from tests.support.programs import script
 
 TARGETS = """\
@@ -55,11 +55,11 @@ def test_the_source_is_signed_and_is_neither_updates_nor_security(machine: Path)
 
 def test_a_machine_without_debians_keyring_is_told_what_to_do(machine: Path) -> None:
     (machine / "keyring.gpg").unlink()
-    with pytest.raises(Trouble, match="name it in the stack's settings"):
+    with pytest.raises(OpsError, match="name it in the stack's settings"):
         debian.unpack("haproxy", machine / "part", release="trixie")
 
 
 def test_a_machine_without_a_release_is_told_so(machine: Path) -> None:
     (machine / "targets").write_text("bookworm-updates http://mirror.example.org/debian/\n")
-    with pytest.raises(Trouble, match="no Debian release"):
+    with pytest.raises(OpsError, match="no Debian release"):
         debian.unpack("haproxy", machine / "part", release="trixie")

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from offline import dind, programs
-from ops.toolchain.errors import Trouble
+from ops.toolchain.console import OpsError
 
 
 def test_a_program_that_the_machine_lacks_is_named_with_what_to_do() -> None:
-    with pytest.raises(Trouble, match="no no-such-program") as caught:
+    with pytest.raises(OpsError, match="no no-such-program") as caught:
         programs.find("sh", "no-such-program", remedy="apt-get install it")
     assert caught.value.remedy == "apt-get install it"
 

@@ -9,7 +9,7 @@ import pytest
 
 from ops import cluster, deploy, recover
 from ops.toolchain import docker_engine
-from ops.toolchain.errors import OpsError
+from ops.toolchain.console import OpsError
 from tests.support import fake_api, made_stack
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from ops import cluster_doctor, cluster_sample, cluster_status
 from ops.cluster import ApiError, Cluster, Place
-from ops.toolchain.errors import OpsError
+from ops.toolchain.console import OpsError
 from tests.support import fake_api, made_stack, pod_security
 from tests.support.fake_api import FakeApi
 from tests.support.kubernetes_stack import settings

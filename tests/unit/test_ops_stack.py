@@ -13,7 +13,7 @@ import pytest
 
 from ops import deploy, engine, recover, settings, status
 from ops.toolchain import docker_engine
-from ops.toolchain.errors import OpsError
+from ops.toolchain.console import OpsError
 from tests.support import made_stack, programs
 from tests.support.settings import RUNNER_TOKEN
 from tests.support.settings import settings as docker_settings

@@ -19,7 +19,7 @@ import requests
 
 from offline.plugins import install
 from ops.toolchain import cache, download, go, pins, plugins, pulumi_cli, toolchain
-from ops.toolchain.errors import Trouble
+from ops.toolchain.console import OpsError
 from tests.support import programs
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -94,7 +94,7 @@ def test_a_version_is_asked_once_until_the_file_changes(env: dict[str, str], tmp
 
 def test_a_file_that_is_no_cli_is_named(env: dict[str, str], tmp_path: Path) -> None:
     broken = programs.script(tmp_path / "bin/pulumi", "exit 3")
-    with pytest.raises(Trouble, match=re.escape(str(broken))):
+    with pytest.raises(OpsError, match=re.escape(str(broken))):
         pulumi_cli.version(broken)
 
 
@@ -160,7 +160,7 @@ def test_the_kubernetes_plugin_is_built_only_for_who_wants_it_and_fails_with_the
     env: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails() -> Path:
-        raise Trouble("it can't be built")
+        raise OpsError("it can't be built")
 
     monkeypatch.setattr(plugins, "build_kubernetes", fails)
     programs.pulumi(pulumi_cli.built_entry() / "bin", host=False)
@@ -169,7 +169,7 @@ def test_the_kubernetes_plugin_is_built_only_for_who_wants_it_and_fails_with_the
     plugins.make_bundle(cli, {}, [plugins.DOCKER])
     assert toolchain.find(env, [plugins.DOCKER]) is not None
     assert toolchain.find(env) is None
-    with pytest.raises(Trouble, match="can't be built"):
+    with pytest.raises(OpsError, match="can't be built"):
         plugins.make_bundle(cli, {})
 
 
@@ -246,7 +246,7 @@ def test_a_download_that_is_not_what_was_published_is_refused_and_not_kept(
 ) -> None:
     sums = f"{'0' * 64}  {pins.pulumi_archive('x86_64')}\n"
     network.pages = {pins.PULUMI_CHECKSUMS_URL: sums.encode(), pins.pulumi_archive_url("x86_64"): archive()}
-    with pytest.raises(Trouble, match="published 0000"):
+    with pytest.raises(OpsError, match="published 0000"):
         pulumi_cli.ensure(env)
     assert not pulumi_cli.downloaded_entry().exists()
 
@@ -273,7 +273,7 @@ def test_a_build_that_fails_shows_its_logs_end_and_where_it_is(
         tmp_path / "bin/go", 'case "$1" in env) echo go1.99.0; echo auto;; *) echo the proxy is shut; exit 7;; esac'
     )
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
-    with pytest.raises(Trouble) as caught:
+    with pytest.raises(OpsError) as caught:
         pulumi_cli.ensure(env)
     shown = str(caught.value)
     assert "status 7" in shown

@@ -17,8 +17,8 @@ import pytest
 
 from ops import engine as stack_engine
 from ops import recover
-from ops.toolchain import console, docker_engine, process, system_packages
-from ops.toolchain.errors import OpsError
+from ops.toolchain import console, docker_engine, process
+from ops.toolchain.console import OpsError
 from tests.support import fake_docker, programs
 from tests.support.settings import settings
 
@@ -205,7 +205,7 @@ def test_a_user_who_says_no_is_told_the_command(no_engine: Path, monkeypatch: py
     programs.script(no_engine / "bin/apt-get", "exit 9")
     monkeypatch.setenv("PATH", str(no_engine / "bin"))
     with pytest.raises(OpsError, match=r"apt-get install docker\.io"):
-        system_packages.install(["docker.io"], "to run containers")
+        process.install(["docker.io"], "to run containers")
 
 
 def test_without_root_and_sudo_the_command_is_told_before_anything_is_asked(
@@ -215,7 +215,7 @@ def test_without_root_and_sudo_the_command_is_told_before_anything_is_asked(
     programs.script(tmp_path / "bin/apt-get", "exit 9")
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     with pytest.raises(OpsError, match=r"Run as root: apt-get update && apt-get install docker\.io"):
-        system_packages.install(["docker.io"], "to run containers")
+        process.install(["docker.io"], "to run containers")
 
 
 def test_the_package_lists_are_read_first_where_there_are_none(
@@ -224,12 +224,12 @@ def test_the_package_lists_are_read_first_where_there_are_none(
     said = no_engine / "said"
     programs.script(no_engine / "bin/apt-get", f'echo "$1" >> {said}')
     monkeypatch.setenv("PATH", f"{no_engine / 'bin'}:/usr/bin:/bin")
-    monkeypatch.setattr(system_packages, "LISTS", no_engine / "lists")
-    system_packages.install(["docker.io"], "to run containers")
+    monkeypatch.setattr(process, "LISTS", no_engine / "lists")
+    process.install(["docker.io"], "to run containers")
     assert said.read_text().split() == ["update", "install"]
     (no_engine / "lists").mkdir()
     (no_engine / "lists/x_Packages").touch()
-    system_packages.install(["docker.io"], "to run containers")
+    process.install(["docker.io"], "to run containers")
     assert said.read_text().split() == ["update", "install", "install"]
 
 
