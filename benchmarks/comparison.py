@@ -171,7 +171,6 @@ def job(stack: Stack, way: str, declared: dict[str, Any], context: dict[str, Any
         output(Command(words=(*kubectl, *delete)))  # so that this build has the machine for itself
         archive = base64.b64encode(packed(contents, mode="w:gz")).decode()
         made = {**context, "binaryData": dict.fromkeys(context["binaryData"], archive)}
-        made["metadata"] = {**context["metadata"], "name": name}
         output(Command(words=(*kubectl, "create", "--filename", "-")), json.dumps(made))
         return Command(words=("sh", "-c", script, "sh", *kubectl), meter=meter())
 
