@@ -152,6 +152,35 @@ def test_a_missing_secret_is_refused_with_the_command_that_creates_it(*, deploye
     assert reader.asked[-1] == "secret ci/own-tls"
 
 
+ENFORCED = "pod-security.kubernetes.io/enforce"
+ADOPTED = {"adoptNamespaces": True}
+
+
+def held(level: str, **more: str) -> FakeReader:
+    return FakeReader(found={"ci-builds": {ENFORCED: level, **more}})
+
+
+def test_a_namespace_that_is_taken_over_is_never_loosened() -> None:
+    text = one("ci:kubernetes.buildsPodSecurity", "conflict", ENFORCED, reader=held("restricted"), kubernetes=ADOPTED)
+    assert "give restricted" in text
+    assert look(held("baseline"), kubernetes=ADOPTED) == []
+    assert look(held("privileged"), kubernetes=ADOPTED) == []
+    assert look(FakeReader(found={"ci-builds": {}}), kubernetes=ADOPTED) == []
+
+
+def test_a_namespace_of_ones_own_takes_whatever_level_the_stack_writes() -> None:
+    assert look(held("restricted", **OURS)) == []
+
+
+def test_buildkit_wants_a_cluster_whose_pods_can_say_that_app_armor_does_not_confine_them() -> None:
+    keys: dict[str, Any] = {
+        "builds": [build(), build("b", builder="buildkit")],
+        "kubernetes": {"buildsPodSecurity": "privileged"},
+    }
+    one("ci:builds[1].builder", "too_old", "1.30 or newer", reader=FakeReader(at=(1, 29)), **keys)
+    assert look(FakeReader(at=(1, 30)), **keys) == []
+
+
 def kubeconfig(folder: Path, content: Any) -> dict[str, Any]:
     (folder / "kubeconfig").write_text(content if isinstance(content, str) else yaml.safe_dump(content))
     return {"kubeconfig": str(folder / "kubeconfig")}

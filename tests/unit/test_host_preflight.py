@@ -128,23 +128,27 @@ def test_a_volume_is_refused_while_another_stacks_container_uses_it_whoever_made
 DIND = {"access": "dind", "dind": {"containerName": "engine"}}
 
 
+PROXY = {"access": "proxy", "socketGroup": 998, "proxy": {"containerName": "engine"}}
+
+
 @pytest.mark.parametrize(
-    "there",
+    ("docker", "there"),
     [
-        {"containers": [container("engine")]},
-        {"networks": {"engine": volume("engine")}},
-        {"networks": {"engine": volume("engine", owner="ci/other")}},
-        {"volumes": {"engine-images": volume("engine-images", owner="shop/other")}},
-        {"volumes": {"engine-certificates": volume("engine-certificates")}},
-        {"volumes": {"engine-certificates": volume("engine-certificates", owner="ci/other")}},
+        (DIND, {"containers": [container("engine")]}),
+        (DIND, {"networks": {"engine": volume("engine")}}),
+        (DIND, {"networks": {"engine": volume("engine", owner="ci/other")}}),
+        (DIND, {"volumes": {"engine-images": volume("engine-images", owner="shop/other")}}),
+        (DIND, {"volumes": {"engine-certificates": volume("engine-certificates")}}),
+        (DIND, {"volumes": {"engine-certificates": volume("engine-certificates", owner="ci/other")}}),
+        (PROXY, {"containers": [container("engine")]}),
+        (PROXY, {"volumes": {"engine": volume("engine", owner="ci/other")}}),
     ],
-    ids=["container", "network", "network of a stack", "images", "certificates", "certificates of a stack"],
 )
-def test_what_an_engine_of_the_stacks_own_is_called_must_be_nobody_elses(
-    tmp_path: Path, port: int, there: dict[str, Any]
+def test_what_an_access_makes_must_be_nobody_elses(
+    tmp_path: Path, port: int, docker: dict[str, Any], there: dict[str, Any]
 ) -> None:
-    found = refused(tmp_path, port=port, docker=DIND, **there)
-    assert found == [("ci:docker.dind.containerName", "name_taken")]
+    found = refused(tmp_path, port=port, docker=docker, **there)
+    assert found == [(f"ci:docker.{docker['access']}.containerName", "name_taken")]
 
 
 def test_an_engine_of_the_stacks_own_is_not_in_its_own_way(tmp_path: Path, port: int) -> None:
@@ -268,6 +272,7 @@ def test_over_ssh_the_group_is_read_on_the_engines_host(ssh: Path) -> None:
     docker = settings(docker={"acceptRootOnHost": True, "host": "ssh://deploy@build-1.example.org:2222"}).docker
     assert host_socket.find(docker).group == 961
     asked = (ssh / "asked").read_text()
+    assert "-o BatchMode=yes -o ConnectTimeout=" in asked
     assert "-p 2222 -- deploy@build-1.example.org stat -L -c %u:%g:%f /var/run/docker.sock" in asked
 
 
