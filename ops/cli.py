@@ -22,11 +22,18 @@ app = typer.Typer(
 )
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 
+
+def _answer_all(value: bool) -> bool:  # noqa: FBT001 - Typer's
+    if value:
+        os.environ["YES"] = "1"
+    return value
+
+
 Stack = Annotated[
     str | None,
     typer.Option("--stack", "-s", help="The stack; by default the one that is up, else dev."),
 ]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.", callback=_answer_all)]
 
 
 @app.command(context_settings=PASS_ON)
@@ -34,7 +41,6 @@ def up(context: typer.Context, stack: Stack = None, yes: Yes = False) -> None:
     """Install the prerequisites and deploy."""
     from ops import deploy
 
-    _answer_all(yes=yes)
     raise typer.Exit(deploy.up(stack or None, yes=yes, words=context.args))
 
 
@@ -51,7 +57,6 @@ def down(context: typer.Context, stack: Stack = None, yes: Yes = False) -> None:
     """Remove what the stack deployed. Jenkins' home and the registry's images stay."""
     from ops import deploy
 
-    _answer_all(yes=yes)
     raise typer.Exit(deploy.down(stack or None, yes=yes, words=context.args))
 
 
@@ -82,7 +87,7 @@ def password(stack: Stack = None) -> None:
 @app.command()
 def sample(stack: Stack = None) -> None:
     """Show that it works: run Jenkins' sample pipeline, or a pod of an image that was built, and follow it."""
-    from ops import samples as verb
+    from ops import sample as verb
 
     verb.sample(stack or None)
 
@@ -104,7 +109,6 @@ def recover(stack: Stack = None, yes: Yes = False) -> None:
     """Clean up after a Pulumi that was killed: its lock, half-done operations, what it no longer knows."""
     from ops import recover as verb
 
-    _answer_all(yes=yes)
     raise typer.Exit(verb.recover(stack or None, yes=yes))
 
 
@@ -114,11 +118,6 @@ def env(stack: Stack = None) -> None:
     from ops import settings as verb
 
     verb.env(stack or None)
-
-
-def _answer_all(*, yes: bool) -> None:
-    if yes:
-        os.environ["YES"] = "1"
 
 
 def main() -> None:

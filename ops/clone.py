@@ -66,19 +66,15 @@ class Clone:
         return self.root / "examples" / "stacks" / f"Pulumi.{short(stack)}.yaml"
 
     def require(self, stack: str) -> None:
-        """Raises OpsError when the stack has neither a file nor an example."""
+        """Raise OpsError when the stack has neither a file nor an example."""
         if not self.file(stack).is_file() and not self.example(stack).is_file():
+            files = [path for each in (self.file, self.example) for path in each("x").parent.glob("Pulumi.*.yaml")]
+            known = sorted({path.name.removeprefix("Pulumi.").removesuffix(".yaml") for path in files})
             raise OpsError(
                 f"There is no stack {stack!r}: {self.file(stack).relative_to(self.root)} does not exist.",
-                f"Stacks here: {', '.join(self.stacks())}. A new one begins as a copy of another's file.",
+                f"Stacks here: {', '.join(known)}. A new one begins as a copy of another's file.",
                 code=2,
             )
-
-    def stacks(self) -> list[str]:
-        """The names of the stacks that have a file or an example."""
-        folders = (self.file("x").parent, self.example("x").parent)
-        files = [path for folder in folders for path in folder.glob("Pulumi.*.yaml")]
-        return sorted({path.name.split(".", 1)[1].removesuffix(".yaml") for path in files})
 
     def state_file(self, stack: str) -> Path:
         """Where the file backend keeps a stack."""

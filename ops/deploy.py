@@ -1,12 +1,16 @@
 """`up`, `preview` and `down`: the prerequisites before Pulumi's own commands, and what there is after them."""
 
+# ruff: noqa: S603 - the program is this Python
+
 from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ops import cluster, engine, recover
 from ops.clone import STAND_IN, USUAL
@@ -24,6 +28,22 @@ UNCHANGED = frozenset({"same", "read", "refresh"})
 """The engine's words for steps that change nothing."""
 
 
+class Done(NamedTuple):
+    """What one of Pulumi's deployment commands did."""
+
+    status: int
+    """Its exit status."""
+    changes: dict[str, int]
+    """The steps by kind, as `{"same": 4, "create": 1}`; empty if it did not get that far."""
+    outputs: dict[str, Any]
+    """The stack's outputs, secret ones masked; empty if the program did not get that far."""
+
+    @property
+    def changed(self) -> int:
+        """How many steps changed something."""
+        return sum(count for kind, count in self.changes.items() if kind not in UNCHANGED)
+
+
 def up(named: str | None, *, yes: bool, words: Sequence[str]) -> int:
     """Get the prerequisites, run `pulumi up`, and say what there is now. Returns Pulumi's exit status."""
     stack = open_stack(named)
@@ -35,20 +55,19 @@ def up(named: str | None, *, yes: bool, words: Sequence[str]) -> int:
         words = [*_parallelism(stack, words), *words]
     stack.get_plugins()
     # Where nobody is asked, the preview would only double the time: the program checks the settings in an update too.
-    status, changes = pulumi(
-        stack, "up", [*_consent(yes=yes), *(["--skip-preview"] if _consent(yes=yes) else []), *words]
-    )
-    if status == 0:
+    consent = _consent(yes=yes)
+    done = pulumi(stack, "up", [*consent, *(["--skip-preview"] if consent else []), *words])
+    if done.status == 0:
         stack.clone.choose(stack.name)
-        return _say(stack, changes)
+        return _say(stack, done)
     if stack.settings.platform == "docker":
         engine.show_logs(stack.settings, stack.clone.name, stack.name)
-    elif changes:
+    elif done.changes:
         console.note(
             f"\nStack {stack.name} is not all up. What was done stays, and the next `{stack.make('up')}` does the "
             f"rest: a build that failed runs again, the others do not. All of it: {stack.make('status')}"
         )
-    return status
+    return done.status
 
 
 def _with_images(stack: Stack, named: str | None) -> Stack:
@@ -58,7 +77,8 @@ def _with_images(stack: Stack, named: str | None) -> Stack:
         OpsError: when a stack was named whose images can't be had.
     """
     # A stack that runs already had its images: asking the registry each time would cost seconds.
-    problem = "" if stack.outputs() else engine.image_problem(stack.settings)
+    missing = engine.missing_images(stack.settings) and not stack.outputs()
+    problem = engine.image_problem(stack.settings) if missing else ""
     if problem and named is not None:
         raise OpsError(
             f"Stack {stack.name} can't be brought up: {problem}.",
@@ -70,13 +90,20 @@ def _with_images(stack: Stack, named: str | None) -> Stack:
     elif named is None and stack.name != USUAL:
         console.note(f"stack {stack.name}, as before; the usual one: make up STACK={USUAL}")
     stand_ins = [image for image in engine.images(stack.settings) if engine.stands_in(image)]
-    if stand_ins and stack.settings.docker.host.startswith(
-        "unix://"
-    ):  # another machine's engine is its owner's to fill
-        from offline import images  # noqa: PLC0415 - a room of its own, which only a closed network needs
-
-        images.ensure(stack.settings.docker.host, stand_ins)
+    host = stack.settings.docker.host
+    if stand_ins and host.startswith("unix://"):  # another machine's engine is its owner's to fill
+        make_images(stack.clone.root, host, stand_ins)
     return stack
+
+
+def make_images(root: Path, host: str, names: Sequence[str]) -> None:
+    """Have offline/ put stand-in images on an engine, by a process of its own that says what it does.
+
+    Raises:
+        OpsError: when it fails. The process has said why.
+    """
+    if subprocess.run([sys.executable, "-m", "offline", host, *names], cwd=root, check=False).returncode:
+        raise OpsError(f"The engine at {host} could not be given {', '.join(names)}.", "The reason is above.")
 
 
 def _parallelism(stack: Stack, words: Sequence[str]) -> list[str]:
@@ -97,7 +124,7 @@ def preview(named: str | None, words: Sequence[str]) -> int:
     if stack.settings.platform == "kubernetes":
         cluster.require(stack)
     stack.get_plugins()
-    return pulumi(stack, "preview", ["--diff", *words])[0]
+    return pulumi(stack, "preview", ["--diff", *words]).status
 
 
 def down(named: str | None, *, yes: bool, words: Sequence[str]) -> int:
@@ -107,51 +134,48 @@ def down(named: str | None, *, yes: bool, words: Sequence[str]) -> int:
         cluster.require(stack)
     stack.get_plugins()
     found = stack.outputs()
-    status, changes = pulumi(stack, "destroy", [*_consent(yes=yes), *words])
-    if status == 0:
-        if stack.name == STAND_IN:
-            stack.clone.choose(USUAL)
-        console.note(f"\nStack {stack.name} is down.")
-        volumes = [name for name in (found.get("homeVolume"), *(found.get("retainedVolumes") or ())) if name]
-        if volumes:
-            console.note(
-                f"These volumes stay, with all of Jenkins and what was built; the next `{stack.make('up')}` uses them "
-                f"again: {', '.join(volumes)}.\nTo remove them for good: docker volume rm {' '.join(volumes)}"
-            )
-        elif stack.platform == "kubernetes" and changed(changes):
-            # By the settings, not the outputs: an update that failed has none, but has made the namespace.
-            kubernetes = stack.settings.kubernetes
-            console.note(
-                f"The namespace {kubernetes.namespace} stays, and in it the registry's volume with every image; "
-                f"the next `{stack.make('up')}` uses them again.\nTo remove them for good: "
-                f"{cluster.of(stack).kubectl} delete namespace {kubernetes.namespace}"
-            )
-        console.note(f"To remove its record too, and keep its settings: pulumi stack rm {stack.name} --preserve-config")
-    return status
+    done = pulumi(stack, "destroy", [*_consent(yes=yes), *words])
+    if done.status:
+        return done.status
+    if stack.name == STAND_IN:
+        stack.clone.choose(USUAL)
+    console.note(f"\nStack {stack.name} is down.")
+    volumes = [name for name in (found.get("homeVolume"), *(found.get("retainedVolumes") or ())) if name]
+    if volumes:
+        console.note(
+            f"These volumes stay, with all of Jenkins and what was built; the next `{stack.make('up')}` uses them "
+            f"again: {', '.join(volumes)}.\nTo remove them for good: docker volume rm {' '.join(volumes)}"
+        )
+    elif stack.platform == "kubernetes" and done.changed:
+        # By the settings, not the outputs: an update that failed has none, but has made the namespace.
+        namespace = stack.settings.kubernetes.namespace
+        console.note(
+            f"The namespace {namespace} stays, and in it the registry's volume with every image; the next "
+            f"`{stack.make('up')}` uses them again.\nTo remove them for good: "
+            f"{cluster.of(stack).kubectl} delete namespace {namespace}"
+        )
+    console.note(f"To remove its record too, and keep its settings: pulumi stack rm {stack.name} --preserve-config")
+    return 0
 
 
-def pulumi(stack: Stack, verb: str, words: Sequence[str]) -> tuple[int, dict[str, int]]:
-    """Run one of Pulumi's deployment commands.
-
-    Returns:
-        Its exit status, and the steps by kind as the engine counted them, as `{"same": 4, "create": 1}`; empty if it
-        did not get that far.
-    """
+def pulumi(stack: Stack, verb: str, words: Sequence[str]) -> Done:
+    """Run one of Pulumi's deployment commands."""
     with tempfile.TemporaryDirectory(prefix="ci-ops-") as folder:
-        events = Path(folder) / "events"
+        log = Path(folder) / "events"
         # The event log is how the Automation API learns what happened; the CLI shows the flag only when asked to.
-        status = stack.run(verb, "--event-log", str(events), *words, env={"PULUMI_DEBUG_COMMANDS": "true"})
-        lines = events.read_text().splitlines() if events.exists() else []
-    summaries = [json.loads(line)["summaryEvent"] for line in lines if '"summaryEvent"' in line]
+        status = stack.run(verb, "--event-log", str(log), *words, env={"PULUMI_DEBUG_COMMANDS": "true"})
+        lines = log.read_text().splitlines() if log.exists() else []
+    changes: dict[str, int] = {}
+    outputs: dict[str, Any] = {}
+    for line in lines:
+        if '"summaryEvent"' in line:
+            changes = json.loads(line)["summaryEvent"].get("resourceChanges") or {}
+        elif '"resOutputsEvent"' in line and '"type":"pulumi:pulumi:Stack"' in line:
+            outputs = (json.loads(line)["resOutputsEvent"]["metadata"].get("new") or {}).get("outputs") or {}
     left = recover.remains(stack) if status else ""
     if left:
         console.note(f"\nStack {stack.name} has {left}. To put that right: make recover STACK={stack.name}")
-    return status, (summaries[-1].get("resourceChanges") or {}) if summaries else {}
-
-
-def changed(changes: dict[str, int]) -> int:
-    """How many steps changed something."""
-    return sum(count for kind, count in changes.items() if kind not in UNCHANGED)
+    return Done(status, changes, outputs)
 
 
 def _consent(*, yes: bool) -> list[str]:
@@ -159,10 +183,11 @@ def _consent(*, yes: bool) -> list[str]:
     return [] if not yes and console.may_ask() else ["--yes"]
 
 
-def _say(stack: Stack, changes: dict[str, int]) -> int:
+def _say(stack: Stack, done: Done) -> int:
     """Say what there is after an update. Returns 1 if a container is not well, else 0."""
-    found = stack.outputs()
-    for name in containers(found):
+    found = done.outputs
+    # The containers in the order in which they need each other.
+    for name in filter(None, [*(found.get("sidecars") or {}).values(), found.get("container")]):
         problem = engine.container_problem(stack.settings, name)
         if problem:
             # One that never became healthy is in the state all the same, and Pulumi sees nothing to change in it.
@@ -171,15 +196,12 @@ def _say(stack: Stack, changes: dict[str, int]) -> int:
             again = f"docker rm -f {name} && {stack.make('up')}"
             console.note(f"See: docker logs {name}; {stack.make('status')}. To make it anew: {again}")
             return 1
-    where = f": {found['url']}" if found.get("url") else ""
-    counts = sorted(changes.items(), key=lambda item: (item[0] in UNCHANGED, item[0]))  # what changed first
+    counts = sorted(done.changes.items(), key=lambda item: (item[0] in UNCHANGED, item[0]))  # what changed first
     did = ", ".join(f"{count} {kind}" for kind, count in counts)
-    now = (
-        f"Stack {stack.name} is up ({did})"
-        if changed(changes)
-        else f"Nothing changed: stack {stack.name} is up to date"
-    )
-    console.note(f"\n{now}{where}")
+    now = f"Stack {stack.name} is up ({did})"
+    if not done.changed:
+        now = f"Nothing changed: stack {stack.name} is up to date"
+    console.note(f"\n{now}: {found['url']}" if found.get("url") else f"\n{now}")
     if found.get("registry"):
         console.note(f"  registry: {found['registry']}, user {found.get('registryUser')}")
     for name, image in (found.get("images") or {}).items():
@@ -187,9 +209,3 @@ def _say(stack: Stack, changes: dict[str, int]) -> int:
     for sentence in found.get("next") or []:
         console.note(f"- {sentence}")
     return 0
-
-
-def containers(found: dict[str, Any]) -> list[str]:
-    """The names of a Docker stack's containers by its outputs, in the order in which they need each other."""
-    named = [*(found.get("sidecars") or {}).values(), found.get("container")]
-    return [str(name) for name in named if name]

@@ -69,17 +69,14 @@ def _configuration(context: ssl.SSLContext) -> TLSConfig:
 
 def images(settings: Settings) -> list[str]:
     """The images that a Docker stack starts from, stand-ins among them."""
-    beside = {"dind": settings.docker.dind.image, "proxy": settings.docker.proxy.image}.get(settings.docker.access)
-    return [*_main_images(settings), *([beside] if beside and settings.gitlab_runner is None else [])]
-
-
-def _main_images(settings: Settings) -> list[str]:
+    jenkins, sidecars = settings.jenkins, settings.docker
     if settings.gitlab_runner is not None:
         return [settings.gitlab_runner.image]
-    jenkins = settings.jenkins
-    if jenkins.image is not None:
-        return [jenkins.image]
-    return [jenkins.base_image, *([jenkins.docker_cli_image] if jenkins.docker_client == "image" else [])]
+    found = [jenkins.image or jenkins.base_image]
+    if jenkins.image is None and jenkins.docker_client == "image":
+        found.append(jenkins.docker_cli_image)
+    beside = {"dind": sidecars.dind.image, "proxy": sidecars.proxy.image}.get(sidecars.access)
+    return [*found, *([beside] if beside else [])]
 
 
 def stands_in(image: str) -> bool:
@@ -87,17 +84,21 @@ def stands_in(image: str) -> bool:
     return image.startswith("ci-offline-")
 
 
-def image_problem(settings: Settings) -> str:
-    """Why an image that a stack starts from can't be had, as a sentence without its stop; empty if all can."""
+def missing_images(settings: Settings) -> list[str]:
+    """Those of a stack's images that its engine, if it is on this machine, does not hold and offline/ does not make."""
     host = settings.docker.host
     if settings.platform != "docker" or not host.startswith("unix://"):
-        return ""
-    for image in images(settings):
-        if not stands_in(image) and not docker_engine.has_image(host, image):
-            with console.step(f"asking whether the image {image} can be pulled", "at most 15 s"):
-                reason = docker_engine.pull_problem(host, image)
-            if reason:
-                return f"the image {image} is neither on the engine nor can it be pulled ({reason})"
+        return []
+    return [name for name in images(settings) if not stands_in(name) and not docker_engine.has_image(host, name)]
+
+
+def image_problem(settings: Settings) -> str:
+    """Why an image that a stack starts from can't be had, as a sentence without its stop; empty if all can."""
+    for image in missing_images(settings):
+        with console.step(f"asking whether the image {image} can be pulled", "at most 15 s"):
+            reason = docker_engine.pull_problem(settings.docker.host, image)
+        if reason:
+            return f"the image {image} is neither on the engine nor can it be pulled ({reason})"
     return ""
 
 
@@ -123,12 +124,10 @@ def _ill(name: str, state: Mapping[str, Any], unwell: set[str]) -> str:
 def show_logs(settings: Settings, project: str, stack: str) -> None:
     """Show how the logs of a stack's containers that are not well end: Jenkins says there why it does not start."""
     wanted = [f"{name}={value}" for name, value in labels.of(project, stack).items()]
-    try:
-        with contextlib.closing(client(settings)) as there:
-            for container in there.containers.list(all=True, filters={"label": wanted}):
-                show_log(container)
-    except ERRORS:
-        return  # There is no engine: Pulumi has said so.
+    # Without an engine there is nothing to show, and Pulumi has said so.
+    with contextlib.suppress(*ERRORS), contextlib.closing(client(settings)) as there:
+        for container in there.containers.list(all=True, filters={"label": wanted}):
+            show_log(container)
 
 
 def show_log(container: Container) -> None:

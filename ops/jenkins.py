@@ -45,13 +45,7 @@ class Jenkins:
     """One user's way to one Jenkins. Every question waits while Jenkins is away, up to AWAY_SECONDS."""
 
     def __init__(self, url: str, user: str, password: SecretStr) -> None:
-        """Prepare it; nothing is sent yet.
-
-        Args:
-            url: the address, as `http://127.0.0.1:8080`; a path is kept.
-            user: who signs in.
-            password: the password or an API token.
-        """
+        """Take an address, whose path is kept, and a user with a password or an API token. Nothing is sent yet."""
         self.url = url.rstrip("/")
         self.user = user
         self._password = password

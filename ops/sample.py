@@ -1,25 +1,30 @@
-"""`make sample` on a Docker host: run the sample's job in Jenkins and show the image that it made.
+"""`sample`: show that the CI works, by Jenkins' sample pipeline on a Docker host, or by one of a cluster's images.
 
 Where a stand-in runs in Jenkins' place, the sample's steps are run in its container instead.
 """
+
+# ruff: noqa: PLC0415 - imported late: each platform needs libraries that the other does not
 
 from __future__ import annotations
 
 import contextlib
 import json
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import docker
 import docker.errors
 import requests
+from pydantic import SecretStr
 from rich.table import Table
 
+from ops import cluster, engine
+from ops.settings import stack_password
+from ops.stack import Stack, open_stack
+from ops.toolchain import console as terminal
 from ops.toolchain.console import OpsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Mapping
 
     from rich.console import Console
 
@@ -37,61 +42,98 @@ _PLAIN = {code: None for code in range(32) if chr(code) not in "\n\t"} | {127: N
 """Takes what moves a terminal's cursor or colours out of a log: it comes from a job, which anybody may have written."""
 
 
-@dataclass(frozen=True)
-class Engine:
-    """The engine of a stack's jobs, and how it is asked."""
-
-    address: str
-    """As Jenkins has it, for people."""
-    client: Callable[[], docker.DockerClient]
-    """Gives a client of the engine that Jenkins' container runs on."""
-    container: str
-    """Jenkins' container."""
-    own: bool
-    """Whether only Jenkins' own docker client reaches the jobs' engine; its certificates are not for this machine."""
-
-
-def run_steps(engine: Engine, console: Console) -> bool:
-    """Run the sample's steps in the stand-in for Jenkins, if that is what the stack has. Returns whether it is.
+def sample(named: str | None) -> None:
+    """Run the sample of the stack that is up.
 
     Raises:
-        OpsError: when a step fails.
+        OpsError: when the stack is not up, has no sample, or the sample does not end well.
     """
-    with contextlib.closing(engine.client()) as client:
-        container = client.containers.get(engine.container)
-        if STAND_IN not in container.labels:
+    stack = open_stack(named)
+    in_cluster = stack.settings.platform == "kubernetes"
+    if in_cluster:
+        cluster.require(stack)
+    found = stack.outputs()
+    if not found.get("url"):
+        raise OpsError(f"Stack {stack.name} is not up.", f"Bring it up first: {stack.make('up')}")
+    if stack.settings.gitlab_runner is not None and not found.get("images"):
+        raise only_gitlab_can(stack)
+    if in_cluster:
+        _in_cluster(stack, found)
+    else:
+        _on_docker(stack, found)
+
+
+def only_gitlab_can(stack: Stack) -> OpsError:
+    """What to say of a stack whose jobs come from a GitLab."""
+    runner = stack.settings.gitlab_runner
+    example = "examples/gitlab-kubernetes"
+    if stack.settings.platform == "docker":
+        example = "examples/gitlab-dind" if runner and runner.engine == "dind" else "examples/gitlab-docker"
+    return OpsError(
+        f"Stack {stack.name} has no sample that can be started from here: its runner takes jobs from "
+        f"{runner.url if runner else 'GitLab'} alone.",
+        f"Push what is in {example} to a project there that may use the runner, and watch its pipeline.",
+    )
+
+
+def _in_cluster(stack: Stack, found: Mapping[str, Any]) -> None:
+    from ops import cluster_sample
+
+    images = found.get("images") or {}
+    if not images:
+        raise OpsError(
+            f"Stack {stack.name} builds no image.",
+            "Add one to ci:builds, for example {name: website, context: {directory: images/website}}, then: make up",
+        )
+    name = "sample" if "sample" in images else next(iter(images))
+    there = cluster.Cluster(cluster.of(stack))
+    cluster_sample.run(there, name, images[name], found["buildsNamespace"], found["pullSecret"], terminal.out())
+
+
+def _on_docker(stack: Stack, found: Mapping[str, Any]) -> None:
+    from ops.jenkins import Jenkins
+
+    job, console = found.get("sampleJob"), terminal.out()
+    if not job:
+        raise OpsError(
+            f"Stack {stack.name} has no sample job.", "It is there with `setup: casc` and `sample: true`, the defaults."
+        )
+    if not _run_steps(stack, found["container"], console):
+        with Jenkins(found["url"], found["adminUser"], SecretStr(stack_password(stack))) as jenkins:
+            run_job(jenkins, job, console)
+    _show_image(stack, found, console)
+
+
+def _run_steps(stack: Stack, name: str, console: Console) -> bool:
+    """Run the sample's steps in the stand-in for Jenkins, if that is what the stack has. Returns whether it is."""
+    with contextlib.closing(engine.client(stack.settings)) as client:
+        if STAND_IN not in client.containers.get(name).labels:
             return False
         console.print(
-            f"{engine.container} is not Jenkins but a stand-in: the steps of the sample run in it without Jenkins.",
-            highlight=False,
+            f"{name} is not Jenkins but a stand-in: the steps of the sample run in it without Jenkins.", highlight=False
         )
         api: Any = client.api  # its methods have no types
-        run = api.exec_create(engine.container, ["sample"], user=JENKINS_USER)["Id"]
+        run = api.exec_create(name, ["sample"], user=JENKINS_USER)["Id"]
         shown = _Shown(console)
         for piece in api.exec_start(run, stream=True):
             shown.add(piece)
         shown.end()
         status = api.exec_inspect(run)["ExitCode"]
     if status:
-        raise OpsError(
-            f"The sample's steps ended with exit status {status}. Their last lines:\n{shown.tail}",
-            "What is missing on this machine: make doctor",
-        )
+        raise _failed(f"The sample's steps ended with exit status {status}", shown)
     return True
 
 
-def run_job(jenkins: Jenkins, job: str, console: Console, *, seconds: float = BUILD_SECONDS) -> None:
-    """Start a job and show its log as it grows.
+def _failed(what: str, shown: _Shown) -> OpsError:
+    return OpsError(f"{what}. Its last lines:\n{shown.tail}", "What is missing on this machine: make doctor")
 
-    Args:
-        jenkins: where.
-        job: the job's name.
-        console: where to show it.
-        seconds: the longest that it may take.
+
+def run_job(jenkins: Jenkins, job: str, console: Console, *, seconds: float = BUILD_SECONDS) -> None:
+    """Start a job and show its log as it grows, for so many seconds at most.
 
     Raises:
-        OpsError: when Jenkins is away for too long, refuses, or has no such job; when the build does not end
-            well, or in time.
+        OpsError: when Jenkins is away for too long, refuses, or has no such job; when the build does not end well, or
+            in time.
     """
     end = time.monotonic() + seconds
     with console.status(f"Waiting for Jenkins at {jenkins.url}"):
@@ -110,10 +152,7 @@ def run_job(jenkins: Jenkins, job: str, console: Console, *, seconds: float = BU
     while (result := jenkins.result(job, number)) is None:  # it counts as running for a moment after its last line
         _pause(end, late)
     if result != "SUCCESS":
-        raise OpsError(
-            f"The build {job} #{number} ended with {result}. Its last lines:\n{shown.tail}",
-            "What is missing on this machine: make doctor",
-        )
+        raise _failed(f"The build {job} #{number} ended with {result}", shown)
 
 
 def _await_start(jenkins: Jenkins, job: str, item: int, end: float) -> int:
@@ -121,13 +160,8 @@ def _await_start(jenkins: Jenkins, job: str, item: int, end: float) -> int:
         number, why = jenkins.started(job, item)
         if number is not None:
             return number
-        _pause(
-            end,
-            OpsError(
-                f"The build of {job} still waits in Jenkins' queue: {why or 'Jenkins gives no reason'}.",
-                f"See {jenkins.url}/queue/",
-            ),
-        )
+        said = f"The build of {job} still waits in Jenkins' queue: {why or 'Jenkins gives no reason'}."
+        _pause(end, OpsError(said, f"See {jenkins.url}/queue/"))
 
 
 def _pause(end: float, late: OpsError) -> None:
@@ -163,24 +197,22 @@ class _Shown:
         return "\n".join(f"    | {line}" for line in self._tail)
 
 
-def show_image(engine: Engine, console: Console) -> None:
-    """Show the sample's image on the jobs' engine.
-
-    Raises:
-        OpsError: when it is not there.
-    """
+def _show_image(stack: Stack, found: Mapping[str, Any], console: Console) -> None:
+    """Show the sample's image on the jobs' engine."""
+    address = found.get("engine", found["dockerHost"])
     try:
-        image = _image(engine)
+        # Only Jenkins' own docker client reaches an engine that is not the stack's: its keys are not for this machine.
+        image = _image(stack, found["container"] if address != found["dockerHost"] else "")
     except docker.errors.ImageNotFound:
         raise OpsError(
-            f"The build was green, but the engine at {engine.address} has no image {IMAGE}.",
+            f"The build was green, but the engine at {address} has no image {IMAGE}.",
             "Jenkins may build on another engine: see ci:docker.host and ci:docker.access of the stack.",
         ) from None
     except (docker.errors.DockerException, requests.RequestException, OSError) as failed:
         raise OpsError(
-            f"The build was green; the engine at {engine.address} can't be asked for its image: {failed}"
+            f"The build was green; the engine at {address} can't be asked for its image: {failed}"
         ) from failed
-    table = Table(title=f"On the engine at {engine.address}", title_justify="left")
+    table = Table(title=f"On the engine at {address}", title_justify="left")
     for name in ("image", "id", "size", "created"):
         table.add_column(name, no_wrap=True)
     created = str(image.get("Created", ""))[:19].replace("T", " ")
@@ -189,13 +221,13 @@ def show_image(engine: Engine, console: Console) -> None:
     console.print(table)
 
 
-def _image(engine: Engine) -> dict[str, Any]:
-    """What the engine says of the image. Raises ImageNotFound, or what the docker SDK raises otherwise."""
-    with contextlib.closing(engine.client()) as client:
-        if not engine.own:
+def _image(stack: Stack, container: str) -> dict[str, Any]:
+    """What an engine says of the image: the one that a container's docker client reaches, or else the stack's."""
+    with contextlib.closing(engine.client(stack.settings)) as client:
+        if not container:
             return dict(client.images.get(IMAGE).attrs)
         command = ["docker", "image", "inspect", IMAGE]
-        done: Any = client.containers.get(engine.container).exec_run(command, user=JENKINS_USER, demux=True)
+        done: Any = client.containers.get(container).exec_run(command, user=JENKINS_USER, demux=True)
         out, err = (part.decode(errors="replace") if part else "" for part in done.output)
         if done.exit_code and "No such image" in err:
             raise docker.errors.ImageNotFound(err)

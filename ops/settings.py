@@ -4,13 +4,14 @@
 
 from __future__ import annotations
 
-import difflib
 import getpass
+import json
 import re
 import shlex
 import sys
 
-from components.settings.model import SECRETS, Settings
+from components.settings.load import read
+from components.settings.model import SECRETS
 from ops import engine
 from ops.stack import Stack, open_stack
 from ops.toolchain import console
@@ -48,12 +49,13 @@ def stack_password(stack: Stack) -> str:
     found = stack.secret_output("registryPassword" if stack.platform == "kubernetes" else "adminPassword")
     if found:
         return found
-    if stack.settings.platform == "docker" and stack.settings.gitlab_runner is not None:
+    on_docker = stack.settings.platform == "docker"
+    if on_docker and stack.settings.gitlab_runner is not None:
         raise OpsError(
             f"Stack {stack.name} has no password: people log in to GitLab, with their own.",
             f"A new token for the runner: {stack.make('set KEY=ci:gitlabRunnerToken')}",
         )
-    if stack.settings.platform == "docker" and stack.settings.jenkins.setup == "wizard":
+    if on_docker and stack.settings.jenkins.setup == "wizard":
         return _wizards_password(stack)
     raise OpsError(f"Stack {stack.name} is not up, so it has no password yet.", f"Deploy it: {stack.make('up')}")
 
@@ -108,40 +110,23 @@ def known_key(key: str | None) -> str:
     """The full key of a setting, as `ci:jenkins.httpPort`.
 
     Raises:
-        OpsError: when it is none of the model's, with the settings or the nearest one.
+        OpsError: when it is none of the model's, with those that are or the nearest one.
     """
-    known = [f"ci:{name}" for name in setting_names()]
     if not key:
-        raise OpsError(
-            "Which setting? KEY is missing.",
-            f"For example: make set KEY=ci:jenkins.httpPort. The settings: {', '.join(known)}",
-            code=2,
-        )
+        raise OpsError("Which setting? KEY is missing.", "For example: make set KEY=ci:jenkins.httpPort", code=2)
     full = key if ":" in key else f"ci:{key}"
-    plain = re.sub(r"\[\d+\]", "", full)
-    top, _, inner = plain.partition(".")
-    inside = [each for each in known if each.startswith(f"{top}.")]
-    right = (
-        not inner or not inside or any(plain == each or plain.startswith((f"{each}.", f"{each}[")) for each in inside)
-    )
-    if not top.startswith("ci:") or (top in known and right):
-        return full
-    near = difflib.get_close_matches(full, known, n=1, cutoff=0.6)
-    section = inside or [each for each in known if "." not in each]
-    meant = f"Did you mean {near[0]}? " if near else ""
-    raise OpsError(f"{full} is not a setting.", f"{meant}Settings here: {', '.join(section)}", code=2)
-
-
-def setting_names() -> list[str]:
-    """The keys of the settings, one level into each section: `platform`, `docker`, `docker.host` ..."""
-    schema = Settings.model_json_schema()
-    found = []
-    for name, node in schema["properties"].items():
-        found.append(name)
-        for choice in (node, *node.get("anyOf", ())):
-            section = schema["$defs"].get(str(choice.get("$ref", "")).rpartition("/")[2], {})
-            found += [f"{name}.{inner}" for inner in section.get("properties", {})]
-    return found
+    if not full.startswith("ci:"):
+        return full  # a provider's own
+    top, *inner = re.findall(r"\[\d+\]|[^.\[\]]+", full.removeprefix("ci:")) or [""]
+    value: object = None
+    for part in reversed(inner):
+        value = [value] if part.startswith("[") else {part: value}
+    problems = read({top: json.dumps(value)}, frozenset({top}))[1]
+    unknown = next((each for each in problems if each.code == "unknown_key"), None)
+    if unknown:
+        known = unknown.instead.partition("use one of ")[2]
+        raise OpsError(f"{unknown.key} {unknown.wrong}.", f"Use one of {known}.", code=2)
+    return full
 
 
 def env(named: str | None) -> None:

@@ -50,9 +50,8 @@ class Stack:
         if self.owns_backend:
             return state_files.state_file(self.clone, self.name).exists()
         known = json.loads(self.ask("stack", "ls", "--json", "--project", self.clone.name, stack=False))
-        return any(entry["name"] in {self.name, short(self.name)} for entry in known) or any(
-            entry["name"].endswith(f"/{self.name}") for entry in known
-        )
+        names = {self.name, short(self.name)}
+        return any(entry["name"] in names or entry["name"].endswith(f"/{self.name}") for entry in known)
 
     def prepare(self) -> None:
         """Make the stack where there is none: `pulumi stack init`, and before it what the clone's own backend needs.
@@ -75,22 +74,29 @@ class Stack:
                     f"The state of stack {self.name} is gone from {clone.state}, but its checkpoints are still there.",
                     f"Put the newest back: make recover STACK={self.name}",
                 )
-            if not clone.file(self.name).exists():
-                shutil.copyfile(clone.example(self.name), clone.file(self.name))
-                made = clone.file(self.name).relative_to(clone.root)
-                console.note(f"made {made} from the example; it is yours to change and to commit")
-            try:
-                self.ask("stack", "init", self.name, "--no-select", "--non-interactive", stack=False)
-            except OpsError as failed:
-                if "incorrect passphrase" not in failed.what:
-                    raise
-                path = clone.file(self.name).relative_to(clone.root)
-                raise OpsError(
-                    f"{path} was encrypted with another passphrase than this clone's, {clone.passphrase}.",
-                    f"Name the right one: PULUMI_CONFIG_PASSPHRASE_FILE=FILE. If {path} holds no secret, remove its "
-                    "line encryptionsalt instead; a new one is made.",
-                    code=2,
-                ) from failed
+            self._init()
+
+    def _init(self) -> None:
+        file = self.clone.file(self.name)
+        path = file.relative_to(self.clone.root)
+        is_new = not file.exists()
+        if is_new:
+            shutil.copyfile(self.clone.example(self.name), file)
+        before = file.read_bytes()
+        try:
+            self.ask("stack", "init", self.name, "--no-select", "--non-interactive", stack=False)
+        except OpsError as failed:
+            if "incorrect passphrase" not in failed.what:
+                raise
+            raise OpsError(
+                f"{path} was encrypted with another passphrase than this clone's, {self.clone.passphrase}.",
+                f"Name the right one: PULUMI_CONFIG_PASSPHRASE_FILE=FILE. If {path} holds no secret, remove its "
+                "line encryptionsalt instead; a new one is made.",
+                code=2,
+            ) from failed
+        if file.read_bytes() != before:
+            what = "is new, from the example" if is_new else "has a new line, encryptionsalt, which Pulumi needs"
+            console.note(f"{path} {what}: commit it")
 
     def _make_passphrase(self) -> None:
         path = self.clone.passphrase
@@ -137,8 +143,7 @@ class Stack:
 
     def secret_output(self, name: str) -> str:
         """One output, decrypted; empty where there is none."""
-        found = json.loads(self.ask("stack", "output", "--json", "--show-secrets")) if self.exists() else {}
-        return str(found.get(name) or "")
+        return str(json.loads(self.ask("stack", "output", "--json", "--show-secrets")).get(name) or "")
 
     def make(self, verb: str) -> str:
         """The `make` command that runs a verb on this stack."""
@@ -170,7 +175,7 @@ class Stack:
         its lock. A second one reaches it too, and makes it stop at once.
         """
         # On a terminal the kernel sends Ctrl-C to every process of the group, so to Pulumi as well. Without one the
-        # signal comes to us alone or to the whole group, who knows; in a group of its own Pulumi gets it from us, once.
+        # signal comes to us alone or to the whole group; in a group of its own Pulumi gets it from us, once.
         terminal = sys.stdin.isatty()
         pulumi: subprocess.Popen[bytes] | None = None
         early: list[int] = []
@@ -205,12 +210,17 @@ def open_stack(named: str | None) -> Stack:
     Raises:
         OpsError: when there is no such stack. That is found before minutes go into a CLI.
     """
+    stack = unprepared(named)
+    stack.prepare()
+    return stack
+
+
+def unprepared(named: str | None) -> Stack:
+    """The same, as it is: the backend may not know it yet."""
     clone = here()
     name = named or clone.chosen
     clone.require(name)
-    stack = Stack(clone, name, toolchain.ensure(providers=()))
-    stack.prepare()
-    return stack
+    return Stack(clone, name, toolchain.ensure(providers=()))
 
 
 def environment(clone: Clone, base: Mapping[str, str]) -> tuple[dict[str, str], bool]:
@@ -234,7 +244,6 @@ def logged_in(env: Mapping[str, str]) -> str:
         return "Pulumi Cloud"
     home = env.get("PULUMI_CREDENTIALS_PATH") or env.get("PULUMI_HOME") or Path.home() / ".pulumi"
     try:
-        found = json.loads((Path(home) / "credentials.json").read_text()).get("current")
+        return str(json.loads((Path(home) / "credentials.json").read_text()).get("current") or "")
     except (OSError, ValueError, AttributeError):
         return ""
-    return str(found or "")

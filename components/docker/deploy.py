@@ -86,7 +86,7 @@ def _login(host: str) -> str:
 
 
 def _next(settings: Settings) -> list[str]:
-    jenkins = settings.jenkins
+    jenkins, stack = settings.jenkins, pulumi.get_stack()
     steps = []
     if not settings.docker.is_local:
         port, target = jenkins.http_port, _login(settings.docker.host)
@@ -95,8 +95,8 @@ def _next(settings: Settings) -> list[str]:
         )
     if _has_casc(settings):
         steps.append(
-            f"Open {settings.url} and log in as {jenkins.admin_user}; the password: `make password`, or "
-            "`pulumi stack output --show-secrets adminPassword`."
+            f"Open {settings.url} and log in as {jenkins.admin_user}; the password: `make password STACK={stack}`, "
+            "or `pulumi stack output --show-secrets adminPassword`."
         )
     else:
         steps.append(
@@ -104,5 +104,5 @@ def _next(settings: Settings) -> list[str]:
             "/var/jenkins_home/secrets/initialAdminPassword`."
         )
     if jenkins.sample and _has_casc(settings):
-        steps.append("Build an image: `make sample`, or start the job `sample` by hand.")
+        steps.append(f"Build an image: `make sample STACK={stack}`, or start the job `sample` by hand.")
     return steps

@@ -55,10 +55,9 @@ def deploy(settings: Settings, runner: GitlabRunnerSettings) -> Mapping[str, pul
 
 
 def _next(runner: GitlabRunnerSettings) -> list[str]:
+    stack = pulumi.get_stack()
     example = "examples/gitlab-dind" if runner.engine == "dind" else "examples/gitlab-docker"
-    steps = [
-        f"Check that the runner is online: {runner.url}, under Runners, where it was created. `make status` asks too."
-    ]
+    steps = [f"Check that the runner is online: {runner.url}, under Runners, or with `make status STACK={stack}`."]
     if runner.engine != "none":
         steps.append(f"Build an image: push {example} to a project that may use the runner.")
     risk = {

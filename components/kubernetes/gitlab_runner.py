@@ -214,8 +214,9 @@ def _environment(settings: Settings) -> Mapping[str, str]:
 
 def steps(runner: GitlabRunnerSettings, pull: str, user: str) -> list[str]:
     """Return the next steps for the user. pull: the endpoint where nodes pull."""
+    stack = pulumi.get_stack()
     return [
-        f"Check that the runner is online: {runner.url}, under Runners, or with `make status`.",
+        f"Check that the runner is online: {runner.url}, under Runners, or with `make status STACK={stack}`.",
         "Build an image: push examples/gitlab-kubernetes to a project that may use the runner.",
         f"Every job may push to {pull} as {user}: let only trusted projects use the runner.",
     ]

@@ -39,8 +39,8 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone with a stack that the real CLI has updated twice."""
     stack = tiny.stack(tiny.clone(tmp_path_factory.mktemp("recover") / "clone", PROGRAM))
     stack.prepare()
-    assert up(stack)[0] == 0
-    assert up(stack, "-c", "value=second")[0] == 0
+    assert up(stack).status == 0
+    assert up(stack, "-c", "value=second").status == 0
     return stack.clone.root
 
 
@@ -53,7 +53,7 @@ def stack(deployed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> St
     return made
 
 
-def up(stack: Stack, *words: str) -> tuple[int, dict[str, int]]:
+def up(stack: Stack, *words: str) -> deploy.Done:
     return deploy.pulumi(stack, "up", ["--yes", "--skip-preview", *words])
 
 
@@ -116,8 +116,8 @@ def test_the_newest_whole_checkpoint_is_put_back_and_what_was_found_is_kept(
     assert recover.recover("dev", yes=True) == 0
     assert good.read_bytes() == (before if source == "dev.json.bak" else last)
     assert sorted(path.read_bytes() for path in good.parent.glob("*.damaged-*")) == sorted(found)
-    status, changes = up(stack)
-    assert (status, changes.get("create", 0)) == (0, 0), "what is deployed is known again"
+    done = up(stack)
+    assert (done.status, done.changes.get("create", 0)) == (0, 0), "what is deployed is known again"
 
 
 def test_up_does_not_begin_anew_where_the_state_is_gone_and_names_recover(stack: Stack) -> None:
@@ -157,7 +157,7 @@ def test_a_stack_that_was_removed_is_not_brought_back(stack: Stack) -> None:
     stack.ask("destroy", "--yes")
     stack.ask("stack", "rm", "--yes", "--preserve-config")
     stack.prepare()
-    assert up(stack)[1]["create"] > 0
+    assert up(stack).changes["create"] > 0
 
 
 def test_half_written_files_are_removed_but_another_stacks_are_not(stack: Stack) -> None:
@@ -166,12 +166,12 @@ def test_half_written_files_are_removed_but_another_stacks_are_not(stack: Stack)
     attributes.write_text("")
     other.write_text("")
     unfinished.write_text("{")
-    assert up(stack)[0] != 0, "the CLI takes an empty file of attributes now: nothing to mend"
+    assert up(stack).status != 0, "the CLI takes an empty file of attributes now: nothing to mend"
     assert recover.recover("dev", yes=True) == 0
     assert not attributes.exists()
     assert not unfinished.exists()
     assert other.exists()
-    assert up(stack)[0] == 0
+    assert up(stack).status == 0
 
 
 @pytest.mark.parametrize("text", ["", "[]", "7", '{"pid": "many"}', '{"pid": "x", "username": "a", "hostname": "b"}'])
@@ -181,10 +181,10 @@ def test_a_lock_that_is_no_lock_is_named_by_up_and_removed(
     folder = stack.clone.state / ".pulumi/locks/organization/ci/dev"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "bad.json").write_text(text)
-    assert up(stack)[0] != 0
+    assert up(stack).status != 0
     assert "make recover STACK=dev" in capsys.readouterr().err
     assert recover.recover("dev", yes=True) == 0
-    assert up(stack)[0] == 0
+    assert up(stack).status == 0
 
 
 def held_update(stack: Stack) -> subprocess.Popen[bytes]:
@@ -212,7 +212,7 @@ def test_a_second_update_is_refused_while_one_runs_and_recover_leaves_that_one_a
 ) -> None:
     with held_update(stack) as first:
         try:
-            assert up(stack)[0] != 0
+            assert up(stack).status != 0
             assert "make recover" not in capsys.readouterr().err
             with pytest.raises(OpsError, match=f"kill -INT {first.pid}"):
                 recover.recover("dev", yes=True)
@@ -229,13 +229,13 @@ def test_after_a_kill_the_verb_names_recover_which_frees_the_lock_and_ends_the_o
         killed.send_signal(signal.SIGKILL)
         killed.wait(30)
     assert recover.locks(stack), "nothing to recover from: the CLI frees its lock in another way now"
-    assert deploy.pulumi(stack, verb, ["--yes", "--skip-preview"])[0] != 0
+    assert deploy.pulumi(stack, verb, ["--yes", "--skip-preview"]).status != 0
     assert "make recover STACK=dev" in capsys.readouterr().err
     assert recover.recover("dev", yes=True) == 0
     assert list(recover.orphaned_plugins(stack.clone.root, recover._processes())) == []  # noqa: SLF001 - the machine's own
     assert recover.locks(stack) == []
     (stack.clone.root / "wait").unlink()
-    assert up(stack)[0] == 0
+    assert up(stack).status == 0
 
 
 def test_operations_that_were_not_finished_are_named(stack: Stack) -> None:

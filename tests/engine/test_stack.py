@@ -44,9 +44,11 @@ def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stack:
 
 
 def up(stack: Stack, *words: str) -> int:
-    status, changes = deploy.pulumi(stack, "up", ["--yes", "--skip-preview", *words])
-    assert status == 0
-    return deploy.changed(changes)
+    done = deploy.pulumi(stack, "up", ["--yes", "--skip-preview", *words])
+    assert done.status == 0
+    assert done.outputs.keys() == stack.outputs().keys(), "the event log has them too"
+    assert done.outputs.get("jenkins") == stack.outputs().get("jenkins")
+    return done.changed
 
 
 def files_with(root: Path, text: str) -> list[str]:
@@ -54,7 +56,7 @@ def files_with(root: Path, text: str) -> list[str]:
 
 
 def test_a_generated_password_stays_is_shown_on_request_and_is_in_clear_nowhere(stack: Stack) -> None:
-    assert deploy.pulumi(stack, "preview", [])[0] == 0, "a preview before the first update knows no password"
+    assert deploy.pulumi(stack, "preview", []).status == 0, "a preview before the first update knows no password"
     assert up(stack) == 2, "the stack and the Stash"
     first, shown = stack.secret_output("adminPassword"), stack.secret_output("hash")
     assert len(first) == 32

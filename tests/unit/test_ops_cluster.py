@@ -94,9 +94,7 @@ class Lab:
     def __init__(self, stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
         self.stack, self.status, self.changes = stack, 0, {"create": 3}
         self.told: list[str] = []
-        images = {"web": "x:1/web@sha256:ab"}
-        outputs = {"url": "http://x:1", "registry": "x:1", "registryUser": "ci", "images": images}
-        monkeypatch.setattr(stack, "outputs", lambda: outputs)
+        monkeypatch.setattr(stack, "outputs", dict)
         monkeypatch.setattr(stack, "get_plugins", lambda: None)
         monkeypatch.setattr(deploy, "open_stack", lambda _: stack)
         monkeypatch.setattr(deploy, "pulumi", self.pulumi)
@@ -104,9 +102,11 @@ class Lab:
         for name in ("ensure", "client", "answers"):
             monkeypatch.setattr(docker_engine, name, self.no_engine)
 
-    def pulumi(self, _: Stack, verb: str, words: list[str]) -> tuple[int, dict[str, int]]:
+    def pulumi(self, _: Stack, verb: str, words: list[str]) -> deploy.Done:
         self.told += [verb, *words]
-        return self.status, self.changes
+        images = {"web": "x:1/web@sha256:ab"}
+        outputs = {"url": "http://x:1", "registry": "x:1", "registryUser": "ci", "images": images}
+        return deploy.Done(self.status, self.changes, outputs)
 
     def no_engine(self, *_: object) -> None:
         raise AssertionError("a stack in a cluster needs no Docker engine")

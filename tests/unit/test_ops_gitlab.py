@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ops import cluster_status, gitlab, samples, status
+from ops import cluster_status, gitlab, sample, status
 from tests.support import made_stack
 from tests.support.settings import RUNNER_TOKEN
 
@@ -53,7 +53,7 @@ def test_there_is_no_sample_to_start_from_here_and_the_one_to_push_is_named(
     with_runner = made_stack.on_docker if platform == "docker" else made_stack.on_cluster
     extra: dict[str, Any] = {"adminPassword": None} if platform == "docker" else {}
     stack = with_runner(tmp_path, "gitlab", gitlabRunner=runner, gitlabRunnerToken=RUNNER_TOKEN, **extra)
-    trouble = samples._only_gitlab_can(stack)  # noqa: SLF001
+    trouble = sample.only_gitlab_can(stack)
     assert "takes jobs from https://gitlab.example.org alone" in trouble.what
     assert example in trouble.remedy
 

@@ -67,11 +67,11 @@ class World:
         monkeypatch.setattr(docker_engine, "ensure", lambda _: None)
         monkeypatch.setattr(docker_engine, "has_image", lambda _, image: image in self.held)
         monkeypatch.setattr(docker_engine, "pull_problem", self.pull_problem)
-        monkeypatch.setattr("offline.images.ensure", lambda *_: None)
+        monkeypatch.setattr(deploy, "make_images", lambda *_: None)
 
-    def pulumi(self, stack: Stack, *_: object) -> tuple[int, dict[str, int]]:
+    def pulumi(self, stack: Stack, *_: object) -> deploy.Done:
         self.made.append(stack.name)
-        return 0, {}
+        return deploy.Done(0, {}, {})
 
     def pull_problem(self, _: str, image: str) -> str:
         self.asked.append(image)
@@ -135,8 +135,8 @@ def test_a_key_of_the_model_or_of_a_provider_is_taken(key: str, full: str) -> No
     ("key", "hint"),
     [
         (None, "make set KEY=ci:jenkins.httpPort"),
-        ("ci:gitTokn", "Did you mean ci:gitToken?"),
-        ("jenkins.htpPort", "Did you mean ci:jenkins.httpPort?"),
+        ("ci:gitTokn", "did you mean ci:gitToken?"),
+        ("jenkins.htpPort", "did you mean httpPort?"),
         ("nonsense", "ci:platform, ci:docker"),
     ],
 )
@@ -196,8 +196,8 @@ def test_a_secret_output_is_not_shown() -> None:
 
 
 def test_changes_are_counted_by_what_changes_something() -> None:
-    assert deploy.changed({"same": 4, "refresh": 4}) == 0
-    assert deploy.changed({"same": 4, "create": 1, "replace": 2}) == 3
+    assert deploy.Done(0, {"same": 4, "refresh": 4}, {}).changed == 0
+    assert deploy.Done(0, {"same": 4, "create": 1, "replace": 2}, {}).changed == 3
 
 
 def test_pulumis_exit_status_and_its_own_words_pass_through(tmp_path: Path) -> None:
