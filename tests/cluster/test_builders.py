@@ -90,36 +90,29 @@ def test_arguments_target_and_other_users_arrive_and_no_step_reads_the_registrys
     assert stack.run(stack.deployment.outputs()["images"][f"{builder}-many"]) == "said, and done\nSucceeded"
 
 
-def test_what_did_not_change_comes_from_the_cache_and_a_failure_is_told_with_its_reason(stack: Stack) -> None:
-    before = {builder: stack.job(f"{builder}-many").metadata.uid for builder in FROM_CACHE}
-    broken = [
-        failing
-        for builder in FROM_CACHE
-        for failing in (
-            build(builder, "broken", inline(f'{FROM}\nRUN echo "{builder} says $((40 + 2))" && exit 3\n')),
-            build(
-                builder,
-                "hungry",
-                inline(f"{FROM}\nRUN head -c 300000000 /dev/zero | tail\n"),
-                resources={"memoryMib": 100},
-            ),
-            build(builder, "slow", inline(f"{FROM}\nRUN sleep 600\n"), deadlineSeconds=60),
-        )
-    ]
+@EACH
+def test_what_did_not_change_comes_from_the_cache_and_each_failure_is_told_with_its_reason(
+    stack: Stack, builder: str
+) -> None:
+    before = stack.job(f"{builder}-many").metadata.uid
     privileged = {"buildsPodSecurity": "privileged"}
-    stack.configure(*builds(*FROM_CACHE, trigger="once more"), *broken, kubernetes=privileged)
-    try:
-        said = stack.deployment.pulumi("up", "--yes", "--skip-preview", status=None)
-        for number, builder in enumerate(FROM_CACHE):
-            assert f"build {builder}-broken failed: {builder} ended with" in said
-            assert f"{builder} says 42" in said
-            assert f"raise ci:builds[{6 + 3 * number + 1}].resources.memoryMib, for example to 200" in said
-            assert f"raise ci:builds[{6 + 3 * number + 2}].deadlineSeconds" in said
-            assert FROM_CACHE[builder] in stack.log(stack.job(f"{builder}-sample").metadata.name)
-            assert stack.job(f"{builder}-many").metadata.uid == before[builder]
-        assert PASSWORD not in "".join(stack.deployment.said)
-    finally:
-        stack.configure(*builds(*FROM_CACHE), kubernetes=privileged)
+    hungry = inline(f"{FROM}\nRUN head -c 300000000 /dev/zero | tail\n")
+    stack.configure(
+        sample(builder, trigger="once more"),
+        many(builder),
+        build(builder, "broken", inline(f'{FROM}\nRUN echo "the reason is $((40 + 2))" && exit 3\n')),
+        build(builder, "hungry", hungry, resources={"memoryMib": 100}),
+        build(builder, "slow", inline(f"{FROM}\nRUN sleep 600\n"), deadlineSeconds=30),
+        kubernetes=privileged,
+    )
+    said = stack.deployment.pulumi("up", "--yes", "--skip-preview", status=None)
+    assert f"build {builder}-broken failed: {builder} ended with" in said
+    assert "the reason is 42" in said
+    assert "raise ci:builds[3].resources.memoryMib, for example to 200" in said
+    assert "raise ci:builds[4].deadlineSeconds" in said
+    assert FROM_CACHE[builder] in stack.log(stack.job(f"{builder}-sample").metadata.name)
+    assert stack.job(f"{builder}-many").metadata.uid == before
+    assert PASSWORD not in "".join(stack.deployment.said)
 
 
 @pytest.mark.parametrize(
