@@ -113,7 +113,7 @@ def _engine(host: str) -> Finding:
             with contextlib.closing(docker_engine.client(host)) as engine_there:
                 version = engine_there.version()
             return Finding(name, "ok", f"{version['Version']} (API {version['ApiVersion']}) at {host}")
-    except docker_engine.DeniedError:
+    except PermissionError:
         advice = "Be in its group: sudo usermod -aG docker $USER, then log in anew"
         return Finding(name, "BAD", f"{host} is not open to this user", advice)
     installed = shutil.which("dockerd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
@@ -129,7 +129,7 @@ def _images(stack: Stack) -> Iterator[Finding]:
         if not docker_engine.answers(host):
             return
         trouble = engine.image_problem(stack.settings)
-    except docker_engine.DeniedError:
+    except PermissionError:
         return
     if trouble:
         advice = "The stand-in: make up STACK=offline"

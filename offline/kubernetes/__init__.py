@@ -1,7 +1,6 @@
 """Pulumi's own Kubernetes provider, built from its Go module where the released plugin can't be downloaded.
 
-The tool chain runs `python -m offline.kubernetes`, which prints the program's path. Only the standard library and
-ops.toolchain are imported here.
+The tool chain calls it. Only the standard library and ops.toolchain are imported here.
 """
 
 from __future__ import annotations

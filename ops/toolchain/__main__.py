@@ -6,14 +6,13 @@ Without names it gets every plugin; `docker` alone spares the build of the Kuber
 import sys
 
 from ops.toolchain import console, docker_engine, plugins, toolchain
-from ops.toolchain.console import OpsError
 
-_names = sys.argv[1:]
-_wanted = [provider for provider in plugins.PROVIDERS if not _names or provider.name in _names]
+names = sys.argv[1:]
+wanted = [provider for provider in plugins.PROVIDERS if not names or provider.name in names]
 try:
-    for _name, _part in toolchain.ensure(providers=_wanted).origin.items():
-        console.note(f"{_name}: {_part.version}, {_part.kind}, {_part.path}")
+    for name, part in toolchain.ensure(providers=wanted).origin.items():
+        console.note(f"{name}: {part.version}, {part.kind}, {part.path}")
     docker_engine.ensure()
-except OpsError as trouble:
-    console.note(f"error: {trouble}")
-    sys.exit(trouble.code)
+except console.OpsError as error:
+    console.note(f"error: {error}")
+    sys.exit(error.code)

@@ -21,27 +21,25 @@ APP = "pulumi-container-ci"
 
 def root() -> Path:
     """The folder of all entries: `$XDG_CACHE_HOME/pulumi-container-ci`, by default under `~/.cache`."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
+    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
     # The XDG rules say that a relative path is to be ignored.
-    return (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / APP
+    return (base if base.is_absolute() else Path.home() / ".cache") / APP
 
 
-def digest(*parts: str | bytes | Path) -> str:
+def digest(*parts: str | Path) -> str:
     """The first 12 hex digits of the SHA-256 over texts and files' contents, each with its length before it."""
     total = hashlib.sha256()
     for part in parts:
-        data = part.read_bytes() if isinstance(part, Path) else part.encode() if isinstance(part, str) else part
+        data = part.read_bytes() if isinstance(part, Path) else part.encode()
         total.update(b"%d:" % len(data) + data)
     return total.hexdigest()[:12]
 
 
 @contextlib.contextmanager
 def locked(path: Path, waiting_for: str) -> Iterator[None]:
-    """Hold a lock file; the kernel frees it when the process ends, however it ends.
+    """Hold a lock file, and say what is waited for if there is a wait. The kernel frees it when the process ends.
 
-    Args:
-        path: the lock file. Made if absent and never removed: removing it would let two processes hold "the" lock.
-        waiting_for: what the other process is doing, for the line that is shown when there is a wait.
+    The file is never removed: removing it would let two processes hold "the" lock.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as handle:
@@ -58,58 +56,32 @@ def entry(what: str, key: str) -> Path:
     return root() / f"{what}-{key}"
 
 
+def whole(made: Path) -> bool:
+    """Whether an entry is there and finished."""
+    return made.is_dir() and not _unfinished(made).exists()  # in this order: the mark is there before the folder
+
+
+def _unfinished(made: Path) -> Path:
+    return made.with_name(f"{made.name}.part")
+
+
 def make(what: str, key: str, build: Callable[[Path], None], *, waiting_for: str) -> Path:
-    """The entry, built first if it is absent.
-
-    Args:
-        what: the entry's name.
-        key: the hash of all that decides its content, from `digest`.
-        build: fills an empty folder given to it. Whatever it raises leaves no entry behind.
-        waiting_for: said while another process builds the same entry.
-
-    Returns:
-        The finished folder. It carries another name while it is built: what must know its own path takes `entry`.
-    """
-    made = entry(what, key)
-    if made.is_dir():
-        return made
-    with locked(root() / f"{what}-{key}.lock", waiting_for):
-        if made.is_dir():
-            return made
-        for leftover in root().glob(f"{what}-{key}.part-*"):  # of a build that was killed; we hold the lock
-            shutil.rmtree(leftover, ignore_errors=True)
-        part = Path(tempfile.mkdtemp(prefix=f"{what}-{key}.part-", dir=root()))
-        try:
-            build(part)
-            part.chmod(0o755)
-            part.rename(made)
-        except BaseException:
-            shutil.rmtree(part, ignore_errors=True)
-            raise
-    return made
-
-
-WHOLE = ".whole"
-"""The file that says that an entry built in its final place is finished."""
-
-
-def make_in_place(what: str, key: str, build: Callable[[Path], None], *, waiting_for: str) -> Path:
-    """As `make`, for what writes its own path into itself and so can't be renamed when it is finished."""
+    """The entry's folder. `build` fills it first, if it is not whole; what it raises leaves no entry behind."""
     made = entry(what, key)
     if whole(made):
         return made
-    with locked(root() / f"{what}-{key}.lock", waiting_for):
+    with locked(made.with_name(f"{made.name}.lock"), waiting_for):
         if not whole(made):
-            shutil.rmtree(made, ignore_errors=True)
+            _unfinished(made).touch()
+            shutil.rmtree(made, ignore_errors=True)  # of a build that was killed
             made.mkdir()
-            build(made)
-            write(made / WHOLE, "")
+            try:
+                build(made)
+            except BaseException:
+                shutil.rmtree(made, ignore_errors=True)
+                raise
+            _unfinished(made).unlink()
     return made
-
-
-def whole(made: Path) -> bool:
-    """Whether an entry of `make_in_place` is finished."""
-    return (made / WHOLE).exists()
 
 
 def write(path: Path, text: str, mode: int = 0o644) -> None:
@@ -118,10 +90,10 @@ def write(path: Path, text: str, mode: int = 0o644) -> None:
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "w") as out:
-            os.fchmod(out.fileno(), mode)
+            os.fchmod(handle, mode)
             out.write(text)
             out.flush()
-            os.fsync(out.fileno())
+            os.fsync(handle)
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink()

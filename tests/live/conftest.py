@@ -26,7 +26,7 @@ def engine() -> Iterator[docker.DockerClient]:
     try:
         if not docker_engine.answers(HOST):
             pytest.skip(f"no Docker engine answers at {HOST}")
-    except docker_engine.DeniedError:
+    except PermissionError:
         pytest.skip(f"the Docker engine at {HOST} is not open to whoever runs the tests")
     client = docker.DockerClient(base_url=HOST, timeout=120)
     before = _deployed(client)

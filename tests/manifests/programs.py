@@ -60,7 +60,7 @@ def pod_security(pods: list[dict[str, Any]], version: str) -> list[dict[str, lis
 def checkov() -> Path:
     """Give the command, in its own environment; made at the first call, 54 MB and about 35 s."""
     key = cache.digest(CHECKOV_REQUIREMENTS, sys.version, sys.base_prefix)
-    return cache.make_in_place("checkov", key, _make_checkov, waiting_for="installing checkov") / "bin" / "checkov"
+    return cache.make("checkov", key, _make_checkov, waiting_for="installing checkov") / "bin" / "checkov"
 
 
 def _make_checkov(folder: Path) -> None:

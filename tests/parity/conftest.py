@@ -73,7 +73,7 @@ def engine(host: str) -> Iterator[docker.DockerClient]:
             pytest.skip(f"no Docker engine answers at {host}")
         client = docker.from_env()
         client.ping()
-    except (DockerException, docker_engine.DeniedError) as error:
+    except (DockerException, PermissionError) as error:
         pytest.skip(f"no Docker engine: {error}")
     yield client
     client.close()
