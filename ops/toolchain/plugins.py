@@ -65,8 +65,8 @@ def find(env: Mapping[str, str], cli: Cli, provider: Provider) -> Part | None:
     return Part("official", Path(ambient), "as on the PATH") if ambient else None
 
 
-def install(env: Mapping[str, str], cli: Cli, provider: Provider) -> Part | None:
-    """Fetch an official plugin into the user's Pulumi home; None, and a line that says why, if it can't be."""
+def install(env: Mapping[str, str], cli: Cli, provider: Provider) -> None:
+    """Fetch an official plugin into the user's Pulumi home, or say why it can't be."""
     import requests
 
     try:
@@ -82,8 +82,6 @@ def install(env: Mapping[str, str], cli: Cli, provider: Provider) -> Part | None
     except (requests.RequestException, OpsError) as failed:
         reason = failed if isinstance(failed, OpsError) else type(failed).__name__
         console.note(f"the official {provider.title} can't be downloaded here; another is used instead ({reason})")
-        return None
-    return find(env, cli, provider)
 
 
 def bundle(cli: Cli, official: Mapping[Provider, Part], wanted: Collection[Provider]) -> tuple[str, str]:

@@ -31,12 +31,18 @@ PACKAGE = "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"
 STAMP = f"-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v{pins.PULUMI_VERSION}"
 BUILD_FLAGS = ("-mod=readonly", "-trimpath", "-ldflags", STAMP)
 
-ARCHIVES = "https://get.pulumi.com/releases/sdk/"
-CHECKSUMS = f"https://github.com/pulumi/pulumi/releases/download/v{pins.PULUMI_VERSION}/pulumi-{pins.PULUMI_VERSION}-checksums.txt"
-"""The release's SHA-256 sums: another place than the archive's, so one tampered place alone is found out.
+BUILT = "pulumi-built", cache.digest(MODULE / "go.mod", MODULE / "go.sum", " ".join(BUILD_FLAGS), platform.machine())
+"""What was built, as an entry of the cache."""
 
-The sums are not pinned here: this was written on a network that can't reach them, and a hash that nobody has compared
-with its file would be worse than none.
+DOWNLOADED = "pulumi", cache.digest(pins.PULUMI_VERSION, platform.machine())
+ARCHIVE = f"pulumi-v{pins.PULUMI_VERSION}-linux-{pins.ARCHES.get(platform.machine(), ['none'])[0]}.tar.gz"
+ARCHIVES = "https://get.pulumi.com/releases/sdk/"
+RELEASE = f"https://github.com/pulumi/pulumi/releases/download/v{pins.PULUMI_VERSION}"
+CHECKSUMS = f"{RELEASE}/pulumi-{pins.PULUMI_VERSION}-checksums.txt"
+"""The SHA-256 sums: another place than the archive's, so one tampered place alone is found out.
+
+They are not pinned here: this was written on a network that can't reach them, and a hash that nobody has compared with
+its file would be worse than none.
 """
 TIMEOUTS = (5, 60)
 """Seconds to connect (a closed network often drops packets), and of silence in a transfer that has begun."""
@@ -85,7 +91,7 @@ def find(env: Mapping[str, str]) -> Cli | None:
     host; the one built here.
     """
     own = [_with_host(part, env) for part in users_own(env) if not _is_too_old(part)]
-    ours = [_ours("official", downloaded_entry(), env), _ours("built", built_entry(), env)]
+    ours = [_ours("official", cache.entry(*DOWNLOADED), env), _ours("built", cache.entry(*BUILT), env)]
     there = [*own, *(cli for cli in ours if cache.whole(cli.part.path.parents[1]))]
     return min(there, key=lambda cli: cli.host is None, default=None)
 
@@ -100,47 +106,22 @@ def ensure(env: Mapping[str, str]) -> Cli:
     for part in too_old(env):
         console.note(f"the Pulumi CLI at {part.path} is {part.version}, but {pins.PULUMI_OLDEST} is needed")
     try:
-        if platform.machine() in pins.ARCHES:
-            made = cache.make(*_downloaded(), _download, waiting_for="downloading the Pulumi CLI")
-            return _ours("official", made, env)
+        made = cache.make(*DOWNLOADED, _download, waiting_for="downloading the Pulumi CLI")
+        return _ours("official", made, env)
     except requests.RequestException as failed:
         reason = failed if failed.response is not None else type(failed).__name__
         console.note(f"the official Pulumi CLI can't be downloaded ({reason}); building it from its Go module")
-    return _ours("built", cache.make(*_built(), _build, waiting_for="building the Pulumi CLI"), env)
-
-
-def downloaded_entry() -> Path:
-    """Where the official download is, or would be."""
-    return cache.entry(*_downloaded())
-
-
-def built_entry() -> Path:
-    """Where the built CLI is, or would be."""
-    return cache.entry(*_built())
-
-
-def _downloaded() -> tuple[str, str]:
-    return "pulumi", cache.digest(pins.PULUMI_VERSION, platform.machine())
-
-
-def _built() -> tuple[str, str]:
-    sources = MODULE / "go.mod", MODULE / "go.sum"
-    return "pulumi-built", cache.digest(*sources, " ".join(BUILD_FLAGS), platform.machine())
-
-
-def archive() -> str:
-    """The official archive's file name for this machine."""
-    return f"pulumi-v{pins.PULUMI_VERSION}-linux-{pins.ARCHES[platform.machine()][0]}.tar.gz"
+    return _ours("built", cache.make(*BUILT, _build, waiting_for="building the Pulumi CLI"), env)
 
 
 def _download(made: Path) -> None:
     sums = _get(CHECKSUMS).decode()
     with console.step(f"downloading the Pulumi CLI v{pins.PULUMI_VERSION}", "about 120 MB"):
-        data = _get(ARCHIVES + archive())
+        data = _get(ARCHIVES + ARCHIVE)
     seen = hashlib.sha256(data).hexdigest()
-    if not re.search(rf"^{seen} [ *]{re.escape(archive())}$", sums, re.MULTILINE):
+    if not re.search(rf"^{seen} [ *]{re.escape(ARCHIVE)}$", sums, re.MULTILINE):
         raise OpsError(
-            f"{ARCHIVES}{archive()} has the SHA-256 {seen}, which is not what the release published in {CHECKSUMS}.",
+            f"{ARCHIVES}{ARCHIVE} has the SHA-256 {seen}, which is not what the release published in {CHECKSUMS}.",
             "The file is not used. Try again; if it stays so, tell Pulumi, and install the CLI yourself.",
         )
     (made / "bin").mkdir()

@@ -50,13 +50,14 @@ def ensure(environ: Mapping[str, str] | None = None, providers: Sequence[Provide
         return found
     env = users_own(os.environ if environ is None else environ)
     cli = pulumi_cli.ensure(env)
-    official = _official(env, cli, providers)
     for provider in providers:
-        fetched = None if provider in official else plugins.install(env, cli, provider)
-        if fetched:
-            official[provider] = fetched
-    whole = cli.host and len(official) == len(providers)
-    return _compose(env, cli, providers, official, None if whole else plugins.make_bundle(cli, official, providers))
+        if not plugins.find(env, cli, provider):
+            plugins.install(env, cli, provider)
+    found = find(env, providers)
+    if found:
+        return found
+    official = _official(env, cli, providers)
+    return _compose(env, cli, providers, official, plugins.make_bundle(cli, official, providers))
 
 
 def _official(env: Mapping[str, str], cli: Cli, providers: Sequence[Provider]) -> dict[Provider, Part]:

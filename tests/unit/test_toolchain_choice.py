@@ -28,7 +28,6 @@ def env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """A user with nothing: an empty home, cache and PATH."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setattr("platform.machine", lambda: "x86_64")
     built = programs.script(tmp_path / "built/kubernetes", "exit 1")
     monkeypatch.setattr("offline.kubernetes.ensure", lambda: built)  # the real one takes minutes
     return {"PATH": str(tmp_path / "bin"), "HOME": str(tmp_path / "home")}
@@ -37,7 +36,7 @@ def env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 @pytest.fixture
 def built(env: dict[str, str]) -> pulumi_cli.Cli:
     """The CLI that was built here, which has no language host."""
-    programs.pulumi(pulumi_cli.built_entry() / "bin", host=False)
+    programs.pulumi(cache.entry(*pulumi_cli.BUILT) / "bin", host=False)
     cli = pulumi_cli.find(env)
     assert cli is not None
     assert cli.part.kind == "built"
@@ -96,7 +95,7 @@ def test_a_cli_that_is_too_old_is_left_aside_and_the_installers_place_and_the_do
     programs.pulumi(tmp_path / "bin", "3.219.9", host=False)
     assert pulumi_cli.find(env) == built
     assert [part.version for part in pulumi_cli.too_old(env)] == ["3.219.9"]
-    for better in (pulumi_cli.downloaded_entry() / "bin", tmp_path / "home/.pulumi/bin"):
+    for better in (cache.entry(*pulumi_cli.DOWNLOADED) / "bin", tmp_path / "home/.pulumi/bin"):
         path = programs.pulumi(better)
         found = pulumi_cli.find(env)
         assert found is not None
@@ -169,12 +168,12 @@ def test_the_official_download_is_used_only_if_it_is_what_the_release_published(
     env: dict[str, str], network: dict[str, bytes]
 ) -> None:
     data = packed()
-    network[pulumi_cli.ARCHIVES + pulumi_cli.archive()] = data
-    network[pulumi_cli.CHECKSUMS] = f"{'0' * 64}  {pulumi_cli.archive()}\n".encode()
+    network[pulumi_cli.ARCHIVES + pulumi_cli.ARCHIVE] = data
+    network[pulumi_cli.CHECKSUMS] = f"{'0' * 64}  {pulumi_cli.ARCHIVE}\n".encode()
     with pytest.raises(OpsError, match="not what the release published"):
         pulumi_cli.ensure(env)
-    assert not pulumi_cli.downloaded_entry().exists()
-    sums = f"{'0' * 64}  other.tar.gz\n{hashlib.sha256(data).hexdigest()}  {pulumi_cli.archive()}\n"
+    assert not cache.entry(*pulumi_cli.DOWNLOADED).exists()
+    sums = f"{'0' * 64}  other.tar.gz\n{hashlib.sha256(data).hexdigest()}  {pulumi_cli.ARCHIVE}\n"
     network[pulumi_cli.CHECKSUMS] = sums.encode()
     cli = pulumi_cli.ensure(env)
     assert cli.part.kind == "official"
@@ -195,13 +194,17 @@ def test_where_nothing_can_be_reached_the_cli_is_built_and_a_failure_shows_its_l
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
     if not fails:
         cli = pulumi_cli.ensure(env)
-        assert (cli.part.kind, cli.part.path, cli.host) == ("built", pulumi_cli.built_entry() / "bin/pulumi", None)
+        assert (cli.part.kind, cli.part.path, cli.host) == (
+            "built",
+            cache.entry(*pulumi_cli.BUILT) / "bin/pulumi",
+            None,
+        )
         assert cli.part.path.exists()
         return
     log = re.escape(str(cache.root() / "logs" / "pulumi-build-"))
     with pytest.raises(OpsError, match=rf"status 7[\s\S]*{log}[\s\S]*the proxy is shut"):
         pulumi_cli.ensure(env)
-    assert not pulumi_cli.built_entry().exists()
+    assert not cache.entry(*pulumi_cli.BUILT).exists()
 
 
 @pytest.mark.parametrize(
