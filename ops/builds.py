@@ -1,45 +1,23 @@
-"""What became of a stack's image builds, from its state and from what the cluster has of them. Pure."""
+"""What became of a stack's image builds, from its state and from what the cluster has of them."""
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import TYPE_CHECKING, Any
 
-import croniter
+from kubernetes import client
 
 from components import labels
 from components.kubernetes import results
+from ops.finding import Finding
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Iterator, Mapping, Sequence
 
+    from components.kubernetes.cluster import ApiReader
     from components.settings import BuildSettings
 
-JOB_LABEL = "batch.kubernetes.io/job-name"
-"""The label by which Kubernetes marks a Job's pods."""
-
-Thing = dict[str, Any]
-"""An object as the API has it."""
-
-
-class Found:
-    """What the cluster has of the builds."""
-
-    def __init__(self, jobs: Sequence[Thing], schedules: Sequence[Thing], pods: Sequence[Thing]) -> None:
-        """Take every Job, CronJob and pod of the builds' namespace that has the label."""
-        self.jobs = {job["metadata"]["name"]: job for job in jobs}
-        self.schedules = {schedule["metadata"]["name"]: schedule for schedule in schedules}
-        self._pods = pods
-
-    def pods(self, job: str) -> list[Thing]:
-        """A Job's pods, the newest first."""
-        own = [pod for pod in self._pods if (pod["metadata"].get("labels") or {}).get(JOB_LABEL) == job]
-        return sorted(own, key=lambda pod: str(pod["metadata"].get("creationTimestamp")), reverse=True)
-
-    def scheduled(self, name: str) -> list[Thing]:
-        """The Jobs that a schedule has started, the newest first."""
-        own = [job for job in self.jobs.values() if _owner(job) == name]
-        return sorted(own, key=lambda job: str(job["metadata"].get("creationTimestamp")), reverse=True)
+FORMAT = "%Y-%m-%d %H:%M:%S UTC"
 
 
 def deployed_jobs(resources: Sequence[Mapping[str, Any]]) -> dict[str, str]:
@@ -53,122 +31,94 @@ def deployed_jobs(resources: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     return found
 
 
-def outcome(job: Thing | None) -> str:
+def examine(
+    there: ApiReader,
+    namespace: str,
+    builds: Sequence[BuildSettings],
+    deployed: Mapping[str, str],
+    images: Mapping[str, str],
+) -> Iterator[Finding]:
+    """Find how each build is, and each schedule.
+
+    Args:
+        there: the stack's cluster.
+        namespace: the builds'.
+        builds: `ci:builds`.
+        deployed: the Job of each build, as `deployed_jobs` gives it.
+        images: the output `images` of the last update that ended well.
+    """
+    batch = client.BatchV1Api(there.client)
+    ours = {"namespace": namespace, "label_selector": labels.BUILD}
+    jobs = {job.metadata.name: job for job in batch.list_namespaced_job(**ours).items}
+    schedules = {each.metadata.name: each for each in batch.list_namespaced_cron_job(**ours).items}
+
+    def why(index: int, job: client.V1Job) -> str:
+        # The warnings say it too, but are gone after an hour.
+        ends = [entry.message or "" for entry in job.status.conditions or [] if entry.type == "Failed"]
+        name = job.metadata.name
+        warnings = [*there.events(namespace, name), *ends]
+        return results.explain(builds[index], index, there.pods(namespace, name), warnings)
+
+    for index, build in enumerate(builds):
+        name, image = deployed.get(build.name), images.get(build.name, "")
+        job = jobs.get(name)
+        how = outcome(job)
+        said = why(index, job) if how == "failed" else _told(how, name, job, image)
+        yield Finding(f"build {build.name}", said, "ok" if how in {"done", "kept"} else "BAD")
+        if build.schedule:
+            started = [each for each in jobs.values() if _owner(each) == build.name]
+            last = max(started, key=lambda each: each.metadata.creation_timestamp, default=None)
+            failure = why(index, last) if outcome(last) == "failed" else ""
+            yield _schedule(build.name, schedules.get(build.name), last, failure)
+
+
+def outcome(job: client.V1Job | None) -> str:
     """How a Job stands: `done`, `failed`, `running`, `waits`, `kept` (it built before, and is not to again), `gone`."""
     if job is None:
         return "gone"
-    status = job.get("status") or {}
-    ended = {entry["type"] for entry in status.get("conditions") or [] if entry.get("status") == "True"}
-    if "Complete" in ended:
-        return "done"
-    if "Failed" in ended:
-        return "failed"
-    if (job.get("spec") or {}).get("suspend"):
+    ended = {entry.type for entry in job.status.conditions or [] if entry.status == "True"}
+    if ended & {"Complete", "Failed"}:
+        return "done" if "Complete" in ended else "failed"
+    if job.spec.suspend:
         return "kept"
-    return "running" if status.get("active") else "waits"
+    return "running" if job.status.active else "waits"
 
 
-def rows(
-    builds: Sequence[BuildSettings],
-    jobs: Mapping[str, str],
-    images: Mapping[str, str],
-    found: Found,
-    events: Mapping[str, Sequence[str]],
-) -> Iterator[tuple[str, str, bool]]:
-    """One row for each build, and one for each schedule: what, how it is, whether that is well.
-
-    Args:
-        builds: `ci:builds`.
-        jobs: the Job of each build, as `deployed_jobs` gives it.
-        images: the output `images` of the last update that ended well.
-        found: what the cluster has.
-        events: the warnings about a Job that failed, the newest first, by its name.
-    """
-    for place, build in enumerate(builds):
-        name = build.name
-        job = jobs.get(name, "")
-        live = found.jobs.get(job)
-        how = outcome(live) if job else "new"
-        image = images.get(name, "")
-        if how == "failed":
-            said = why(build, place, found.pods(job), [*events.get(job, ()), *_ends(live)])
-        else:
-            said = {
-                "done": f"{image or 'pushed'}, built {_span(live)}",
-                "kept": f"{image}; built before its Job was removed, and not again",
-                "running": f"Job {job} runs since {_time((live or {}).get('status', {}).get('startTime'))}",
-                "waits": f"Job {job} waits for its pod: kubectl describe job {job}",
-                "gone": f"{image}; its Job {job} is gone, `make up` notes that and builds nothing"
-                if image
-                else f"its Job {job} is gone; `make up` builds it",
-                "new": "not built yet; `make up` builds it",
-            }[how]
-        yield f"build {name}", said, how in {"done", "kept"}
-        if build.schedule:
-            yield from _schedule(name, place, build, found)
+def _told(how: str, name: str | None, job: client.V1Job, image: str) -> str:
+    if name is None:
+        return "not built yet; `make up` builds it"
+    if how == "gone":
+        known = f"{image}; its Job {name} is gone, `make up` notes that and builds nothing"
+        return known if image else f"its Job {name} is gone; `make up` builds it"
+    if how == "done":
+        begun, ended = job.status.start_time, job.status.completion_time
+        return f"{image or 'pushed'}, built {_time(ended)} in {(ended - begun).total_seconds():.0f} s"
+    return {
+        "kept": f"{image}; built before its Job was removed, and not again",
+        "running": f"Job {name} runs since {_time(job.status.start_time)}",
+        "waits": f"Job {name} waits for its pod: kubectl describe job {name}",
+    }[how]
 
 
-def why(build: BuildSettings, place: int, pods: Sequence[Thing], events: Sequence[str]) -> str:
-    """Why a build failed, as the update that ran it says it."""
-    return results.explain(build, place, pods, events)
-
-
-def _ends(job: Thing | None) -> list[str]:
-    """Why a Job failed, in its controller's words. The warnings say it too, but are gone after an hour."""
-    conditions = ((job or {}).get("status") or {}).get("conditions") or []
-    return [str(entry.get("message", "")) for entry in conditions if entry.get("type") == "Failed"]
-
-
-def _schedule(name: str, place: int, build: BuildSettings, found: Found) -> Iterator[tuple[str, str, bool]]:
+def _schedule(name: str, live: client.V1CronJob | None, last: client.V1Job | None, failure: str) -> Finding:
     title = f"schedule {name}"
-    live = found.schedules.get(name)
     if live is None:
-        yield title, "its CronJob is gone; `make up` brings it back", False
-        return
-    status, spec = live.get("status") or {}, live["spec"]
-    parts = [f"{spec['schedule']} ({spec.get('timeZone') or 'the cluster time zone'})"]
-    parts.append("suspended by hand" if spec.get("suspend") else f"next {_next(spec)}")
-    last = next(iter(found.scheduled(name)), None)
-    well = not spec.get("suspend")
+        return Finding(title, "its CronJob is gone; `make up` brings it back", "BAD")
+    parts = [f"{live.spec.schedule} ({live.spec.time_zone or 'the cluster time zone'})"]
+    if live.spec.suspend:
+        parts.append("suspended by hand")
     if last is None:
         parts.append("has not run yet")
-    elif outcome(last) == "failed":
-        well = False
-        pods = found.pods(last["metadata"]["name"])
-        said = why(build, place, pods, _ends(last))
-        parts.append(f"the last run, of {_time(status.get('lastScheduleTime'))}: {said}")
     else:
-        parts.append(f"the last run, of {_time(status.get('lastScheduleTime'))}, is {outcome(last)}")
-    yield title, "; ".join(parts), well
+        run = f"the last run, of {_time(last.metadata.creation_timestamp)}"
+        parts.append(f"{run}: {failure}" if failure else f"{run}, is {outcome(last)}")
+    return Finding(title, "; ".join(parts), "BAD" if failure or live.spec.suspend else "ok")
 
 
-def _next(spec: Mapping[str, Any]) -> str:
-    """When a CronJob is due next. Kubernetes counts in its controller's time zone, which is mostly UTC."""
-    try:
-        due = croniter.croniter(spec["schedule"], dt.datetime.now(dt.UTC)).get_next(dt.datetime)
-    except (ValueError, KeyError):
-        return "as it says"
-    return f"{due:%Y-%m-%d %H:%M}" + ("" if spec.get("timeZone") else ", if that is UTC")
-
-
-def _owner(job: Thing) -> str:
+def _owner(job: client.V1Job) -> str:
     """The CronJob that started a Job; empty for one that an update started."""
-    owners = job["metadata"].get("ownerReferences") or []
-    return next((str(owner["name"]) for owner in owners if owner.get("kind") == "CronJob"), "")
+    return next((each.name for each in job.metadata.owner_references or [] if each.kind == "CronJob"), "")
 
 
-def _span(job: Thing | None) -> str:
-    """When a Job was done, and how long that took."""
-    status = (job or {}).get("status") or {}
-    begun, ended = status.get("startTime"), status.get("completionTime")
-    if not begun or not ended:
-        return "at an unknown time"
-    return f"{_time(ended)} in {(_parsed(ended) - _parsed(begun)).total_seconds():.0f} s"
-
-
-def _time(text: object) -> str:
-    return f"{_parsed(str(text)):%Y-%m-%d %H:%M:%S} UTC" if text else "an unknown time"
-
-
-def _parsed(text: str) -> dt.datetime:
-    return dt.datetime.fromisoformat(text)
+def _time(moment: dt.datetime | None) -> str:
+    return moment.strftime(FORMAT) if moment else "an unknown time"

@@ -7,16 +7,22 @@ Secret that nodes log in with, and the node's trust in the registry.
 from __future__ import annotations
 
 import contextlib
+import re
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ops.cluster import ApiError
+from kubernetes import client, watch
+from urllib3.exceptions import HTTPError
+
+from ops import cluster
 from ops.toolchain.console import OpsError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from rich.console import Console
 
-    from ops.cluster import Cluster
+    from components.kubernetes.cluster import ApiReader
 
 LABEL = "ci/sample"
 """Marks the sample's pods, so that one that was left by a killed run is found."""
@@ -27,39 +33,70 @@ PULL_SECONDS = 120
 RUN_SECONDS = 60
 """How long the image may run. A server never ends by itself; it is stopped then, and that is no fault."""
 
-POLL_SECONDS = 0.5
+CONNECT_SECONDS = 5
 
 HOPELESS = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "CreateContainerConfigError"})
 """Reasons to wait that do not go away. The kubelet tries again with longer and longer pauses."""
 
-HINTS = (
-    (
-        ("server gave http response to https",),
-        "Nodes expect TLS there: give ci:registry.tls, or tell each node's containerd that this host speaks plain HTTP",
-    ),
-    (
-        ("x509", "certificate"),
-        "Nodes do not trust the registry's certificate: give each node's containerd its authority",
-    ),
-    (("401", "unauthorized", "authentication required"), "The login was refused; `make up` renews the pull Secret"),
-    (("not found", "manifest unknown"), "The registry lost it: change the build's trigger in ci:builds, then: make up"),
-    (
-        ("no such host", "connection refused", "i/o timeout"),
-        "Nodes do not reach the registry by this name: see the output containerdHosts, or give ci:registry.nodePort",
-    ),
-    (("exceeded quota",), "The builds' quota is used up: wait for the builds to end, or raise ci:kubernetes.quota"),
-    (("insufficient", "nodes are available"), "No node has room for it: kubectl describe nodes"),
-)
-"""Parts of what the API server and the kubelet say, in small letters, and what to do about it; the first one counts."""
+HINTS = {
+    "server gave http response to https": "Nodes expect TLS there: give ci:registry.tls, or tell each node's "
+    "containerd that this host speaks plain HTTP",
+    "x509|certificate": "Nodes do not trust the registry's certificate: give each node's containerd its authority",
+    "401|unauthorized|authentication required": "The login was refused; `make up` renews the pull Secret",
+    "not found|manifest unknown": "The registry lost it: change the build's trigger in ci:builds, then: make up",
+    "no such host|connection refused|i/o timeout": "Nodes do not reach the registry by this name: see the output "
+    "containerdHosts, or give ci:registry.nodePort",
+    "exceeded quota": "The builds' quota is used up: wait for the builds to end, or raise ci:kubernetes.quota",
+    "insufficient|nodes are available": "No node has room for it: kubectl describe nodes",
+    "": "See: make status",
+}
+"""Patterns of what the API server and the kubelet say, and what to do about it; the first that fits counts."""
+
+
+class Pod(NamedTuple):
+    """The sample's pod."""
+
+    core: client.CoreV1Api
+    namespace: str
+    name: str
+
+    def watch(self, seconds: float, done: Callable[[client.V1PodStatus], bool]) -> tuple[bool, client.V1PodStatus]:
+        """Watch the status until it is done or the time is over. Return whether it is, and the last status.
+
+        Raises:
+            OpsError: when somebody deletes the pod.
+        """
+        wait, status = max(1, round(seconds)), client.V1PodStatus()
+        words = {"timeout_seconds": wait, "_request_timeout": (CONNECT_SECONDS, wait + CONNECT_SECONDS)}
+        ours = {"namespace": self.namespace, "field_selector": f"metadata.name={self.name}"}
+        for event in watch.Watch().stream(self.core.list_namespaced_pod, **ours, **words):
+            status = event["object"].status
+            if event["type"] == "DELETED":
+                raise OpsError(f"The pod {self.name} is gone from {self.namespace}.", "See: make status")
+            if done(status):
+                return True, status
+        return False, status
+
+    def log(self) -> Iterator[str]:
+        """The lines of the log as they are written, until the container ends or prints nothing for RUN_SECONDS."""
+        words = {"_request_timeout": (CONNECT_SECONDS, RUN_SECONDS)}
+        # What became of the pod is asked for next, and says more than a broken connection.
+        with contextlib.suppress(HTTPError, OSError):
+            yield from watch.Watch().stream(self.core.read_namespaced_pod_log, self.name, self.namespace, **words)
+
+    def remove(self) -> None:
+        """Remove it now. Else its deadline ends it, and the next run removes it."""
+        with contextlib.suppress(OpsError), cluster.asked():
+            self.core.delete_namespaced_pod(self.name, self.namespace, grace_period_seconds=0)
 
 
 def run(  # noqa: PLR0913, PLR0917 - each is another matter
-    cluster: Cluster, name: str, image: str, namespace: str, pull_secret: str, console: Console
+    there: ApiReader, name: str, image: str, namespace: str, pull_secret: str, console: Console
 ) -> None:
     """Run the image of a build, and show what it prints.
 
     Args:
-        cluster: where.
+        there: the stack's cluster.
         name: the build's.
         image: `host/repository@sha256:...`, as nodes pull it.
         namespace: the builds', where the Secret is.
@@ -69,32 +106,47 @@ def run(  # noqa: PLR0913, PLR0917 - each is another matter
     Raises:
         OpsError: when the pod is refused, can't pull, does not start in time, or ends with another status than 0.
     """
-    pods = f"/api/v1/namespaces/{namespace}/pods"
-    for left in cluster.items(pods, labelSelector=LABEL):
-        _remove(cluster, f"{pods}/{left['metadata']['name']}")
+    with cluster.asked():
+        core = client.CoreV1Api(there.client)
+        for left in core.list_namespaced_pod(namespace, label_selector=LABEL).items:
+            Pod(core, namespace, left.metadata.name).remove()
     try:
-        made = cluster.ask(pods, method="POST", body=manifest(name, image, pull_secret))["metadata"]["name"]
-    except ApiError as refused:
+        with cluster.asked():
+            made = core.create_namespaced_pod(namespace, manifest(name, image, pull_secret))
+    except OpsError as refused:
         raise OpsError(f"The pod of image {name} was not let in. {refused.what}", _hint(refused.what)) from refused
+    pod = Pod(core, namespace, made.metadata.name)
     try:
         console.print(f"Image {name}: {image}", markup=False)
-        with console.status(f"Waiting for the pod {made} in {namespace}"):
-            _await_start(cluster, f"{pods}/{made}")
-        end = time.monotonic() + RUN_SECONDS
-        for line in cluster.follow(namespace, made, RUN_SECONDS):
-            console.print(f"  {_plain(line)}", markup=False, highlight=False, soft_wrap=True)
-            if time.monotonic() > end:
-                break
-        _judge(cluster, f"{pods}/{made}", name, console, end)
+        with cluster.asked():
+            with console.status(f"Waiting for the pod {pod.name} in {namespace}"):
+                _await_start(pod)
+            end = time.monotonic() + RUN_SECONDS
+            for line in pod.log():
+                # An image may be written by anybody: nothing in its output moves the terminal's cursor.
+                plain = "".join(letter for letter in line if letter.isprintable() or letter == "\t")
+                console.print(f"  {plain}", markup=False, highlight=False, soft_wrap=True)
+                if time.monotonic() > end:
+                    break
+            done, status = pod.watch(end - time.monotonic(), _ended)
+        if done:
+            _judge(name, status)
+        said = "The pod ended well" if done else f"It still ran after {RUN_SECONDS} s, as a server does,"
+        console.print(f"{said} and is removed.", markup=False)
     finally:
-        _remove(cluster, f"{pods}/{made}")
+        pod.remove()
 
 
 def manifest(name: str, image: str, pull_secret: str) -> dict[str, Any]:
     """The pod. Its limits are the namespace's defaults; its rights are those of no one."""
+    container = {
+        "name": "sample",
+        "image": image,
+        # By its digest it can't be another one than the node has.
+        "imagePullPolicy": "IfNotPresent",
+        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+    }
     return {
-        "apiVersion": "v1",
-        "kind": "Pod",
         "metadata": {"generateName": f"sample-{name[:40]}-", "labels": {LABEL: name}},
         "spec": {
             "restartPolicy": "Never",
@@ -106,85 +158,45 @@ def manifest(name: str, image: str, pull_secret: str) -> dict[str, Any]:
             "imagePullSecrets": [{"name": pull_secret}],
             # The image may want to be root, which the namespace allows to builds; capabilities it gets none.
             "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
-            "containers": [
-                {
-                    "name": "sample",
-                    "image": image,
-                    # By its digest it can't be another one than the node has.
-                    "imagePullPolicy": "IfNotPresent",
-                    "terminationMessagePolicy": "FallbackToLogsOnError",
-                    "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
-                }
-            ],
+            "containers": [container],
         },
     }
 
 
-def _await_start(cluster: Cluster, pod: str) -> None:
-    """Wait until the container runs or has run."""
-    end = time.monotonic() + PULL_SECONDS
-    while True:
-        status = cluster.ask(pod).get("status") or {}
-        reason, message = trouble(status)
-        if reason in HOPELESS:
-            raise OpsError(f"The node can't run the image: {reason}, {message}", _hint(message))
-        if status.get("phase") in {"Running", "Succeeded", "Failed"}:
-            return
-        if time.monotonic() > end:
-            raise OpsError(
-                f"The pod did not start within {PULL_SECONDS} s: {reason or status.get('phase')} {message}".rstrip(),
-                _hint(message),
-            )
-        time.sleep(POLL_SECONDS)
+def _ended(status: client.V1PodStatus) -> bool:
+    return status.phase in {"Succeeded", "Failed"}
 
 
-def trouble(status: dict[str, Any]) -> tuple[str, str]:
+def _trouble(status: client.V1PodStatus) -> tuple[str, str]:
     """What a pod waits for: reason and message, both empty when it waits for nothing."""
-    for container in status.get("containerStatuses") or []:
-        waiting = (container.get("state") or {}).get("waiting") or {}
-        if waiting:
-            return str(waiting.get("reason", "")), str(waiting.get("message", ""))
-    for condition in status.get("conditions") or []:
-        if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
-            return str(condition.get("reason", "")), str(condition.get("message", ""))
-    return "", ""
+    waits = [each.state.waiting for each in status.container_statuses or [] if each.state and each.state.waiting]
+    waits += [each for each in status.conditions or [] if (each.type, each.status) == ("PodScheduled", "False")]
+    return next(((each.reason or "", each.message or "") for each in waits), ("", ""))
+
+
+def _await_start(pod: Pod) -> None:
+    """Wait until the container runs or has run."""
+    settled, status = pod.watch(PULL_SECONDS, lambda new: new.phase != "Pending" or _trouble(new)[0] in HOPELESS)
+    reason, message = _trouble(status)
+    if reason in HOPELESS:
+        raise OpsError(f"The node can't run the image: {reason}, {message}", _hint(message))
+    if not settled:
+        said = f"The pod did not start within {PULL_SECONDS} s: {reason or status.phase} {message}"
+        raise OpsError(said.rstrip(), _hint(message))
 
 
 def _hint(message: str) -> str:
     """What to do about a pod that does not start, by what is said about it."""
-    low = message.lower()
-    return next((advice for signs, advice in HINTS if any(sign in low for sign in signs)), "See: make status")
+    return next(advice for pattern, advice in HINTS.items() if re.search(pattern, message.lower()))
 
 
-def _judge(cluster: Cluster, pod: str, name: str, console: Console, end: float) -> None:
-    """Say how the container ended. Raises OpsError when it failed."""
-    while True:
-        status = cluster.ask(pod).get("status") or {}
-        if status.get("phase") in {"Succeeded", "Failed"}:
-            break
-        if time.monotonic() > end:
-            console.print(f"It still ran after {RUN_SECONDS} s, as a server does, and was stopped.", markup=False)
-            return
-        time.sleep(POLL_SECONDS)
-    ended = next(
-        ((each.get("state") or {}).get("terminated") or {} for each in status.get("containerStatuses") or []), {}
-    )
-    code = ended.get("exitCode")
-    if code:
+def _judge(name: str, status: client.V1PodStatus) -> None:
+    """Raise OpsError if the container failed."""
+    states = [each.state.terminated for each in status.container_statuses or [] if each.state and each.state.terminated]
+    if states and states[0].exit_code:
         raise OpsError(
-            f"The image {name} was pulled and run, and ended with {code} ({ended.get('reason', 'no reason')}).",
+            f"The image {name} was pulled and run, and ended with {states[0].exit_code} ({states[0].reason}).",
             "Its output is above. It ran without capabilities and with the namespace's default limits.",
         )
-    if status.get("phase") == "Failed":
-        raise OpsError(f"The pod of image {name} failed: {status.get('reason')} {status.get('message', '')}".rstrip())
-    console.print("The pod ended well and is removed.", markup=False)
-
-
-def _remove(cluster: Cluster, pod: str) -> None:
-    with contextlib.suppress(ApiError):  # else its deadline ends it, and the next run removes it
-        cluster.ask(pod, method="DELETE", gracePeriodSeconds="0")
-
-
-def _plain(line: str) -> str:
-    """A line without what moves a terminal's cursor: it comes from an image, which anybody may have written."""
-    return "".join(letter for letter in line if letter.isprintable() or letter == "\t")
+    if status.phase == "Failed":
+        raise OpsError(f"The pod of image {name} failed: {status.reason} {status.message or ''}".rstrip())

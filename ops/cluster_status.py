@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from kubernetes import client
+
 from components import labels
-from ops import builds, gitlab
-from ops.cluster import ApiError, Cluster
+from ops import builds, cluster, gitlab
+from ops.finding import Finding
+from ops.toolchain.console import OpsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Generator, Iterator, Mapping, Sequence
 
+    from components.kubernetes.cluster import ApiReader
     from components.settings import Settings
 
 DATA = "/var/lib/registry"
@@ -19,134 +23,74 @@ DATA = "/var/lib/registry"
 FULL_PERCENT = 90
 """How full a volume may be before it is no longer well. A push that finds it full fails."""
 
-Row = tuple[str, str, bool]
-"""What, how it is, and whether that is well."""
 
-
-def rows(
-    cluster: Cluster, settings: Settings, resources: Sequence[Mapping[str, Any]], found: Mapping[str, Any]
-) -> Iterator[Row]:
-    """Everything that is running, or should be.
+def examine(
+    there: ApiReader, settings: Settings, resources: Sequence[Mapping[str, Any]], outputs: Mapping[str, Any]
+) -> Iterator[Finding]:
+    """Find everything that is running, or should be.
 
     Args:
-        cluster: the stack's.
+        there: the stack's cluster.
         settings: the stack's.
         resources: the state's.
-        found: the stack's outputs.
+        outputs: the stack's.
     """
     namespace = settings.kubernetes.namespace
     try:
-        yield "cluster", f"{cluster.ask('/version')['gitVersion']} at {cluster.server}", True
-        servers = ["registry", "mirror"] if settings.registry.mirror else ["registry"]
-        for name in servers:
-            yield from _server(cluster, namespace, name)
-        if settings.gitlab_runner is not None:
-            yield from _runner(cluster, namespace)
-        yield from _builds(cluster, f"{namespace}-builds", settings, resources, found)
-    except ApiError as error:
-        yield "cluster", f"{error.what}; `make doctor` says more", False
+        with cluster.asked():
+            version = client.VersionApi(there.client).get_code().git_version
+            yield Finding("cluster", f"{version} at {there.client.configuration.host}")
+            for name in ("registry", "mirror") if settings.registry.mirror else ("registry",):
+                pod = yield from _pod(there, namespace, name)
+                if pod:
+                    yield _volume(there, namespace, name, pod)
+            if settings.gitlab_runner is not None:
+                pod = yield from _pod(there, namespace, "gitlab-runner")
+                if pod:
+                    yield gitlab.known(*cluster.run(there, namespace, pod, gitlab.VERIFY))
+            jobs = builds.deployed_jobs(resources)
+            images = outputs.get("images") or {}
+            yield from builds.examine(there, f"{namespace}-builds", settings.builds, jobs, images)
+    except OpsError as error:
+        yield Finding("cluster", f"{error.what}; `make doctor` says more", "BAD")
 
 
-def _server(cluster: Cluster, namespace: str, name: str) -> Iterator[Row]:
-    """A registry's pod, and how full its volume is."""
-    pod, title = cluster.find(f"/api/v1/namespaces/{namespace}/pods/{name}-server-0"), f"{name} pod"
-    if pod is None:
-        yield title, f"gone from {namespace}; `make up` brings it back", False
-        return
-    ready, said = readiness(pod)
-    yield title, said, ready
-    if ready:
-        claim = cluster.find(f"/api/v1/namespaces/{namespace}/persistentvolumeclaims/{name}") or {}
-        size = ((claim.get("status") or {}).get("capacity") or {}).get("storage", "unknown size")
-        yield from _volume(cluster, namespace, name, size)
+def _pod(there: ApiReader, namespace: str, app: str) -> Generator[Finding, None, str]:
+    """Find how the newest pod of an app is. Return its name if it is ready."""
+    title = f"{app} pod"
+    pods = client.CoreV1Api(there.client).list_namespaced_pod(namespace, label_selector=f"{labels.APP}={app}").items
+    if not pods:
+        yield Finding(title, f"gone from {namespace}; `make up` brings it back", "BAD")
+        return ""
+    pod = max(pods, key=lambda each: each.metadata.creation_timestamp)
+    status = pod.status
+    containers = [*(status.init_container_statuses or []), *(status.container_statuses or [])]
+    restarts = f"{sum(each.restart_count for each in containers)} restarts"
+    conditions = status.conditions or []
+    if any((each.type, each.status) == ("Ready", "True") for each in conditions):
+        yield Finding(title, f"ready since {status.start_time:{builds.FORMAT}}, {restarts}")
+        return str(pod.metadata.name)
+    ends = [end for each in containers if (end := each.state and (each.state.waiting or each.state.terminated))]
+    reasons = [f"{end.reason or ''} {end.message or ''}".strip() for end in ends if end.reason != "Completed"]
+    reasons += [each.message for each in conditions if each.message]
+    yield Finding(title, f"not ready ({status.phase}, {restarts}): {(*reasons, 'it starts')[0]}", "BAD")
+    return ""
 
 
-def _runner(cluster: Cluster, namespace: str) -> Iterator[Row]:
-    """The GitLab Runner's pod, and whether GitLab knows it."""
-    title = "gitlab-runner pod"
-    found = cluster.items(f"/api/v1/namespaces/{namespace}/pods", labelSelector="app.kubernetes.io/name=gitlab-runner")
-    if not found:
-        yield title, f"gone from {namespace}; `make up` brings it back", False
-        return
-    newest = max(found, key=lambda pod: str(pod["metadata"].get("creationTimestamp")))
-    ready, said = readiness(newest)
-    yield title, said, ready
-    if ready:
-        well, said = gitlab.known(lambda words: _answer(cluster, namespace, newest["metadata"]["name"], words))
-        yield "GitLab", said, well
-
-
-def _answer(cluster: Cluster, namespace: str, pod: str, words: list[str]) -> tuple[int, str]:
-    """Run words in a pod; give 0 and what was printed, or another code and why it failed."""
-    try:
-        # The API gives no exit code with what was printed, so a shell puts it behind.
-        said = cluster.run(namespace, pod, "sh", "-c", '"$@" 2>&1; echo "$?"', "sh", *words)
-        text, _, code = said.strip().rpartition("\n")
-        return int(code), text
-    except (ApiError, ValueError) as failed:
-        return 1, str(failed)
-
-
-def readiness(pod: Mapping[str, Any]) -> tuple[bool, str]:
-    """Whether a pod is ready, and what is known of it."""
-    status = pod.get("status") or {}
-    containers = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
-    restarts = sum(int(each.get("restartCount") or 0) for each in containers)
-    ready = any(
-        entry.get("type") == "Ready" and entry.get("status") == "True" for entry in status.get("conditions") or []
-    )
-    if ready:
-        return True, f"ready since {str(status.get('startTime', ''))[:19]}Z, {restarts} restarts"
-    reasons = [
-        f"{state.get('reason', '')} {state.get('message', '')}".strip()
-        for each in containers
-        for kind, state in (each.get("state") or {}).items()
-        if kind in {"waiting", "terminated"} and state.get("reason") != "Completed"
-    ]
-    reasons += [str(entry.get("message")) for entry in status.get("conditions") or [] if entry.get("message")]
-    return False, f"not ready ({status.get('phase')}, {restarts} restarts): {reasons[0] if reasons else 'it starts'}"
-
-
-def _volume(cluster: Cluster, namespace: str, name: str, size: str) -> Iterator[Row]:
-    """How full a volume is, as the registry's pod sees it: the API itself does not tell."""
+def _volume(there: ApiReader, namespace: str, name: str, pod: str) -> Finding:
+    """Find how full a volume is, as the registry's pod sees it: the API itself does not tell."""
     title = f"{name} volume"
+    claim = client.CoreV1Api(there.client).read_namespaced_persistent_volume_claim(name, namespace)
+    size = (claim.status.capacity or {}).get("storage", "unknown size")
     try:
-        said = cluster.run(namespace, f"{name}-server-0", "df", "-Pk", DATA)
+        _, said = cluster.run(there, namespace, pod, ("df", "-Pk", DATA))
         _, blocks, used, _, percent, *_ = said.strip().splitlines()[-1].split()
         filled, total = int(percent.rstrip("%")), int(blocks) / 2**20
-    except (ApiError, ValueError, IndexError):
-        yield title, f"{size}; how full it is could not be asked", True
-        return
-    well = filled < FULL_PERCENT
-    advice = "" if well else "; raise ci:registry.storageGib, or delete images and let the garbage be collected"
+    except (ValueError, IndexError):
+        return Finding(title, f"{size}; how full it is could not be asked")
     # A volume that is a folder of the node shows the node's disk, which others fill as well.
     shown = f"{size}; {filled} % of its file system of {total:.0f} GiB is full ({int(used) / 2**20:.1f} GiB)"
-    yield title, f"{shown}{advice}", well
-
-
-def _builds(
-    cluster: Cluster,
-    namespace: str,
-    settings: Settings,
-    resources: Sequence[Mapping[str, Any]],
-    outputs: Mapping[str, Any],
-) -> Iterator[Row]:
-    batch = f"/apis/batch/v1/namespaces/{namespace}"
-    found = builds.Found(
-        cluster.items(f"{batch}/jobs", labelSelector=labels.BUILD),
-        cluster.items(f"{batch}/cronjobs", labelSelector=labels.BUILD),
-        cluster.items(f"/api/v1/namespaces/{namespace}/pods", labelSelector=labels.BUILD),
-    )
-    jobs = builds.deployed_jobs(resources)
-    failed = [job for job in jobs.values() if builds.outcome(found.jobs.get(job)) == "failed"]
-    events = {job: _events(cluster, namespace, job) for job in failed}
-    yield from builds.rows(settings.builds, jobs, outputs.get("images") or {}, found, events)
-
-
-def _events(cluster: Cluster, namespace: str, job: str) -> list[str]:
-    """The warnings about a Job, the newest first."""
-    listed = cluster.items(
-        f"/api/v1/namespaces/{namespace}/events", fieldSelector=f"involvedObject.name={job},type=Warning"
-    )
-    listed.sort(key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""), reverse=True)
-    return [str(event.get("message", "")) for event in listed]
+    if filled < FULL_PERCENT:
+        return Finding(title, shown)
+    remedy = "Raise ci:registry.storageGib, or delete images and let the garbage be collected"
+    return Finding(title, shown, "BAD", remedy)

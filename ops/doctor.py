@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from ops import clone, cluster_doctor, engine
+from ops import clone, engine, finding
 from ops.finding import Finding
 from ops.stack import Stack, environment, logged_in
 from ops.toolchain import cache, console, docker_engine, pins, plugins, pulumi_cli, toolchain
@@ -26,11 +26,8 @@ FREE_GIB = 5
 def show(named: str | None) -> int:
     """Print the findings to stdout. Returns 1 if one is bad, else 0."""
     found = list(examine(named))
-    console.table(
-        (finding.mark, finding.name, f"{finding.seen}. {finding.remedy}" if finding.remedy else finding.seen)
-        for finding in found
-    )
-    return 1 if any(finding.mark == "BAD" for finding in found) else 0
+    console.table((each.mark, each.name, each.told) for each in found)
+    return finding.status_of(found)
 
 
 def examine(named: str | None) -> Iterator[Finding]:
@@ -38,27 +35,21 @@ def examine(named: str | None) -> Iterator[Finding]:
     here = clone.here()
     name = named or here.chosen
     here.require(name)
-    yield Finding("Python", "ok", f"{platform.python_version()} in {Path(sys.prefix).resolve()}")
+    yield Finding("Python", f"{platform.python_version()} in {Path(sys.prefix).resolve()}")
     yield from _tools()
-    stack = _stack(here, name)
-    if stack is None:
-        yield Finding(
-            "settings", "note", f"those of stack {name} are read once `make up` or `make preview` has made it"
-        )
-        yield _engine(docker_engine.DEFAULT_HOST)
-    else:
-        yield from _settings(stack)
-    yield _state(here)
-    yield _disk()
-
-
-def _stack(here: clone.Clone, name: str) -> Stack | None:
-    """The stack, where the CLI and a backend of our own, or the stack itself, are there already."""
+    # The stack can be asked where the CLI and a backend of our own, or the stack itself, are there already.
     tools = toolchain.find(providers=())
     stack = Stack(here, name, tools) if tools else None
     if stack and stack.owns_backend:
         stack.prepare()
-    return stack if stack and stack.exists() else None
+    if stack and stack.exists():
+        yield from _settings(stack)
+    else:
+        seen = f"those of stack {name} are read once `make up` or `make preview` has made it"
+        yield Finding("settings", seen, "note")
+        yield _engine(docker_engine.DEFAULT_HOST)
+    yield _state(here)
+    yield _disk()
 
 
 def _settings(stack: Stack) -> Iterator[Finding]:
@@ -66,34 +57,41 @@ def _settings(stack: Stack) -> Iterator[Finding]:
     try:
         settings = stack.settings
     except OpsError as problems:
-        yield Finding("settings", "BAD", problems.what, problems.remedy)
+        yield Finding("settings", problems.what, "BAD", problems.remedy)
         return
-    yield Finding("settings", "ok", f"of stack {stack.name}, no problem found")
+    yield Finding("settings", f"of stack {stack.name}, no problem found")
     if settings.platform == "kubernetes":
+        from ops import cluster_doctor  # noqa: PLC0415 - imports the official client
+
         yield from cluster_doctor.examine(stack)
-    else:
-        yield _engine(settings.docker.host)
-        yield from _images(stack)
+        return
+    there = _engine(settings.docker.host)
+    yield there
+    if there.mark == "ok":
+        trouble = engine.image_problem(settings)
+        usual = stack.name == clone.USUAL
+        remedy = "`make up` brings up stack offline instead" if usual else "The stand-in: make up STACK=offline"
+        images = ", ".join(engine.images(settings))
+        yield Finding("images", trouble, "note", remedy) if trouble else Finding("images", images)
 
 
 def _tools() -> Iterator[Finding]:
     env = toolchain.users_own(os.environ)
     for old in pulumi_cli.too_old(env):
-        advice = f"One from {pins.PULUMI_OLDEST} on would be used"
-        yield Finding("your Pulumi CLI", "note", f"{old.version} at {old.path} is too old", advice)
+        remedy = f"One from {pins.PULUMI_OLDEST} on would be used"
+        yield Finding("your Pulumi CLI", f"{old.version} at {old.path} is too old", "note", remedy)
     try:
         found = toolchain.find(env)
     except OpsError as trouble:
-        yield Finding("Pulumi CLI", "BAD", trouble.what, trouble.remedy)
+        yield Finding("Pulumi CLI", trouble.what, "BAD", trouble.remedy)
         return
     if not found:
         cli = pulumi_cli.find(env)
-        seen = (
-            f"{cli.part.version} at {cli.part.path}, but not all of its plugins" if cli else "not on this machine yet"
-        )
-        yield Finding("Pulumi CLI", "note", seen, "`make up` gets what is missing; it takes 5 min at most, once")
+        partly = cli and f"{cli.part.version} at {cli.part.path}, but not all of its plugins"
+        remedy = "`make up` gets what is missing; it takes 5 min at most, once"
+        yield Finding("Pulumi CLI", partly or "not on this machine yet", "note", remedy)
         return
-    advice_for = {
+    remedies = {
         "official": "",
         "built": "Made from Pulumi's own source; the official build is used as soon as it is on the PATH",
         "bundled": "A stand-in for closed networks; the official one is used as soon as it is on the PATH"
@@ -101,54 +99,35 @@ def _tools() -> Iterator[Finding]:
     }
     for name, part in found.origin.items():
         mark: Literal["ok", "note"] = "ok" if part.kind == "official" else "note"
-        yield Finding(name, mark, f"{part.kind}, {part.version}, {part.path}", advice_for[part.kind])
+        yield Finding(name, f"{part.kind}, {part.version}, {part.path}", mark, remedies[part.kind])
 
 
 def _engine(host: str) -> Finding:
     name = "Docker engine"
     if not host.startswith("unix://"):
-        return Finding(name, "note", f"{host}: another machine's, not looked at from here")
+        return Finding(name, f"{host}: another machine's, not looked at from here", "note")
     try:
         if docker_engine.answers(host):
-            with contextlib.closing(docker_engine.client(host)) as engine_there:
-                version = engine_there.version()
-            return Finding(name, "ok", f"{version['Version']} (API {version['ApiVersion']}) at {host}")
+            with contextlib.closing(docker_engine.client(host)) as there:
+                version = there.version()
+            return Finding(name, f"{version['Version']} (API {version['ApiVersion']}) at {host}")
     except PermissionError:
-        advice = "Be in its group: sudo usermod -aG docker $USER, then log in anew"
-        return Finding(name, "BAD", f"{host} is not open to this user", advice)
+        remedy = "Be in its group: sudo usermod -aG docker $USER, then log in anew"
+        return Finding(name, f"{host} is not open to this user", "BAD", remedy)
     installed = shutil.which("dockerd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
     seen = f"{installed or 'not installed'}; nothing answers at {host}"
-    return Finding(name, "note", seen, "`make up` installs and starts it")
-
-
-def _images(stack: Stack) -> Iterator[Finding]:
-    host = stack.settings.docker.host
-    if not host.startswith("unix://"):
-        return
-    try:
-        if not docker_engine.answers(host):
-            return
-        trouble = engine.image_problem(stack.settings)
-    except PermissionError:
-        return
-    if trouble:
-        advice = "The stand-in: make up STACK=offline"
-        if stack.name == clone.USUAL:
-            advice = "`make up` brings up stack offline instead"
-        yield Finding("images", "note", trouble, advice)
-    else:
-        yield Finding("images", "ok", ", ".join(engine.images(stack.settings)))
+    return Finding(name, seen, "note", "`make up` installs and starts it")
 
 
 def _state(here: clone.Clone) -> Finding:
     env, own = environment(here, os.environ)
     if not own:
         seen = env.get("PULUMI_BACKEND_URL") or logged_in(env) or "the backend of Pulumi.yaml"
-        return Finding("state", "ok", f"in {seen}, as you chose")
+        return Finding("state", f"in {seen}, as you chose")
     if here.passphrase.exists() and here.passphrase.stat().st_mode & 0o077:
-        return Finding("state", "BAD", f"{here.passphrase} can be read by others", f"chmod 600 {here.passphrase}")
+        return Finding("state", f"{here.passphrase} can be read by others", "BAD", f"chmod 600 {here.passphrase}")
     key = env.get("PULUMI_CONFIG_PASSPHRASE_FILE") or "PULUMI_CONFIG_PASSPHRASE"
-    return Finding("state", "ok", f"in {here.state}, its secrets encrypted with {key}")
+    return Finding("state", f"in {here.state}, its secrets encrypted with {key}")
 
 
 def _disk() -> Finding:
@@ -156,5 +135,5 @@ def _disk() -> Finding:
     free = shutil.disk_usage(cache.root()).free / 2**30
     seen = f"{free:.0f} GiB free for {cache.root()}"
     if free >= FREE_GIB:
-        return Finding("disk", "ok", seen)
-    return Finding("disk", "BAD", seen, f"{FREE_GIB} GiB are wanted; `docker system df` shows what may go")
+        return Finding("disk", seen)
+    return Finding("disk", seen, "BAD", f"{FREE_GIB} GiB are wanted; `docker system df` shows what may go")

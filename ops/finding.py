@@ -1,17 +1,28 @@
-"""One thing that `doctor` looked at."""
+"""What `status` and `doctor` found: one line of their tables."""
 
 from __future__ import annotations
 
-import dataclasses
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
-@dataclasses.dataclass(frozen=True)
-class Finding:
+class Finding(NamedTuple):
     """One thing that was looked at."""
 
     name: str
-    mark: Literal["ok", "note", "BAD"]
-    """note: worth knowing, but nothing fails by it, or `make up` sees to it. BAD: somebody has to put it right."""
     seen: str
+    mark: Literal["ok", "note", "BAD"] = "ok"
+    """note: worth knowing, but nothing fails by it, or `make up` sees to it. BAD: somebody has to put it right."""
     remedy: str = ""
+
+    @property
+    def told(self) -> str:
+        """What was seen, and what to do about it."""
+        return f"{self.seen}. {self.remedy}" if self.remedy else self.seen
+
+
+def status_of(findings: Sequence[Finding]) -> int:
+    """Return the exit status of a verb that found this: 1 if one is bad, else 0."""
+    return int(any(finding.mark == "BAD" for finding in findings))

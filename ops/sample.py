@@ -86,7 +86,7 @@ def _in_cluster(stack: Stack, found: Mapping[str, Any]) -> None:
             "Add one to ci:builds, for example {name: website, context: {directory: images/website}}, then: make up",
         )
     name = "sample" if "sample" in images else next(iter(images))
-    there = cluster.Cluster(cluster.of(stack))
+    there = cluster.reader(stack)
     cluster_sample.run(there, name, images[name], found["buildsNamespace"], found["pullSecret"], terminal.out())
 
 

@@ -17,9 +17,6 @@ from components.settings import NotAcceptedError, Problem, Settings
 from components.settings.pod_security import looser
 from components.settings.problems import HIDDEN
 
-_OLDEST: Final = (1, 29)
-"""The oldest supported API server: the oldest that the provider's release notes name."""
-
 _APP_ARMOR: Final = (1, 30)
 """The first API server whose pods have `appArmorProfile`. Source: the Kubernetes documentation, "AppArmor"."""
 
@@ -196,13 +193,13 @@ def _given_secret(settings: Settings, reader: ApiReader, *, deployed: bool) -> I
 
 def _cluster(settings: Settings, reader: ApiReader, found: Mapping[str, NamespaceInfo], me: str) -> Iterator[Problem]:
     version = reader.version()
-    if version < _OLDEST:
+    if version < cluster.OLDEST:
         yield Problem(
             key="ci:kubernetes.context",
             code="too_old",
             value=settings.kubernetes.context or HIDDEN,
             wrong=f"points to a cluster of Kubernetes {version[0]}.{version[1]}",
-            instead=f"use a cluster of {_OLDEST[0]}.{_OLDEST[1]} or newer",
+            instead=f"use a cluster of {cluster.OLDEST[0]}.{cluster.OLDEST[1]} or newer",
         )
     yield from _app_armor(settings, version)
     builds = found.get(of_builds(settings.kubernetes.namespace))

@@ -46,7 +46,7 @@ class Cluster:
     @functools.cached_property
     def api(self) -> Any:
         """A client for the API, one for all tests: each has its own connections."""
-        return config.new_client_from_config(config_file=str(self.kubeconfig))  # type: ignore[no-untyped-call]
+        return config.new_client_from_config(config_file=str(self.kubeconfig))
 
 
 def in_the_lab() -> Cluster:
@@ -72,7 +72,7 @@ def in_the_lab() -> Cluster:
 
 def of_yours(kubeconfig: Path) -> Cluster:
     """Give the cluster of a kubeconfig; builds there use the public images."""
-    api = config.new_client_from_config(config_file=str(kubeconfig))  # type: ignore[no-untyped-call]
+    api = config.new_client_from_config(config_file=str(kubeconfig))
     nodes: Any = client.CoreV1Api(api).list_node()
     [first, *_] = nodes.items
     [address, *_] = [entry.address for entry in first.status.addresses if entry.type == "InternalIP"]
@@ -204,7 +204,7 @@ class Stack:
     def execute(self, pod: str, namespace: str, script: str) -> str:
         """Run a shell's script in a pod; give what it printed."""
         # A client of its own, since `stream` puts itself in the place of the client's requests.
-        own: Any = client.CoreV1Api(config.new_client_from_config(config_file=str(self.cluster.kubeconfig)))  # type: ignore[no-untyped-call]
+        own: Any = client.CoreV1Api(config.new_client_from_config(config_file=str(self.cluster.kubeconfig)))
         ask, words = own.connect_get_namespaced_pod_exec, ["sh", "-c", script]
         session: Any = stream.stream(
             ask, pod, namespace, command=words, stdout=True, stderr=True, stdin=False, tty=False, _preload_content=False

@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import json
-import threading
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import parse_qs, urlsplit
+import re
+from typing import TYPE_CHECKING, Any
 
 import yaml
+from werkzeug import Request, Response
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-VERSION = {"major": "1", "minor": "34", "gitVersion": "v1.34.4"}
+    from pytest_httpserver import HTTPServer
 
 
-@dataclass
 class FakeApi:
-    """What the server answers. A key is a method and a path; a value JSON, text, or what gives one of the request."""
+    """What the server answers. A key is a method and a path; a value is JSON, text, or a status with JSON.
 
-    answers: dict[str, Any] = field(default_factory=lambda: {"GET /version": VERSION})
-    asked: list[str] = field(default_factory=list)
-    sent: list[Any] = field(default_factory=list)
-    """The bodies of the requests that had one."""
+    A watch is asked for as `WATCH`; its value lists the objects, each in an event of its own.
+    """
+
+    def __init__(self, server: HTTPServer, folder: Path) -> None:
+        version = {"major": "1", "minor": "34", "gitVersion": "v1.34.4"}
+        rest = ("gitCommit", "gitTreeState", "buildDate", "goVersion", "compiler", "platform")
+        self.answers: dict[str, Any] = {"GET /version": {**version, **dict.fromkeys(rest, "x")}}
+        self.asked: list[str] = []
+        self.sent: list[Any] = []
+        """The bodies of the requests that had one."""
+        self.url = f"http://{server.host}:{server.port}"
+        self.kubeconfig = kubeconfig(folder / "kubeconfig", self.url)
+        server.expect_request(re.compile(".*")).respond_with_handler(self._answer)
 
     def has(self, path: str, *items: Any) -> None:
         """Give a list these items."""
@@ -35,60 +40,23 @@ class FakeApi:
         """Answer a request as an API server refuses it."""
         self.answers[request] = (status, {"kind": "Status", "message": message})
 
-    def answer(self, request: str, query: dict[str, list[str]], body: Any) -> tuple[int, Any]:
-        """Status and content for a request."""
-        self.asked.append(request)
-        if body is not None:
-            self.sent.append(body)
-        found = self.answers.get(request, (404, {"kind": "Status", "message": f"{request} not found"}))
-        if callable(found):
-            found = found(query)
-        return found if isinstance(found, tuple) else (200, found)
+    def _answer(self, request: Request) -> Response:
+        asked = f"{'WATCH' if request.args.get('watch') else request.method} {request.path.rstrip('/')}"
+        self.asked.append(asked)
+        if request.data:
+            self.sent.append(json.loads(request.data))
+        found = self.answers.get(asked, (404, {"kind": "Status", "message": f"{asked} not found"}))
+        if asked.startswith("WATCH"):
+            found = "".join(
+                json.dumps({"type": "MODIFIED", "object": {"metadata": {}, **each}}) + "\n" for each in found
+            )
+        status, content = found if isinstance(found, tuple) else (200, found)
+        if isinstance(content, str):
+            return Response(content, status, mimetype="text/plain")
+        return Response(json.dumps(content), status, mimetype="application/json")
 
 
-class Handler(BaseHTTPRequestHandler):
-    """One request."""
-
-    api: FakeApi
-
-    def log_message(self, *_: object) -> None:
-        """Keep quiet."""
-
-    def _any(self) -> None:
-        parts = urlsplit(self.path)
-        length = int(self.headers.get("Content-Length") or 0)
-        body = json.loads(self.rfile.read(length)) if length else None
-        status, content = self.api.answer(f"{self.command} {parts.path}", parse_qs(parts.query), body)
-        data = content.encode() if isinstance(content, str) else json.dumps(content).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "text/plain" if isinstance(content, str) else "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    do_GET = do_POST = do_DELETE = _any  # noqa: N815 - the base class's names
-
-
-class Server:
-    """The fake on a port of its own, as a context manager."""
-
-    def __init__(self, api: FakeApi) -> None:
-        """Take a free port; requests are answered from `__enter__` on."""
-        self.httpd = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"api": api}))
-        self.url = f"http://127.0.0.1:{self.httpd.server_port}"
-        self.thread = threading.Thread(target=self.httpd.serve_forever, kwargs={"poll_interval": 0.01})
-
-    def __enter__(self) -> Self:
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.httpd.shutdown()
-        self.thread.join()
-        self.httpd.server_close()
-
-
-def kubeconfig(path: Path, server: str, **cluster: str) -> Path:
+def kubeconfig(path: Path, server: str) -> Path:
     """Write a kubeconfig with one context, `here`, for a server."""
     path.parent.mkdir(parents=True, exist_ok=True)
     known = {
@@ -96,14 +64,14 @@ def kubeconfig(path: Path, server: str, **cluster: str) -> Path:
         "kind": "Config",
         "current-context": "here",
         "contexts": [{"name": "here", "context": {"cluster": "c", "user": "u"}}],
-        "clusters": [{"name": "c", "cluster": {"server": server, **cluster}}],
+        "clusters": [{"name": "c", "cluster": {"server": server}}],
         "users": [{"name": "u", "user": {"token": "not-a-secret"}}],
     }
     path.write_text(yaml.safe_dump(known))
     return path
 
 
-def in_turn(*answers: Any) -> Callable[[object], Any]:
-    """Give these answers one after the other, the last one again and again."""
-    left = list(answers)
-    return lambda _: left.pop(0) if len(left) > 1 else left[0]
+def container(restarts: int = 0, **state: Any) -> dict[str, Any]:
+    """A container's status, as the API has it, for example `terminated={"exitCode": 1}`."""
+    named = {"name": "kaniko", "image": "x", "imageID": "x", "ready": False}
+    return {**named, "restartCount": restarts, "state": state}

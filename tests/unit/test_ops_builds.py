@@ -1,181 +1,229 @@
-"""What `status` says of builds: from the state and from what the cluster has, for every way that a build can stand."""
+"""What `status` says of a stack in a cluster: its servers, and every way that a build can stand."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from components import labels
-from components.settings import BuildSettings
-from ops import builds, cluster_status
+from ops import builds, cluster, cluster_status
+from tests.support import made_stack
+from tests.support.fake_api import FakeApi, container
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytest_httpserver import HTTPServer
+
+    from ops.finding import Finding
 
 BUILD = {"name": "web", "context": {"inline": {"Dockerfile": "FROM x"}}, "resources": {"memoryMib": 512}}
+SCHEDULED = {**BUILD, "schedule": "17 2 * * *"}
 JOB = "web-0123456789ab"
 IMAGE = "localhost:30500/web@sha256:" + "a" * 64
+BEGUN = "2026-01-31T10:00:00Z"
 DONE = {
-    "startTime": "2026-01-31T10:00:00Z",
+    "startTime": BEGUN,
     "completionTime": "2026-01-31T10:00:07Z",
     "conditions": [{"type": "Complete", "status": "True"}],
 }
 FAILED = {"conditions": [{"type": "Failed", "status": "True"}]}
+LATE = {"conditions": [{**FAILED["conditions"][0], "message": "Job was active longer than specified deadline"}]}
+BATCH = "/apis/batch/v1/namespaces/ci-builds"
+PODS = "/api/v1/namespaces/ci/pods"
+BUILD_PODS = "/api/v1/namespaces/ci-builds/pods"
+EVENTS = "/api/v1/namespaces/ci-builds/events"
+READY = {"phase": "Running", "startTime": BEGUN, "conditions": [{"type": "Ready", "status": "True"}]}
 
 
-def job(status: dict[str, Any], name: str = JOB, *, owner: str = "", suspend: bool = False) -> dict[str, Any]:
-    owners = [{"kind": "CronJob", "name": owner}] if owner else []
-    return {"metadata": {"name": name, "ownerReferences": owners}, "spec": {"suspend": suspend}, "status": status}
+def server(status: dict[str, Any]) -> dict[str, Any]:
+    return {"metadata": {"name": "one", "creationTimestamp": BEGUN}, "status": status}
 
 
-def pod(terminated: dict[str, Any], job_name: str = JOB) -> dict[str, Any]:
-    return {
-        "metadata": {"labels": {builds.JOB_LABEL: job_name}, "creationTimestamp": "2026-01-31T10:00:00Z"},
-        "status": {"phase": "Failed", "containerStatuses": [{"name": "kaniko", "state": {"terminated": terminated}}]},
-    }
+@pytest.fixture
+def api(httpserver: HTTPServer, tmp_path: Path) -> FakeApi:
+    """A cluster with a registry whose volume can't be looked into, and no build."""
+    made = FakeApi(httpserver, tmp_path)
+    made.has(PODS, server(READY))
+    claims = "/api/v1/namespaces/ci/persistentvolumeclaims"
+    made.answers[f"GET {claims}/registry"] = {"status": {"capacity": {"storage": "20Gi"}}}
+    for path in (f"{BATCH}/jobs", f"{BATCH}/cronjobs", BUILD_PODS, EVENTS):
+        made.has(path)
+    return made
 
 
-def told(
-    found: builds.Found, build: dict[str, Any] | None = None, *, images: bool = True, events: tuple[str, ...] = ()
-) -> list[tuple[str, str, bool]]:
-    given = {"web": IMAGE} if images else {}
-    return list(builds.rows([BuildSettings.model_validate(build or BUILD)], {"web": JOB}, given, found, {JOB: events}))
+def job(status: dict[str, Any], name: str = JOB, *, scheduled: str = "", suspend: bool = False) -> dict[str, Any]:
+    owner = {"apiVersion": "batch/v1", "kind": "CronJob", "name": "web", "uid": "x"}
+    meta = {"name": name, "creationTimestamp": scheduled or BEGUN, "ownerReferences": [owner] if scheduled else []}
+    return {"metadata": meta, "spec": {"suspend": suspend, "template": {}}, "status": status}
 
 
-def test_a_build_that_is_done_says_what_it_pushed_and_when() -> None:
-    assert told(builds.Found([job(DONE)], [], [])) == [
-        ("build web", f"{IMAGE}, built 2026-01-31 10:00:07 UTC in 7 s", True)
-    ]
+def schedule(*, suspend: bool = False) -> dict[str, Any]:
+    return {"metadata": {"name": "web"}, "spec": {"schedule": "17 2 * * *", "jobTemplate": {}, "suspend": suspend}}
 
 
-def test_a_build_that_failed_says_why_in_the_words_of_the_settings() -> None:
-    found = builds.Found([job(FAILED)], [], [pod({"exitCode": 137, "reason": "OOMKilled"})])
-    [(_, said, well)] = told(found)
-    assert "raise ci:builds[0].resources.memoryMib, for example to 1024" in said
-    assert not well
+def pod(**terminated: Any) -> dict[str, Any]:
+    status = {"phase": "Failed", "containerStatuses": [container(terminated=terminated)]}
+    return {"metadata": {"creationTimestamp": BEGUN}, "status": status}
 
 
-def test_a_build_whose_pod_was_refused_says_what_the_cluster_said_of_its_job() -> None:
-    [(_, said, well)] = told(builds.Found([job(FAILED)], [], []), events=("exceeded quota: builds",))
-    assert "exceeded quota: builds; raise ci:kubernetes.quota" in said
-    assert not well
+def resource(name: str = JOB, **more: Any) -> dict[str, Any]:
+    meta = {"name": name, "labels": {labels.BUILD: "web"}}
+    return {"type": "kubernetes:batch/v1:Job", "inputs": {"metadata": meta}, **more}
+
+
+def status(
+    api: FakeApi, build: dict[str, Any] | None = None, *, images: bool = True, deployed: bool = True, **keys: Any
+) -> dict[str, Finding]:
+    keys |= {"kubernetes": {"kubeconfig": str(api.kubeconfig)}, "builds": [build or BUILD]}
+    stack = made_stack.on_cluster(api.kubeconfig.parent, **keys)
+    outputs = {"images": {"web": IMAGE} if images else {}}
+    resources = [resource()] if deployed else []
+    found = cluster_status.examine(cluster.reader(stack), stack.settings, resources, outputs)
+    return {each.name: each for each in found}
+
+
+def test_a_build_that_is_done_says_what_it_pushed_and_when(api: FakeApi) -> None:
+    api.has(f"{BATCH}/jobs", job(DONE))
+    found = status(api)
+    assert found["build web"] == ("build web", f"{IMAGE}, built 2026-01-31 10:00:07 UTC in 7 s", "ok", "")
+    assert found["registry pod"].seen == "ready since 2026-01-31 10:00:00 UTC, 0 restarts"
+    assert found["cluster"].seen == f"v1.34.4 at {api.url}"
 
 
 @pytest.mark.parametrize(
-    ("jobs", "images", "said", "well"),
+    ("pods", "events", "said"),
     [
-        ([job({"active": 1, "startTime": "2026-01-31T10:00:00Z"})], False, "runs since 2026-01-31 10:00:00 UTC", False),
-        ([job({})], False, "waits for its pod", False),
-        ([job({}, suspend=True)], True, "built before its Job was removed, and not again", True),
-        ([], True, "notes that and builds nothing", False),
-        ([], False, "`make up` builds it", False),
+        ([pod(exitCode=137, reason="OOMKilled")], [], "raise ci:builds[0].resources.memoryMib, for example to 1024"),
+        ([], ["exceeded quota: builds"], "exceeded quota: builds; raise ci:kubernetes.quota"),
+        ([], [], "raise ci:builds[0].deadlineSeconds"),
+    ],
+)
+def test_a_build_that_failed_says_why_in_the_words_of_the_settings(
+    api: FakeApi, pods: list[dict[str, Any]], events: list[str], said: str
+) -> None:
+    api.has(f"{BATCH}/jobs", job(LATE), job(LATE, "web-1", scheduled="2026-01-31T02:17:00Z"))
+    api.has(f"{BATCH}/cronjobs", schedule())
+    api.has(BUILD_PODS, *pods)
+    about = [{"message": event, "involvedObject": {"name": name}} for event in events for name in (JOB, "web-1")]
+    api.has(EVENTS, *about)
+    found = status(api, SCHEDULED)
+    for each in (found["build web"], found["schedule web"]):
+        assert (said in each.seen, each.mark) == (True, "BAD"), each
+
+
+@pytest.mark.parametrize(
+    ("jobs", "images", "said", "mark"),
+    [
+        ([job({"active": 1, "startTime": BEGUN})], False, "runs since 2026-01-31 10:00:00 UTC", "BAD"),
+        ([job({})], False, "waits for its pod", "BAD"),
+        ([job({}, suspend=True)], True, "built before its Job was removed, and not again", "ok"),
+        ([], True, "notes that and builds nothing", "BAD"),
+        ([], False, "`make up` builds it", "BAD"),
     ],
 )
 def test_every_other_way_that_a_build_can_stand_is_told_apart(
+    api: FakeApi,
     jobs: list[dict[str, Any]],
     images: bool,  # noqa: FBT001 - a case of a table
     said: str,
-    well: bool,  # noqa: FBT001
+    mark: str,
 ) -> None:
-    [(_, text, is_well)] = told(builds.Found(jobs, [], []), images=images)
-    assert said in text
-    assert is_well is well
+    api.has(f"{BATCH}/jobs", *jobs)
+    found = status(api, images=images)["build web"]
+    assert (said in found.seen, found.mark) == (True, mark), found
 
 
-def test_a_build_that_was_added_to_the_file_is_not_built_yet() -> None:
-    [(_, said, well)] = builds.rows([BuildSettings.model_validate(BUILD)], {}, {}, builds.Found([], [], []), {})
-    assert said == "not built yet; `make up` builds it"
-    assert not well
+def test_a_build_that_was_added_to_the_file_is_not_built_yet(api: FakeApi) -> None:
+    found = status(api, deployed=False, images=False)["build web"]
+    assert (found.seen, found.mark) == ("not built yet; `make up` builds it", "BAD")
 
 
-def test_a_schedule_says_when_it_is_due_and_how_its_last_run_ended() -> None:
-    schedule = {
-        "metadata": {"name": "web"},
-        "spec": {"schedule": "17 2 * * *"},
-        "status": {"lastScheduleTime": "2026-01-31T02:17:00Z"},
-    }
-    early = job(FAILED, "web-1", owner="web") | {}
-    early["metadata"]["creationTimestamp"] = "2026-01-30T02:17:00Z"
-    late = job(DONE, "web-2", owner="web")
-    late["metadata"]["creationTimestamp"] = "2026-01-31T02:17:00Z"
-    build = {**BUILD, "schedule": "17 2 * * *"}
-    [_, (title, said, well)] = told(builds.Found([job(DONE), early, late], [schedule], []), build)
-    assert title == "schedule web"
-    assert "next 2" in said
-    assert " 02:17" in said
-    assert "the last run, of 2026-01-31 02:17:00 UTC, is done" in said
-    assert well
-    [_, (_, said, well)] = told(
-        builds.Found([job(DONE), early], [schedule], [pod({"exitCode": 1, "message": "boom"}, "web-1")]), build
-    )
-    assert "kaniko ended with exit code 1" in said
-    assert "boom" in said
-    assert not well
-
-
-def test_a_build_that_was_late_is_told_as_such_when_its_pod_and_its_warnings_are_gone() -> None:
-    words = {"reason": "DeadlineExceeded", "message": "Job was active longer than specified deadline"}
-    late = {"conditions": [{"type": "Failed", "status": "True", **words}]}
-    schedule = {"metadata": {"name": "web"}, "spec": {"schedule": "17 2 * * *"}}
-    found = builds.Found([job(late), job(late, "web-1", owner="web")], [schedule], [])
-    for _, said, well in told(found, {**BUILD, "schedule": "17 2 * * *"}):
-        assert "raise ci:builds[0].deadlineSeconds" in said
-        assert not well
-
-
-def test_a_schedule_whose_cronjob_is_gone_or_suspended_is_not_well() -> None:
-    build = {**BUILD, "schedule": "17 2 * * *"}
-    [_, (_, said, well)] = told(builds.Found([job(DONE)], [], []), build)
-    assert "`make up` brings it back" in said
-    assert not well
-    schedule = {"metadata": {"name": "web"}, "spec": {"schedule": "17 2 * * *", "suspend": True}}
-    [_, (_, said, well)] = told(builds.Found([job(DONE)], [schedule], []), build)
-    assert "suspended by hand" in said
-    assert not well
+def test_a_schedule_says_how_its_newest_run_ended_and_whether_it_is_gone_or_suspended(api: FakeApi) -> None:
+    early, late = "2026-01-30T02:17:00Z", "2026-01-31T02:17:00Z"
+    runs = [job(FAILED, "web-1", scheduled=early), job(DONE, "web-2", scheduled=late)]
+    api.has(f"{BATCH}/jobs", job(DONE), *runs)
+    assert status(api, SCHEDULED)["schedule web"].told == "its CronJob is gone; `make up` brings it back"
+    api.has(f"{BATCH}/cronjobs", schedule())
+    found = status(api, SCHEDULED)["schedule web"]
+    assert found.mark == "ok"
+    assert found.seen == ("17 2 * * * (the cluster time zone); the last run, of 2026-01-31 02:17:00 UTC, is done")
+    api.has(f"{BATCH}/jobs", job(DONE))
+    api.has(f"{BATCH}/cronjobs", schedule(suspend=True))
+    found = status(api, SCHEDULED)["schedule web"]
+    assert found.seen.endswith("; suspended by hand; has not run yet")
+    assert found.mark == "BAD"
 
 
 def test_the_state_tells_each_builds_job_but_not_one_that_is_to_be_deleted() -> None:
-    def resource(name: str, **more: Any) -> dict[str, Any]:
-        marks = {labels.BUILD: "web"}
-        return {"type": "kubernetes:batch/v1:Job", "inputs": {"metadata": {"name": name, "labels": marks}}, **more}
-
     unlabelled = {"type": "kubernetes:batch/v1:Job", "inputs": {"metadata": {"name": "x"}}}
-    found = builds.deployed_jobs([resource("new"), resource("old", delete=True), unlabelled, {"type": "ci:x:Y"}])
-    assert found == {"web": "new"}
+    found = [resource("new"), resource("old", delete=True), unlabelled, {"type": "ci:x:Y"}]
+    assert builds.deployed_jobs(found) == {"web": "new"}
 
 
 @pytest.mark.parametrize(
-    ("status", "ready", "said"),
+    ("pods", "said"),
     [
         (
-            {"conditions": [{"type": "Ready", "status": "True"}], "startTime": "2026-01-31T10:00:00Z"},
-            True,
-            "ready since 2026-01-31T10:00:00Z, 0 restarts",
-        ),
-        (
-            {
-                "phase": "Running",
-                "containerStatuses": [
-                    {"restartCount": 4, "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off"}}}
-                ],
-            },
-            False,
+            [
+                {
+                    "phase": "Running",
+                    "containerStatuses": [container(4, waiting={"reason": "CrashLoopBackOff", "message": "back-off"})],
+                }
+            ],
             "not ready (Running, 4 restarts): CrashLoopBackOff back-off",
         ),
         (
-            {
-                "phase": "Pending",
-                "conditions": [{"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available"}],
-            },
-            False,
-            "0/1 nodes are available",
+            [{"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False", "message": "0/1 nodes"}]}],
+            "0/1 nodes",
         ),
-        ({"phase": "Pending"}, False, "it starts"),
+        ([{"phase": "Pending"}], "it starts"),
+        ([], "gone from ci; `make up` brings it back"),
     ],
 )
-def test_a_registry_that_is_not_ready_says_why(
-    status: dict[str, Any],
-    ready: bool,  # noqa: FBT001 - a case of a table
-    said: str,
+def test_a_registry_that_is_not_ready_says_why_and_its_volume_is_not_asked_for(
+    api: FakeApi, pods: list[dict[str, Any]], said: str
 ) -> None:
-    is_ready, text = cluster_status.readiness({"status": status})
-    assert is_ready is ready
-    assert said in text
+    api.has(PODS, *map(server, pods))
+    found = status(api)
+    assert (said in found["registry pod"].seen, found["registry pod"].mark) == (True, "BAD"), found
+    assert "registry volume" not in found
+
+
+@pytest.mark.parametrize(("percent", "mark"), [("41%", "ok"), ("97%", "BAD")])
+def test_a_volume_that_is_nearly_full_is_not_well(
+    api: FakeApi, monkeypatch: pytest.MonkeyPatch, percent: str, mark: str
+) -> None:
+    df = f"Filesystem 1024-blocks Used Available Capacity Mounted on\n/dev/sdb 20971520 8598323 12373197 {percent} /v\n"
+    monkeypatch.setattr(cluster, "run", lambda *_: (0, df))
+    found = status(api)["registry volume"]
+    assert f"20Gi; {percent[:-1]} % of its file system of 20 GiB is full (8.2 GiB)" in found.seen
+    assert (found.mark, "ci:registry.storageGib" in found.remedy) == (mark, mark == "BAD")
+
+
+def test_a_volume_that_cannot_be_looked_into_is_said_and_no_fault(api: FakeApi) -> None:
+    found = status(api)["registry volume"]  # this API server knows no exec
+    assert (found.seen, found.mark) == ("20Gi; how full it is could not be asked", "ok")
+
+
+def test_a_runners_pod_is_asked_for_gitlabs_word_once_it_is_ready(
+    api: FakeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "run", lambda *_: (1, "FATAL: Failed to verify runners\n"))
+    runner: dict[str, Any] = {
+        "gitlabRunner": {"url": "https://gitlab.example.org"},
+        "gitlabRunnerToken": "glrt-0123456789abcdefghij",
+    }
+    found = status(api, **runner)
+    assert found["gitlab-runner pod"].mark == "ok"
+    assert ("FATAL: Failed to verify" in found["GitLab"].seen, found["GitLab"].mark) == (True, "BAD")
+    api.has(PODS, server({"phase": "Pending"}))
+    found = status(api, **runner)
+    assert (found["gitlab-runner pod"].mark, "GitLab" in found) == ("BAD", False)
+
+
+def test_a_cluster_that_refuses_is_a_line_of_the_status(api: FakeApi) -> None:
+    api.refuses("GET /version", 401, "Unauthorized")
+    found = status(api)["cluster"]
+    assert ("401 Unauthorized" in found.seen, found.mark) == (True, "BAD")

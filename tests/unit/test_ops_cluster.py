@@ -16,22 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from pytest_httpserver import HTTPServer
+
     from ops.stack import Stack
 
 LAB = {"kubeconfig": cluster.LAB_KUBECONFIG}
-
-
-@pytest.fixture(autouse=True)
-def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HTTPS_PROXY", "https_proxy"):
-        monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture
-def listening() -> Iterator[str]:
-    """The address of something that accepts connections."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        yield f"https://127.0.0.1:{server.getsockname()[1]}"
 
 
 @pytest.fixture
@@ -69,23 +58,16 @@ def test_another_cluster_that_does_not_answer_is_no_matter_of_the_lab(tmp_path: 
     assert f"kubectl --kubeconfig {path} version" in caught.value.remedy
 
 
-def test_a_kubeconfig_that_is_not_there_is_a_setting_to_change(tmp_path: Path) -> None:
+def test_a_kubeconfig_that_is_not_there_or_lacks_the_context_is_a_setting_to_change(
+    tmp_path: Path, nobody: str
+) -> None:
     with pytest.raises(OpsError) as caught:
         cluster.require(made_stack.on_cluster(tmp_path, kubernetes={"kubeconfig": "gone"}))
     assert caught.value.code == 2
     assert "ci:kubernetes.kubeconfig" in caught.value.remedy
-
-
-def test_nothing_is_tried_past_a_proxy_or_without_a_file(
-    tmp_path: Path, nobody: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = fake_api.kubeconfig(tmp_path / "k", nobody, **{"proxy-url": "http://proxy.example:3128"})
-    named = made_stack.on_cluster(tmp_path, kubernetes={"kubeconfig": str(path)})
-    cluster.require(named)
-    cluster.require(made_stack.on_cluster(tmp_path))
-    fake_api.kubeconfig(path, nobody)
-    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
-    cluster.require(named)
+    fake_api.kubeconfig(tmp_path / "k", nobody)
+    with pytest.raises(OpsError, match="elsewhere"):
+        cluster.require(made_stack.on_cluster(tmp_path, kubernetes={"kubeconfig": "k", "context": "elsewhere"}))
 
 
 class Lab:
@@ -113,8 +95,8 @@ class Lab:
 
 
 @pytest.fixture
-def lab(tmp_path: Path, listening: str, monkeypatch: pytest.MonkeyPatch) -> Lab:
-    fake_api.kubeconfig(tmp_path / cluster.LAB_KUBECONFIG, listening)
+def lab(tmp_path: Path, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    fake_api.kubeconfig(tmp_path / cluster.LAB_KUBECONFIG, fake_api.FakeApi(httpserver, tmp_path).url)
     builds: list[dict[str, Any]] = [
         {"name": f"b{number}", "context": {"inline": {"Dockerfile": "FROM x"}}} for number in range(100)
     ]
