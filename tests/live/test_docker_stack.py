@@ -54,9 +54,10 @@ def stack(
         engine.volumes.get(HOME).remove()
 
 
-@pytest.fixture(autouse=True)
-def as_configured(stack: Deployment, controller: str) -> None:
-    """Begin each test with the stack as it was configured at first; heals what the test before has left."""
+@pytest.fixture
+def edited(stack: Deployment, controller: str) -> Iterator[Deployment]:
+    """Give the stack to a test that deploys other settings; afterwards it is as it was configured at first."""
+    yield stack
     stack.configure(**settings(controller))
     stack.up()
 
@@ -97,7 +98,7 @@ def test_the_user_of_jenkins_drives_the_hosts_engine_without_root_and_without_ch
     assert (before.st_mode, before.st_uid, before.st_gid) == (after.st_mode, after.st_uid, after.st_gid)
 
 
-def test_the_samples_steps_work_through_the_socket_by_its_group_alone(stack: Deployment, controller: str) -> None:
+def test_the_samples_steps_work_through_the_socket_by_its_group_alone(edited: Deployment, controller: str) -> None:
     shown = inside("sample")
     assert "This is a simple file.\n" in shown
     assert "--volumes-from" in shown
@@ -107,8 +108,8 @@ def test_the_samples_steps_work_through_the_socket_by_its_group_alone(stack: Dep
     assert re.search(r"^Cap(Eff|Bnd):\s+0{16}$", status, re.MULTILINE)
     assert re.search(r"^NoNewPrivs:\s+1$", status, re.MULTILINE)
     keys = settings(controller)
-    stack.configure(**{**keys, "docker": {**keys["docker"], "socketGroup": 4747}})
-    stack.up()
+    edited.configure(**{**keys, "docker": {**keys["docker"], "socketGroup": 4747}})
+    edited.up()
     done = subprocess.run(["docker", "exec", CONTAINER, "sample"], capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert "permission denied" in done.stderr
@@ -207,56 +208,55 @@ def test_a_preview_names_the_change_before_it_is_made(stack: Deployment, control
     assert "numExecutors" in text
     assert re.search(r"2 => 5", text)
     assert changed(stack.preview()) == {"update": 1, "replace": 1}
+    stack.configure(**settings(controller))
 
 
 def test_memory_and_restart_are_changed_in_place(
-    stack: Deployment, engine: docker.DockerClient, controller: str
+    edited: Deployment, engine: docker.DockerClient, controller: str
 ) -> None:
     before = engine.containers.get(CONTAINER).id
-    stack.configure(**settings(controller, memoryMib=1024, restart="unless-stopped"))
-    assert changed(stack.up()) == {"update": 1}
+    edited.configure(**settings(controller, memoryMib=1024, restart="unless-stopped"))
+    assert changed(edited.up()) == {"update": 1}
     found = engine.containers.get(CONTAINER)
     assert found.id == before
     assert found.attrs["HostConfig"]["Memory"] == 1024 * 2**20
     assert found.attrs["HostConfig"]["RestartPolicy"]["Name"] == "unless-stopped"
-    assert set(stack.up()) == {"same"}
+    assert set(edited.up()) == {"same"}
 
 
-@pytest.mark.parametrize(
-    "edit",
-    [
+def test_an_edit_takes_effect_and_then_nothing_changes_any_more(edited: Deployment, controller: str) -> None:
+    keys: dict[str, Any] = {}
+    for edit in (
         {"startTimeoutSeconds": 300},
         {"logMaxFiles": 5},
         {"javaOptions": ["-Xss2m"]},
         {"executors": 1},
         {"agentPort": None},
-    ],
-    ids=lambda edit: next(iter(edit)),
-)
-def test_an_edit_takes_effect_and_then_nothing_changes_any_more(stack: Deployment, controller: str, edit: Any) -> None:
-    stack.configure(**settings(controller, **edit))
-    assert stack.up().get("replace") == 1
-    assert set(stack.up()) == {"same"}
+    ):
+        keys |= edit
+        edited.configure(**settings(controller, **keys))
+        assert edited.up().get("replace") == 1, edit
+        assert set(edited.up()) == {"same"}, edit
 
 
 def test_the_wizard_uploads_nothing_that_would_set_jenkins_up(
-    stack: Deployment, engine: docker.DockerClient, controller: str
+    edited: Deployment, engine: docker.DockerClient, controller: str
 ) -> None:
-    stack.configure(**settings(controller, setup="wizard"))
-    stack.up()
+    edited.configure(**settings(controller, setup="wizard"))
+    edited.up()
     assert b"can read /etc/ci" not in engine.containers.get(CONTAINER).logs()
     assert "CASC_JENKINS_CONFIG" not in inside("env")
-    assert any("initialAdminPassword" in step for step in stack.outputs()["next"])
+    assert any("initialAdminPassword" in step for step in edited.outputs()["next"])
 
 
-def test_the_hosts_docker_client_can_be_mounted_as_the_article_does(stack: Deployment, controller: str) -> None:
+def test_the_hosts_docker_client_can_be_mounted_as_the_article_does(edited: Deployment, controller: str) -> None:
     client = subprocess.run(
         ["sh", "-c", "command -v docker"], capture_output=True, text=True, check=True
     ).stdout.strip()
-    stack.configure(**settings(controller, dockerClient="host", dockerClientPath=client))
-    stack.up()
+    edited.configure(**settings(controller, dockerClient="host", dockerClientPath=client))
+    edited.up()
     assert "/usr/bin/docker" in inside("ls", "/usr/bin/docker")
-    assert set(stack.up()) == {"same"}
+    assert set(edited.up()) == {"same"}
 
 
 def test_a_taken_port_is_refused_with_its_holder_and_the_running_controller_stays(
@@ -269,6 +269,7 @@ def test_a_taken_port_is_refused_with_its_holder_and_the_running_controller_stay
         port = holder.getsockname()[1]
         stack.configure(**settings(controller, httpPort=port))
         text = stack.pulumi("up", "--yes", status=None)
+    stack.configure(**settings(controller))
     assert f"ci:jenkins.httpPort = {port} is in use on 127.0.0.1 by another process" in text
     assert engine.containers.get(CONTAINER).id == before
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ import pytest
 from ops.sample import IMAGE
 from tests.support.names import PREFIX
 from tests.support.verbs import ROOT, Verbs, clone, free_port
+from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,19 +26,19 @@ NAME = f"{PREFIX}-verbs"
 
 @pytest.fixture(scope="module")
 def verbs(controller: str, engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Verbs]:
-    """A clone whose offline stack uses names and ports that are free; `controller` has made its image."""
+    """A clone whose offline stack is up, under names and ports that are free; each test leaves it up but the last."""
     made = clone(tmp_path_factory.mktemp("verbs"), "offline")
-    made.set(
-        jenkins__containerName=NAME,
-        jenkins__homeVolume=f"{NAME}-home",
-        jenkins__httpPort=str(free_port()),
-        jenkins__agentPort=str(free_port()),
-    )
-    yield made
-    made.run("recover")
-    made.run("down")
-    with suppress(docker.errors.NotFound):  # if no test got that far
-        engine.volumes.get(f"{NAME}-home").remove()
+    ports = {"httpPort": free_port(), "agentPort": free_port()}
+    made.edit(jenkins={"containerName": NAME, "homeVolume": f"{NAME}-home", **ports})
+    made.run("set", "ci:jenkins.memoryMib", stdin="512")
+    try:
+        made.first = made.run("up")
+        yield made
+    finally:
+        made.run("recover")
+        made.run("down")
+        with suppress(docker.errors.NotFound):  # if no test got that far
+            engine.volumes.get(f"{NAME}-home").remove()
 
 
 def in_container(engine: docker.DockerClient, *command: str) -> str:
@@ -54,9 +54,8 @@ def committed(root: Path) -> dict[str, bytes]:
 
 
 def test_up_says_what_there_is_and_the_second_says_that_nothing_changed(verbs: Verbs) -> None:
-    first = verbs.run("up")
-    assert "Stack offline is up" in first
-    assert "http://127.0.0.1:" in first
+    assert "Stack offline is up" in verbs.first
+    assert "http://127.0.0.1:" in verbs.first
     second = verbs.run("up")
     assert "Nothing changed" in second
     assert committed(verbs.root) == committed(ROOT)
@@ -65,7 +64,6 @@ def test_up_says_what_there_is_and_the_second_says_that_nothing_changed(verbs: V
 def test_the_password_is_all_that_its_verb_prints_and_lies_open_nowhere(
     verbs: Verbs, engine: docker.DockerClient
 ) -> None:
-    verbs.run("up")
     password = verbs.run("password").removesuffix("\n")
     assert len(password) >= 24
     assert not set(password) & set(" \n")
@@ -74,10 +72,10 @@ def test_the_password_is_all_that_its_verb_prints_and_lies_open_nowhere(
     assert hits == []
 
 
-def test_status_tells_the_engine_as_seen_from_inside_and_fails_when_the_container_is_gone(
+def test_status_fails_for_a_container_that_was_removed_by_hand_and_up_brings_it_back_with_its_home(
     verbs: Verbs, engine: docker.DockerClient
 ) -> None:
-    verbs.run("up")
+    in_container(engine, "sh", "-c", "echo kept > /var/jenkins_home/marker")
     said = verbs.run("status")
     assert f"version {engine.version()['Version']}, as user 1000" in said
     assert "none seen" in said
@@ -85,12 +83,13 @@ def test_status_tells_the_engine_as_seen_from_inside_and_fails_when_the_containe
     assert "it is exited" in verbs.run("status", status=1)
     engine.containers.get(NAME).remove(force=True)
     assert "`make up` brings it back" in verbs.run("status", status=1)
+    verbs.run("up")
+    assert in_container(engine, "cat", "/var/jenkins_home/marker") == "kept\n"
 
 
 def test_the_sample_says_that_this_is_not_jenkins_and_shows_the_image(
     verbs: Verbs, engine: docker.DockerClient
 ) -> None:
-    verbs.run("up")
     said = verbs.run("sample")
     assert f"{NAME} is not Jenkins but a stand-in" in said
     assert "  This is a simple file.\n" in said
@@ -99,27 +98,11 @@ def test_the_sample_says_that_this_is_not_jenkins_and_shows_the_image(
     assert engine.containers.run(image, remove=True) == b"This is a simple file.\n"
 
 
-def test_a_container_that_was_removed_by_hand_is_brought_back_with_its_home(
-    verbs: Verbs, engine: docker.DockerClient
-) -> None:
-    verbs.run("up")
-    in_container(engine, "sh", "-c", "echo kept > /var/jenkins_home/marker")
-    engine.containers.get(NAME).remove(force=True)
-    verbs.run("up")
-    assert in_container(engine, "cat", "/var/jenkins_home/marker") == "kept\n"
-
-
 def test_an_update_killed_while_it_makes_the_container_is_recovered(verbs: Verbs, engine: docker.DockerClient) -> None:
-    verbs.run("up")
     engine.containers.get(NAME).remove(force=True)
     with verbs.start("up") as update:
-        end = time.monotonic() + 120
-        made = False
-        while not made:
-            assert time.monotonic() < end
-            assert update.poll() is None, "the update ended before it could be killed"
-            with suppress(docker.errors.NotFound):
-                made = bool(engine.containers.get(NAME))
+        eventually(lambda: engine.api.containers(all=True, filters={"name": f"^/{NAME}$"}), seconds=120)
+        assert update.poll() is None, "the update ended before it could be killed"
         [lock] = (verbs.root / ".local/state/.pulumi/locks").rglob("*.json")
         os.kill(json.loads(lock.read_text())["pid"], signal.SIGKILL)
         assert update.wait(120) == 128 + signal.SIGKILL
@@ -136,7 +119,6 @@ def test_an_update_killed_while_it_makes_the_container_is_recovered(verbs: Verbs
 
 
 def test_down_leaves_the_home_and_says_so(verbs: Verbs, engine: docker.DockerClient) -> None:
-    verbs.run("up")
     said = verbs.run("down")
     assert f"docker volume rm {NAME}-home" in said
     assert engine.volumes.get(f"{NAME}-home")

@@ -47,13 +47,10 @@ def verbs(tmp_path_factory: pytest.TempPathFactory, engine: docker.DockerClient,
 
     engine.images.get(images.PROXY).tag(*IMAGE.split(":"))
     made = clone(tmp_path_factory.mktemp("proxy"), "proxy")
-    made.set(
-        docker__proxy__containerName=PROXY,
-        docker__proxy__image=IMAGE,
-        jenkins__containerName=JENKINS,
-        jenkins__homeVolume=HOME,
-        jenkins__httpPort=str(free_port()),
-        jenkins__agentPort=str(free_port()),
+    ports = {"httpPort": free_port(), "agentPort": free_port()}
+    made.edit(
+        docker={"proxy": {"containerName": PROXY, "image": IMAGE}},
+        jenkins={"containerName": JENKINS, "homeVolume": HOME, **ports},
     )
     target = engine.containers.run(
         images.BASE, ["sleep", "3600"], name=TARGET, detach=True, ports={"80/tcp": None}, init=True

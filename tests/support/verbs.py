@@ -41,11 +41,6 @@ class Verbs:
         assert process.returncode == status if status is not None else process.returncode, out + err
         return out + err
 
-    def set(self, **settings: str) -> None:
-        """Set settings in the clone; `jenkins__httpPort` is ci:jenkins.httpPort."""
-        for key, value in settings.items():
-            self.run("set", f"ci:{key.replace('__', '.')}", stdin=value)
-
     def edit(self, **sections: Mapping[str, Any]) -> None:
         """Lay these settings over the stack's file, as an editor would; `docker` is ci:docker."""
         path = self.root / "stacks" / f"Pulumi.{self.stack}.yaml"
