@@ -13,27 +13,20 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import signal
 import socket
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import docker.errors
+import psutil
 
 from ops import cluster, engine, state_files
-from ops.clone import here
-from ops.stack import Stack
-from ops.toolchain import console, toolchain
+from ops.stack import Stack, unprepared
+from ops.toolchain import console
 from ops.toolchain.console import OpsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from docker import DockerClient
-    from docker.models.networks import Network
-
+    from collections.abc import Mapping
 
 CONTAINER = "docker:index/container:Container"
 NETWORK = "docker:index/network:Network"
@@ -47,10 +40,8 @@ def recover(named: str | None, *, yes: bool) -> int:
     Raises:
         OpsError: when a Pulumi is still at work on the stack, or a container in the way is not ours.
     """
-    clone = here()
-    name = named or clone.chosen
-    clone.require(name)
-    stack = Stack(clone, name, toolchain.ensure(providers=()))
+    stack = unprepared(named)
+    clone, name = stack.clone, stack.name
     done: list[str] = []
     if stack.owns_backend:
         _refuse_if_running(stack)
@@ -61,17 +52,17 @@ def recover(named: str | None, *, yes: bool) -> int:
     if stack.platform == "kubernetes":
         # A state is put right against what is really there, so a cluster has to answer.
         cluster.require(stack)
-    orphans = list(orphaned_plugins(clone.root, _processes()))
+    orphans = orphaned_plugins(clone.root)
     if orphans:
         _end(orphans)
         done.append(f"ended {len(orphans)} plugins that had outlived their Pulumi")
-    if not stack.owns_backend or locks(stack):
-        _cancel(stack, yes=yes)
+    if not stack.owns_backend or state_files.locks(clone, name):
+        if not (stack.owns_backend or yes or console.agreed(f"Cancel whatever holds the lock of stack {name}?")):
+            raise OpsError(f"The lock of stack {name} was left as it is.", "See who holds it, then run recover again.")
+        stack.ask("cancel", "--yes")
         done.append("took the lock away")
-    pending = pending_operations(stack)
-    for operation in pending:
-        removed = remove_half_made(operation, stack)
-        done += [removed] if removed else []
+    pending = json.loads(stack.ask("stack", "export"))["deployment"].get("pending_operations") or []
+    done += filter(None, [remove_half_made(operation, stack) for operation in pending])
     if pending:
         stack.get_plugins()
         # Once more through Pulumi, so that the state tells what is really there.
@@ -87,25 +78,12 @@ def recover(named: str | None, *, yes: bool) -> int:
     return 0
 
 
-def locks(stack: Stack) -> list[dict[str, Any]]:
-    """The locks on a stack of the clone's own backend: pid, username, hostname, timestamp each."""
-    found = (state_files.lock(path) for path in state_files.lock_files(stack.clone, stack.name))
-    return [lock for lock in found if lock is not None]
-
-
-def holder(lock: Mapping[str, Any], hostname: str, alive: Mapping[int, str]) -> str:
-    """Who still holds a lock; empty if that process is gone.
-
-    Args:
-        lock: as `locks` gives it.
-        hostname: this machine's.
-        alive: the names of this machine's processes by number.
-    """
+def holder(lock: Mapping[str, Any]) -> str:
+    """Who still holds a lock; empty if that process is gone."""
     who = f"{lock['username']}@{lock['hostname']} (process {lock['pid']}, since {lock['timestamp']})"
-    if lock["hostname"] != hostname:
-        return who  # Nobody can tell from here whether it lives.
-    # The kernel uses a number again after a while: only a process that is a Pulumi counts.
-    return who if alive.get(lock["pid"], "").startswith("pulumi") else ""
+    # Nobody can tell from here whether another machine's process lives. The kernel uses a number again after a while:
+    # only a process that is a Pulumi counts.
+    return who if lock["hostname"] != socket.gethostname() or _pulumi(lock["pid"]) else ""
 
 
 def remains(stack: Stack) -> str:
@@ -114,8 +92,8 @@ def remains(stack: Stack) -> str:
     if not stack.owns_backend:
         return ""
     if state_files.lock_files(clone, name):
-        dead = not any(holder(lock, socket.gethostname(), _alive()) for lock in locks(stack))
-        return "the lock of a Pulumi that was killed" if dead else ""
+        held = any(holder(lock) for lock in state_files.locks(clone, name))
+        return "" if held else "the lock of a Pulumi that was killed"
     if state_files.lost(clone, name):
         return "checkpoints, but no state any more"
     if state_files.broken(clone, name):
@@ -124,14 +102,9 @@ def remains(stack: Stack) -> str:
     return "operations that were not finished" if latest.get("pending_operations") else ""
 
 
-def _alive() -> dict[int, str]:
-    return {process["pid"]: process["name"] for process in _processes()}
-
-
 def _refuse_if_running(stack: Stack) -> None:
-    alive = _alive()
-    for lock in locks(stack):
-        who = holder(lock, socket.gethostname(), alive)
+    for lock in state_files.locks(stack.clone, stack.name):
+        who = holder(lock)
         if who:
             raise OpsError(
                 f"A Pulumi works on stack {stack.name}: {who}.",
@@ -140,72 +113,40 @@ def _refuse_if_running(stack: Stack) -> None:
             )
 
 
-def orphaned_plugins(root: Path, processes: Iterator[dict[str, Any]] | list[dict[str, Any]]) -> Iterator[int]:
-    """The numbers of the Pulumi plugins that were started in a clone and whose Pulumi is gone.
-
-    Args:
-        root: the clone; Pulumi starts its plugins there.
-        processes: pid, parent (pid), name and cwd each.
-    """
-    known = list(processes)
-    names = {process["pid"]: process["name"] for process in known}
-    for process in known:
-        plugin = process["name"].startswith(("pulumi-resource", "pulumi-languag"))  # the kernel cuts names at 15
-        ours = process["cwd"] == str(root)
-        if plugin and ours and not names.get(process["parent"], "").startswith("pulumi"):
-            yield process["pid"]
-
-
-def _processes() -> Iterator[dict[str, Any]]:
-    """This machine's processes that we may look into."""
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError, ValueError):
-            fields = dict(
-                line.split(":\t", 1) for line in (folder / "status").read_text().splitlines() if ":\t" in line
-            )
-            command = (folder / "cmdline").read_bytes().split(b"\0")
-            # A plugin that is a script has its interpreter's name; its own is the first or second word of its command.
-            words = [Path(os.fsdecode(word)).name for word in command[:2]]
-            script = [word for word in words if word.startswith("pulumi-")]
-            yield {
-                "pid": int(folder.name),
-                "parent": int(fields["PPid"]),
-                "name": script[0] if script else fields["Name"],
-                "cwd": str((folder / "cwd").readlink()),
-            }
-
-
-def _end(pids: list[int]) -> None:
-    """Ask processes to end, wait, and make those end that did not."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        for pid in pids:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, number)
-        until = time.monotonic() + PATIENCE_SECONDS
-        while time.monotonic() < until and any(Path(f"/proc/{pid}").exists() for pid in pids):
-            time.sleep(0.1)
-
-
-def _cancel(stack: Stack, *, yes: bool) -> None:
-    question = f"Cancel whatever holds the lock of stack {stack.name}?"
-    if not stack.owns_backend and not yes and not console.agreed(question):
-        raise OpsError(
-            f"The lock of stack {stack.name} was left as it is.", "See who holds it, then run recover again."
-        )
-    stack.ask("cancel", "--yes")
-
-
-def pending_operations(stack: Stack) -> list[dict[str, Any]]:
-    """What the state calls half done: `type` (creating, updating, deleting ...) and `resource` each."""
-    state = json.loads(stack.ask("stack", "export"))
-    found: list[dict[str, Any]] = state["deployment"].get("pending_operations") or []
+def orphaned_plugins(root: Path) -> list[psutil.Process]:
+    """The Pulumi plugins that were started in a clone, where Pulumi starts them, and whose Pulumi is gone."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):  # it has ended since, or is another user's
+            plugin = _pulumi(process.pid).startswith(("pulumi-resource-", "pulumi-language-"))
+            if plugin and process.cwd() == str(root.resolve()) and not _pulumi(process.ppid()):
+                found.append(process)
     return found
+
+
+def _pulumi(pid: int) -> str:
+    """The name of a process that is Pulumi or one of its plugins, as `pulumi-resource-docker`; else empty."""
+    with contextlib.suppress(psutil.Error, ValueError, OverflowError):
+        # A plugin that is a script is the second word of its command.
+        names = [Path(word).name for word in psutil.Process(pid).cmdline()[:2]]
+        return next((name for name in names if name == "pulumi" or name.startswith("pulumi-")), "")
+    return ""
+
+
+def _end(processes: list[psutil.Process]) -> None:
+    """Ask processes to end, wait, and make those end that did not."""
+    for end in (psutil.Process.terminate, psutil.Process.kill):
+        for process in processes:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                end(process)
+        processes = psutil.wait_procs(processes, timeout=PATIENCE_SECONDS)[1]
 
 
 def remove_half_made(operation: Mapping[str, Any], stack: Stack) -> str:
     """Remove the container or network of a half-done create, if there is one. Says what it did."""
     resource = operation.get("resource") or {}
-    name = (resource.get("inputs") or {}).get("name")
+    inputs = resource.get("inputs") or {}
+    name = inputs.get("name")
     if operation.get("type") != "creating" or resource.get("type") not in {CONTAINER, NETWORK} or not name:
         return ""
     what, remove = ("container", "rm -f") if resource["type"] == CONTAINER else ("network", "network rm")
@@ -217,31 +158,21 @@ def remove_half_made(operation: Mapping[str, Any], stack: Stack) -> str:
             "Start it (`systemctl start docker`), and see that `docker version` works; then run recover again.",
         ) from failed
     try:
-        found: Any = there.containers.get(name) if what == "container" else _network(there, name)
+        if what == "container":
+            found: Any = there.containers.get(name)
+            labels = found.labels
+        else:  # by its whole name; `get` would take the beginning of an id for one
+            found = next((each for each in there.networks.list(names=[name]) if each.name == name), None)
+            labels = found.attrs.get("Labels") or {} if found else {}
     except docker.errors.NotFound:
         return ""
-    wanted = wanted_labels(resource["inputs"])
-    labels = found.labels if what == "container" else found.attrs.get("Labels") or {}
-    if not wanted or any(labels.get(key) != value for key, value in wanted.items()):
+    if found is None:
+        return ""
+    wanted = {entry["label"]: entry["value"] for entry in inputs.get("labels") or [] if isinstance(entry, dict)}
+    if not wanted or not wanted.items() <= labels.items():
         raise OpsError(
             f"The {what} {name} is in the way, and its labels say that this stack did not make it.",
             f"Look at it, and if it may go: docker {remove} {name}",
         )
-    if what == "container":
-        found.remove(force=True)
-    else:
-        found.remove()
+    found.remove(**({"force": True} if what == "container" else {}))
     return f"removed the half-made {what} {name}"
-
-
-def _network(there: DockerClient, name: str) -> Network:
-    """The network of just this name; the engine would take the beginning of an id for one."""
-    found = [network for network in there.networks.list(names=[name]) if network.name == name]
-    if not found:
-        raise docker.errors.NotFound(f"no network {name}")
-    return found[0]
-
-
-def wanted_labels(inputs: Mapping[str, Any]) -> dict[str, str]:
-    """The labels that a container or network resource asks for, from its inputs in the state."""
-    return {entry["label"]: entry["value"] for entry in inputs.get("labels") or [] if isinstance(entry, dict)}

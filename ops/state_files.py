@@ -57,19 +57,14 @@ def mend(clone: Clone, stack: str) -> list[str]:
     """
     done = _restore(clone, stack)
     bad = list(_bad_attributes(clone, stack))
-    for path in bad:
+    # Pulumi does nothing while an unreadable lock is there, and it does not tell whose it is.
+    locks = [path for path in lock_files(clone, stack) if _lock(path) is None]
+    unfinished = [path for path in _files(clone, stack) if path.name.endswith(UNFINISHED)]
+    for path in (*bad, *locks, *unfinished):
         path.unlink()
     if bad:
         done.append(f"removed {len(bad)} half-written files of attributes beside the state")
-    for path in _files(clone, stack):
-        if path.name.endswith(UNFINISHED):
-            path.unlink()
-    for path in lock_files(clone, stack):
-        # Pulumi does nothing while such a lock is there, and it does not tell whose it is.
-        if lock(path) is None:
-            path.unlink()
-            done.append(f"removed the unreadable lock {path.name}")
-    return done
+    return [*done, *(f"removed the unreadable lock {path.name}" for path in locks)]
 
 
 def _restore(clone: Clone, stack: str) -> list[str]:
@@ -125,17 +120,14 @@ def checkpoint(clone: Clone, stack: str, path: Path) -> dict[str, Any] | None:
     Whole is: JSON, plain or compressed by gzip, with a version, this stack's full name, and either no deployment yet or
     one with a time and a list of resources whose URNs are all of this stack.
     """
+    urn = f"urn:pulumi:{short(stack)}::{clone.name}::"
     try:
         found = json.loads(_read(path))
         content: dict[str, Any] = found["checkpoint"]
-        latest = content.get("latest")
+        _time(content)
+        resources = (content.get("latest") or {}).get("resources") or []
         whole = isinstance(found["version"], int) and content["stack"] == f"organization/{clone.name}/{short(stack)}"
-        if latest is not None:
-            _time(content)
-            urn = f"urn:pulumi:{short(stack)}::{clone.name}::"
-            whole = whole and all(
-                entry["urn"].startswith(urn) and entry["type"] for entry in latest.get("resources") or []
-            )
+        whole = whole and all(entry["urn"].startswith(urn) and entry["type"] for entry in resources)
     except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     return content if whole else None
@@ -164,18 +156,20 @@ def lock_files(clone: Clone, stack: str) -> list[Path]:
     return sorted((clone.state / ".pulumi" / "locks" / "organization" / clone.name / short(stack)).glob("*.json"))
 
 
-def lock(path: Path) -> dict[str, Any] | None:
-    """A lock: `pid`, `username`, `hostname`, `timestamp`. None for a file that is none, or not all of one."""
+def locks(clone: Clone, stack: str) -> list[dict[str, Any]]:
+    """The locks on a stack that can be read: `pid`, `username`, `hostname`, `timestamp` each."""
+    found = (_lock(path) for path in lock_files(clone, stack))
+    return [lock for lock in found if lock is not None]
+
+
+def _lock(path: Path) -> dict[str, Any] | None:
+    """The lock in a file; None for a file that is none, or not all of one."""
     try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+        found: dict[str, Any] = json.loads(path.read_bytes())
+        whole = all(isinstance(found[name], str) for name in ("username", "hostname", "timestamp"))
+        return found if whole and type(found["pid"]) is int else None
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    whole = (
-        isinstance(found, dict)
-        and type(found.get("pid")) is int
-        and all(isinstance(found.get(name), str) for name in ("username", "hostname", "timestamp"))
-    )
-    return found if whole else None
 
 
 def _files(clone: Clone, stack: str) -> Iterator[Path]:

@@ -48,8 +48,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def stack(deployed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stack:
     shutil.copytree(deployed, tmp_path / "clone", symlinks=True)
     made = tiny.stack(tmp_path / "clone")
-    monkeypatch.setattr(recover, "here", lambda: made.clone)
-    monkeypatch.setattr(recover, "Stack", lambda *_: made)
+    monkeypatch.setattr(recover, "unprepared", lambda _: made)
     return made
 
 
@@ -228,12 +227,12 @@ def test_after_a_kill_the_verb_names_recover_which_frees_the_lock_and_ends_the_o
     with held_update(stack) as killed:
         killed.send_signal(signal.SIGKILL)
         killed.wait(30)
-    assert recover.locks(stack), "nothing to recover from: the CLI frees its lock in another way now"
+    assert state_files.locks(stack.clone, "dev"), "nothing to recover from: the CLI frees its lock in another way now"
     assert deploy.pulumi(stack, verb, ["--yes", "--skip-preview"]).status != 0
     assert "make recover STACK=dev" in capsys.readouterr().err
     assert recover.recover("dev", yes=True) == 0
-    assert list(recover.orphaned_plugins(stack.clone.root, recover._processes())) == []  # noqa: SLF001 - the machine's own
-    assert recover.locks(stack) == []
+    assert recover.orphaned_plugins(stack.clone.root) == []
+    assert state_files.locks(stack.clone, "dev") == []
     (stack.clone.root / "wait").unlink()
     assert up(stack).status == 0
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 
 from ops import deploy, engine, recover, settings, status
@@ -147,38 +151,31 @@ def test_a_key_that_is_no_setting_is_refused_with_what_is_one(key: str | None, h
     assert hint in refused.value.remedy
 
 
-LOCK = {"pid": 7, "username": "ann", "hostname": "here", "timestamp": "2026-08-21T10:00:00Z"}
+def test_a_lock_is_stale_only_if_its_process_is_surely_gone() -> None:
+    here, own = socket.gethostname(), os.getpid()
+    lock = {"username": "ann", "timestamp": "2026-08-21T10:00:00Z"}
+    assert recover.holder({**lock, "hostname": "elsewhere", "pid": own}), "nobody can tell from another machine"
+    assert not recover.holder({**lock, "hostname": here, "pid": own}), "the number was used again"
+    for gone in (2**22 + 1, -1, 2**70):
+        assert not recover.holder({**lock, "hostname": here, "pid": gone})
 
 
-@pytest.mark.parametrize(
-    ("hostname", "alive", "held"),
-    [
-        ("here", {7: "pulumi"}, True),
-        ("here", {}, False),
-        ("here", {7: "bash"}, False),  # the number was used again
-        ("elsewhere", {}, True),  # nobody can tell from another machine
-    ],
-)
-def test_a_lock_is_stale_only_if_its_process_is_surely_gone(
-    hostname: str, alive: dict[int, str], *, held: bool
-) -> None:
-    assert bool(recover.holder(LOCK, hostname, alive)) is held
-
-
-def test_only_plugins_of_this_clone_without_a_pulumi_are_orphans() -> None:
-    def process(pid: int, parent: int, name: str, cwd: str = "/clone") -> dict[str, Any]:
-        return {"pid": pid, "parent": parent, "name": name, "cwd": cwd}
-
-    processes = [
-        process(1, 0, "init"),
-        process(10, 1, "pulumi"),
-        process(11, 10, "pulumi-resource"),
-        process(12, 1, "pulumi-resource"),
-        process(13, 1, "pulumi-language-python"),
-        process(14, 1, "pulumi-resource", "/elsewhere"),
-        process(15, 1, "python3"),
-    ]
-    assert list(recover.orphaned_plugins(Path("/clone"), processes)) == [12, 13]
+def test_only_plugins_of_this_clone_without_a_pulumi_are_orphans(tmp_path: Path) -> None:
+    plugin = programs.script(tmp_path / "pulumi-resource-x", "read never")
+    pulumi = programs.script(tmp_path / "pulumi", f"{plugin}; true")
+    other = programs.script(tmp_path / "other", "read never")
+    clone = tmp_path / "clone"
+    clone.mkdir()
+    with contextlib.ExitStack() as running:
+        orphan, _, parent, _ = (
+            running.enter_context(subprocess.Popen([program], cwd=cwd, stdin=subprocess.PIPE))
+            for program, cwd in ((plugin, clone), (plugin, tmp_path), (pulumi, clone), (other, clone))
+        )
+        end = time.monotonic() + 30
+        while not psutil.Process(parent.pid).children() and time.monotonic() < end:
+            time.sleep(0.02)
+        assert [process.pid for process in recover.orphaned_plugins(clone)] == [orphan.pid]
+        assert recover.holder({"username": "", "timestamp": "", "hostname": socket.gethostname(), "pid": parent.pid})
 
 
 def test_the_plain_signs_of_drift_are_seen() -> None:
