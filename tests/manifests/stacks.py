@@ -2,17 +2,8 @@
 
 from typing import Final
 
-import yaml
+from tests.support.manifests import AGAIN, EVERYTHING, LEAST, STACKS
 
-from tests.support.manifests import ROOT
-
-COMMITTED: Final = tuple(
-    path.name.split(".")[1]
-    for path in sorted([*ROOT.glob("stacks/Pulumi.*.yaml"), *ROOT.glob("examples/stacks/Pulumi.*.yaml")])
-    if yaml.safe_load(path.read_text())["config"]["ci:platform"] == "kubernetes"
-)
-"""Those in the repository."""
-
-ALL: Final = (*COMMITTED, "everything", "everything, again", "every builder", "least")
-SCANNED: Final = (*COMMITTED, "everything", "least")
+ALL: Final = (*STACKS, AGAIN)
+SCANNED: Final = (*(name for name in STACKS if not name.startswith("kubernetes-")), EVERYTHING, LEAST)
 """Those for the slow scanners. The others have the same pods."""

@@ -13,14 +13,14 @@ from components.settings.pod_security import NEEDS, RUNNERS_JOBS, Builder, Level
 from tests.manifests import programs
 from tests.manifests.stacks import ALL
 from tests.manifests.test_schema import OLDEST
-from tests.support.manifests import EVERY_BUILDER, EVERYTHING, Pod, Stack
+from tests.support.manifests import EVERY_BUILDER, EVERYTHING, LEAST, STACKS, Pod, Stack
 from tests.support.pod_security import breaches
 
 VERSIONS = (f"v{OLDEST}", "latest")
 """A namespace without a version is held to the standards of the API server's own release."""
 
-PRIVILEGED = {"every builder", "buildkit"}
-"""The stacks that ask for it, since they build with BuildKit."""
+LEVELS = {EVERY_BUILDER: "privileged", "buildkit": "privileged", LEAST: "restricted"}
+"""What those stacks ask for that build with BuildKit, or not at all. The others have baseline."""
 
 
 def judge(pods: list[Pod], version: str) -> list[dict[str, list[str]]]:
@@ -61,9 +61,7 @@ def test_every_pod_passes_the_level_that_its_namespace_claims(
     pods = [*stacks[name].pods(), *stacks[name].jobs()]
     claimed = claims(stacks[name])
     for namespace, modes in claimed.items():
-        expected = (
-            "restricted" if not namespace.endswith("-builds") else "privileged" if name in PRIVILEGED else "baseline"
-        )
+        expected = LEVELS.get(name, "baseline") if namespace.endswith("-builds") else "restricted"
         assert modes == dict.fromkeys(("enforce", "audit", "warn"), expected), namespace
     for pod, verdict in zip(pods, judge(pods, version), strict=True):
         assert verdict[claimed[pod.namespace]["enforce"]] == [], pod.owner
@@ -73,7 +71,7 @@ def test_every_pod_passes_the_level_that_its_namespace_claims(
 def test_the_registry_its_mirror_its_restarter_and_a_gitlab_runner_pass_restricted(
     stacks: dict[str, Stack], version: str
 ) -> None:
-    pods = [pod for pod in stacks["everything"].pods() if pod.namespace == "ci"]
+    pods = [pod for pod in stacks[EVERYTHING].pods() if pod.namespace == "ci"]
     assert {pod.owner for pod in pods} == {
         "StatefulSet registry-server",
         "StatefulSet mirror-server",
@@ -90,7 +88,7 @@ def test_the_registry_its_mirror_its_restarter_and_a_gitlab_runner_pass_restrict
 def test_each_builder_fails_just_the_checks_that_a_refusal_names_with_every_kind_of_context(
     stacks: dict[str, Stack], version: str
 ) -> None:
-    pods = [*builds(stacks["everything"]), *builds(stacks["every builder"])]
+    pods = [*builds(stacks[EVERYTHING]), *builds(stacks[EVERY_BUILDER])]
     seen: set[tuple[str, bool]] = set()
     for pod, verdict in zip(pods, judge(pods, version), strict=True):
         [container] = pod.spec["containers"]
@@ -110,7 +108,7 @@ def test_each_builder_fails_just_the_checks_that_a_refusal_names_with_every_kind
 def test_a_gitlab_runners_jobs_pass_baseline_and_miss_restricted_by_just_the_checks_that_a_refusal_names(
     stacks: dict[str, Stack], version: str
 ) -> None:
-    for name in ("gitlab-kubernetes", "everything"):
+    for name in ("gitlab-kubernetes", EVERYTHING):
         [job] = stacks[name].jobs()
         [verdict] = judge([job], version)
         assert job.namespace == "ci-builds"
@@ -119,7 +117,7 @@ def test_a_gitlab_runners_jobs_pass_baseline_and_miss_restricted_by_just_the_che
 
 
 def test_what_clones_a_repository_is_root_without_a_single_capability(stacks: dict[str, Stack]) -> None:
-    pods = [pod for pod in stacks["everything"].pods() if "initContainers" in pod.spec and pod.namespace == "ci-builds"]
+    pods = [pod for pod in stacks[EVERYTHING].pods() if "initContainers" in pod.spec and pod.namespace == "ci-builds"]
     assert pods
     alone = []
     for pod in pods:
@@ -132,7 +130,7 @@ def test_what_clones_a_repository_is_root_without_a_single_capability(stacks: di
 
 def test_every_builder_and_every_kind_of_context_is_among_what_is_judged() -> None:
     for name, stack in {"kaniko": EVERYTHING, "buildkit": EVERY_BUILDER, "buildah": EVERY_BUILDER}.items():
-        found = [BuildSettings.model_validate_json(json.dumps(build)) for build in stack["builds"]]
+        found = [BuildSettings.model_validate_json(json.dumps(build)) for build in STACKS[stack]["builds"]]
         own = [build.context for build in found if build.builder == name]
         kinds = {kind for context in own for kind, value in context if value is not None}
         assert kinds == set(type(own[0]).model_fields), name

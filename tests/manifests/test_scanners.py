@@ -13,7 +13,7 @@ import pytest
 from tests.manifests import programs
 from tests.manifests.stacks import SCANNED
 from tests.manifests.test_schema import OLDEST
-from tests.support.manifests import Stack
+from tests.support.manifests import EVERYTHING, Stack
 
 Finding = tuple[str, str]
 """The check's id, and what it is about: kind and namespace, and for kube-score the container where there is one."""
@@ -182,9 +182,9 @@ def test_nothing_is_listed_that_kube_score_finds_no_more(kube_score: dict[str, s
 
 
 def test_images_that_a_stack_names_by_digest_are_run_by_digest(checkov: dict[str, set[Finding]]) -> None:
-    assert "CKV_K8S_43" not in {check for check, _ in checkov["everything"]}
+    assert "CKV_K8S_43" not in {check for check, _ in checkov[EVERYTHING]}
 
 
 def test_only_a_stack_that_asks_for_a_node_port_has_one(kube_score: dict[str, set[Finding]]) -> None:
     with_port = {name for name, found in kube_score.items() if "service-type" in {check for check, _ in found}}
-    assert with_port == {"lab", "buildkit", "buildah", "everything"}
+    assert with_port == {"lab", "buildkit", "buildah", EVERYTHING}

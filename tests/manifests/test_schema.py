@@ -12,7 +12,7 @@ import pytest
 from components.kubernetes import preflight
 from tests.manifests import programs
 from tests.manifests.stacks import ALL
-from tests.support.manifests import Stack
+from tests.support.manifests import AGAIN, EVERYTHING, Stack
 
 library: Any = importlib.import_module("kubernetes_validate.utils")  # without types
 # It would read 2 MB anew for every object.
@@ -99,7 +99,7 @@ def test_every_kind_of_object_that_the_platform_has_is_in_one_of_these_stacks(st
 
 
 def test_a_build_that_is_done_is_declared_again_as_a_job_that_does_nothing(stacks: dict[str, Stack]) -> None:
-    first, again = stacks["everything"].of("Job"), stacks["everything, again"].of("Job")
+    first, again = stacks[EVERYTHING].of("Job"), stacks[AGAIN].of("Job")
     assert not any(job["spec"].get("suspend") for job in first)
     assert all(job["spec"]["suspend"] is True for job in again)
     assert {job["metadata"]["name"] for job in first} == {job["metadata"]["name"] for job in again}

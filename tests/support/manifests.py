@@ -6,124 +6,34 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import yaml
 
+from components import certificates
 from tests.support import gitlab
 from tests.support.engine import Engine, unwrap
 from tests.support.kubernetes_platform import deploy
-from tests.support.kubernetes_stack import HASH, REGISTRY_PASSWORD
+from tests.support.kubernetes_stack import REGISTRY_PASSWORD
 from tests.support.settings import RUNNER_TOKEN
 
 ROOT = Path(__file__).resolve().parents[2]
 PREFIX = "ci:"
 CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
-"""No certificate: nothing that renders a stack reads it. So are the keys below."""
+"""No certificate: nothing that renders a stack reads it."""
 
-_DIGEST = f"@sha256:{'ab' * 32}"
-
-EVERYTHING: Mapping[str, Any] = {
-    "kubernetes": {
-        "context": "prod",
-        "kanikoImage": f"ghcr.io/osscontainertools/kaniko:v1.28.3{_DIGEST}",
-        "gitImage": f"alpine/git:v2.52.0{_DIGEST}",
-        "kubectlImage": f"registry.k8s.io/kubectl:v1.34.4{_DIGEST}",
-        "quota": {"cpuMillicores": 20_000, "memoryMib": 40_960},
-        "egress": ["203.0.113.0/24", "2001:db8::/32"],
-        "objectStorage": {"region": "eu-central-1", "endpoint": "https://minio.example.org"},
-    },
-    "registry": {
-        "image": f"registry:3.1.2{_DIGEST}",
-        "storageClass": "fast",
-        "host": "registry.example.org:30500",
-        "nodePort": 30_500,
-        "users": [{"name": "deployer", "passwordHash": HASH}],
-        "allowFrom": ["10.0.0.0/16"],
-        "mirror": {"user": "team"},
-        "garbageCollection": {"schedule": "5 4 * * 6", "deleteUntagged": True},
-    },
-    "builds": [
-        {
-            "name": "inline",
-            "context": {"inline": {"Dockerfile": "FROM scratch\n"}},
-            "destinations": ["inline:1", "inline:latest", "ghcr.io/team/inline:1"],
-            "args": {"VERSION": "1.2.3"},
-            "labels": {"org.opencontainers.image.source": "https://git.example.org/team/inline"},
-            "target": "runtime",
-            "platform": "linux/amd64",
-            "schedule": "@daily",
-            "retries": 2,
-        },
-        {"name": "directory", "context": {"directory": str(ROOT / "examples" / "hello")}, "cache": {"enabled": False}},
-        {
-            "name": "https",
-            "context": {
-                "git": {
-                    "repository": "https://git.example.org/team/website.git",
-                    "ref": "v1.2.3",
-                    "directory": "images/website",
-                    "credentials": "gitToken",
-                }
-            },
-            "schedule": "17 2 * * *",
-        },
-        {
-            "name": "ssh",
-            "context": {
-                "git": {
-                    "repository": "ssh://git@git.example.org/team/website.git",
-                    "credentials": "gitSshKey",
-                    "knownHosts": "git.example.org ssh-ed25519 AAAA",
-                }
-            },
-        },
-        {"name": "archive", "context": {"archive": "https://files.example.org/website-1.2.3.tar.gz"}},
-        {"name": "s3", "context": {"archive": "s3://bucket/website.tar.gz"}},
-        {"name": "gs", "context": {"archive": "gs://bucket/website.tar.gz"}},
-        {"name": "volume", "context": {"volume": {"claim": "sources", "path": "website"}}},
-    ],
-    "gitlabRunner": {
-        "url": "https://gitlab.example.org:8443/git",
-        "image": f"gitlab/gitlab-runner:alpine-v19.3.0{_DIGEST}",
-        "helperImage": f"registry.example.org/ci/gitlab-runner-helper:x86_64-v19.3.0{_DIGEST}",
-        "concurrency": 3,
-    },
-    "gitlabRunnerToken": RUNNER_TOKEN,
-    "gitToken": "glpat-made-up-0123456789",
-    "gitSshKey": "-----BEGIN PRIVATE KEY-----\nmade-up\n-----END PRIVATE KEY-----\n",
-    "registryTlsKey": "-----BEGIN PRIVATE KEY-----\nmade-up\n-----END PRIVATE KEY-----\n",
-    "mirrorPassword": "mirror-made-up-01234",
-    "dockerConfig": json.dumps({"auths": {"ghcr.io": {"auth": "Z2hjci1tYWRlLXVwOnB3"}}}),
-    "storageCredentials": "[default]\naws_secret_access_key = made-up\n",
+STACKS = {
+    path.name.split(".")[1]: keys
+    for folder in ("stacks", "examples/stacks", "tests/registrations/stacks")
+    for path in sorted(ROOT.glob(f"{folder}/Pulumi.*.yaml"))
+    for keys in [{key.removeprefix(PREFIX): value for key, value in yaml.safe_load(path.read_text())["config"].items()}]
+    if keys["platform"] == "kubernetes"
 }
-"""A stack that has each thing that a stack can have, but for what excludes another. The certificates come to it."""
+"""The settings of every stack on Kubernetes that is in the repository, by name."""
 
-_SOURCES: Mapping[str, Any] = {
-    "inline": {"inline": {"Dockerfile": "FROM scratch\n"}},
-    "directory": {"directory": str(ROOT / "examples" / "hello")},
-    "git": {"git": {"repository": "https://git.example.org/team/website.git", "credentials": "gitToken"}},
-    "archive": {"archive": "https://files.example.org/website-1.2.3.tar.gz"},
-    "volume": {"volume": {"claim": "sources", "path": "website"}},
-}
-EVERY_BUILDER: Mapping[str, Any] = {
-    "kubernetes": {"context": "prod", "buildsPodSecurity": "privileged"},
-    "registry": {"tls": {"secretName": "given"}, "mirror": {}},
-    "builds": [
-        {"name": f"{builder}-{kind}", "builder": builder, "context": context}
-        for builder in ("kaniko", "buildkit", "buildah")
-        for kind, context in _SOURCES.items()
-        if builder != "kaniko" or kind == "inline"
-    ]
-    + [
-        {"name": f"{builder}-daily", "builder": builder, "context": _SOURCES["inline"], "schedule": "@daily"}
-        for builder in ("buildkit", "buildah")
-    ],
-    "gitToken": "glpat-made-up-0123456789",
-}
-"""A stack whose builds have builders of all kinds beside each other, which takes a namespace for the neediest."""
-
-LEAST: Mapping[str, Any] = {"registry": {"tls": {"secretName": "given"}, "garbageCollection": None}}
-"""A registry alone, with a certificate that somebody else makes, and no collections."""
+EVERYTHING, EVERY_BUILDER, LEAST = "kubernetes-everything", "kubernetes-builders", "kubernetes-least"
+AGAIN = "everything, again"
+"""The stack that has everything, as an update makes it that finds its Jobs done."""
 
 
 @dataclass(frozen=True)
@@ -176,46 +86,25 @@ class Stack:
         return "".join(f"---\n{json.dumps(each, indent=1)}\n" for each in self.objects)
 
 
-def committed(name: str) -> Stack:
-    """Render a stack as its file has it."""
-    [path] = [*ROOT.glob(f"stacks/Pulumi.{name}.yaml"), *ROOT.glob(f"examples/stacks/Pulumi.{name}.yaml")]
-    found = yaml.safe_load(path.read_text())["config"]
-    keys = {key.removeprefix(PREFIX): value for key, value in found.items()}
-    if "gitlabRunner" in keys:
-        keys["gitlabRunnerToken"] = RUNNER_TOKEN
-    return render(name, **keys)
-
-
-def everything(folder: Path) -> tuple[Stack, Stack]:
-    """Render the stack that has everything: as its first update makes it, and as one does that finds no Jobs any more.
-
-    folder: an empty one, for the certificates.
-    """
-    certificate, trusted = folder / "registry.pem", folder / "ca.pem"
-    for path in (certificate, trusted):
-        path.write_text(CERTIFICATE)
-    keys = {
-        **EVERYTHING,
-        "kubernetes": {**EVERYTHING["kubernetes"], "trustedCaFile": str(trusted)},
-        "registry": {**EVERYTHING["registry"], "tls": {"certificateFile": str(certificate)}},
-        "gitlabRunner": {**EVERYTHING["gitlabRunner"], "caFile": str(trusted)},
-    }
+def every_stack() -> dict[str, Stack]:
+    """Render all of them, by name."""
     outputs: dict[str, Any] = {}
-    first = render("everything", outputs=outputs, **keys)
-    return first, render("everything, again", last=outputs, **keys)
+    found = {name: render(name, outputs=outputs if name == EVERYTHING else {}) for name in STACKS}
+    return {**found, AGAIN: render(EVERYTHING, last=outputs)}
 
 
-def render(
-    name: str, *, last: Mapping[str, Any] | None = None, outputs: dict[str, Any] | None = None, **keys: Any
-) -> Stack:
-    """Render a stack with these keys.
+def render(name: str, *, last: Mapping[str, Any] | None = None, outputs: dict[str, Any] | None = None) -> Stack:
+    """Render a stack.
 
     last: the outputs of the update before.
     outputs: is filled with the outputs of this one.
     """
     engine = Engine(preview=False)
-    with contextlib.chdir(ROOT):
-        made = deploy(engine, last=last, **{"registryPassword": REGISTRY_PASSWORD, **keys})
+    keys = {"registryPassword": REGISTRY_PASSWORD, **STACKS[name]}
+    if "gitlabRunner" in keys:
+        keys["gitlabRunnerToken"] = RUNNER_TOKEN
+    with contextlib.chdir(ROOT), mock.patch.object(certificates, "read", return_value=CERTIFICATE):
+        made = deploy(engine, last=last, **keys)
     if outputs is not None:
         outputs.update(made.outputs)
     found = [
