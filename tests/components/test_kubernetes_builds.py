@@ -65,12 +65,6 @@ def test_an_image_that_is_pushed_elsewhere_first_is_named_as_there(engine: Engin
         assert made.outputs["images"] == {"website": f"ghcr.io/team/site@{DIGEST}"}
 
 
-def test_a_job_has_the_same_name_in_every_run(engine: Engine) -> None:
-    keys: dict[str, Any] = {"args": {"A": "1", "B": "2"}, "labels": {"a": "1", "b": "2"}}
-    turned: dict[str, Any] = {kind: dict(reversed(entries.items())) for kind, entries in keys.items()}
-    assert name_of(deploy(engine, builds=[build(**keys)])) == name_of(updated(builds=[build(**turned)]))
-
-
 def test_a_build_that_is_known_to_be_done_is_declared_suspended_and_its_image_is_remembered(engine: Engine) -> None:
     name = name_of(updated(builds=[build()]))
     last = {"images": {"website": IMAGE}, "builds": {"website": name}}

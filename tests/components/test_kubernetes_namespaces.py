@@ -9,7 +9,6 @@ from components import labels
 from tests.support.engine import Engine
 from tests.support.kubernetes_platform import Deployed, deploy
 from tests.support.kubernetes_stack import build
-from tests.support.pod_security import breaches
 
 GIT = {"git": {"repository": "https://git.example.org/team/website.git"}}
 
@@ -130,26 +129,6 @@ def test_who_may_ask_the_api_for_what_is_this_and_no_more(engine: Engine) -> Non
         assert account["automountServiceAccountToken"] is False
 
 
-def test_every_pod_fits_the_level_of_its_namespace(engine: Engine) -> None:
-    made = deploy(
-        engine,
-        builds=[build(schedule="@daily"), build("site", context=GIT)],
-        registry={"plainHttp": True, "mirror": {}},
-    )
-    enforced = {"ci": "restricted", "ci-builds": "baseline"}
-    pods = list(made.pods())
-    assert {name for name, _, _ in pods} == {
-        "registry-server",
-        "mirror-server",
-        "registry-restart",
-        "build-website-job",
-        "build-website-schedule",
-        "build-site-job",
-    }
-    for name, namespace, pod in pods:
-        assert breaches(pod, enforced[namespace]) == [], name
-
-
 def test_every_pod_of_the_builds_counts_against_the_quota_with_a_limit_on_everything(engine: Engine) -> None:
     made = deploy(engine, builds=[build(context=GIT)])
     for _, _, pod in made.pods():
@@ -183,23 +162,3 @@ def test_the_policies_select_the_labels_that_the_pods_have(engine: Engine) -> No
         if namespace == "ci":
             selector = made[f"network-registry-{marks[labels.APP]}"]["spec"]["podSelector"]["matchLabels"]
             assert selector.items() <= marks.items(), name
-
-
-@pytest.mark.parametrize(
-    ("change", "breach"),
-    [
-        ({"hostNetwork": True}, "hostNetwork"),
-        ({"volumes": [{"name": "x", "hostPath": {"path": "/"}}]}, "hostPath"),
-        ({"containers": [{"name": "c", "securityContext": {"privileged": True}}]}, "c: privileged"),
-        (
-            {"containers": [{"name": "c", "securityContext": {"capabilities": {"add": ["SYS_ADMIN"]}}}]},
-            "c: capabilities added",
-        ),
-        ({"containers": [{"name": "c"}]}, "c: runAsNonRoot"),
-        ({"containers": [{"name": "c"}]}, "c: allowPrivilegeEscalation"),
-        ({"containers": [{"name": "c"}]}, "c: seccompProfile"),
-        ({"containers": [{"name": "c"}]}, "c: capabilities"),
-    ],
-)
-def test_the_tests_own_reading_of_the_standards_sees_a_breach(change: dict[str, Any], breach: str) -> None:
-    assert breach in breaches(change, "restricted")
