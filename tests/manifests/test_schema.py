@@ -9,7 +9,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from components.kubernetes import preflight
+from components.kubernetes import cluster, preflight
 from tests.manifests import programs
 from tests.manifests.stacks import ALL
 from tests.support.manifests import AGAIN, EVERYTHING, Stack
@@ -18,7 +18,7 @@ library: Any = importlib.import_module("kubernetes_validate.utils")  # without t
 # It would read 2 MB anew for every object.
 library.schema_contents = functools.cache(library.schema_contents)
 
-OLDEST = "{}.{}".format(*preflight._OLDEST)  # noqa: SLF001
+OLDEST = "{}.{}".format(*cluster.OLDEST)
 """The oldest API server that a stack is let onto."""
 
 OLDEST_FOR_BUILDKIT = "{}.{}".format(*preflight._APP_ARMOR)  # noqa: SLF001
