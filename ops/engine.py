@@ -31,8 +31,7 @@ LOG_LINES = 20
 NO_CAPABILITIES = "unable to apply caps"
 """What the engine says where a privileged container can't start. Source: opencontainers/runc, its capabilities."""
 
-ERRORS = (docker.errors.DockerException, OSError)
-"""What a client raises when the engine refuses or does not answer."""
+ERRORS = docker_engine.ERRORS
 
 
 def client(settings: Settings) -> docker.DockerClient:

@@ -24,8 +24,8 @@ DEFAULT_HOST = "unix:///var/run/docker.sock"
 PING_SECONDS = 3.0
 START_SECONDS = 60
 """How long a started engine may take to answer. 2 s is usual; with many containers to look at it takes longer."""
-ERRORS = (docker.errors.DockerException, requests.RequestException, OSError)
-"""What a client raises when the engine refuses or does not answer."""
+ERRORS = (docker.errors.DockerException, OSError)
+"""What a client raises when the engine refuses or does not answer; the errors of requests are OSErrors."""
 
 
 def client(host: str, seconds: float = PING_SECONDS) -> docker.DockerClient:

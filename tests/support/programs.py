@@ -20,4 +20,4 @@ def pulumi(folder: Path, version: str = "3.259.0", *, host: bool = True) -> Path
     """A Pulumi CLI that only knows its version, with or without a language host beside it."""
     if host:
         script(folder / "pulumi-language-python", "exit 1")
-    return script(folder / "pulumi", f'echo asked >> "{folder}/asked"\necho v{version}')
+    return script(folder / "pulumi", f"echo v{version}")
