@@ -65,6 +65,7 @@ def step(title: str, expect: str = "", *, log: Path | None = None) -> Iterator[N
         while not done.wait(HEARTBEAT_SECONDS):
             note(f"   still {title}, {duration(time.monotonic() - started)} so far")
 
+    beating = threading.Thread(target=beat, daemon=True)
     ended = "failed after"
     try:
         if sys.stderr.isatty():
@@ -72,11 +73,13 @@ def step(title: str, expect: str = "", *, log: Path | None = None) -> Iterator[N
                 yield
         else:
             note(f"-> {label}")
-            threading.Thread(target=beat, daemon=True).start()
+            beating.start()
             yield
         ended = "done in"
     finally:
         done.set()
+        if beating.ident:
+            beating.join()  # or two lines could mix
         note(f"   {ended} {duration(time.monotonic() - started)}: {title}")
 
 
