@@ -10,6 +10,7 @@ import pytest
 from components.kubernetes.builders import BUILDERS
 from components.settings import BuildSettings
 from components.settings.pod_security import NEEDS, RUNNERS_JOBS, Builder, Level
+from ops import cluster_sample
 from tests.manifests import programs
 from tests.manifests.stacks import ALL
 from tests.manifests.test_schema import OLDEST
@@ -113,6 +114,14 @@ def test_a_gitlab_runners_jobs_pass_baseline_and_miss_restricted_by_just_the_che
         assert job.namespace == "ci-builds"
         assert verdict["baseline"] == []
         assert checks(verdict["restricted"]) == set(RUNNERS_JOBS.refused_by["restricted"])
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_pod_of_make_sample_passes_baseline_and_may_be_root_and_no_more(version: str) -> None:
+    made = cluster_sample.manifest("web", "registry.example.org/web@sha256:00", "registry-pull")
+    [verdict] = judge([Pod("Pod sample", "ci-builds", made["metadata"], made["spec"])], version)
+    assert verdict["baseline"] == []
+    assert checks(verdict["restricted"]) == {"runAsNonRoot"}
 
 
 def test_what_clones_a_repository_is_root_without_a_single_capability(stacks: dict[str, Stack]) -> None:

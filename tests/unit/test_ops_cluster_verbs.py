@@ -68,7 +68,7 @@ def test_the_sample_shows_what_the_image_prints_and_removes_its_pod_and_one_of_a
     assert api.asked[-1] == f"DELETE {POD}"
 
 
-def test_the_samples_pod_pulls_by_digest_with_the_pull_secret_and_passes_baseline(api: FakeApi) -> None:
+def test_the_samples_pod_pulls_by_digest_with_the_pull_secret_and_ends_by_itself(api: FakeApi) -> None:
     run(api)
     spec = next(each["spec"] for each in api.sent if "spec" in each)
     assert spec["imagePullSecrets"] == [{"name": "registry-pull"}]
