@@ -50,9 +50,13 @@ def stateful_set(app: str) -> str:
 
 def digest(files: pulumi.Output[Mapping[str, str]]) -> pulumi.Output[str]:
     """Return a digest that changes when one of the files does."""
-    found = files.apply(lambda known: hashlib.sha256(repr(sorted(known.items())).encode()).hexdigest()[:16])
+    found = files.apply(lambda known: _short(repr(sorted(known.items()))))
     # A secret would hide the whole pod in previews. Nobody can guess the files from it, since they contain a secret.
     return pulumi.Output.unsecret(found)
+
+
+def _short(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def run(
@@ -84,7 +88,11 @@ def run(
     digests: dict[str, pulumi.Input[str]] = {labels.FILES: digest(args.files)}
     if args.tls_secret is not None and args.tls_digest is not None:
         digests[labels.CERTIFICATE] = args.tls_digest
-    apps.v1.StatefulSet(
+    template: Mapping[str, Any] = {
+        "metadata": {"labels": meta["labels"], "annotations": digests},
+        "spec": _pod(args, volume.metadata.name, files.metadata.name, account.metadata.name),
+    }
+    server = apps.v1.StatefulSet(
         f"{name}-server",
         # It can't depend on the Service, which waits for this pod.
         metadata={**meta, "name": stateful_set(args.app)},
@@ -97,10 +105,7 @@ def run(
             # have no effect.
             "pod_management_policy": "Parallel",
             "selector": {"match_labels": {labels.APP: args.app}},
-            "template": {
-                "metadata": {"labels": meta["labels"], "annotations": digests},
-                "spec": _pod(args, volume.metadata.name, files.metadata.name, account.metadata.name),
-            },
+            "template": template,
         },
         # The old process ends first, since both would write to one volume.
         opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(delete_before_replace=True)),
@@ -111,14 +116,18 @@ def run(
     service = core.v1.Service(
         f"{name}-service",
         # The provider waits until its endpoints have not changed for ten seconds. Builds need that, since the cluster's
-        # DNS and all nodes know a new Service only after a while.
-        metadata=meta,
+        # DNS and all nodes know a new Service only after a while. The same holds for another pod: the provider calls a
+        # StatefulSet updated before the old pod has ended. So each change of the pod changes the Service too.
+        metadata={
+            **meta,
+            "annotations": {labels.POD: pulumi.Output.json_dumps(template, sort_keys=True).apply(_short)},
+        },
         spec={
             "type": "NodePort" if args.node_port is not None else "ClusterIP",
             "selector": {labels.APP: args.app},
             "ports": [port],
         },
-        opts=opts,
+        opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[server])),
     )
     return service, volume
 
