@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -81,11 +80,4 @@ def _facts(lab: Lab) -> list[tuple[str, str]]:
 
 def main() -> None:
     """Run the command line; what a user has to put right is shown without a traceback."""
-    try:
-        app()
-    except OpsError as trouble:
-        console.note(f"error: {trouble}")
-        sys.exit(trouble.code)
-    except KeyboardInterrupt:
-        console.note("interrupted; what has been started is removed by the next `make lab` or `make lab-down`")
-        sys.exit(130)
+    console.run(app, "interrupted; what has been started is removed by the next `make lab` or `make lab-down`")

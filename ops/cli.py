@@ -5,13 +5,11 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import Annotated
 
 import typer
 
 from ops.toolchain import console
-from ops.toolchain.console import OpsError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -122,11 +120,4 @@ def env(stack: Stack = None) -> None:
 
 def main() -> None:
     """Run a verb. What a user has to put right is said without a traceback; 2 is for usage and settings."""
-    try:
-        app()
-    except OpsError as error:
-        console.note(f"error: {error}")
-        sys.exit(error.code)
-    except KeyboardInterrupt:
-        console.note("stopped")
-        sys.exit(130)
+    console.run(app)

@@ -7,12 +7,13 @@ import sys
 
 from ops.toolchain import console, docker_engine, plugins, toolchain
 
-names = sys.argv[1:]
-wanted = [provider for provider in plugins.PROVIDERS if not names or provider.name in names]
-try:
+
+def _get() -> None:
+    names = sys.argv[1:]
+    wanted = [provider for provider in plugins.PROVIDERS if not names or provider.name in names]
     for name, part in toolchain.ensure(providers=wanted).origin.items():
         console.note(f"{name}: {part.version}, {part.kind}, {part.path}")
     docker_engine.ensure()
-except console.OpsError as error:
-    console.note(f"error: {error}")
-    sys.exit(error.code)
+
+
+console.run(_get)

@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from rich.console import Console
@@ -33,6 +33,18 @@ class OpsError(Exception):
         """Take the sentences and the exit status."""
         super().__init__(f"{what}\n  {remedy}" if remedy else what)
         self.what, self.remedy, self.code = what, remedy, code
+
+
+def run(command: Callable[[], object], interrupted: str = "stopped") -> None:
+    """Run a command line. An OpsError is said without a traceback and gives the exit status; Ctrl-C gives 130."""
+    try:
+        command()
+    except OpsError as error:
+        note(f"error: {error}")
+        sys.exit(error.code)
+    except KeyboardInterrupt:
+        note(interrupted)
+        sys.exit(130)
 
 
 def out() -> Console:

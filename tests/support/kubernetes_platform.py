@@ -30,10 +30,6 @@ class Deployed:
         """The stack's outputs by name, out of their secret envelopes; without those that are null."""
         return self[OUTPUTS]
 
-    def hides(self, output: str) -> bool:
-        """Say whether an output is a secret."""
-        return is_secret(self.engine.inputs[OUTPUTS][output])
-
     def __getitem__(self, name: str) -> dict[str, Any]:
         """Give a resource's inputs, out of their secret envelopes at the first level."""
         return {key: unwrap(value) for key, value in self.engine.inputs[name].items()}

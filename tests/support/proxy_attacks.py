@@ -142,7 +142,7 @@ HOST: Final[list[dict[str, Any]]] = [
     _mount(ImageOptions={"Subpath": "x"}), _mount(ClusterOptions={}),
     {"Mounts": {"Type": "bind"}}, {"VolumeDriver": "other"}, {"Tmpfs": {"/x": "rw;x"}},
     # Paths of the host, of which the answer tells whether they exist.
-    *({key: [{"Path": "/root/x", "Rate": 1}]} for key in (
+    *({key: [{"Path": "/etc/x", "Rate": 1}]} for key in (
         "BlkioDeviceReadBps", "BlkioDeviceWriteBps", "BlkioDeviceReadIOps", "BlkioDeviceWriteIOps", "BlkioWeightDevice",
     )),
     # What nobody knows today.
