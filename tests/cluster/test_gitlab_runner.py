@@ -65,11 +65,15 @@ def deployed(stack: Stack, runner: dict[str, Any]) -> Stack:
     return stack
 
 
-def pod(stack: Stack) -> Any:
-    """The runner's only pod that is not on its way out."""
-    found = stack.core.list_namespaced_pod(stack.namespace, label_selector=OWN).items
-    [left] = [each for each in found if each.metadata.deletion_timestamp is None]
-    return left
+def pod(stack: Stack, before: str | None = None) -> Any:
+    """Await the runner's only pod, another than the one of this uid; no pod that is on its way out counts."""
+
+    def only() -> Any:
+        found = stack.core.list_namespaced_pod(stack.namespace, label_selector=OWN).items
+        left = [each for each in found if each.metadata.deletion_timestamp is None]
+        return left[0] if len(found) == len(left) == 1 and left[0].metadata.uid != before else None
+
+    return until(only)
 
 
 def files(stack: Stack) -> Any:
@@ -189,8 +193,7 @@ def test_another_token_is_one_new_pod_and_the_same_machine_to_gitlab(deployed: S
     deployed.deployment.secret("gitlabRunnerToken", f"{TOKEN}-rotated")
     changes = deployed.deployment.up()
     assert {kind: count for kind, count in changes.items() if kind != "same"} == {"update": 2}
-    until(lambda: len(deployed.core.list_namespaced_pod(deployed.namespace, label_selector=OWN).items) == 1)
-    assert pod(deployed).metadata.uid != before
+    pod(deployed, before)
     assert configuration(deployed)["runners"][0]["token"] == f"{TOKEN}-rotated"
     assert files(deployed).metadata.uid == was.metadata.uid
     assert files(deployed).data[config.SYSTEM_ID] == was.data[config.SYSTEM_ID]
