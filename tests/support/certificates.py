@@ -59,18 +59,20 @@ class Authority:
         """Its certificate."""
         return self._certificate.public_bytes(serialization.Encoding.PEM).decode()
 
-    def server(self, *names: str, days: int = 30) -> Pair:
-        """Sign a server's certificate for these names and addresses."""
+    def server(self, *names: str, days: int = 30, since: int = -60) -> Pair:
+        """Sign a server's certificate for these names and addresses, valid since so many days from now."""
         found = x509.SubjectAlternativeName([_name(name) for name in names])
-        return self._sign(names[0], ExtendedKeyUsageOID.SERVER_AUTH, days, found)
+        return self._sign(names[0], ExtendedKeyUsageOID.SERVER_AUTH, days, found, since=since)
 
     def client(self, name: str = "jenkins", *, days: int = 30) -> Pair:
         """Sign a client's certificate."""
         return self._sign(name, ExtendedKeyUsageOID.CLIENT_AUTH, days)
 
-    def _sign(self, name: str, purpose: x509.ObjectIdentifier, days: int, *more: x509.ExtensionType) -> Pair:
+    def _sign(
+        self, name: str, purpose: x509.ObjectIdentifier, days: int, *more: x509.ExtensionType, since: int = -60
+    ) -> Pair:
         key = ec.generate_private_key(ec.SECP256R1())
-        builder = _unsigned(_subject(name), self._certificate.subject, key, days)
+        builder = _unsigned(_subject(name), self._certificate.subject, key, days, since)
         for extension in (x509.ExtendedKeyUsage([purpose]), *more):
             builder = builder.add_extension(extension, critical=False)
         signed = builder.sign(self._key, hashes.SHA256())
@@ -81,13 +83,10 @@ class Authority:
 
 
 def _unsigned(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, days: int
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, days: int, since: int = -60
 ) -> x509.CertificateBuilder:
-    now = dt.datetime.now(dt.UTC)
-    start = now - dt.timedelta(days=60)
-    return x509.CertificateBuilder(
-        issuer, subject, key.public_key(), x509.random_serial_number(), start, now + dt.timedelta(days=days)
-    )
+    start, end = (dt.datetime.now(dt.UTC) + dt.timedelta(days=of) for of in (since, days))
+    return x509.CertificateBuilder(issuer, subject, key.public_key(), x509.random_serial_number(), start, end)
 
 
 def _subject(name: str) -> x509.Name:

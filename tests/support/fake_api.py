@@ -26,6 +26,7 @@ class FakeApi:
         rest = ("gitCommit", "gitTreeState", "buildDate", "goVersion", "compiler", "platform")
         self.answers: dict[str, Any] = {"GET /version": {**version, **dict.fromkeys(rest, "x")}}
         self.asked: list[str] = []
+        self.requests: list[Request] = []
         self.sent: list[Any] = []
         """The bodies of the requests that had one."""
         self.url = f"http://{server.host}:{server.port}"
@@ -43,6 +44,7 @@ class FakeApi:
     def _answer(self, request: Request) -> Response:
         asked = f"{'WATCH' if request.args.get('watch') else request.method} {request.path.rstrip('/')}"
         self.asked.append(asked)
+        self.requests.append(request)
         if request.data:
             self.sent.append(json.loads(request.data))
         found = self.answers.get(asked, (404, {"kind": "Status", "message": f"{asked} not found"}))

@@ -1,14 +1,12 @@
 """A Kubernetes stack for tests: settings that are right, a cluster that answers as it is told, pods as the API has."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from components.kubernetes.cluster import ApiReader, NamespaceInfo, ReadError
-from components.settings import Problem, Settings
-from components.settings.load import read
-from components.settings.model import SECRETS
+from tests.support import settings as on_docker
 
 REGISTRY_PASSWORD = "staple-battery-horse"
 """Made up here and used nowhere else, as is everything below."""
@@ -19,37 +17,11 @@ INLINE = {"inline": {"Dockerfile": "FROM scratch\n"}}
 PEM_KEY = "-----BEGIN PRIVATE KEY-----\nmade-up-key\n-----END PRIVATE KEY-----\n"
 
 
-def raw(**keys: Any) -> dict[str, str]:
-    """Give config as the engine hands it over: text as it is, everything else as JSON. None leaves a key out."""
-    values: dict[str, Any] = {
-        "platform": "kubernetes",
-        "registry": {"plainHttp": True},
-        "registryPassword": REGISTRY_PASSWORD,
-        **keys,
-    }
-    return {
-        key: value if isinstance(value, str) else json.dumps(value)
-        for key, value in values.items()
-        if value is not None
-    }
-
-
-def settings(**keys: Any) -> Settings:
-    """Give the settings of a stack that has these keys; fails the test where they are wrong."""
-    found, problems = read(raw(**keys), frozenset(SECRETS))
-    assert not problems, problems
-    assert found is not None
-    return found
-
-
-def problems(*, secret: Sequence[str] = SECRETS, **keys: Any) -> list[Problem]:
-    """Give what is wrong with a stack that has these keys."""
-    return list(read(raw(**keys), frozenset(secret))[1])
-
-
-def refused(**keys: Any) -> list[tuple[str, str]]:
-    """Return the key and the code of each problem of a stack that has these keys."""
-    return [(problem.key, problem.code) for problem in problems(**keys)]
+_BASE = {"platform": "kubernetes", "registry": {"plainHttp": True}, "registryPassword": REGISTRY_PASSWORD}
+raw = partial(on_docker.raw, base=_BASE)
+settings = partial(on_docker.settings, base=_BASE)
+problems = partial(on_docker.problems, base=_BASE)
+refused = partial(on_docker.refused, base=_BASE)
 
 
 def build(name: str = "website", **keys: Any) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Settings for tests: a stack that is right, and how to change one thing about it."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from components import labels
@@ -19,37 +19,39 @@ RUNNER = {"url": "https://gitlab.example.org"}
 """All that a GitLab Runner has to be told, beside its token."""
 
 
-def raw(**keys: Any) -> dict[str, str]:
+ON_DOCKER: Mapping[str, Any] = {
+    "platform": "docker",
+    "docker": {"acceptRootOnHost": True, "socketGroup": 998},
+    "adminPassword": PASSWORD,
+}
+"""The least that a stack with Jenkins has. `kubernetes_stack` has the same functions with another base."""
+
+
+def raw(*, base: Mapping[str, Any] = ON_DOCKER, **keys: Any) -> dict[str, str]:
     """Give config as the engine hands it over: text as it is, everything else as JSON. None leaves a key out."""
-    values: dict[str, Any] = {
-        "platform": "docker",
-        "docker": {"acceptRootOnHost": True, "socketGroup": 998},
-        "adminPassword": PASSWORD,
-        **keys,
-    }
     return {
         key: value if isinstance(value, str) else json.dumps(value)
-        for key, value in values.items()
+        for key, value in {**base, **keys}.items()
         if value is not None
     }
 
 
-def settings(**keys: Any) -> Settings:
+def settings(*, base: Mapping[str, Any] = ON_DOCKER, **keys: Any) -> Settings:
     """Give the settings of a stack that has these keys; fails the test where they are wrong."""
-    found, problems = read(raw(**keys), frozenset(SECRETS))
+    found, problems = read(raw(base=base, **keys), frozenset(SECRETS))
     assert not problems, problems
     assert found is not None
     return found
 
 
-def problems(*, secret: Sequence[str] = SECRETS, **keys: Any) -> list[Problem]:
+def problems(*, base: Mapping[str, Any] = ON_DOCKER, secret: Sequence[str] = SECRETS, **keys: Any) -> list[Problem]:
     """Give what is wrong with a stack that has these keys."""
-    return list(read(raw(**keys), frozenset(secret))[1])
+    return list(read(raw(base=base, **keys), frozenset(secret))[1])
 
 
-def refused(**keys: Any) -> list[tuple[str, str]]:
+def refused(*, base: Mapping[str, Any] = ON_DOCKER, **keys: Any) -> list[tuple[str, str]]:
     """Return the key and the code of each problem of a stack that has these keys."""
-    return [(problem.key, problem.code) for problem in problems(**keys)]
+    return [(problem.key, problem.code) for problem in problems(base=base, **keys)]
 
 
 def docker_labels(stack: str = "test") -> list[dict[str, str]]:

@@ -1,13 +1,9 @@
 """The script that clones a git context, run with the shell and the git of this machine."""
 
-import base64
-import gzip
-import http.server
 import os
 import re
 import shutil
 import subprocess
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +11,7 @@ from typing import Any
 import pytest
 
 from components.kubernetes.builders import BUILDERS, BuildSpec
+from lab import servers
 from tests.support.kubernetes_stack import build, settings
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="there is no git on this machine")
@@ -140,51 +137,8 @@ def test_a_repository_that_is_not_there_fails(tmp_path: Path) -> None:
 @pytest.fixture
 def server(repository: Path) -> Iterator[str]:
     """Serve the repository over http to whoever has the token; give its address."""
-    wanted = "Basic " + base64.b64encode(f"oauth2:{TOKEN}".encode()).decode()
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            if self.headers.get("Authorization") != wanted:
-                self.send_response(401)
-                self.send_header("WWW-Authenticate", 'Basic realm="git"')
-                self.end_headers()
-                return
-            path, _, query = self.path.partition("?")
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            said = subprocess.run(
-                ["git", "http-backend"],
-                input=gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body,
-                env={
-                    "PATH": os.environ["PATH"],
-                    "GIT_PROJECT_ROOT": str(repository.parent),
-                    "GIT_HTTP_EXPORT_ALL": "1",
-                    "REQUEST_METHOD": self.command,
-                    "PATH_INFO": path,
-                    "QUERY_STRING": query,
-                    "CONTENT_TYPE": self.headers.get("Content-Type", ""),
-                    "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
-                },
-                capture_output=True,
-                check=True,
-            ).stdout
-            head, _, content = said.partition(b"\r\n\r\n")
-            self.send_response(200)
-            for line in head.decode().splitlines():
-                self.send_header(*line.split(": ", 1))
-            self.end_headers()
-            self.wfile.write(content)
-
-        do_POST = do_GET  # noqa: N815 - the name that is looked for
-
-        def log_message(self, *args: Any) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as serving:
-        thread = threading.Thread(target=serving.serve_forever, args=(0.02,), daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{serving.server_port}/website.git"
-        serving.shutdown()
-        thread.join()
+    with servers.git(repository.parent, "127.0.0.1", login=servers.Login("oauth2", TOKEN)) as served:
+        yield f"{served.url}/website.git"
 
 
 def test_a_token_is_read_from_its_file_and_opens_the_repository(tmp_path: Path, server: str) -> None:

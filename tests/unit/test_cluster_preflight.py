@@ -1,6 +1,5 @@
 """What is checked before anything is created: the cluster, and the files on this machine."""
 
-import datetime as dt
 import random
 from pathlib import Path
 from typing import Any
@@ -8,21 +7,17 @@ from typing import Any
 import pulumi
 import pytest
 import yaml
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from components import labels
 from components.kubernetes import preflight as module
 from components.kubernetes.preflight import preflight
 from components.settings import Problem
+from tests.support.certificates import Authority, Pair
 from tests.support.kubernetes_stack import FakeReader, build, settings
 
 PLAIN = {"plainHttp": True}
 OURS = labels.of("ci", "test")
 THEIRS = labels.of("ci", "prod")
-Key = ec.EllipticCurvePrivateKey
 
 
 @pytest.fixture(autouse=True)
@@ -219,94 +214,55 @@ def test_a_context_that_can_not_be_packed_is_refused_with_its_build(tmp_path: Pa
     ]
 
 
-@pytest.fixture(scope="module")
-def key() -> Key:
-    return ec.generate_private_key(ec.SECP256R1())
+NAMES = ("registry.ci.svc", "r.example.org")
+AUTHORITY = Authority.new()
+RIGHT = AUTHORITY.server(*NAMES)
+NO_KEY = "-----BEGIN PRIVATE KEY-----\nbm90IGEga2V5\n-----END PRIVATE KEY-----\n"
 
 
-def pem(key: Key) -> str:
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    ).decode()
-
-
-def certificate(key: Key, *names: str, days: tuple[int, int] = (-1, 1), own: bool = False) -> str:
-    """Give a certificate for these names, valid from and until so many days from now."""
-    now = dt.datetime.now(dt.UTC)
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "registry")])
-    issuer = subject if own else x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "authority")])
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now + dt.timedelta(days=days[0]))
-        .not_valid_after(now + dt.timedelta(days=days[1]))
-    )
-    if names:
-        made = made.add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False)
-    return made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
-
-
-def with_certificate(folder: Path, key: str, text: str, **kubernetes: Any) -> list[Problem]:
-    (folder / "tls.pem").write_text(text)
+def with_certificate(folder: Path, pair: Pair, key: str | None = None, **kubernetes: Any) -> list[Problem]:
+    """Give the problems of a stack with this certificate, and its key or another."""
+    certificate, _ = pair.write(folder, "tls")
     return look(
-        registry={"tls": {"certificateFile": str(folder / "tls.pem")}, "host": "r.example.org"},
-        registryTlsKey=key,
+        registry={"tls": {"certificateFile": str(certificate)}, "host": "r.example.org"},
+        registryTlsKey=key or pair.key,
         kubernetes=kubernetes,
     )
 
 
-NAMES = ("registry.ci.svc", "r.example.org")
-NO_KEY = "-----BEGIN PRIVATE KEY-----\nbm90IGEga2V5\n-----END PRIVATE KEY-----\n"
+def test_a_certificate_that_fits_is_no_problem(tmp_path: Path) -> None:
+    assert with_certificate(tmp_path, RIGHT) == []
+    assert with_certificate(tmp_path, AUTHORITY.server("*.ci.svc", "*.example.org")) == []
 
 
-def test_a_certificate_that_fits_is_no_problem(tmp_path: Path, key: Key) -> None:
-    assert with_certificate(tmp_path, pem(key), certificate(key, *NAMES)) == []
-    assert with_certificate(tmp_path, pem(key), certificate(key, "*.ci.svc", "*.example.org")) == []
-
-
-@pytest.mark.parametrize("other", [pem(ec.generate_private_key(ec.SECP256R1())), NO_KEY], ids=["another", "none"])
-def test_a_key_of_another_certificate_is_refused_without_being_shown(tmp_path: Path, key: Key, other: str) -> None:
-    [problem] = with_certificate(tmp_path, other, certificate(key, *NAMES))
+@pytest.mark.parametrize("other", [AUTHORITY.client().key, NO_KEY], ids=["another", "none"])
+def test_a_key_of_another_certificate_is_refused_without_being_shown(tmp_path: Path, other: str) -> None:
+    [problem] = with_certificate(tmp_path, RIGHT, other)
     assert (problem.key, problem.code) == ("ci:registryTlsKey", "bad_certificate")
     assert other.splitlines()[1] not in str(problem)
 
 
-@pytest.mark.parametrize("days", [(-3, -1), (1, 3)])
-def test_a_certificate_of_another_time_is_refused_with_its_dates(
-    tmp_path: Path, key: Key, days: tuple[int, int]
-) -> None:
-    [problem] = with_certificate(tmp_path, pem(key), certificate(key, *NAMES, days=days))
-    begins = dt.datetime.now(dt.UTC) + dt.timedelta(days=days[0])
-    assert (problem.key, problem.code) == ("ci:registry.tls.certificateFile", "bad_certificate")
-    assert f"{begins:%Y-%m-%d}" in str(problem)
-
-
 @pytest.mark.parametrize(
-    ("names", "missing"),
+    "pair",
     [
-        (("registry.ci.svc",), "not for r.example.org"),
-        (("*.org", "registry.ci.svc"), "not for r.example.org"),
-        ((), "not for registry.ci.svc, r.example.org"),
+        AUTHORITY.server(*NAMES, since=-3, days=-1),
+        AUTHORITY.server(*NAMES, since=1, days=3),
+        AUTHORITY.server("registry.ci.svc"),
+        AUTHORITY.server("*.org", "registry.ci.svc"),
+        AUTHORITY.client(),
     ],
+    ids=["over", "not yet", "without the host", "a domain above", "no name"],
 )
-def test_a_certificate_for_other_names_is_refused_with_those_that_it_lacks(
-    tmp_path: Path, key: Key, names: tuple[str, ...], missing: str
-) -> None:
-    [problem] = with_certificate(tmp_path, pem(key), certificate(key, *names))
+def test_a_certificate_of_another_time_or_for_other_names_is_refused(tmp_path: Path, pair: Pair) -> None:
+    [problem] = with_certificate(tmp_path, pair)
     assert (problem.key, problem.code) == ("ci:registry.tls.certificateFile", "bad_certificate")
-    assert missing in problem.wrong
-    assert "registry.ci.svc, r.example.org" in problem.instead
 
 
-def test_a_certificate_that_signs_itself_needs_to_be_trusted_by_name(tmp_path: Path, key: Key) -> None:
-    own = certificate(key, *NAMES, own=True)
-    [problem] = with_certificate(tmp_path, pem(key), own)
+def test_a_certificate_that_signs_itself_needs_to_be_trusted_by_name(tmp_path: Path) -> None:
+    own = Authority.new(NAMES[0]).server(*NAMES)
+    [problem] = with_certificate(tmp_path, own)
     assert (problem.key, problem.code) == ("ci:kubernetes.trustedCaFile", "required")
-    (tmp_path / "ca.pem").write_text(own)
-    assert with_certificate(tmp_path, pem(key), own, trustedCaFile=str(tmp_path / "ca.pem")) == []
+    assert with_certificate(tmp_path, own, trustedCaFile=str(tmp_path / "tls.pem")) == []
 
 
 @pytest.mark.parametrize("content", [b"", b"not a certificate", b"\xff\xfe", None])
