@@ -3,11 +3,13 @@
 import base64
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
 
+from components.docker import access, container
+from components.settings import DockerSettings
 from components.settings.model import SECRETS
 from tests.contract.test_registrations import MADE_UP, RECORDED, STACKS
 
@@ -114,3 +116,47 @@ def test_only_jenkins_publishes_ports_and_on_the_address_of_the_settings_alone(s
         ports = made["inputs"].get("ports", [])
         assert not ports or name == "jenkins-controller"
         assert {port["ip"] for port in ports} <= {address}
+
+
+def mounts(stack: str, container: str) -> dict[str, tuple[str, bool]]:
+    """Give by path what a container has mounted, and whether it only reads it."""
+    volumes = FOUND[stack][container]["inputs"]["volumes"]
+    return {each["containerPath"]: (each.get("volumeName", "the host"), each["readOnly"]) for each in volumes}
+
+
+def test_an_image_whose_name_a_job_could_give_to_another_is_deployed_as_it_was_first_seen() -> None:
+    pinned, deployed = set(), set()
+    for stack, name, made in resources(":Stash"):
+        if "-image-" in name:
+            assert made["ignoreChanges"] == ["input"]
+            pinned.add((stack, name.partition("-image-")[0]))
+    for stack, name, made in resources("docker:index/container:Container"):
+        if made["inputs"]["image"] == {"(preview)": "(unknown)", "(update)": "sha256:first-seen"}:
+            deployed.add((stack, name.rpartition("-")[0]))
+    assert pinned == deployed >= {("proxy", "proxy")}
+
+
+def test_the_proxy_has_no_network_nothing_to_write_to_and_a_socket_for_jenkins_group_alone() -> None:
+    proxy, socket = (FOUND["proxy"][name]["inputs"] for name in ("proxy-container", "proxy-socket"))
+    assert (proxy["networkMode"], proxy["readOnly"], set(proxy["tmpfs"])) == ("none", True, {"/tmp"})
+    assert (proxy["user"], socket["driverOpts"]["type"]) == ("99:1000", "tmpfs")
+    assert "uid=99,gid=1000,mode=0750" in socket["driverOpts"]["o"]
+    assert mounts("proxy", "proxy-container")["/run/ci-docker"] == ("jenkins-docker-proxy", False)
+    assert mounts("proxy", "jenkins-controller")["/run/ci-docker"] == ("jenkins-docker-proxy", True)
+
+
+def test_jenkins_only_reads_its_engines_certificates_and_the_authoritys_key_is_in_no_volume() -> None:
+    engine = mounts("dind", "engine-container")
+    assert set(engine) == {"/var/lib/docker", "/certs/client", "/var/jenkins_home"}
+    assert mounts("dind", "jenkins-controller")["/certs/client"] == (engine["/certs/client"][0], True)
+    # `inside` finds the workspace at the path that Jenkins has it at.
+    assert engine["/var/jenkins_home"] == mounts("dind", "jenkins-controller")["/var/jenkins_home"]
+
+
+@pytest.mark.parametrize(("seconds", "written"), [(90, "1m30s"), (600, "10m0s"), (3600, "1h0m0s"), (45, "45s")])
+def test_a_duration_is_written_as_the_engine_reads_it_back(seconds: int, written: str) -> None:
+    assert container._duration(seconds) == written  # noqa: SLF001
+
+
+def test_each_way_to_an_engine_that_the_settings_take_has_its_module() -> None:
+    assert set(get_args(DockerSettings.model_fields["access"].annotation)) == set(access.MODES)
