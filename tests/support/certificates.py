@@ -68,6 +68,10 @@ class Authority:
         """Sign a client's certificate."""
         return self._sign(name, ExtendedKeyUsageOID.CLIENT_AUTH, days)
 
+    def itself(self) -> Pair:
+        """Give its own certificate as that of a server which nobody else has signed."""
+        return Pair(self.pem, _pem(self._key))
+
     def _sign(
         self, name: str, purpose: x509.ObjectIdentifier, days: int, *more: x509.ExtensionType, since: int = -60
     ) -> Pair:
@@ -76,10 +80,12 @@ class Authority:
         for extension in (x509.ExtendedKeyUsage([purpose]), *more):
             builder = builder.add_extension(extension, critical=False)
         signed = builder.sign(self._key, hashes.SHA256())
-        private = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        return Pair(signed.public_bytes(serialization.Encoding.PEM).decode(), private.decode())
+        return Pair(signed.public_bytes(serialization.Encoding.PEM).decode(), _pem(key))
+
+
+def _pem(key: ec.EllipticCurvePrivateKey) -> str:
+    encoding, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    return key.private_bytes(encoding, form, serialization.NoEncryption()).decode()
 
 
 def _unsigned(

@@ -6,7 +6,7 @@ import pytest
 
 from components.settings.model import SECRETS
 from components.settings.pod_security import LEVELS, NEEDS, Level
-from tests.support.kubernetes_stack import HASH, PEM_KEY, REGISTRY_PASSWORD, build, problems, refused
+from tests.support.kubernetes_stack import HASH, PEM_KEY, REGISTRY_PASSWORD, build, problems, refused, settings
 
 PLAIN = {"plainHttp": True}
 
@@ -22,6 +22,12 @@ def registry(**keys: Any) -> dict[str, Any]:
 
 def git(**keys: Any) -> dict[str, Any]:
     return one(context={"git": {"repository": "https://git.example.org/x.git", **keys}})
+
+
+def test_a_key_without_its_last_line_break_gets_it_since_ssh_refuses_it_otherwise() -> None:
+    found = settings(gitSshKey=PEM_KEY.rstrip()).git_ssh_key
+    assert found is not None
+    assert found.get_secret_value() == PEM_KEY
 
 
 def test_all_wrong_fields_are_reported_at_once() -> None:

@@ -76,6 +76,7 @@ def test_an_engine_by_name_is_right_where_its_certificate_has_the_name(case: Cas
 WRONG: list[tuple[str, dict[str, Any], str, str]] = [
     ("another authority", {"ca": OTHER.pem}, "docker.tcp.caFile", "bad_certificate"),
     ("an authority whose time is over", {"ca": Authority.new(days=-1).pem}, "docker.tcp.caFile", "bad_certificate"),
+    ("an engine that signed its own certificate", {"server": OTHER.itself()}, "docker.tcp.caFile", "bad_certificate"),
     ("no authority at all", {"ca": "hello"}, "docker.tcp.caFile", "bad_file"),
     ("a late certificate", {"client": AUTHORITY.client(days=-1)}, "docker.tcp.certificateFile", "bad_certificate"),
     ("another's certificate", {"client": OTHER.client()}, "docker.tcp.certificateFile", "bad_certificate"),
