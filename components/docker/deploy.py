@@ -10,7 +10,7 @@ from components import password
 from components.docker import access, gitlab_deploy, host
 from components.docker.image import controller_image
 from components.docker.jenkins import Jenkins, JenkinsArgs, home_volume
-from components.jenkins import casc, jobs
+from components.jenkins import casc, hooks, jobs
 from components.settings import Settings
 from components.settings.checks import SAMPLE_JOB
 
@@ -25,6 +25,7 @@ def deploy(settings: Settings) -> Mapping[str, pulumi.Input[object]]:
     jenkins = settings.jenkins
     on_host = pulumi.ResourceOptions(provider=host.provider(settings))
     clear = password.kept("admin-password", settings.admin_password) if _has_casc(settings) else None
+    notify = password.kept("notify-token", None) if _has_casc(settings) else None
     home = home_volume("jenkins", jenkins, on_host)
     engine_access = access.of(settings.docker).declare(settings, home, on_host)
     controller = Jenkins(
@@ -35,7 +36,7 @@ def deploy(settings: Settings) -> Mapping[str, pulumi.Input[object]]:
             home=home,
             access=engine_access,
             configuration=_shown(settings) if _has_casc(settings) else None,
-            files=_files(settings, clear) if clear is not None else {},
+            files=_files(settings, clear, notify) if clear is not None and notify is not None else {},
         ),
         pulumi.ResourceOptions(providers=[on_host.provider] if on_host.provider else None),
     )
@@ -47,6 +48,7 @@ def deploy(settings: Settings) -> Mapping[str, pulumi.Input[object]]:
         "setup": jenkins.setup,
         "adminUser": jenkins.admin_user,
         "adminPassword": clear,
+        "notifyToken": notify,
         "sampleJob": SAMPLE_JOB if jenkins.sample and _has_casc(settings) else None,
         "container": controller.container,
         "homeVolume": home,
@@ -64,15 +66,18 @@ def _has_casc(settings: Settings) -> bool:
 
 
 def _shown(settings: Settings) -> Mapping[str, str]:
-    return {"jenkins": casc.render(settings, password_hash=_NO_HASH), "jobs": jobs.render(settings)}
+    return {"jenkins": casc.render(settings, password_hash=_NO_HASH), "jobs": "\n".join(jobs.texts(settings).values())}
 
 
-def _files(settings: Settings, clear: pulumi.Output[str]) -> Mapping[str, pulumi.Input[str]]:
+def _files(
+    settings: Settings, clear: pulumi.Output[str], notify: pulumi.Output[str]
+) -> Mapping[str, pulumi.Input[str]]:
     realm = f"{pulumi.get_project()}/{pulumi.get_stack()}/{settings.jenkins.admin_user}"
     files: dict[str, pulumi.Input[str]] = {
         casc.FILE: clear.apply(lambda known: casc.render(settings, password_hash=password.jbcrypt(known, realm=realm))),
         jobs.FILE: jobs.render(settings),
-        jobs.HOOK_FILE: jobs.HOOK,
+        hooks.NOTIFY_TOKEN_FILE: notify.apply(hooks.notify_token),
+        **hooks.scripts(settings),
     }
     if settings.git_token is not None:
         token = settings.git_token.get_secret_value()
@@ -105,4 +110,9 @@ def _next(settings: Settings) -> list[str]:
         )
     if jenkins.sample and _has_casc(settings):
         steps.append(f"Build an image: `make sample STACK={stack}`, or start the job `sample` by hand.")
+    if any(job.multibranch or job.poll is not None for job in settings.jobs):
+        steps.append(
+            f"Build on push: let the Git host call {settings.url}/git/notifyCommit?url=REPOSITORY&token=TOKEN; the "
+            f"token: `pulumi stack output --stack {stack} --show-secrets notifyToken`."
+        )
     return steps

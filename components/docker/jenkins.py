@@ -15,6 +15,9 @@ from components.settings import JenkinsSettings
 _USER: Final = "1000:1000"
 """The image's user `jenkins`. Source: the package jenkinsci/docker, debian/Dockerfile, ARG uid and gid."""
 
+_AGENT_PORT: Final = 50000
+"""Where the controller listens for inbound agents, inside of its container."""
+
 _HEAP_PERCENT: Final = 60
 """Share of the memory limit for the Java heap. The rest is for Java itself, and for the processes of jobs."""
 
@@ -120,6 +123,9 @@ def _environment(settings: JenkinsSettings, access: EngineAccess, *, has_casc: b
     java = [f"-XX:MaxRAMPercentage={_HEAP_PERCENT}.0", "-XX:+ExitOnOutOfMemoryError", *settings.java_options]
     # The image's pinned plugins replace older ones in the volume, also those of an adopted home.
     environment = {"PLUGINS_FORCE_UPGRADE": "true", "TRY_UPGRADE_IF_NO_MARKER": "true"}
+    if settings.agent_port not in {None, _AGENT_PORT}:
+        # Jenkins tells agents the port that it listens on, which is not the published one.
+        java.append(f"-Dhudson.TcpSlaveAgentListener.port={settings.agent_port}")
     if has_casc:
         # Without the second, a missing secret would silently be empty.
         java += ["-Djenkins.install.runSetupWizard=false", "-Dcasc.strict.secret.resolution=true"]
@@ -147,7 +153,7 @@ def _volumes(
 
 def _ports(settings: JenkinsSettings) -> list[docker.ContainerPortArgs]:
     # In the order in which the plugin reads them back: by the port in the container.
-    published = [(8080, settings.http_port), (50000, settings.agent_port)]
+    published = [(8080, settings.http_port), (_AGENT_PORT, settings.agent_port)]
     return [
         docker.ContainerPortArgs(internal=internal, external=external, ip=settings.bind_address)
         for internal, external in published

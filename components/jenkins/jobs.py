@@ -1,26 +1,16 @@
 """The jobs of a stack, in the language of the plugin job-dsl."""
 
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from components.settings import JobSettings, Settings
 from components.settings.checks import SAMPLE_JOB
+from components.settings.jenkins import ON_NOTIFY
 
-FILE: Final = "/etc/ci/jobs.groovy"
-"""The jobs' definitions, as `render` writes them."""
-
-HOOK_FILE: Final = "/usr/share/jenkins/ref/init.groovy.d/ci-jobs.groovy.override"
-"""A script that Jenkins runs once its jobs are loaded. `.override` makes the image copy it at every start."""
-
-HOOK: Final = f"""\
-// Makes and updates the jobs of the stack. Not by configuration as code: that runs before Jenkins has loaded its jobs,
-// so it would make each one anew every time, and a new one would be forgotten until the next start.
-import javaposse.jobdsl.plugin.JenkinsDslScriptLoader
-import javaposse.jobdsl.plugin.JenkinsJobManagement
-
-new JenkinsDslScriptLoader(new JenkinsJobManagement(System.out, [:], new File('.')))
-    .runScript(new File('{FILE}').getText('UTF-8'))
-"""
+FILE: Final = "/etc/ci/jobs.json"
+"""The jobs' definitions by name, each a text of its own."""
 
 _SAMPLE: Final = Path(__file__).with_name("sample.Jenkinsfile")
 
@@ -37,14 +27,27 @@ _BY_ITSELF: Final = """\
 """
 """How the sample runs what it built, on an engine that sees Jenkins' files and on one that does not."""
 
+_Lines = Sequence[str]
+
+
+def all_of(settings: Settings) -> tuple[JobSettings, ...]:
+    """Return the jobs that the stack names, the sample first."""
+    return (sample(settings), *settings.jobs) if settings.jenkins.sample else settings.jobs
+
 
 def render(settings: Settings) -> str:
-    """Return the definitions of all jobs, the sample first.
+    """Return the definitions of all jobs, as JSON.
 
-    The plugin runs this text without a sandbox, so every value in it is quoted by `_groovy` or a checked number.
+    The plugin runs each without a sandbox, so every value in it is quoted by `_groovy` or a checked number.
     """
-    jobs = [sample(settings), *settings.jobs] if settings.jenkins.sample else settings.jobs
-    return "\n".join(["// Written by Pulumi from the stack's ci:jobs.\n", *(_job(job) for job in jobs)])
+    return json.dumps(texts(settings), ensure_ascii=False, indent=2)
+
+
+def texts(settings: Settings) -> Mapping[str, str]:
+    """Return the definition of each job by its name."""
+    return {
+        job.name: "\n".join(_multibranch(job) if job.multibranch else _pipeline(job)) + "\n" for job in all_of(settings)
+    }
 
 
 def sample(settings: Settings) -> JobSettings:
@@ -55,60 +58,62 @@ def sample(settings: Settings) -> JobSettings:
     return JobSettings.model_validate({"name": SAMPLE_JOB, "description": description, "script": script})
 
 
-def _job(job: JobSettings) -> str:
-    """Write a job in the language of the plugin job-dsl."""
-    lines = [f"pipelineJob({_groovy(job.name)}) {{"]
-    if job.description:
-        lines.append(f"    description({_groovy(job.description)})")
-    lines += [
-        "    logRotator {",
-        f"        numToKeep({job.keep_builds})",
-        "    }",
-        "    properties {",
-        "        disableConcurrentBuilds()",
-        *_schedule(job),
-        "    }",
-        "    definition {",
-        *(_repository(job) if job.repository is not None else _script(job)),
-        "    }",
-        "}",
-    ]
-    return "\n".join(lines) + "\n"
+def _pipeline(job: JobSettings) -> _Lines:
+    return _block(
+        f"pipelineJob({_groovy(job.name)})",
+        _description(job),
+        _block("logRotator", [f"numToKeep({job.keep_builds})"]),
+        _block("properties", ["disableConcurrentBuilds()"], _triggers(job)),
+        _block("definition", _script(job) if job.repository is None else _repository(job)),
+    )
 
 
-def _schedule(job: JobSettings) -> list[str]:
-    if job.schedule is None:
-        return []
-    trigger = f"                cron {{ spec({_groovy(job.schedule)}) }}"
-    return ["        pipelineTriggers {", "            triggers {", trigger, "            }", "        }"]
+def _triggers(job: JobSettings) -> _Lines:
+    triggers = []
+    if job.schedule is not None:
+        triggers.append(f"cron {{ spec({_groovy(job.schedule)}) }}")
+    if job.poll is not None:
+        # Without a schedule, the job is polled only after a call of git/notifyCommit.
+        triggers.append(f"pollSCM {{ scmpoll_spec({_groovy('' if job.poll == ON_NOTIFY else job.poll)}) }}")
+    return _block("pipelineTriggers", _block("triggers", triggers)) if triggers else []
 
 
-def _script(job: JobSettings) -> list[str]:
-    return [
-        "        cps {",
-        f"            script({_groovy(job.script or '')})",
-        "            sandbox(true)",
-        "        }",
-    ]
+def _script(job: JobSettings) -> _Lines:
+    return _block("cps", [f"script({_groovy(job.script or '')})", "sandbox(true)"])
 
 
-def _repository(job: JobSettings) -> list[str]:
-    credentials = [f"                        credentials({_groovy(job.credentials)})"] if job.credentials else []
-    return [
-        "        cpsScm {",
-        "            scm {",
-        "                git {",
-        "                    remote {",
-        f"                        url({_groovy(job.repository or '')})",
-        *credentials,
-        "                    }",
-        f"                    branch({_groovy('*/' + job.branch)})",
-        "                }",
-        "            }",
-        f"            scriptPath({_groovy(job.jenkinsfile)})",
-        "            lightweight(true)",
-        "        }",
-    ]
+def _repository(job: JobSettings) -> _Lines:
+    remote = [f"url({_groovy(job.repository or '')})"]
+    if job.credentials:
+        remote.append(f"credentials({_groovy(job.credentials)})")
+    git = _block("git", _block("remote", remote), [f"branch({_groovy('*/' + job.branch)})"])
+    return _block("cpsScm", _block("scm", git), [f"scriptPath({_groovy(job.jenkinsfile)})", "lightweight(true)"])
+
+
+def _multibranch(job: JobSettings) -> _Lines:
+    # With another id, Jenkins would take every branch for a new one, and build it.
+    source = [f"id({_groovy(f'ci-{job.name}')})", f"remote({_groovy(job.repository or '')})"]
+    if job.credentials:
+        source.append(f"credentialsId({_groovy(job.credentials)})")
+    git = _block("git", source, _block("traits", ["gitBranchDiscovery()"]))
+    factory = _block("workflowBranchProjectFactory", [f"scriptPath({_groovy(job.jenkinsfile)})"])
+    return _block(
+        f"multibranchPipelineJob({_groovy(job.name)})",
+        _description(job),
+        _block("branchSources", _block("branchSource", _block("source", git))),
+        _block("factory", factory),
+        _block("triggers", _block("periodicFolderTrigger", ["interval('5m')"])),
+        _block("orphanedItemStrategy", _block("discardOldItems", ["numToKeep(5)"])),
+    )
+
+
+def _description(job: JobSettings) -> _Lines:
+    return [f"description({_groovy(job.description)})"] if job.description else []
+
+
+def _block(head: str, *parts: _Lines) -> _Lines:
+    # A line may hold a text of several lines, which must stay as it is: only the first is indented.
+    return [f"{head} {{", *(f"    {line}" for part in parts for line in part), "}"]
 
 
 def _groovy(text: str) -> str:

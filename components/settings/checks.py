@@ -22,6 +22,14 @@ _HEAP_SHARE: Final = 0.9
 _SET_BY_HAND: Final = {"executors": "executors", "admin_user": "adminUser", "url": "url"}
 """What the setup wizard leaves to the person who follows it."""
 
+_OF_BRANCHES: Final = {
+    "branch": "remove it: every branch is built",
+    "schedule": "write triggers { cron('...') } into the Jenkinsfile",
+    "poll": "remove it: Jenkins looks every five minutes",
+    "keep_builds": "write options { buildDiscarder(logRotator(numToKeepStr: '30')) } into the Jenkinsfile",
+}
+"""What a job for each branch has in its Jenkinsfile, or not at all."""
+
 
 def between(settings: Settings) -> Iterator[Problem]:
     """Return every problem that lies between two settings, each under the key that is best changed."""
@@ -111,6 +119,9 @@ def _job(key: str, job: JobSettings) -> Iterator[Problem]:
             "has neither a repository nor a script" if job.script is None else "has both a repository and a script",
             "give one of the two, for example repository: https://git.example.org/team/website.git",
         )
-    for field in ("branch", "jenkinsfile", "credentials"):
+    for field in ("branch", "jenkinsfile", "credentials", "poll", "multibranch"):
         if job.repository is None and field in job.model_fields_set:
             yield no_effect(f"{key}.{field}", "without a repository", "give the job its repository, or remove this")
+    for field, instead in _OF_BRANCHES.items():
+        if job.multibranch and field in job.model_fields_set:
+            yield no_effect(f"{key}.{JobSettings.model_fields[field].alias}", "with multibranch: true", instead)

@@ -6,9 +6,10 @@ import re
 from collections.abc import Callable
 from typing import Annotated, Final
 
+from croniter import croniter
 from pydantic import AfterValidator, Field
 
-from components.settings.fields import check_cron, check_reference, image_domain, matches, refuses, split_tag
+from components.settings.fields import check_reference, image_domain, matches, refuses, split_tag
 from components.settings.problems import NotAcceptedError
 
 _LABEL: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
@@ -19,6 +20,8 @@ _LONGEST_NAMESPACE: Final = 56
 
 _LONGEST_BUILD: Final = 37
 """Characters. A CronJob's name may have 52, and a Job's is the build's, `-` and 12 hexadecimal digits."""
+
+_ALIASES: Final = {f"@{name}" for name in ("hourly", "daily", "midnight", "weekly", "monthly", "yearly", "annually")}
 
 _CRON: Final = (
     ("minute", 0, 59, ""),
@@ -85,12 +88,19 @@ def _host(value: str) -> str:
 
 def _plain_cron(value: str) -> str:
     instead = "give five fields of cron (minute hour day month weekday), for example 17 3 * * *"
-    check_cron(value, instead)
-    # croniter, and Jenkins, know more than Kubernetes does: H, L, #, 7 for Sunday, ranges over midnight.
-    for field, (what, least, most, names) in zip(value.split(), _CRON, strict=False) if value[0] != "@" else ():
+    if value in _ALIASES:
+        return value
+    fields = value.split()
+    if len(fields) != len(_CRON):
+        raise NotAcceptedError(f"has {len(fields)} fields", instead)
+    for field, (what, least, most, names) in zip(fields, _CRON, strict=True):
         for part in field.lower().split(","):
             if not _is_cron(part, least, most, names):
                 raise NotAcceptedError(f"has {part!r} as its {what}, which Kubernetes does not accept", instead)
+    try:
+        croniter(value, max_years_between_matches=8).get_next()
+    except (ValueError, KeyError) as error:
+        raise NotAcceptedError(f"is not a schedule, or would never come ({error})", instead) from None
     return value
 
 

@@ -4,7 +4,6 @@ import ipaddress
 import re
 from typing import Annotated, Final
 
-from croniter import croniter
 from pydantic import AfterValidator, Field
 
 from components.settings.problems import NotAcceptedError
@@ -26,6 +25,7 @@ _REFUSED_JAVA_OPTIONS: Final = {
     "hudson.model.DirectoryBrowserSupport.CSP": "lets files of a job run scripts in the browser of its reader",
     "jenkins.install.runSetupWizard": "is set by ci:jenkins.setup",
     "jenkins.model.Jenkins.slaveAgentPort": "is set by ci:jenkins.agentPort",
+    "hudson.TcpSlaveAgentListener.port": "is set by ci:jenkins.agentPort",
 }
 
 _LONGEST_PIPELINE: Final = 60_000
@@ -169,26 +169,6 @@ def _pipeline_text(value: str) -> str:
     return value
 
 
-def check_cron(value: str, instead: str) -> str:
-    """Accept five fields of a schedule that comes again, or one of its names; `instead` says what to write."""
-    if value in {"@hourly", "@daily", "@midnight", "@weekly", "@monthly", "@yearly", "@annually"}:
-        return value
-    fields = value.split()
-    if len(fields) != 5:  # noqa: PLR2004
-        raise NotAcceptedError(f"has {len(fields)} fields", instead)
-    try:
-        croniter(value, hash_id="ci", max_years_between_matches=8).get_next()
-    except (ValueError, KeyError) as error:
-        raise NotAcceptedError(f"is not a schedule, or would never come ({error})", instead) from None
-    return value
-
-
-def _cron(value: str) -> str:
-    return check_cron(
-        value, "give five fields as Jenkins takes them: minute hour day month weekday; H spreads the load"
-    )
-
-
 Port = Annotated[int, Field(ge=1, le=65535)]
 ImageReference = Annotated[str, AfterValidator(_image)]
 DockerName = Annotated[
@@ -291,7 +271,6 @@ RelativePath = Annotated[
         "give one without '..' and without '/' in front",
     ),
 ]
-Cron = Annotated[str, AfterValidator(_cron)]
 ServerAddress = Annotated[
     str,
     refuses(r"^https?://[^/]*@", "has a credential in it", "give the address without it"),

@@ -1,13 +1,12 @@
 """The settings of the Jenkins controller and of its pipelines."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from components.settings.fields import (
     AbsolutePath,
     Address,
-    Cron,
     DockerName,
     GitRef,
     ImageReference,
@@ -20,7 +19,14 @@ from components.settings.fields import (
     Repository,
     UserName,
 )
+from components.settings.jenkins_cron import JenkinsCron
+from components.settings.jenkins_cron import check as check_cron
 from components.settings.section import Section
+
+ON_NOTIFY: Final = "on-notify"
+"""The value of `poll` for a job that is polled only after a call of git/notifyCommit."""
+
+Poll = Annotated[str, AfterValidator(lambda value: value if value == ON_NOTIFY else check_cron(value))]
 
 
 class JenkinsSettings(Section):
@@ -151,8 +157,23 @@ class JobSettings(Section):
         default=None,
         description="`gitToken` clones with the secret `ci:gitToken`. A public repository needs none.",
     )
-    schedule: Cron | None = Field(
-        default=None, description="When the job starts by itself, in Jenkins' syntax.", examples=["H 3 * * *"]
+    schedule: JenkinsCron | None = Field(
+        default=None, description="When the job starts by itself, in Jenkins' syntax.", examples=["H 3 * * 1-5"]
+    )
+    poll: Poll | None = Field(
+        default=None,
+        description=(
+            "When Jenkins looks for new commits in `repository`, in Jenkins' syntax, and builds if any. A call of "
+            "git/notifyCommit makes it look at once; with `on-notify`, it looks only then."
+        ),
+        examples=["H/5 * * * *"],
+    )
+    multibranch: bool = Field(
+        default=False,
+        description=(
+            "Build every branch of `repository` that has the Jenkinsfile, each as a job of its own. Jenkins looks for "
+            "branches and commits every five minutes, and after a call of git/notifyCommit."
+        ),
     )
     keep_builds: Annotated[int, Field(ge=1, le=10_000)] = Field(
         default=30, description="How many builds' logs and records are kept."

@@ -13,7 +13,7 @@ printf 'FROM alpine:latest\nCOPY a.txt /a.txt\nCMD ["cat", "/a.txt"]\n' > Docker
 run docker build -t "$image" .
 
 # The stack's job itself says whether its engine sees the workspace (see components/jenkins/jobs.py).
-if grep -q "docker run --rm $image" /etc/ci/jobs.groovy 2> /dev/null; then
+if grep -q "docker run --rm $image" /etc/ci/jobs.json 2> /dev/null; then
     run docker run --rm "$image"
     exit
 fi

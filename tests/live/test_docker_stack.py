@@ -13,7 +13,7 @@ import docker.errors
 import pytest
 import requests
 
-from components.jenkins import casc, jobs
+from components.jenkins import casc, hooks, jobs
 from offline import images
 from tests.support import deployment
 from tests.support.deployment import Deployment
@@ -119,7 +119,7 @@ def test_every_file_that_the_stack_uploads_can_be_read_by_jenkins_user(
     stack: Deployment, engine: docker.DockerClient
 ) -> None:
     read = re.findall("^can read (.*)$", engine.containers.get(CONTAINER).logs().decode(), re.MULTILINE)
-    assert {casc.FILE, jobs.FILE, jobs.HOOK_FILE, "/run/secrets/gitToken"} <= set(read)
+    assert {casc.FILE, jobs.FILE, hooks.NOTIFY_TOKEN_FILE, "/run/secrets/gitToken"} <= set(read)
 
 
 def test_the_ports_lead_into_the_container() -> None:

@@ -1,0 +1,47 @@
+"""Files that act on Jenkins as it starts: scripts that run once its jobs are loaded, and the token for notifications.
+
+The image copies what ends in `.override` into the home at every start.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from components.jenkins.casc import GIT_TOKEN
+from components.settings import Settings
+
+_REF: Final = "/usr/share/jenkins/ref"
+
+NOTIFY_TOKEN_FILE: Final = f"{_REF}/hudson.plugins.git.ApiTokenPropertyConfiguration.xml.override"
+"""What the plugin git keeps its tokens in. Configuration as code has no attribute for them."""
+
+_SCRIPTS: Final = Path(__file__).with_name("init.groovy.d")
+
+_TOKENS: Final = """\
+<?xml version='1.1' encoding='UTF-8'?>
+<hudson.plugins.git.ApiTokenPropertyConfiguration>
+  <apiTokens>
+    <hudson.plugins.git.ApiTokenPropertyConfiguration_-HashedApiToken>
+      <uuid>ci</uuid><name>ci</name><hash>{}</hash>
+    </hudson.plugins.git.ApiTokenPropertyConfiguration_-HashedApiToken>
+  </apiTokens>
+</hudson.plugins.git.ApiTokenPropertyConfiguration>
+"""
+
+
+def scripts(settings: Settings) -> Mapping[str, str]:
+    """Return the scripts, and what they read besides the jobs, by path in the container."""
+    credentials = [] if settings.git_token is None else [GIT_TOKEN]
+    accounts = json.dumps({"users": [settings.jenkins.admin_user], "credentials": credentials})
+    files = {
+        f"{_REF}/{_SCRIPTS.name}/{path.name}.override": path.read_text(encoding="utf-8")
+        for path in _SCRIPTS.glob("*.groovy")
+    }
+    return {"/etc/ci/accounts.json": accounts, **files}
+
+
+def notify_token(token: str) -> str:
+    """Return the file by which Jenkins takes this token, and no other, for git/notifyCommit."""
+    return _TOKENS.format(hashlib.sha256(token.encode()).hexdigest())
