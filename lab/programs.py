@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from pathlib import Path
 
-from offline import binaries
-from ops.toolchain import cache, go, process
+from offline import binaries, go
+from ops.toolchain import cache
 
 MODULES = Path(__file__).resolve().with_name("modules")
-TAGS = "netgo,osusergo"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,11 +35,7 @@ class Module:
     @property
     def version(self) -> str:
         """The version that go.mod pins, with its v: `v1.34.4`."""
-        text = (self.folder / "go.mod").read_text()
-        found = re.search(rf"^(?:require )?\s*{re.escape(self.pinned)} (v\S+)", text, re.MULTILINE)
-        if not found:
-            raise ValueError(f"{self.folder / 'go.mod'} does not require {self.pinned}")
-        return found[1]
+        return go.pinned(self.folder, self.pinned)
 
     @property
     def programs(self) -> tuple[str, ...]:
@@ -51,7 +45,7 @@ class Module:
     def key(self) -> str:
         """The hash of all that decides the programs."""
         sources = sorted(path for path in self.folder.iterdir() if path.suffix in {".go", ".mod", ".sum"})
-        return cache.digest(binaries.architecture(), TAGS, *self.packages, *self.flags(), *sources)
+        return cache.digest(binaries.architecture(), go.TAGS, *self.packages, *self.flags(), *sources)
 
     def flags(self) -> tuple[str, ...]:
         """The linker's variables. Kubernetes' programs compare each other's versions, so they must know them."""
@@ -68,20 +62,15 @@ class Module:
         return cache.make(f"lab-{self.name}", self.key(), self._build, waiting_for=f"building the lab's {self.name}")
 
     def _build(self, part: Path) -> None:
-        command, env = go.ensure(self.folder)
-        target = str(part / self.output) if self.output else f"{part}/"
-        process.run_logged(
-            [
-                command, "build", "-mod=readonly", "-trimpath", "-buildvcs=false", "-tags", TAGS,
-                "-ldflags", " ".join(("-s -w -buildid=", *self.flags())), "-o", target, *self.packages,
-            ],
+        go.build(
+            self.folder,
+            *self.packages,
+            output=str(part / self.output) if self.output else f"{part}/",
+            ldflags=" ".join(("-s -w -buildid=", *self.flags())),
             title=f"building {', '.join(self.programs)} {self.version} from source",
-            expect=f"{self.expect}, once",
+            expect=self.expect,
             name=f"lab-{self.name}",
-            cwd=self.folder,
-            env={**env, "CGO_ENABLED": "0", "GOFLAGS": "", "GOWORK": "off"},
-            remedy="See the log. It needs a Go module proxy, for the modules that its go.sum names.",
-        )  # fmt: skip
+        )
 
 
 _VERSION = "k8s.io/component-base/version"

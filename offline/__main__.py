@@ -1,8 +1,36 @@
-"""`python -m offline HOST IMAGE...`: put stand-in images on a Docker engine, made first where need be."""
+"""`python -m offline`: what `ops` runs, as a process of its own, where an official part can't be had."""
 
-import sys
+from pathlib import Path
 
-from offline import images
+import typer
+
 from ops.toolchain import console
 
-console.run(lambda: images.ensure(sys.argv[1], sys.argv[2:]))
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, help=__doc__)
+
+
+@app.command()
+def images(host: str, names: list[str]) -> None:
+    """Put stand-in images on a Docker engine, made first where need be."""
+    from offline import images as made  # noqa: PLC0415 - the docker SDK
+
+    made.ensure(host, names)
+
+
+@app.command()
+def cli(folder: Path) -> None:
+    """Build the Pulumi CLI from its Go module to `bin/pulumi` of a folder."""
+    from offline import toolchain  # noqa: PLC0415
+
+    toolchain.build_cli(folder)
+
+
+@app.command()
+def plugins(folder: Path, pulumi: Path, *, kubernetes: bool = False) -> None:
+    """Put a CLI, the bundled plugins and perhaps the built Kubernetes plugin into an empty folder."""
+    from offline import toolchain  # noqa: PLC0415
+
+    toolchain.fill(folder, pulumi, kubernetes_too=kubernetes)
+
+
+console.run(app)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 import shutil
 import struct
 from pathlib import Path
 
-from ops.toolchain import cache, go, pins, process
+from offline import go
+from ops.toolchain import cache, pins, process
 from ops.toolchain.console import OpsError
 
-DOCKER_CLI_MODULE = pins.HERE / "docker-cli"
+DOCKER_CLI_MODULE = Path(__file__).with_name("docker-cli")
 DOCKER_CLI_PACKAGE = "github.com/docker/cli/cmd/docker"
 INSTALLED_BUSYBOX = (Path("/bin/busybox"), Path("/usr/bin/busybox"))
 BUSYBOX_PACKAGE = "busybox-static"
@@ -44,32 +44,23 @@ def docker_cli() -> Path:
     what, stamp = "docker-cli", "github.com/docker/cli/cli/version"
 
     def build(part: Path) -> None:
-        command, env = go.ensure(DOCKER_CLI_MODULE)
-        process.run_logged(
-            [
-                command, "build", "-mod=readonly", "-trimpath", "-buildvcs=false", "-tags", "netgo,osusergo",
-                # The commit is not in the module that the proxy serves, so it says where it comes from instead.
-                "-ldflags", f"-s -w -buildid= -X {stamp}.Version={docker_cli_version()} -X {stamp}.GitCommit=go-module",
-                "-o", part / what, DOCKER_CLI_PACKAGE,
-            ],
+        go.build(
+            DOCKER_CLI_MODULE,
+            DOCKER_CLI_PACKAGE,
+            output=part / what,
+            # The commit is not in the module that the proxy serves, so it says where it comes from instead.
+            ldflags=f"-s -w -buildid= -X {stamp}.Version={docker_cli_version()} -X {stamp}.GitCommit=go-module",
             title=f"building {what} from its Go module",
             expect="about 75 s on two cores",
             name=what,
-            cwd=DOCKER_CLI_MODULE,
-            env={**env, "CGO_ENABLED": "0", "GOFLAGS": "", "GOWORK": "off"},
-            remedy="See the log. It needs a Go module proxy, for the modules that its go.sum names.",
-        )  # fmt: skip
+        )
 
     return cache.make(what, cache.digest(architecture(), *sources()), build, waiting_for=what) / what
 
 
 def docker_cli_version() -> str:
     """The CLI's version as its go.mod pins it, for example `28.5.2`."""
-    text = (DOCKER_CLI_MODULE / "go.mod").read_text()
-    found = re.search(r"^require github\.com/docker/cli v(\S+?)(?:\+incompatible)?(?: |$)", text, re.MULTILINE)
-    if not found:
-        raise ValueError(f"{DOCKER_CLI_MODULE / 'go.mod'} does not require github.com/docker/cli")
-    return found[1]
+    return go.pinned(DOCKER_CLI_MODULE, "github.com/docker/cli").removeprefix("v")
 
 
 def busybox() -> Path:

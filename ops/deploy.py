@@ -1,13 +1,9 @@
 """`up`, `preview` and `down`: the prerequisites before Pulumi's own commands, and what there is after them."""
 
-# ruff: noqa: S603 - the program is this Python
-
 from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ops import cluster, engine, recover
 from ops.clone import STAND_IN, USUAL
 from ops.stack import Stack, open_stack
-from ops.toolchain import console, docker_engine
+from ops.toolchain import console, docker_engine, process
 from ops.toolchain.console import OpsError
 
 if TYPE_CHECKING:
@@ -92,18 +88,8 @@ def _with_images(stack: Stack, named: str | None) -> Stack:
     stand_ins = [image for image in engine.images(stack.settings) if engine.stands_in(image)]
     host = stack.settings.docker.host
     if stand_ins and host.startswith("unix://"):  # another machine's engine is its owner's to fill
-        make_images(stack.clone.root, host, stand_ins)
+        process.offline("images", host, *stand_ins)
     return stack
-
-
-def make_images(root: Path, host: str, names: Sequence[str]) -> None:
-    """Have offline/ put stand-in images on an engine, by a process of its own that says what it does.
-
-    Raises:
-        OpsError: when it fails. The process has said why.
-    """
-    if subprocess.run([sys.executable, "-m", "offline", host, *names], cwd=root, check=False).returncode:
-        raise OpsError(f"The engine at {host} could not be given {', '.join(names)}.", "The reason is above.")
 
 
 def _parallelism(stack: Stack, words: Sequence[str]) -> list[str]:

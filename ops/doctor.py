@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import platform
 import shutil
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from ops import clone, engine, finding
 from ops.finding import Finding
 from ops.stack import Stack, environment, logged_in
-from ops.toolchain import cache, console, docker_engine, pins, plugins, pulumi_cli, toolchain
+from ops.toolchain import cache, console, docker_engine, pins, pulumi_cli, toolchain
 from ops.toolchain.console import OpsError
 
 if TYPE_CHECKING:
@@ -36,15 +35,16 @@ def examine(named: str | None) -> Iterator[Finding]:
     name = named or here.chosen
     here.require(name)
     yield Finding("Python", f"{platform.python_version()} in {Path(sys.prefix).resolve()}")
-    yield from _tools()
     # The stack can be asked where the CLI and a backend of our own, or the stack itself, are there already.
-    tools = toolchain.find(providers=())
+    tools = toolchain.find()
     stack = Stack(here, name, tools) if tools else None
     if stack and stack.owns_backend:
         stack.prepare()
     if stack and stack.exists():
+        yield from _tools(toolchain.PROVIDERS.get(stack.platform))
         yield from _settings(stack)
     else:
+        yield from _tools(None)
         seen = f"those of stack {name} are read once `make up` or `make preview` has made it"
         yield Finding("settings", seen, "note")
         yield _engine(docker_engine.DEFAULT_HOST)
@@ -75,27 +75,21 @@ def _settings(stack: Stack) -> Iterator[Finding]:
         yield Finding("images", trouble, "note", remedy) if trouble else Finding("images", images)
 
 
-def _tools() -> Iterator[Finding]:
+def _tools(provider: toolchain.Provider | None) -> Iterator[Finding]:
     env = toolchain.users_own(os.environ)
-    for old in pulumi_cli.too_old(env):
+    for old in filter(pulumi_cli.is_too_old, pulumi_cli.users_own(env)):
         remedy = f"One from {pins.PULUMI_OLDEST} on would be used"
         yield Finding("your Pulumi CLI", f"{old.version} at {old.path} is too old", "note", remedy)
-    try:
-        found = toolchain.find(env)
-    except OpsError as trouble:
-        yield Finding("Pulumi CLI", trouble.what, "BAD", trouble.remedy)
-        return
+    found = toolchain.find(provider)
     if not found:
-        cli = pulumi_cli.find(env)
-        partly = cli and f"{cli.part.version} at {cli.part.path}, but not all of its plugins"
-        remedy = "`make up` gets what is missing; it takes 5 min at most, once"
-        yield Finding("Pulumi CLI", partly or "not on this machine yet", "note", remedy)
+        remedy = "`make up` gets what is missing; on a closed network that takes minutes, once"
+        yield Finding("Pulumi", "the CLI or one of its plugins is not on this machine yet", "note", remedy)
         return
     remedies = {
         "official": "",
         "built": "Made from Pulumi's own source; the official build is used as soon as it is on the PATH",
         "bundled": "A stand-in for closed networks; the official one is used as soon as it is on the PATH"
-        f" or in {plugins.user_home(env)}",
+        f" or in {toolchain.user_home(env)}",
     }
     for name, part in found.origin.items():
         mark: Literal["ok", "note"] = "ok" if part.kind == "official" else "note"
@@ -107,15 +101,12 @@ def _engine(host: str) -> Finding:
     if not host.startswith("unix://"):
         return Finding(name, f"{host}: another machine's, not looked at from here", "note")
     try:
-        if docker_engine.answers(host):
-            with contextlib.closing(docker_engine.client(host)) as there:
-                version = there.version()
-            return Finding(name, f"{version['Version']} (API {version['ApiVersion']}) at {host}")
+        version = docker_engine.version(host)
     except PermissionError:
-        remedy = "Be in its group: sudo usermod -aG docker $USER, then log in anew"
-        return Finding(name, f"{host} is not open to this user", "BAD", remedy)
-    installed = shutil.which("dockerd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
-    seen = f"{installed or 'not installed'}; nothing answers at {host}"
+        return Finding(name, f"{host} is not open to this user", "BAD", docker_engine.CLOSED)
+    if version:
+        return Finding(name, f"{version} at {host}")
+    seen = f"{docker_engine.installed() or 'not installed'}; nothing answers at {host}"
     return Finding(name, seen, "note", "`make up` installs and starts it")
 
 

@@ -18,7 +18,7 @@ from components.settings.load import read
 from components.settings.problems import SettingsError
 from ops import state_files
 from ops.clone import Clone, here, short
-from ops.toolchain import cache, console, plugins, toolchain
+from ops.toolchain import cache, console, toolchain
 from ops.toolchain.console import OpsError
 
 if TYPE_CHECKING:
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 
     from components.settings import Settings
     from ops.toolchain.toolchain import Toolchain
-
-_PROVIDERS = {"docker": [plugins.DOCKER], "kubernetes": [plugins.KUBERNETES]}
-"""What a stack of each platform needs, so that nobody waits for the other one's plugin."""
 
 
 class Stack:
@@ -134,7 +131,7 @@ class Stack:
 
     def get_plugins(self) -> None:
         """Get the provider plugin that the stack's platform needs, where it is not there yet."""
-        self.tools = toolchain.ensure(providers=_PROVIDERS.get(self.platform, ()))
+        self.tools = toolchain.ensure(toolchain.PROVIDERS.get(self.platform))
 
     def outputs(self) -> dict[str, Any]:
         """The stack's outputs; a secret one is "[secret]". Empty for a stack that is not deployed."""
@@ -220,7 +217,7 @@ def unprepared(named: str | None) -> Stack:
     clone = here()
     name = named or clone.chosen
     clone.require(name)
-    return Stack(clone, name, toolchain.ensure(providers=()))
+    return Stack(clone, name, toolchain.ensure())
 
 
 def environment(clone: Clone, base: Mapping[str, str]) -> tuple[dict[str, str], bool]:

@@ -1,6 +1,6 @@
 """Pulumi's own Kubernetes provider, built from its Go module where the released plugin can't be downloaded.
 
-The tool chain calls it. Only the standard library and ops.toolchain are imported here.
+The engine finds it in a folder that `offline/toolchain.py` fills.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import platform
 import shutil
 from pathlib import Path
 
-from ops.toolchain import cache, go, pins, process
+from offline import go
+from ops.toolchain import cache, pins, process
 
 HERE = Path(__file__).resolve().parent
 SOURCES = tuple(HERE / name for name in ("go.mod", "go.sum", "main.go"))
@@ -34,44 +35,31 @@ def ensure() -> Path:
 
 def _build(part: Path) -> None:
     command, env = go.ensure(HERE)
-    env |= {"CGO_ENABLED": "0", "GOFLAGS": "", "GOWORK": "off"}
     source = part / "source"
     source.mkdir()
     for path in SOURCES:
         shutil.copyfile(path, source / path.name)
-    remedy = f"It needs a Go module proxy (GOPROXY), or the released plugin {pins.KUBERNETES_PLUGIN_VERSION}."
+    remedy = f"Or install the released plugin {pins.KUBERNETES_PLUGIN_VERSION}."
     listing = source / "module.json"
-    script = f'"$0" mod download && "$0" mod download -json {MODULE} >{listing.name}'
     process.run_logged(
-        ["sh", "-c", script, command],
+        ["sh", "-c", f'"$0" mod download && "$0" mod download -json {MODULE} >{listing.name}', command],
         title="downloading the Kubernetes provider's Go modules",
         expect="100 MB",
         name="kubernetes-provider",
         cwd=source,
-        env=env,
-        remedy=remedy,
+        env={**env, "GOFLAGS": "", "GOWORK": "off"},
+        remedy=f"It needs a Go module proxy (GOPROXY). {remedy}",
     )
     module = Path(json.loads(listing.read_text())["Dir"])
     for name in EMBEDDED:
         shutil.copyfile(module / "cmd" / PROGRAM / name, source / name)
-    process.run_logged(
-        [
-            command,
-            "build",
-            "-mod=readonly",
-            "-trimpath",
-            "-buildvcs=false",
-            "-ldflags",
-            FLAGS,
-            "-o",
-            part / PROGRAM,
-            ".",
-        ],
+    go.build(
+        source,
+        output=part / PROGRAM,
+        ldflags=FLAGS,
         title="building Pulumi's Kubernetes provider from its Go module",
-        expect="about 7 min on 2 cores, once",
+        expect="about 7 min on 2 cores",
         name="kubernetes-provider",
-        cwd=source,
-        env=env,
         remedy=remedy,
     )
     shutil.rmtree(source)

@@ -2,6 +2,7 @@
 # Makes .venv: a link to an environment in the user's cache that holds exactly what a lock file names.
 #
 #   sh ops/toolchain/bootstrap.sh [runtime|dev]
+#   sh ops/toolchain/bootstrap.sh install WHY PACKAGE...    installs Debian packages after asking
 #
 # POSIX sh and the usual commands only: this runs before there is anything else. When there is nothing to do it ends within
 # a few milliseconds. YES=1 answers its question; PYTHON names another interpreter.
@@ -9,7 +10,7 @@ set -eu
 
 cd "$(dirname "$0")/../.."
 case "${1:-runtime}" in
-runtime) locks="requirements.txt" ;;
+runtime | install) locks="requirements.txt" ;;
 dev) locks="requirements.txt requirements-dev.txt" ;;
 *) echo "bootstrap.sh: $1 is not known; give runtime or dev" >&2; exit 2 ;;
 esac
@@ -20,7 +21,7 @@ die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 # What .venv was made from stands in .venv/.pins; the environment for tests also holds what the program needs.
 # shellcheck disable=SC2086 # the list of files is to be split
 pins=$(sha256sum $locks)
-if [ -x .venv/bin/python ] && [ -f .venv/.pins ]; then
+if [ "${1:-}" != install ] && [ -x .venv/bin/python ] && [ -f .venv/.pins ]; then
     have=$(cat .venv/.pins)
     case "$have" in "$pins" | "$pins
 "*) exit 0 ;; esac
@@ -30,7 +31,7 @@ cache="${XDG_CACHE_HOME:-}"
 case "$cache" in /*) ;; *) cache="$HOME/.cache" ;; esac
 cache="$cache/pulumi-container-ci"
 mkdir -p "$cache/logs"
-log="$cache/logs/python-$(date +%Y%m%d-%H%M%S)-$$.log"
+log="$cache/logs/bootstrap-$(date +%Y%m%d-%H%M%S)-$$.log"
 
 # step "what" "how long" command...: runs it with its output in the log, shows the log's end if it fails.
 step() {
@@ -46,13 +47,15 @@ step() {
     say "   done in $(($(date +%s) - begun)) s: $what"
 }
 
-apt_install() {
+apt_install() { # why, packages
+    why=$1
+    shift
     by_hand="apt-get update && apt-get install $*"
-    command -v apt-get >/dev/null || die "$* is needed, and there is no apt-get here; install what your system calls it"
+    command -v apt-get >/dev/null || die "$* is needed $why, and there is no apt-get here; install what your system calls it"
     if [ "${YES:-}" != 1 ] && [ -t 0 ] && [ -t 2 ]; then
-        printf 'Install the system package %s, to set up Python? [Y/n] ' "$*" >&2
+        printf 'Install the system package %s %s? [Y/n] ' "$*" "$why" >&2
         read -r answer
-        case "$answer" in "" | y | Y | yes) ;; *) die "$* is needed; when you are ready: sudo sh -c '$by_hand'" ;; esac
+        case "$answer" in "" | y | Y | yes) ;; *) die "$* is needed $why; when you are ready: sudo sh -c '$by_hand'" ;; esac
     fi
     root=""
     if [ "$(id -u)" != 0 ]; then
@@ -64,10 +67,16 @@ apt_install() {
     {
         ls /var/lib/apt/lists/*_Packages* >/dev/null 2>&1 ||
             step "reading the package lists" "about 10 s" $root apt-get update
-        step "installing $*" "about 30 s" $root env DEBIAN_FRONTEND=noninteractive \
-            apt-get install --yes --no-install-recommends "$@"
+        step "installing $*" "about 1 min" $root env DEBIAN_FRONTEND=noninteractive \
+            apt-get install --yes --no-install-recommends "$@" || die "by hand: $by_hand"
     }
 }
+
+if [ "${1:-}" = install ]; then
+    shift
+    apt_install "$@"
+    exit 0
+fi
 
 new_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
 
@@ -82,7 +91,7 @@ find_python() {
 }
 
 python=$(find_python) || {
-    apt_install python3 python3-venv
+    apt_install "to set up Python" python3 python3-venv
     python=$(find_python) || die "Python 3.11 or newer is needed, and this system's python3 is" \
         "$(python3 --version 2>&1); install a newer one and name it: make up PYTHON=/path/to/python3.12"
 }
@@ -118,7 +127,7 @@ fi
 if [ ! -f "$made/.pins" ] || ! "$made/bin/python" -c '' 2>/dev/null; then
     rm -rf "$made"
     "$python" -c 'import ensurepip' 2>/dev/null || {
-        apt_install python3-venv
+        apt_install "to set up Python" python3-venv
         "$python" -c 'import ensurepip' 2>/dev/null ||
             die "$python has no ensurepip, and python3-venv did not bring it; name another one: make up PYTHON=/usr/bin/python3"
     }

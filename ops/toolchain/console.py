@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 HEARTBEAT_SECONDS = 30.0
-"""How often a long step says that it is alive where there is no terminal to animate."""
+"""How often a long step says that it is alive."""
 
 
 class OpsError(Exception):
@@ -69,7 +69,7 @@ def duration(seconds: float) -> str:
 def step(title: str, expect: str = "", *, log: Path | None = None) -> Iterator[None]:
     """Show a long step: its name, about how long it takes, where its log is, that it is alive, how long it took."""
     hints = ", ".join(filter(None, [expect, f"log: {log}" if log else ""]))
-    label = f"{title} ({hints})" if hints else title
+    note(f"-> {title} ({hints})" if hints else f"-> {title}")
     started = time.monotonic()
     done = threading.Event()
 
@@ -78,20 +78,14 @@ def step(title: str, expect: str = "", *, log: Path | None = None) -> Iterator[N
             note(f"   still {title}, {duration(time.monotonic() - started)} so far")
 
     beating = threading.Thread(target=beat, daemon=True)
+    beating.start()
     ended = "failed after"
     try:
-        if sys.stderr.isatty():
-            with out().status(label):
-                yield
-        else:
-            note(f"-> {label}")
-            beating.start()
-            yield
+        yield
         ended = "done in"
     finally:
         done.set()
-        if beating.ident:
-            beating.join()  # or two lines could mix
+        beating.join()  # or two lines could mix
         note(f"   {ended} {duration(time.monotonic() - started)}: {title}")
 
 
@@ -101,7 +95,7 @@ def may_ask() -> bool:
 
 
 def agreed(question: str) -> bool:
-    """Ask for leave to change the machine. With no terminal, or with YES=1, the answer is yes."""
+    """Ask for leave to change something. With no terminal, or with YES=1, the answer is yes."""
     if not may_ask():
         return True
     from rich.prompt import Confirm
@@ -111,10 +105,6 @@ def agreed(question: str) -> bool:
 
 def table(rows: Iterable[Sequence[str]]) -> None:
     """Print rows to stdout: folded to a terminal's width, one line each in a pipe, for what reads them there."""
-    if not sys.stdout.isatty():
-        for row in rows:
-            print(*(f"{cell:<18}" for cell in row[:-1]), row[-1])
-        return
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -122,4 +112,4 @@ def table(rows: Iterable[Sequence[str]]) -> None:
     grid = Table.grid(padding=(0, 2))
     for row in rows:
         grid.add_row(*map(Text, row))
-    Console().print(grid)
+    Console(width=None if sys.stdout.isatty() else 10_000).print(grid)

@@ -15,6 +15,7 @@ from typing import Any
 
 import docker
 import docker.errors
+import psutil
 import requests
 
 from ops.toolchain import console, process
@@ -26,6 +27,8 @@ START_SECONDS = 60
 """How long a started engine may take to answer. 2 s is usual; with many containers to look at it takes longer."""
 ERRORS = (docker.errors.DockerException, OSError)
 """What a client raises when the engine refuses or does not answer; the errors of requests are OSErrors."""
+CLOSED = "Be in its group: sudo usermod -aG docker $USER, then log in anew; or run this with sudo."
+"""What to do about a socket that is not for this user."""
 
 
 def client(host: str, seconds: float = PING_SECONDS) -> docker.DockerClient:
@@ -37,15 +40,19 @@ def client(host: str, seconds: float = PING_SECONDS) -> docker.DockerClient:
     return docker.DockerClient(base_url=host, timeout=round(seconds))
 
 
-def answers(host: str) -> bool:
-    """Whether the engine answers. Raises PermissionError when its socket is there but not for this user."""
+def version(host: str) -> str:
+    """The engine's version, as `29.1.0 (API 1.52)`; empty if it does not answer.
+
+    Raises PermissionError when its socket is there but not for this user.
+    """
     try:
-        client(host).close()  # it has asked for the version
+        with contextlib.closing(client(host)) as there:
+            said = there.version()
     except PermissionError:
         raise
     except ERRORS:
-        return False
-    return True
+        return ""
+    return f"{said['Version']} (API {said['ApiVersion']})"
 
 
 def ensure(host: str = DEFAULT_HOST) -> None:
@@ -53,42 +60,45 @@ def ensure(host: str = DEFAULT_HOST) -> None:
 
     Only `unix://` is looked after: another machine's engine is its owner's. Raises OpsError when it does not answer.
     """
-    if not host.startswith("unix://"):
-        return
     try:
-        if answers(host):
+        if not host.startswith("unix://") or version(host):
             return
     except PermissionError as denied:
-        raise OpsError(
-            f"The Docker engine's socket {host} is not open to you (user {os.environ.get('USER') or os.geteuid()}).",
-            "Be in its group: sudo usermod -aG docker $USER, then log in anew; or run this with sudo.",
-        ) from denied
+        raise OpsError(f"The Docker engine's socket {host} is not open to this user.", CLOSED) from denied
     if host != DEFAULT_HOST:
         raise OpsError(
             f"No Docker engine answers at {host}.", "Start it, or set another ci:docker.host in the stack's file."
         )
-    if not shutil.which("dockerd", path=_sbin_path()):
+    if not installed():
         process.install(["docker.io"], "to run the CI in containers")
-    if not answers(host):  # the package may have started it
+    if not version(host):  # the package may have started it
         _start()
+
+
+def installed() -> str | None:
+    """Where the engine's program is on this machine."""
+    return shutil.which("dockerd", path=_sbin_path())
 
 
 def _start() -> None:
     """Start the installed engine: by systemd where it runs, else as a process of its own that outlives this one."""
-    prefix = process.become_root("start the Docker engine", "systemctl start docker, or: dockerd")
-    if Path("/run/systemd/system").is_dir():
-        command, log = [*prefix, "systemctl", "start", "docker"], process.log_path("systemctl")
+    log = process.log_path("dockerd")
+    by_systemd = Path("/run/systemd/system").is_dir()
+    if by_systemd:
+        command = ["systemctl", "start", "docker"]
     else:
         clear_stale(Path("/var/run"))
-        command, log = [*prefix, "env", f"PATH={_sbin_path()}", "dockerd"], process.log_path("dockerd")
-    with console.step("starting the Docker engine", "a few seconds", log=log), log.open("wb") as sink:
         # In a session of its own: a Ctrl-C here is not meant for it.
-        started = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT, start_new_session=True
-        )
+        command = ["env", f"PATH={_sbin_path()}", "setsid", "--wait", "dockerd"]
+    if os.geteuid():
+        if not shutil.which("sudo"):
+            raise OpsError("To start the Docker engine takes root, and there is no sudo here.", "Start it as root.")
+        command = ["sudo", *command]  # asks on the terminal itself
+    with console.step("starting the Docker engine", "a few seconds", log=log), log.open("wb") as sink:
+        started = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink)
         until = time.monotonic() + START_SECONDS
-        while not answers(DEFAULT_HOST):
-            ended = started.poll() is not None and (started.returncode or "systemctl" not in command)
+        while not version(DEFAULT_HOST):
+            ended = started.poll() is not None and (started.returncode or not by_systemd)
             if ended or time.monotonic() > until:
                 raise OpsError(
                     f"The Docker engine was started but does not answer at {DEFAULT_HOST}.\n{process.tail(log)}",
@@ -104,10 +114,9 @@ def clear_stale(run: Path) -> None:
     An engine does not start while the process lives whose number stands there, and numbers are used again.
     """
     for path, name in ((run / "docker.pid", "dockerd"), (run / "docker/containerd/containerd.pid", "containerd")):
-        # There may be none, it may hold no number, or not be ours: the engine will say what it thinks.
-        with contextlib.suppress(OSError, ValueError):
-            holder = Path(f"/proc/{int(path.read_text())}/comm")
-            if not holder.exists() or holder.read_text().strip() != name:
+        # There may be none, or it may not be ours, or nobody has the number: the engine copes with these.
+        with contextlib.suppress(OSError, ValueError, psutil.Error):
+            if psutil.Process(int(path.read_text())).name() != name:
                 path.unlink()
 
 

@@ -1,13 +1,7 @@
 """The pinned versions of the tool chain. Hashes stand in the lock files; a test holds each pin to what it is about."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
-HERE = Path(__file__).resolve().parent
-
 PULUMI_VERSION = "3.259.0"
-"""The CLI that is downloaded or built. Also in `pulumi/go.mod`."""
+"""The CLI that is downloaded or built. Also in `offline/pulumi/go.mod`."""
 
 PULUMI_OLDEST = "3.220.0"
 """The oldest CLI of the user's own that is taken as it is. With older ones nobody has tried this project."""

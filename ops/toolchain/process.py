@@ -1,12 +1,12 @@
-"""Runs long commands with their output in a log, and installs Debian packages."""
+"""Runs long commands with their output in a log, and what `offline` and the bootstrap do for us."""
 
 # ruff: noqa: S603 - the programs are ours or the user's, and no shell reads the words
 
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,8 +17,8 @@ from ops.toolchain.console import OpsError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+ROOT = Path(__file__).resolve().parents[2]
 TAIL_LINES = 15
-LISTS = Path("/var/lib/apt/lists")
 
 
 def log_path(name: str) -> Path:
@@ -60,39 +60,18 @@ def tail(log: Path) -> str:
     return "\n".join([f"  the last lines of {log}:", *(f"    | {line}" for line in lines)])
 
 
+def offline(verb: str, *words: str | Path) -> None:
+    """Run a verb of `python -m offline`, which says what it does. Raises OpsError when it fails; it has said why."""
+    command = [sys.executable, "-m", "offline", verb, *map(str, words)]
+    if subprocess.run(command, cwd=ROOT, check=False).returncode:
+        raise OpsError(f"`python -m offline {verb}` failed.", "The reason is above.")
+
+
 def install(packages: Sequence[str], why: str) -> None:
     """Install Debian packages after asking. `why` is the end of a sentence: "to run containers".
 
-    Raises OpsError, with the command to run by hand, when the user says no or it can't be done from here.
+    Raises OpsError when the user says no or it can't be done from here. The command to run by hand was shown then.
     """
-    names = " ".join(packages)
-    by_hand = f"apt-get update && apt-get install {names}"
-    if not shutil.which("apt-get"):
-        raise OpsError(
-            f"{names} is needed {why}, and there is no apt-get here.", f"Install what your system calls {names}."
-        )
-    # sudo drops the environment, so the setting travels in the command.
-    apt = [*become_root(f"install {names}", by_hand), "env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]
-    if not console.agreed(f"Install the system package {names} {why}?"):
-        raise OpsError(f"{names} is needed {why}.", f"When you are ready: sudo sh -c '{by_hand}'")
-    if not any(LISTS.glob("*_Packages*")):
-        run_logged([*apt, "update"], title="reading the package lists", expect="about 10 s", name="apt")
-    run_logged(
-        [*apt, "install", "--yes", "--no-install-recommends", *packages],
-        title=f"installing {names}",
-        expect="about 1 min",
-        name="apt",
-        remedy=f"By hand: {by_hand}",
-    )
-
-
-def become_root(what: str, by_hand: str) -> list[str]:
-    """The words to put before a command that needs root: none, or `sudo`. Raises OpsError when that can't be had."""
-    if os.geteuid() == 0:
-        return []
-    # Its question for a password is put now: it must not come up while output goes to a log.
-    if not shutil.which("sudo") or (
-        console.may_ask() and subprocess.run(["sudo", "--validate"], check=False).returncode  # noqa: S607 - the PATH's
-    ):
-        raise OpsError(f"To {what} takes root, and sudo is missing or refuses.", f"Run as root: {by_hand}")
-    return ["sudo", "--non-interactive"]
+    command = ["sh", str(ROOT / "ops/toolchain/bootstrap.sh"), "install", why, *packages]
+    if subprocess.run(command, check=False).returncode:
+        raise OpsError(f"{' '.join(packages)} is needed {why}.", "What to do is above.")

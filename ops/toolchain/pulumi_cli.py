@@ -1,4 +1,4 @@
-"""The Pulumi CLI: the user's own, else the official download, else built from its Go module."""
+"""The Pulumi CLI: the user's own, else the official download, else one that `offline` builds."""
 
 # ruff: noqa: PLC0415, S603 - late imports cost a quiet run nothing; the program is the user's own CLI
 
@@ -16,7 +16,7 @@ import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from ops.toolchain import cache, console, go, pins, process
+from ops.toolchain import cache, console, pins, process
 from ops.toolchain.console import OpsError
 
 if TYPE_CHECKING:
@@ -25,16 +25,9 @@ if TYPE_CHECKING:
 HOST = "pulumi-language-python"
 """The language host: the program that the CLI starts to run a Python project."""
 
-MODULE = pins.HERE / "pulumi"
-PACKAGE = "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"
-# Without its version stamped in, the CLI calls itself 3.0.0-dev and the Automation API refuses it.
-STAMP = f"-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v{pins.PULUMI_VERSION}"
-BUILD_FLAGS = ("-mod=readonly", "-trimpath", "-ldflags", STAMP)
+ENTRY = "pulumi", cache.digest(pins.PULUMI_VERSION, platform.machine())
+"""What was downloaded or built, as an entry of the cache. Only the download has a language host."""
 
-BUILT = "pulumi-built", cache.digest(MODULE / "go.mod", MODULE / "go.sum", " ".join(BUILD_FLAGS), platform.machine())
-"""What was built, as an entry of the cache."""
-
-DOWNLOADED = "pulumi", cache.digest(pins.PULUMI_VERSION, platform.machine())
 ARCHIVE = f"pulumi-v{pins.PULUMI_VERSION}-linux-{pins.ARCHES.get(platform.machine(), ['none'])[0]}.tar.gz"
 ARCHIVES = "https://get.pulumi.com/releases/sdk/"
 RELEASE = f"https://github.com/pulumi/pulumi/releases/download/v{pins.PULUMI_VERSION}"
@@ -68,56 +61,63 @@ class Cli:
 
 def users_own(env: Mapping[str, str]) -> list[Part]:
     """The user's own CLIs: on the PATH, and where Pulumi's installer puts it. Raises OpsError for a broken one."""
-    homes = [Path(env.get("PULUMI_HOME", "")), Path.home() / ".pulumi"]
-    found = dict.fromkeys(
-        shutil.which("pulumi", path=place) for place in (env.get("PATH"), *(h / "bin" for h in homes))
-    )
+    homes = (Path(env.get("PULUMI_HOME", "")), Path.home() / ".pulumi")
+    places = (env.get("PATH"), *(home / "bin" for home in homes))
+    found = dict.fromkeys(shutil.which("pulumi", path=place) for place in places)
     return [Part("official", Path(path), _version(path)) for path in found if path]
 
 
-def too_old(env: Mapping[str, str]) -> list[Part]:
-    """The user's own CLIs that are older than this project can use."""
-    return [part for part in users_own(env) if _is_too_old(part)]
-
-
-def _is_too_old(part: Part) -> bool:
-    return go.numbers(part.version) < go.numbers(pins.PULUMI_OLDEST)
+def is_too_old(part: Part) -> bool:
+    """Whether a CLI is older than this project can use."""
+    return _numbers(part.version) < _numbers(pins.PULUMI_OLDEST)
 
 
 def find(env: Mapping[str, str]) -> Cli | None:
     """The best CLI that is already on this machine: no network, no change.
 
-    The order: a user's own that is new enough and has a language host; the official download; a user's own without a
-    host; the one built here.
+    The order: one with a language host, a user's own before the download; then one without, in the same order.
     """
-    own = [_with_host(part, env) for part in users_own(env) if not _is_too_old(part)]
-    ours = [_ours("official", cache.entry(*DOWNLOADED), env), _ours("built", cache.entry(*BUILT), env)]
-    there = [*own, *(cli for cli in ours if cache.whole(cli.part.path.parents[1]))]
-    return min(there, key=lambda cli: cli.host is None, default=None)
+    found = [part for part in users_own(env) if not is_too_old(part)]
+    made = cache.entry(*ENTRY)
+    if cache.whole(made):
+        kind: Literal["official", "built"] = "official" if (made / "bin" / HOST).exists() else "built"
+        found.append(Part(kind, made / "bin" / "pulumi", pins.PULUMI_VERSION))
+    return min((_with_host(part, env) for part in found), key=lambda cli: cli.host is None, default=None)
 
 
 def ensure(env: Mapping[str, str]) -> Cli:
     """A CLI that works, downloaded or built if need be. Raises OpsError when neither can be done."""
-    found = find(env)
-    if found:
-        return found
+    if not (found := find(env)):
+        for part in users_own(env):
+            console.note(f"the Pulumi CLI at {part.path} is {part.version}, but {pins.PULUMI_OLDEST} is needed")
+        cache.make(*ENTRY, _get, waiting_for="downloading or building the Pulumi CLI")
+        found = find(env)
+        assert found  # noqa: S101
+    return found
+
+
+def _get(made: Path) -> None:
     import requests
 
-    for part in too_old(env):
-        console.note(f"the Pulumi CLI at {part.path} is {part.version}, but {pins.PULUMI_OLDEST} is needed")
     try:
-        made = cache.make(*DOWNLOADED, _download, waiting_for="downloading the Pulumi CLI")
-        return _ours("official", made, env)
+        _download(made)
     except requests.RequestException as failed:
         reason = failed if failed.response is not None else type(failed).__name__
         console.note(f"the official Pulumi CLI can't be downloaded ({reason}); building it from its Go module")
-    return _ours("built", cache.make(*BUILT, _build, waiting_for="building the Pulumi CLI"), env)
+        process.offline("cli", made)
 
 
 def _download(made: Path) -> None:
-    sums = _get(CHECKSUMS).decode()
+    import requests
+
+    def get(url: str) -> bytes:
+        answer = requests.get(url, timeout=TIMEOUTS)
+        answer.raise_for_status()
+        return answer.content
+
+    sums = get(CHECKSUMS).decode()
     with console.step(f"downloading the Pulumi CLI v{pins.PULUMI_VERSION}", "about 120 MB"):
-        data = _get(ARCHIVES + ARCHIVE)
+        data = get(ARCHIVES + ARCHIVE)
     seen = hashlib.sha256(data).hexdigest()
     if not re.search(rf"^{seen} [ *]{re.escape(ARCHIVE)}$", sums, re.MULTILINE):
         raise OpsError(
@@ -131,33 +131,6 @@ def _download(made: Path) -> None:
                 program = made / "bin" / Path(member.name).name  # no path of the archive is trusted
                 program.write_bytes(source.read())
                 program.chmod(0o755)
-
-
-def _get(url: str) -> bytes:
-    import requests
-
-    answer = requests.get(url, timeout=TIMEOUTS)
-    answer.raise_for_status()
-    return answer.content
-
-
-def _build(made: Path) -> None:
-    binary, env = go.ensure(MODULE)
-    process.run_logged(
-        [binary, "build", *BUILD_FLAGS, "-o", made / "bin" / "pulumi", PACKAGE],
-        title=f"building the Pulumi CLI v{pins.PULUMI_VERSION} from its Go module",
-        expect="about 4 min on 2 cores, once",
-        name="pulumi-build",
-        # A static binary: no C compiler is needed to build it, and no particular libc to run it.
-        env={**env, "CGO_ENABLED": "0"},
-        cwd=MODULE,
-        remedy=f"Install the Pulumi CLI v{pins.PULUMI_OLDEST} or newer yourself, so that `pulumi` is on the PATH, "
-        "or let Go reach its module proxy (GOPROXY).",
-    )
-
-
-def _ours(kind: Literal["official", "built"], made: Path, env: Mapping[str, str]) -> Cli:
-    return _with_host(Part(kind, made / "bin" / "pulumi", pins.PULUMI_VERSION), env)
 
 
 def _with_host(part: Part, env: Mapping[str, str]) -> Cli:
@@ -176,3 +149,7 @@ def _version(binary: str) -> str:
             "Remove it or take it off the PATH; then one that works is got.",
         ) from failed
     return done.stdout.strip().removeprefix("v")
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", version)[:3])

@@ -12,7 +12,8 @@ from typing import Any
 import yaml
 
 from lab.programs import Module
-from ops.toolchain import cache, go, process
+from offline import go
+from ops.toolchain import cache, process
 
 HERE = Path(__file__).resolve().parent
 CHECKOV_REQUIREMENTS = HERE / "checkov-requirements.txt"

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import shutil
-import sys
 import tarfile
 import uuid
 from pathlib import Path
@@ -16,7 +14,7 @@ import pytest
 from docker.errors import DockerException
 
 from offline import binaries
-from offline.plugins.install import install
+from offline.toolchain import fill
 from ops.toolchain import docker_engine, pulumi_cli, toolchain
 from tests.parity.support import Look, Plugins, Stack
 
@@ -45,13 +43,8 @@ def official_plugins(cli: Path) -> Plugins:
 
 def bundled_plugins(cli: Path, folder: Path) -> Plugins:
     """The bundled plugins, installed into a folder."""
+    fill(folder, cli, kubernetes_too=False)
     binaries = folder / "bin"
-    binaries.mkdir()
-    try:
-        (binaries / "pulumi").hardlink_to(cli.resolve())
-    except OSError:
-        shutil.copy2(cli.resolve(), binaries / "pulumi")
-    install(plugins_home=folder / "home" / "plugins", bin_dir=binaries, python=Path(sys.executable))
     path = f"{binaries}{os.pathsep}{os.environ['PATH']}"
     return Plugins("bundled", binaries / "pulumi", {"PULUMI_HOME": str(folder / "home"), "PATH": path})
 
@@ -69,7 +62,7 @@ def engine(host: str) -> Iterator[docker.DockerClient]:
     """A client of the Docker engine of DOCKER_HOST, or of this machine."""
     try:
         # Where nothing answers at a socket, the SDK leaves it open, and that ends a run of pytest as an error.
-        if host.startswith("unix://") and not docker_engine.answers(host):
+        if host.startswith("unix://") and not docker_engine.version(host):
             pytest.skip(f"no Docker engine answers at {host}")
         client = docker.from_env()
         client.ping()

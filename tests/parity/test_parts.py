@@ -17,7 +17,7 @@ from offline.plugins.docker.container_fields import FIELDS, duration_text, nanos
 from offline.plugins.docker.container_state import cpus_text
 from offline.plugins.docker.engine import Connection, Engine
 from offline.plugins.docker.image import Image
-from offline.plugins.install import fingerprint, install
+from offline.plugins.install import install
 from offline.plugins.rpc import Log, PluginError
 from offline.plugins.values import UNKNOWN, Secret, from_struct, to_struct
 from tests.support import tls_server
@@ -201,19 +201,6 @@ def test_an_installed_plugin_serves_from_anywhere(tmp_path: Path) -> None:
             assert int(process.stdout.readline()) > 0
             process.stdin.close()
             assert process.wait(timeout=10) == 0
-
-
-def test_installing_again_changes_nothing(tmp_path: Path) -> None:
-    for _ in range(2):
-        install(plugins_home=tmp_path / "plugins", bin_dir=tmp_path / "bin", python=Path(sys.executable))
-    names = {path.name for path in (tmp_path / "bin").iterdir()}
-    assert names == {"pulumi-language-python", f".pulumi-language-python-{fingerprint()}"}
-
-
-def test_the_fingerprint_is_that_of_the_sources() -> None:
-    """Twelve hexadecimal digits, the same each time."""
-    assert fingerprint() == fingerprint()
-    assert len(bytes.fromhex(fingerprint())) == 6
 
 
 @pytest.mark.parametrize(

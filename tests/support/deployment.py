@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from ops.toolchain import plugins, toolchain
+from ops.toolchain import toolchain
 from tests.support.names import PREFIX
 
 ROOT = Path(__file__).parent.parent.parent
@@ -104,9 +104,9 @@ class Deployment:
         return dict(summary.get("resourceChanges") or {})
 
 
-def copy(tmp: Path, provider: plugins.Provider = plugins.DOCKER) -> Deployment:
+def copy(tmp: Path, provider: toolchain.Provider = toolchain.DOCKER) -> Deployment:
     """Copy the project and make its stack. Fails where the machine has no CLI: `make test` gets it first."""
-    tools = toolchain.find(providers=[provider])
+    tools = toolchain.find(provider)
     assert tools is not None, "no Pulumi CLI with its plugins on this machine; `make test` gets them"
     root = tmp / "project"
     leave = shutil.ignore_patterns(

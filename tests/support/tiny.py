@@ -40,7 +40,7 @@ def clone(root: Path, program: str) -> Path:
 
 def stack(root: Path, name: str = "dev") -> Stack:
     """Give a stack of such a clone, whatever backend the user of this machine is logged in to."""
-    tools = toolchain.ensure(providers=())
+    tools = toolchain.ensure()
     env = {name: value for name, value in tools.env.items() if not name.startswith("PULUMI_CONFIG_")}
     env = {name: value for name, value in env.items() if name not in {"PULUMI_BACKEND_URL", "PULUMI_ACCESS_TOKEN"}}
     env["PULUMI_CREDENTIALS_PATH"] = str(root / "nobody")

@@ -81,7 +81,7 @@ class Lab:
         monkeypatch.setattr(deploy, "open_stack", lambda _: stack)
         monkeypatch.setattr(deploy, "pulumi", self.pulumi)
         monkeypatch.setattr(recover, "remains", lambda _: "")
-        for name in ("ensure", "client", "answers"):
+        for name in ("ensure", "client", "version"):
             monkeypatch.setattr(docker_engine, name, self.no_engine)
 
     def pulumi(self, _: Stack, verb: str, words: list[str]) -> deploy.Done:

