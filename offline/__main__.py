@@ -26,11 +26,11 @@ def cli(folder: Path) -> None:
 
 
 @app.command()
-def plugins(folder: Path, pulumi: Path, *, kubernetes: bool = False) -> None:
-    """Put a CLI, the bundled plugins and perhaps the built Kubernetes plugin into an empty folder."""
+def bundle(folder: Path, pulumi: Path, lacking: list[str]) -> None:
+    """Put into an empty folder what a CLI lacks, of `host`, `docker` and `kubernetes`, and a `pulumi` that has it."""
     from offline import toolchain  # noqa: PLC0415
 
-    toolchain.fill(folder, pulumi, kubernetes_too=kubernetes)
+    toolchain.bundle(folder, pulumi, lacking)
 
 
 console.run(app)

@@ -1,19 +1,28 @@
-"""What stands in for the tool chain: the Pulumi CLI from its Go module, the bundled plugins beside it."""
+"""What stands in for the tool chain: the Pulumi CLI from its Go module, a language host and plugins for a CLI."""
 
 from __future__ import annotations
 
 import shutil
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from offline import go, kubernetes
 from offline.plugins import install
 from ops.toolchain import pins
 
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
 CLI_MODULE = Path(__file__).with_name("pulumi")
 CLI_PACKAGE = "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"
 # Without its version stamped in, the CLI calls itself 3.0.0-dev and the Automation API refuses it.
 _STAMP = f"-X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v{pins.PULUMI_VERSION}"
+_HOME = """\
+# The user's log-in stays where it is; only the plugins are these. Each search for official ones would cost seconds.
+export PULUMI_CREDENTIALS_PATH="${PULUMI_CREDENTIALS_PATH:-${PULUMI_HOME:-$HOME/.pulumi}}"
+export PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION="${PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION:-true}"
+"""
 
 
 def build_cli(folder: Path) -> None:
@@ -30,28 +39,39 @@ def build_cli(folder: Path) -> None:
     )
 
 
-def fill(folder: Path, cli: Path, *, kubernetes_too: bool) -> None:
-    """Put a CLI with the language host into `bin` of a folder, and plugins into `home`, a Pulumi home.
+def bundle(folder: Path, cli: Path, lacking: Collection[str]) -> None:
+    """Make `bin/pulumi` in a folder, a script that runs a CLI with what it lacks.
 
     Args:
         folder: an empty one.
         cli: the CLI's program.
-        kubernetes_too: whether the Kubernetes plugin is wanted. It is built at the first call, in minutes.
+        lacking: of `host`, the language host, and `docker` or `kubernetes`, a provider plugin. The last is built at
+            the first call, in minutes.
 
     Raises:
         OpsError: when that can't be built.
     """
-    binaries, plugins = folder / "bin", folder / "home" / "plugins"
-    binaries.mkdir()
-    # The CLI takes a language host that stands beside it without a word; for one on the PATH it prints a warning.
-    try:
-        (binaries / "pulumi").hardlink_to(cli.resolve())
-    except OSError:
-        shutil.copy2(cli, binaries / "pulumi")
+    plugins, script = folder / "home" / "plugins", "#!/bin/sh\n"
     # By its real folder: the clone's `.venv` is a link that may point elsewhere tomorrow.
     python = Path(sys.prefix).resolve() / "bin" / "python"
-    install.install(plugins_home=plugins, bin_dir=binaries, python=python)
-    if kubernetes_too:
+    if "docker" in lacking:
+        install.docker(plugins, python)
+    if "kubernetes" in lacking:
         program = plugins / f"resource-kubernetes-v{pins.KUBERNETES_PLUGIN_VERSION}" / kubernetes.PROGRAM
-        program.parent.mkdir()
+        program.parent.mkdir(parents=True)
         program.symlink_to(kubernetes.ensure())
+    if plugins.exists():
+        script += f"{_HOME}export PULUMI_HOME='{plugins.parent}'\n"
+    if "host" in lacking:
+        # The CLI takes a language host that stands beside it without a word; for one on the PATH it prints a warning.
+        own = folder / "lib" / "pulumi"
+        install.language_host(own.parent, python)
+        try:
+            own.hardlink_to(cli.resolve())
+        except OSError:
+            shutil.copy2(cli, own)
+        cli = own
+    made = folder / "bin" / "pulumi"
+    made.parent.mkdir()
+    made.write_text(f"{script}exec '{cli}' \"$@\"\n")
+    made.chmod(0o755)

@@ -7,12 +7,12 @@ import platform
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from ops import clone, engine, finding
 from ops.finding import Finding
 from ops.stack import Stack, environment, logged_in
-from ops.toolchain import cache, console, docker_engine, pins, pulumi_cli, toolchain
+from ops.toolchain import cache, console, docker_engine, toolchain
 from ops.toolchain.console import OpsError
 
 if TYPE_CHECKING:
@@ -41,10 +41,10 @@ def examine(named: str | None) -> Iterator[Finding]:
     if stack and stack.owns_backend:
         stack.prepare()
     if stack and stack.exists():
-        yield from _tools(toolchain.PROVIDERS.get(stack.platform))
+        yield from _tools(stack.platform)
         yield from _settings(stack)
     else:
-        yield from _tools(None)
+        yield from _tools("")
         seen = f"those of stack {name} are read once `make up` or `make preview` has made it"
         yield Finding("settings", seen, "note")
         yield _engine(docker_engine.DEFAULT_HOST)
@@ -75,12 +75,8 @@ def _settings(stack: Stack) -> Iterator[Finding]:
         yield Finding("images", trouble, "note", remedy) if trouble else Finding("images", images)
 
 
-def _tools(provider: toolchain.Provider | None) -> Iterator[Finding]:
-    env = toolchain.users_own(os.environ)
-    for old in filter(pulumi_cli.is_too_old, pulumi_cli.users_own(env)):
-        remedy = f"One from {pins.PULUMI_OLDEST} on would be used"
-        yield Finding("your Pulumi CLI", f"{old.version} at {old.path} is too old", "note", remedy)
-    found = toolchain.find(provider)
+def _tools(platform: str) -> Iterator[Finding]:
+    found = toolchain.find(platform)
     if not found:
         remedy = "`make up` gets what is missing; on a closed network that takes minutes, once"
         yield Finding("Pulumi", "the CLI or one of its plugins is not on this machine yet", "note", remedy)
@@ -89,11 +85,10 @@ def _tools(provider: toolchain.Provider | None) -> Iterator[Finding]:
         "official": "",
         "built": "Made from Pulumi's own source; the official build is used as soon as it is on the PATH",
         "bundled": "A stand-in for closed networks; the official one is used as soon as it is on the PATH"
-        f" or in {toolchain.user_home(env)}",
+        f" or in {toolchain.user_home(os.environ)}",
     }
-    for name, part in found.origin.items():
-        mark: Literal["ok", "note"] = "ok" if part.kind == "official" else "note"
-        yield Finding(name, f"{part.kind}, {part.version}, {part.path}", mark, remedies[part.kind])
+    for name, (kind, where) in found.parts.items():
+        yield Finding(name, f"{kind}, {where}", "ok" if kind == "official" else "note", remedies[kind])
 
 
 def _engine(host: str) -> Finding:

@@ -131,7 +131,7 @@ class Stack:
 
     def get_plugins(self) -> None:
         """Get the provider plugin that the stack's platform needs, where it is not there yet."""
-        self.tools = toolchain.ensure(toolchain.PROVIDERS.get(self.platform))
+        self.tools = toolchain.ensure(self.platform)
 
     def outputs(self) -> dict[str, Any]:
         """The stack's outputs; a secret one is "[secret]". Empty for a stack that is not deployed."""

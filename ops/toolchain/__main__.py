@@ -6,9 +6,9 @@ from ops.toolchain import console, docker_engine, toolchain
 
 
 def _get() -> None:
-    for name in sys.argv[1:] or [*toolchain.PROVIDERS]:
-        for title, part in toolchain.ensure(toolchain.PROVIDERS[name]).origin.items():
-            console.note(f"{title}: {part.version}, {part.kind}, {part.path}")
+    for platform in sys.argv[1:] or toolchain.VERSIONS:
+        for title, part in toolchain.ensure(platform).parts.items():
+            console.note(f"{title}: {part.kind}, {part.where}")
     docker_engine.ensure()
 
 

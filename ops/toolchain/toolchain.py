@@ -1,112 +1,102 @@
-"""What the machine has to run Pulumi with, decided once and passed around.
+"""What the machine has to run Pulumi with: the CLI, its language host, and the plugin of a stack's platform.
 
-A language host or a plugin that can't be had officially comes from a bundle, which `offline` makes in the cache.
+What can't be had officially comes from a bundle: a folder that `offline` fills in the cache, with a `pulumi` in it that
+runs the CLI with what was lacking.
 """
-
-# ruff: noqa: PLC0415 - imported late: what a quiet `make up` does not need is not to cost it time
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from ops.toolchain import cache, console, pins, process, pulumi_cli
 from ops.toolchain.console import OpsError
-from ops.toolchain.pulumi_cli import Cli, Part
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-OFFLINE = Path(__file__).resolve().parents[2] / "offline"
+    from ops.toolchain.pulumi_cli import Cli
+
+VERSIONS = {"docker": pins.DOCKER_PLUGIN_VERSION, "kubernetes": pins.KUBERNETES_PLUGIN_VERSION}
+"""The provider plugins: for each platform the one of its name."""
 BUNDLED = ("toolchain.py", "plugins/**/*.py", "kubernetes/*.*")
 """The files of offline/ that decide what is in a bundle."""
-OFFICIAL_PLACE = "https://get.pulumi.com/releases/plugins/"
 
 
-@dataclasses.dataclass(frozen=True)
-class Provider:
-    """A provider plugin."""
+class Part(NamedTuple):
+    """A program in use."""
 
-    name: str
-    """As Pulumi calls it: `docker`. It is also the name of the platform that needs it."""
-    version: str
-    size: str
-    """What a download takes."""
-
-    @property
-    def title(self) -> str:
-        """As we call it to the user: `Docker plugin`."""
-        return f"{self.name.capitalize()} plugin"
-
-    @property
-    def file(self) -> str:
-        """Its program's place in a Pulumi home."""
-        return f"plugins/resource-{self.name}-v{self.version}/pulumi-resource-{self.name}"
+    kind: Literal["official", "built", "bundled"]
+    """official: Pulumi's own file. built: made here from Pulumi's source. bundled: this project's stand-in."""
+    where: str
 
 
-DOCKER = Provider("docker", pins.DOCKER_PLUGIN_VERSION, "about 30 MB")
-KUBERNETES = Provider("kubernetes", pins.KUBERNETES_PLUGIN_VERSION, "about 80 MB")
-PROVIDERS = {provider.name: provider for provider in (DOCKER, KUBERNETES)}
-
-
-@dataclasses.dataclass(frozen=True)
-class Toolchain:
+class Toolchain(NamedTuple):
     """A Pulumi CLI that is ready to deploy a stack."""
 
     pulumi: Path
     """The CLI to run."""
     env: Mapping[str, str]
     """The whole environment to run it with. It names no backend: that is the clone's matter, not the machine's."""
-    origin: Mapping[str, Part]
-    """What is in use and where it comes from: `Pulumi CLI`, `language host`, `Docker plugin`."""
+    parts: Mapping[str, Part]
+    """What is in use: `Pulumi CLI`, `language host`, `Docker plugin`."""
 
 
-def find(provider: Provider | None = None, environ: Mapping[str, str] | None = None) -> Toolchain | None:
-    """The tool chain for a stack with this plugin, or None if a part is not on this machine. Changes nothing."""
+def find(platform: str = "", environ: Mapping[str, str] | None = None) -> Toolchain | None:
+    """The tool chain for a stack of this platform, or None if a part is not on this machine. Changes nothing."""
     env = users_own(os.environ if environ is None else environ)
     cli = pulumi_cli.find(env)
     if cli is None:
         return None
-    entry = _bundle(env, cli, provider)
-    bundle = cache.entry(*entry) if entry else None
-    return _compose(env, cli, provider, bundle) if bundle is None or cache.whole(bundle) else None
+    parts = {"Pulumi CLI": Part(cli.kind, f"{cli.version}, {cli.path}")}
+    pulumi, official, lacking = cli.path, {"language host": cli.host}, _lacking(env, cli, platform)
+    if platform in VERSIONS:
+        official[f"{platform.capitalize()} plugin"] = plugin(env, cli, platform)
+    if lacking:
+        bundle = cache.entry(*_bundle(cli, lacking))
+        if not cache.whole(bundle):
+            return None
+        pulumi = bundle / "bin" / "pulumi"
+    for title, path in official.items():
+        stand_in = Part("built" if title == "Kubernetes plugin" else "bundled", str(pulumi.parents[1]))
+        parts[title] = Part("official", str(path)) if path else stand_in
+    env["PATH"] = os.pathsep.join([str(pulumi.parent), env.get("PATH", "")])
+    env["PULUMI_SKIP_UPDATE_CHECK"] = "1"
+    # Said outright, since the CLI looks up the user's folder in the system's list of users, and not in HOME as we do.
+    env["PULUMI_HOME"] = str(user_home(env))
+    return Toolchain(pulumi, env, parts)
 
 
-def ensure(provider: Provider | None = None, environ: Mapping[str, str] | None = None) -> Toolchain:
+def ensure(platform: str = "", environ: Mapping[str, str] | None = None) -> Toolchain:
     """The same, with what is missing downloaded, built or bundled. Raises OpsError with what was tried."""
-    if not (found := find(provider, environ)):
+    if not (found := find(platform, environ)):
         env = users_own(os.environ if environ is None else environ)
         cli = pulumi_cli.ensure(env)
-        if provider and not _official(env, cli, provider):
-            _install(env, cli, provider)
-        entry = _bundle(env, cli, provider)
-        if entry:
-            words = ["--kubernetes"] if provider == KUBERNETES and not _official(env, cli, provider) else []
+        if platform in _lacking(env, cli, platform):
+            _install(env, cli, platform)
+        lacking = _lacking(env, cli, platform)
+        if lacking:
             cache.make(
-                *entry,
-                lambda made: process.offline("plugins", made, cli.part.path, *words),
+                *_bundle(cli, lacking),
+                lambda made: process.offline("bundle", made, cli.path, *lacking),
                 waiting_for="setting up the bundled plugins",
             )
-        found = find(provider, environ)
+        found = find(platform, environ)
         assert found  # noqa: S101 - the parts are there now
     return found
 
 
 def users_own(environ: Mapping[str, str]) -> dict[str, str]:
-    """An environment without what we put into it ourselves, as in a shell that has taken `python -m ops env`.
+    """An environment without our programs on its PATH, as it is in a shell that has taken `python -m ops env`.
 
-    Else the bundled plugins, found on the PATH or in PULUMI_HOME, would pass for the user's own official ones.
+    Else a bundle's CLI would pass for the user's own official one.
     """
     ours = cache.root()
     entries = environ.get("PATH", "").split(os.pathsep)
-    env = {**environ, "PATH": os.pathsep.join(entry for entry in entries if not Path(entry).is_relative_to(ours))}
-    if Path(env.get("PULUMI_HOME", "")).is_relative_to(ours):
-        del env["PULUMI_HOME"]
-    return env
+    return {**environ, "PATH": os.pathsep.join(entry for entry in entries if not Path(entry).is_relative_to(ours))}
 
 
 def user_home(env: Mapping[str, str]) -> Path:
@@ -114,71 +104,46 @@ def user_home(env: Mapping[str, str]) -> Path:
     return Path(env.get("PULUMI_HOME") or Path.home() / ".pulumi")
 
 
-def _official(env: Mapping[str, str], cli: Cli, provider: Provider) -> Part | None:
-    """An official provider plugin, if it is on this machine."""
-    installed = user_home(env) / provider.file
+def plugin(env: Mapping[str, str], cli: Cli, platform: str) -> Path | None:
+    """A platform's official provider plugin, if it is on this machine."""
+    name = f"pulumi-resource-{platform}"
+    installed = user_home(env) / "plugins" / f"resource-{platform}-v{VERSIONS[platform]}" / name
     if os.access(installed, os.X_OK):
-        return Part("official", installed, provider.version)
+        return installed
     # Pulumi takes a plugin on the PATH before any other, whatever its version.
-    search = os.pathsep.join([str(cli.part.path.parent), env.get("PATH", "")])
-    ambient = shutil.which(installed.name, path=search)
-    return Part("official", Path(ambient), "as on the PATH") if ambient else None
+    ambient = shutil.which(name, path=os.pathsep.join([str(cli.path.parent), env.get("PATH", "")]))
+    return Path(ambient) if ambient else None
 
 
-def _install(env: Mapping[str, str], cli: Cli, provider: Provider) -> None:
+def _lacking(env: Mapping[str, str], cli: Cli, platform: str) -> list[str]:
+    """What of a stack's needs is not there officially: `host`, and the platform for its plugin."""
+    plugins = [platform] if platform in VERSIONS and not plugin(env, cli, platform) else []
+    return [*plugins, *([] if cli.host else ["host"])]
+
+
+def _install(env: Mapping[str, str], cli: Cli, platform: str) -> None:
     """Fetch an official plugin into the user's Pulumi home, or say why it can't be."""
-    import requests
+    problem = pulumi_cli.unreachable()
+    if not problem:
+        try:
+            process.run_logged(
+                [cli.path, "plugin", "install", "resource", platform, VERSIONS[platform]],
+                title=f"downloading the {platform} plugin v{VERSIONS[platform]}",
+                expect="30 to 80 MB",
+                name="plugin",
+                env={**env, "PULUMI_SKIP_UPDATE_CHECK": "1"},
+                timeout=180,
+            )
+        except OpsError as failed:
+            problem = failed.what
+    if problem:
+        console.note(f"the official {platform} plugin can't be downloaded here; another is used instead ({problem})")
 
-    try:
-        requests.head(OFFICIAL_PLACE, timeout=5)  # The CLI would try for minutes. Any answer is good.
-        process.run_logged(
-            [cli.part.path, "plugin", "install", "resource", provider.name, provider.version],
-            title=f"downloading the {provider.title} v{provider.version}",
-            expect=provider.size,
-            name="plugin",
-            env={**env, "PULUMI_SKIP_UPDATE_CHECK": "1"},
-            timeout=180,
-        )
-    except (requests.RequestException, OpsError) as failed:
-        reason = failed if isinstance(failed, OpsError) else type(failed).__name__
-        console.note(f"the official {provider.title} can't be downloaded here; another is used instead ({reason})")
 
-
-def _bundle(env: Mapping[str, str], cli: Cli, provider: Provider | None) -> tuple[str, str] | None:
-    """Name the bundle, as an entry of the cache, that has what is not there officially; None if nothing lacks.
-
-    Its folder `bin` has CLI and language host, `home` is a Pulumi home.
-    """
-    lacking = provider if provider and not _official(env, cli, provider) else None
-    if cli.host and not lacking:
-        return None
-    built = "kubernetes" if lacking == KUBERNETES else ""  # it takes minutes, so it has to be wanted
-    sources = sorted({path for pattern in BUNDLED for path in OFFLINE.glob(pattern)})
-    named = (part for path in sources for part in (str(path.relative_to(OFFLINE)), path))
+def _bundle(cli: Cli, lacking: list[str]) -> tuple[str, str]:
+    """Name a bundle, as an entry of the cache: the hash of its source, this Python, the CLI, and what it is for."""
+    offline = process.ROOT / "offline"
+    sources = sorted({path for pattern in BUNDLED for path in offline.glob(pattern)})
+    named = (part for path in sources for part in (str(path.relative_to(offline)), path))
     python = Path(sys.prefix).resolve()
-    return "bundle", cache.digest(str(python), str(cli.part.path.resolve()), cli.part.version, built, *named)
-
-
-def _compose(env: dict[str, str], cli: Cli, provider: Provider | None, bundle: Path | None) -> Toolchain:
-    pulumi = cli.part.path if cli.host or not bundle else bundle / "bin" / "pulumi"
-    host = cli.host or Part("bundled", pulumi.with_name(pulumi_cli.HOST), "of this clone")
-    origin = {"Pulumi CLI": cli.part, "language host": host}
-    home = user_home(env)
-    if provider:
-        plugin = _official(env, cli, provider)
-        if bundle and not plugin:
-            # The user's log-in stays where it is; only the plugins are ours.
-            env.setdefault("PULUMI_CREDENTIALS_PATH", str(home))
-            # Where an official plugin can't be had, each search for others costs seconds and finds nothing.
-            env.setdefault("PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION", "true")
-            home = bundle / "home"
-            plugin = Part("bundled", home / provider.file, "of this clone")
-            if provider == KUBERNETES:
-                plugin = Part("built", plugin.path, provider.version)
-        if plugin:
-            origin[provider.title] = plugin
-    env["PATH"] = os.pathsep.join([str(pulumi.parent), env.get("PATH", "")])
-    env["PULUMI_SKIP_UPDATE_CHECK"] = "1"
-    # Said outright, since the CLI looks up the user's folder in the system's list of users, and not in HOME as we do.
-    env["PULUMI_HOME"] = str(home)
-    return Toolchain(pulumi, env, origin)
+    return "bundle", cache.digest(str(python), str(cli.path.resolve()), cli.version, *lacking, *named)

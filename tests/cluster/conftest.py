@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from ops.toolchain import toolchain
 from ops.toolchain.console import OpsError
 from tests.support import deployment
 from tests.support.cluster import PASSWORD, Cluster, Stack, in_the_lab, of_yours
@@ -34,7 +33,7 @@ def new_stack(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Mak
 
     @contextmanager
     def make() -> Iterator[Stack]:
-        with_secrets = deployment.copy(tmp_path_factory.mktemp("cluster"), toolchain.KUBERNETES)
+        with_secrets = deployment.copy(tmp_path_factory.mktemp("cluster"), "kubernetes")
         made = Stack(with_secrets, cluster)
         made.deployment.secret("registryPassword", PASSWORD)
         yield made

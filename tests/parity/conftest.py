@@ -14,7 +14,7 @@ import pytest
 from docker.errors import DockerException
 
 from offline import binaries
-from offline.toolchain import fill
+from offline.toolchain import bundle
 from ops.toolchain import docker_engine, pulumi_cli, toolchain
 from tests.parity.support import Look, Plugins, Stack
 
@@ -29,7 +29,7 @@ APPLETS = ("sh", "sleep", "cat", "id", "true", "false", "touch", "mkdir", "httpd
 def cli() -> Path:
     """The Pulumi CLI: that of CI_TEST_PULUMI, or the project's."""
     own = pulumi_cli.find(toolchain.users_own(os.environ))
-    found = os.environ.get("CI_TEST_PULUMI") or (own and own.part.path)
+    found = os.environ.get("CI_TEST_PULUMI") or (own and own.path)
     if not found:
         pytest.skip("no Pulumi CLI on this machine: `make test` gets one, and CI_TEST_PULUMI may name one")
     return Path(found)
@@ -43,7 +43,7 @@ def official_plugins(cli: Path) -> Plugins:
 
 def bundled_plugins(cli: Path, folder: Path) -> Plugins:
     """The bundled plugins, installed into a folder."""
-    fill(folder, cli, kubernetes_too=False)
+    bundle(folder, cli, ["host", "docker"])
     binaries = folder / "bin"
     path = f"{binaries}{os.pathsep}{os.environ['PATH']}"
     return Plugins("bundled", binaries / "pulumi", {"PULUMI_HOME": str(folder / "home"), "PATH": path})

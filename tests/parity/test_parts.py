@@ -11,13 +11,12 @@ from typing import Any
 import pulumi  # noqa: F401 (the whole of it, before the plugins take their bare part)
 import pytest
 
-from offline.plugins import diff, refresh, schema
+from offline.plugins import diff, install, refresh, schema
 from offline.plugins.docker.build_context import go_mode
 from offline.plugins.docker.container_fields import FIELDS, duration_text, nanoseconds
 from offline.plugins.docker.container_state import cpus_text
 from offline.plugins.docker.engine import Connection, Engine
 from offline.plugins.docker.image import Image
-from offline.plugins.install import install
 from offline.plugins.rpc import Log, PluginError
 from offline.plugins.values import UNKNOWN, Secret, from_struct, to_struct
 from tests.support import tls_server
@@ -187,7 +186,8 @@ def test_an_engine_that_refuses_is_named_with_the_systems_own_word() -> None:
 
 def test_an_installed_plugin_serves_from_anywhere(tmp_path: Path) -> None:
     """It prints its port, and ends when its standard input does."""
-    install(plugins_home=tmp_path / "plugins", bin_dir=tmp_path / "bin", python=Path(sys.executable))
+    install.docker(tmp_path / "plugins", Path(sys.executable))
+    install.language_host(tmp_path / "bin", Path(sys.executable))
     launchers = (
         tmp_path / "bin" / "pulumi-language-python",
         tmp_path / "plugins" / "resource-docker-v5.2.0" / "pulumi-resource-docker",

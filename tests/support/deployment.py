@@ -104,9 +104,9 @@ class Deployment:
         return dict(summary.get("resourceChanges") or {})
 
 
-def copy(tmp: Path, provider: toolchain.Provider = toolchain.DOCKER) -> Deployment:
+def copy(tmp: Path, platform: str = "docker") -> Deployment:
     """Copy the project and make its stack. Fails where the machine has no CLI: `make test` gets it first."""
-    tools = toolchain.find(provider)
+    tools = toolchain.find(platform)
     assert tools is not None, "no Pulumi CLI with its plugins on this machine; `make test` gets them"
     root = tmp / "project"
     leave = shutil.ignore_patterns(

@@ -17,7 +17,7 @@ def script(path: Path, body: str) -> Path:
 
 
 def pulumi(folder: Path, version: str = "3.259.0", *, host: bool = True) -> Path:
-    """A Pulumi CLI that only knows its version, with or without a language host beside it."""
+    """A Pulumi CLI that only knows its version and environment, with or without a language host beside it."""
     if host:
         script(folder / "pulumi-language-python", "exit 1")
-    return script(folder / "pulumi", f"echo v{version}")
+    return script(folder / "pulumi", f'[ "$1" = env ] && exec env; echo v{version}')

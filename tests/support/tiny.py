@@ -44,4 +44,4 @@ def stack(root: Path, name: str = "dev") -> Stack:
     env = {name: value for name, value in tools.env.items() if not name.startswith("PULUMI_CONFIG_")}
     env = {name: value for name, value in env.items() if name not in {"PULUMI_BACKEND_URL", "PULUMI_ACCESS_TOKEN"}}
     env["PULUMI_CREDENTIALS_PATH"] = str(root / "nobody")
-    return Stack(Clone(root), name, toolchain.Toolchain(tools.pulumi, env, tools.origin))
+    return Stack(Clone(root), name, toolchain.Toolchain(tools.pulumi, env, tools.parts))

@@ -4,13 +4,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 import os
 import re
-import tarfile
+import subprocess
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
@@ -20,6 +18,9 @@ from offline import toolchain as closed
 from ops.toolchain import cache, pins, process, pulumi_cli, toolchain
 from ops.toolchain.console import OpsError
 from tests.support import programs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -36,71 +37,67 @@ def env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
         if verb == "cli":
             programs.pulumi(made / "bin", host=False)
         else:
-            closed.fill(made, words[0], kubernetes_too="--kubernetes" in words)
+            closed.bundle(made, words[0], words[1:])
 
     monkeypatch.setattr(process, "offline", offline)
     return {"PATH": str(tmp_path / "bin"), "HOME": str(tmp_path / "home")}
 
 
 @pytest.fixture
-def network(env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
-    """Official places that serve what a test puts there, by address."""
-    pages: dict[str, bytes] = {}
-
-    def send(_: object, request: requests.PreparedRequest, **__: Any) -> requests.Response:
-        if request.url not in pages:
-            raise requests.ConnectionError("no route")
-        answer = requests.Response()
-        answer.status_code = 200
-        answer.raw = io.BytesIO(pages[request.url])
-        return answer
-
-    monkeypatch.setattr(requests.sessions.Session, "send", send)
-    return pages
+def network(env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Whether Pulumi's downloads can be reached, as why not; closed at first, open once a test clears the list."""
+    problems = ["ConnectionError"]
+    monkeypatch.setattr(pulumi_cli, "unreachable", lambda: "".join(problems))
+    return problems
 
 
-def official_plugin(env: dict[str, str], provider: toolchain.Provider) -> Path:
-    return programs.script(Path(env["HOME"]) / ".pulumi" / provider.file, "exit 1")
+def official_plugin(env: dict[str, str], platform: str) -> Path:
+    name = f"pulumi-resource-{platform}"
+    folder = f"resource-{platform}-v{toolchain.VERSIONS[platform]}"
+    return programs.script(Path(env["HOME"]) / ".pulumi/plugins" / folder / name, "exit 1")
 
 
 def kinds(found: toolchain.Toolchain | None) -> list[str]:
     assert found is not None
-    assert all(os.access(part.path, os.X_OK) for part in found.origin.values())
-    return [part.kind for part in found.origin.values()]
+    assert os.access(found.pulumi, os.X_OK)
+    return [part.kind for part in found.parts.values()]
+
+
+def environment_of(pulumi: Path, env: Mapping[str, str]) -> dict[str, str]:
+    """What the CLI of a chain gets to see, where it is a script that prints it."""
+    done = subprocess.run(
+        [pulumi, "env"], env={**env, "PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=True
+    )
+    return dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
 
 
 def test_a_users_own_cli_and_plugin_are_taken_and_only_the_one_that_is_wanted(
     env: dict[str, str], tmp_path: Path
 ) -> None:
     own = programs.pulumi(tmp_path / "bin", "3.300.1")
-    assert toolchain.find(toolchain.DOCKER, env) is None
+    assert toolchain.find("docker", env) is None
     assert not (tmp_path / "home").exists()  # to find changes nothing
-    plugin = official_plugin(env, toolchain.DOCKER)
-    found = toolchain.find(toolchain.DOCKER, env)
+    plugin = official_plugin(env, "docker")
+    found = toolchain.find("docker", env)
     assert kinds(found) == ["official"] * 3
     assert found is not None
-    assert list(found.origin) == ["Pulumi CLI", "language host", "Docker plugin"]
-    assert (found.pulumi, found.origin["Docker plugin"].path) == (own, plugin)
+    assert list(found.parts) == ["Pulumi CLI", "language host", "Docker plugin"]
+    assert (found.pulumi, found.parts["Docker plugin"].where) == (own, str(plugin))
     assert found.env["PULUMI_HOME"] == str(tmp_path / "home/.pulumi")
-    assert "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION" not in found.env
-    assert toolchain.find(toolchain.KUBERNETES, env) is None
+    assert toolchain.find("kubernetes", env) is None
 
 
 def test_a_cli_that_is_too_old_is_left_aside_and_one_with_a_language_host_comes_first(
-    env: dict[str, str], network: dict[str, bytes], tmp_path: Path
+    env: dict[str, str], network: list[str], tmp_path: Path
 ) -> None:
     programs.pulumi(tmp_path / "bin", "3.219.9", host=False)
     assert pulumi_cli.find(env) is None
     built = pulumi_cli.ensure(env)
-    assert (built.part.kind, built.host) == ("built", None)
+    assert (built.kind, built.host) == ("built", None)
     programs.pulumi(cache.entry(*pulumi_cli.ENTRY) / "bin")  # as if it had been downloaded
-    found = pulumi_cli.find(env)
-    assert found is not None
-    assert (found.part.kind, found.part.path) == ("official", built.part.path)
+    assert pulumi_cli.ensure(env)[:2] == ("official", built.path)
     installers = programs.pulumi(tmp_path / "home/.pulumi/bin")
-    found = pulumi_cli.find(env)
-    assert found is not None
-    assert found.part.path == installers
+    assert pulumi_cli.ensure(env).path == installers
 
 
 def test_a_file_that_is_no_cli_is_named(env: dict[str, str], tmp_path: Path) -> None:
@@ -109,83 +106,71 @@ def test_a_file_that_is_no_cli_is_named(env: dict[str, str], tmp_path: Path) -> 
         pulumi_cli.find(env)
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_where_the_downloads_can_be_reached_pulumis_own_installer_is_asked_first(
+    env: dict[str, str], network: list[str], monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    def install(root: str, version: object, **_: Any) -> None:
+        assert str(version) == pins.PULUMI_VERSION
+        if fails:
+            raise subprocess.CalledProcessError(22, "install.sh")
+        programs.pulumi(Path(root) / "bin")
+
+    network.clear()
+    monkeypatch.setattr("pulumi.automation.PulumiCommand.install", install)
+    assert pulumi_cli.ensure(env).kind == ("built" if fails else "official")
+
+
 @pytest.mark.parametrize(
-    ("provider", "kind"), [(None, []), (toolchain.DOCKER, ["bundled"]), (toolchain.KUBERNETES, ["built"])]
+    ("platform", "kind"), [("", []), ("docker", ["bundled"]), ("kubernetes", ["built"])], ids=["none", "docker", "k8s"]
 )
-def test_the_bundled_plugins_stand_beside_a_cli_of_their_own_until_an_official_one_appears(
-    env: dict[str, str],
-    network: dict[str, bytes],
-    tmp_path: Path,
-    provider: toolchain.Provider | None,
-    kind: list[str],
+def test_a_bundle_has_what_is_lacking_until_an_official_one_appears(
+    env: dict[str, str], network: list[str], tmp_path: Path, platform: str, kind: list[str]
 ) -> None:
-    found = toolchain.ensure(provider, env)
+    found = toolchain.ensure(platform, env)
     assert kinds(found) == ["built", "bundled", *kind]
-    assert found.pulumi.with_name(pulumi_cli.HOST).exists()
+    seen = environment_of(found.pulumi, found.env)
     users = str(tmp_path / "home/.pulumi")
-    if provider:
-        assert found.pulumi.parents[1] / "home" == Path(found.env["PULUMI_HOME"])
+    if platform:
+        home = Path(seen["PULUMI_HOME"])
+        assert home == found.pulumi.parents[1] / "home"
+        [program] = home.glob(f"plugins/resource-{platform}-v*/pulumi-resource-{platform}")
+        assert os.access(program, os.X_OK)
         # A log-in of the user's is found where it was.
-        assert found.env["PULUMI_CREDENTIALS_PATH"] == users
-    # In a shell that took our environment they do not pass for official.
-    assert toolchain.find(provider, env) == found == toolchain.find(provider, found.env)
-    if provider:
-        official_plugin(env, provider)
-        later = toolchain.ensure(provider, env)
+        assert seen["PULUMI_CREDENTIALS_PATH"] == users
+    # In a shell that took our environment it does not pass for official.
+    assert toolchain.find(platform, env) == found == toolchain.find(platform, found.env)
+    if platform:
+        official_plugin(env, platform)
+        later = toolchain.ensure(platform, env)
         assert kinds(later) == ["built", "bundled", "official"]
-        assert later.env["PULUMI_HOME"] == users
+        assert environment_of(later.pulumi, later.env)["PULUMI_HOME"] == users
 
 
-def test_a_bundled_plugin_goes_with_a_users_own_cli(
-    env: dict[str, str], network: dict[str, bytes], tmp_path: Path
+def test_a_bundled_plugin_goes_with_a_users_own_cli_and_language_host(
+    env: dict[str, str], network: list[str], tmp_path: Path
 ) -> None:
-    own = programs.pulumi(tmp_path / "bin")
-    official_plugin(env, toolchain.KUBERNETES)
-    made = toolchain.ensure(toolchain.DOCKER, env)
+    own = programs.script(tmp_path / "bin/pulumi", 'echo v3.300.1; echo "RUN=$0"; env')
+    programs.script(tmp_path / "bin/pulumi-language-python", "exit 1")
+    official_plugin(env, "kubernetes")
+    made = toolchain.ensure("docker", env)
     assert kinds(made) == ["official", "official", "bundled"]
-    assert made.pulumi == own
-    assert kinds(toolchain.find(toolchain.KUBERNETES, env)) == ["official"] * 3
+    seen = environment_of(made.pulumi, made.env)
+    assert (seen["RUN"], seen["PULUMI_HOME"]) == (str(own), str(made.pulumi.parents[1] / "home"))
+    assert kinds(toolchain.find("kubernetes", env)) == ["official"] * 3
 
 
 def test_a_kubernetes_plugin_that_cannot_be_built_is_no_matter_of_a_stack_that_needs_none(
-    env: dict[str, str], network: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+    env: dict[str, str], network: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails() -> Path:
         raise OpsError("it can't be built")
 
     monkeypatch.setattr("offline.kubernetes.ensure", fails)
-    toolchain.ensure(toolchain.DOCKER, env)
+    toolchain.ensure("docker", env)
     with pytest.raises(OpsError, match="can't be built"):
-        toolchain.ensure(toolchain.KUBERNETES, env)
-    assert toolchain.find(toolchain.KUBERNETES, env) is None
-
-
-def packed() -> bytes:
-    data = io.BytesIO()
-    with tarfile.open(fileobj=data, mode="w:gz") as tar:
-        for name in ("pulumi/pulumi", "pulumi/pulumi-language-python", "../../outside"):
-            tar.addfile(member := tarfile.TarInfo(name), io.BytesIO(b"#!/bin/sh"))
-            assert member.size == 0
-    return data.getvalue()
-
-
-def test_the_official_download_is_used_only_if_it_is_what_the_release_published(
-    env: dict[str, str], network: dict[str, bytes]
-) -> None:
-    data = packed()
-    network[pulumi_cli.ARCHIVES + pulumi_cli.ARCHIVE] = data
-    network[pulumi_cli.CHECKSUMS] = f"{'0' * 64}  {pulumi_cli.ARCHIVE}\n".encode()
-    with pytest.raises(OpsError, match="not what the release published"):
-        pulumi_cli.ensure(env)
-    assert not cache.entry(*pulumi_cli.ENTRY).exists()
-    sums = f"{'0' * 64}  other.tar.gz\n{hashlib.sha256(data).hexdigest()}  {pulumi_cli.ARCHIVE}\n"
-    network[pulumi_cli.CHECKSUMS] = sums.encode()
-    cli = pulumi_cli.ensure(env)
-    assert cli.part.kind == "official"
-    assert cli.host is not None
-    # No path in an archive leads out of the entry.
-    names = ["outside", "pulumi", "pulumi-language-python"]
-    assert sorted(path.name for path in cli.part.path.parent.iterdir()) == names
+        toolchain.ensure("kubernetes", env)
+    assert toolchain.find("kubernetes", env) is None
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -235,6 +220,15 @@ def test_offline_is_run_as_a_process_and_its_failure_is_the_verbs() -> None:
 def test_the_pins_agree_with_the_files_that_they_are_about() -> None:
     assert go.pinned(closed.CLI_MODULE, "github.com/pulumi/pulumi/pkg/v3") == f"v{pins.PULUMI_VERSION}"
     wanted = (ROOT / "requirements.in").read_text()
-    for provider in toolchain.PROVIDERS.values():
-        assert f"pulumi-{provider.name}=={provider.version}\n" in wanted
+    for platform, version in toolchain.VERSIONS.items():
+        assert f"pulumi-{platform}=={version}\n" in wanted
     assert go.required(closed.CLI_MODULE) >= go.OLDEST
+
+
+def test_a_network_without_a_way_out_is_known_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def send(*_: object, **options: Any) -> None:
+        assert options["timeout"] <= 5
+        raise requests.ConnectTimeout
+
+    monkeypatch.setattr(requests.sessions.Session, "send", send)
+    assert pulumi_cli.unreachable() == "ConnectTimeout"
