@@ -18,8 +18,8 @@ from kubernetes import client
 from components.gitlab import config
 from tests.support import fake_gitlab, gitlab
 from tests.support.cluster import Cluster, Stack, until
-from tests.support.deployment import ROOT
 from tests.support.fake_gitlab import FakeGitlab
+from tests.support.verbs import ROOT
 
 TOKEN = f"glrt-canary_{secrets.token_hex(12)}"
 EXAMPLE = ROOT / "examples" / "gitlab-kubernetes"

@@ -1,20 +1,17 @@
 """What the live tests share: the machine's Docker engine, left as it was, and the image of the stand-in for Jenkins."""
 
-import contextlib
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import docker
-import docker.errors
 import pytest
 
 from components import labels
 from ops.sample import IMAGE
-from ops.toolchain import docker_engine
+from ops.toolchain import cache, docker_engine
 from tests.support.names import PREFIX
-
-_KEPT = f"{PREFIX}-kept:1"
-"""The name of the sample's image that was there before, for as long as the tests build their own."""
 
 HOST = "unix:///var/run/docker.sock"
 
@@ -30,13 +27,7 @@ def engine() -> Iterator[docker.DockerClient]:
         pytest.skip(f"the Docker engine at {HOST} is not open to whoever runs the tests")
     client = docker.DockerClient(base_url=HOST, timeout=120)
     before = _deployed(client)
-    _give(client, IMAGE, _KEPT)
     yield client
-    with contextlib.suppress(docker.errors.ImageNotFound):  # the one that the tests have built
-        client.images.remove(IMAGE, force=True)
-    _give(client, _KEPT, IMAGE)
-    with contextlib.suppress(docker.errors.ImageNotFound):
-        client.images.remove(_KEPT)
     left, gone = _named(client), before - _deployed(client)
     client.close()
     assert (left, gone) == (set(), set())
@@ -55,10 +46,21 @@ def _deployed(client: docker.DockerClient) -> set[str]:
     return {str(one.id) for one in found if not str(one.name).startswith("ci-test-")}
 
 
-def _give(client: docker.DockerClient, image: str, name: str) -> None:
-    """Give an image, if there is one, a second name."""
-    with contextlib.suppress(docker.errors.ImageNotFound):
-        client.images.get(image).tag(name)
+@pytest.fixture
+def sample_image(engine: docker.DockerClient) -> Iterator[str]:
+    """Let one test at a time build the sample's image on the machine's engine; what had its name has it again then."""
+
+    def named() -> Any:
+        return next(iter(engine.images.list(name=IMAGE)), None)
+
+    with cache.locked(Path(tempfile.gettempdir()) / "ci-test-sample.lock", "another test that builds the sample"):
+        before = named()
+        yield IMAGE
+        made = named()
+        if before:
+            before.tag(IMAGE)
+        if made and made != before:
+            engine.images.remove(made.id, force=True)
 
 
 @pytest.fixture(scope="session")

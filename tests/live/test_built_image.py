@@ -48,7 +48,6 @@ def stack(
         engine.images.build(fileobj=io.BytesIO(text.encode()), tag=tag, rm=True)
     made = deployment.copy(tmp_path_factory.mktemp("built"))
     made.configure(**settings())
-    made.secret("adminPassword", "correct-horse-battery")
     try:
         made.up()
         yield made

@@ -148,7 +148,6 @@ def test_four_clients_that_are_not_jenkins_are_refused_and_jenkins_own_certifica
 def test_a_restarted_engine_keeps_its_images_and_builds_on(
     verbs: Verbs, engine: docker.DockerClient, inner: Container
 ) -> None:
-    verbs.run("sample")
     before = run(inner, "docker", "image", "inspect", "-f", "{{.Id}}", IMAGE)
     inner.restart(timeout=20)
     eventually(lambda: engine.containers.get(ENGINE).attrs["State"]["Health"]["Status"] == "healthy")

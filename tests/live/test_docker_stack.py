@@ -1,6 +1,5 @@
 """The Docker platform on a real engine: deployed, used, broken by hand, healed, destroyed."""
 
-import json
 import re
 import socket
 import subprocess
@@ -38,10 +37,13 @@ def settings(image: str, **jenkins: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def stack(
+def deployed(
     tmp_path_factory: pytest.TempPathFactory, engine: docker.DockerClient, controller: str
 ) -> Iterator[Deployment]:
-    """Deploy once for this module; destroy and remove the kept volume afterwards."""
+    """Deploy once for this module; destroy and remove the kept volume afterwards.
+
+    A test that sets all that it needs takes this, and leaves its settings; the others take `stack`.
+    """
     made = deployment.copy(tmp_path_factory.mktemp("live"))
     made.configure(**settings(controller))
     made.secret("adminPassword", PASSWORD)
@@ -55,11 +57,10 @@ def stack(
 
 
 @pytest.fixture
-def edited(stack: Deployment, controller: str) -> Iterator[Deployment]:
-    """Give the stack to a test that deploys other settings; afterwards it is as it was configured at first."""
-    yield stack
-    stack.configure(**settings(controller))
-    stack.up()
+def stack(deployed: Deployment, controller: str) -> Deployment:
+    """Give the stack as it was configured at first, whatever a test before has done to its settings."""
+    deployed.settle(**settings(controller))
+    return deployed
 
 
 def inside(*command: str) -> str:
@@ -75,20 +76,13 @@ def changed(steps: dict[str, int]) -> dict[str, int]:
     return {kind: count for kind, count in steps.items() if kind != "same"}
 
 
-def inspect(engine: docker.DockerClient) -> dict[str, Any]:
-    found: dict[str, Any] = engine.containers.get(CONTAINER).attrs
-    return found
-
-
 def test_a_second_update_and_a_preview_change_nothing(stack: Deployment) -> None:
     assert set(stack.up()) == {"same"}
     assert set(stack.preview()) == {"same"}
     stack.pulumi("preview", "--expect-no-changes")
 
 
-def test_the_user_of_jenkins_drives_the_hosts_engine_without_root_and_without_chmod(
-    engine: docker.DockerClient,
-) -> None:
+def test_the_user_of_jenkins_drives_the_hosts_engine_without_root_and_without_chmod(stack: Deployment) -> None:
     group = Path("/var/run/docker.sock").stat().st_gid
     before = Path("/var/run/docker.sock").stat()
     assert inside("id", "-u").strip() == "1000"
@@ -98,23 +92,6 @@ def test_the_user_of_jenkins_drives_the_hosts_engine_without_root_and_without_ch
     assert (before.st_mode, before.st_uid, before.st_gid) == (after.st_mode, after.st_uid, after.st_gid)
 
 
-def test_the_samples_steps_work_through_the_socket_by_its_group_alone(edited: Deployment, controller: str) -> None:
-    shown = inside("sample")
-    assert "This is a simple file.\n" in shown
-    assert "--volumes-from" in shown
-    assert "The container sees the workspace of this build.\n" in shown
-    status = inside("cat", "/proc/1/status")
-    assert re.search(r"^Uid:\s+1000\s+1000\s+1000\s+1000$", status, re.MULTILINE)
-    assert re.search(r"^Cap(Eff|Bnd):\s+0{16}$", status, re.MULTILINE)
-    assert re.search(r"^NoNewPrivs:\s+1$", status, re.MULTILINE)
-    keys = settings(controller)
-    edited.configure(**{**keys, "docker": {**keys["docker"], "socketGroup": 4747}})
-    edited.up()
-    done = subprocess.run(["docker", "exec", CONTAINER, "sample"], capture_output=True, text=True, check=False)
-    assert done.returncode != 0
-    assert "permission denied" in done.stderr
-
-
 def test_every_file_that_the_stack_uploads_can_be_read_by_jenkins_user(
     stack: Deployment, engine: docker.DockerClient
 ) -> None:
@@ -122,7 +99,7 @@ def test_every_file_that_the_stack_uploads_can_be_read_by_jenkins_user(
     assert {casc.FILE, jobs.FILE, hooks.NOTIFY_TOKEN_FILE, "/run/secrets/gitToken"} <= set(read)
 
 
-def test_the_ports_lead_into_the_container() -> None:
+def test_the_ports_lead_into_the_container(stack: Deployment) -> None:
     for port in PORTS.values():
         assert "This is not Jenkins." in requests.get(f"http://127.0.0.1:{port}/login", timeout=10).text
 
@@ -135,8 +112,10 @@ def test_the_stand_ins_are_not_made_again_and_say_what_they_are(engine: docker.D
     assert "Jenkins" in engine.images.get(controller).labels[images.STAND_IN]
 
 
-def test_the_container_meets_the_cis_benchmark_but_for_the_socket(engine: docker.DockerClient) -> None:
-    found = inspect(engine)
+def test_the_container_meets_the_cis_benchmark_but_for_the_socket(
+    stack: Deployment, engine: docker.DockerClient
+) -> None:
+    found = engine.containers.get(CONTAINER).attrs
     host, config = found["HostConfig"], found["Config"]
     misses = {
         "5.4 privileged": host["Privileged"],
@@ -169,20 +148,7 @@ def test_the_container_meets_the_cis_benchmark_but_for_the_socket(engine: docker
 
 
 def test_no_secret_is_anywhere_but_in_its_file(stack: Deployment, engine: docker.DockerClient) -> None:
-    container = engine.containers.get(CONTAINER)
-    shown = {
-        "docker inspect": json.dumps(container.attrs),
-        "docker inspect of the image": json.dumps(container.image.attrs if container.image else {}),
-        "the container's log": container.logs().decode(),
-        "its environment": inside("env"),
-        "the state": stack.state(),
-        "the outputs": json.dumps(stack.outputs()),
-        "what Pulumi printed": "".join(stack.said),
-        "the stack's file": (stack.root / "stacks" / f"Pulumi.{deployment.STACK}.yaml").read_text(),
-    }
-    for path in (stack.root.parent / "state").rglob("*"):
-        if path.is_file():
-            shown[str(path)] = path.read_bytes().decode(errors="replace")
+    shown = stack.shown(engine.containers.get(CONTAINER))
     assert not {place for place, text in shown.items() if PASSWORD in text or TOKEN in text or "$2a$10$" in text}
     assert re.search(r"#jbcrypt:\$2a\$10\$", inside("cat", "/etc/ci/casc/jenkins.yaml"))
     assert inside("cat", "/run/secrets/gitToken") == TOKEN
@@ -208,84 +174,100 @@ def test_a_preview_names_the_change_before_it_is_made(stack: Deployment, control
     assert "numExecutors" in text
     assert re.search(r"2 => 5", text)
     assert changed(stack.preview()) == {"update": 1, "replace": 1}
-    stack.configure(**settings(controller))
 
 
 def test_memory_and_restart_are_changed_in_place(
-    edited: Deployment, engine: docker.DockerClient, controller: str
+    stack: Deployment, engine: docker.DockerClient, controller: str
 ) -> None:
     before = engine.containers.get(CONTAINER).id
-    edited.configure(**settings(controller, memoryMib=1024, restart="unless-stopped"))
-    assert changed(edited.up()) == {"update": 1}
+    stack.configure(**settings(controller, memoryMib=1024, restart="unless-stopped"))
+    assert changed(stack.up()) == {"update": 1}
     found = engine.containers.get(CONTAINER)
     assert found.id == before
     assert found.attrs["HostConfig"]["Memory"] == 1024 * 2**20
     assert found.attrs["HostConfig"]["RestartPolicy"]["Name"] == "unless-stopped"
-    assert set(edited.up()) == {"same"}
+    assert set(stack.up()) == {"same"}
 
 
-def test_an_edit_takes_effect_and_then_nothing_changes_any_more(edited: Deployment, controller: str) -> None:
-    keys: dict[str, Any] = {}
-    for edit in (
-        {"startTimeoutSeconds": 300},
-        {"logMaxFiles": 5},
-        {"javaOptions": ["-Xss2m"]},
-        {"executors": 1},
-        {"agentPort": None},
-    ):
-        keys |= edit
-        edited.configure(**settings(controller, **keys))
-        assert edited.up().get("replace") == 1, edit
-        assert set(edited.up()) == {"same"}, edit
+def test_each_edit_replaces_the_container_and_then_nothing_changes_any_more(stack: Deployment, controller: str) -> None:
+    edits: dict[str, Any] = {
+        "startTimeoutSeconds": 300,
+        "logMaxFiles": 5,
+        "javaOptions": ["-Xss2m"],
+        "executors": 1,
+        "agentPort": None,
+    }
+    for key, value in edits.items():
+        stack.configure(**settings(controller, **{key: value}))
+        assert stack.preview().get("replace") == 1, key
+    stack.configure(**settings(controller, **edits))
+    assert stack.up().get("replace") == 1
+    assert set(stack.up()) == {"same"}
+
+
+def test_the_samples_steps_work_through_the_socket_by_its_group_alone(
+    deployed: Deployment, controller: str, sample_image: str
+) -> None:
+    shown = inside("sample")
+    assert "This is a simple file.\n" in shown
+    assert "--volumes-from" in shown
+    assert "The container sees the workspace of this build.\n" in shown
+    status = inside("cat", "/proc/1/status")
+    assert re.search(r"^Uid:\s+1000\s+1000\s+1000\s+1000$", status, re.MULTILINE)
+    assert re.search(r"^Cap(Eff|Bnd):\s+0{16}$", status, re.MULTILINE)
+    assert re.search(r"^NoNewPrivs:\s+1$", status, re.MULTILINE)
+    keys = settings(controller)
+    deployed.configure(**{**keys, "docker": {**keys["docker"], "socketGroup": 4747}})
+    deployed.up()
+    done = subprocess.run(["docker", "exec", CONTAINER, "sample"], capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "permission denied" in done.stderr
 
 
 def test_the_wizard_uploads_nothing_that_would_set_jenkins_up(
-    edited: Deployment, engine: docker.DockerClient, controller: str
+    deployed: Deployment, engine: docker.DockerClient, controller: str
 ) -> None:
-    edited.configure(**settings(controller, setup="wizard"))
-    edited.up()
+    deployed.configure(**settings(controller, setup="wizard"))
+    deployed.up()
     assert b"can read /etc/ci" not in engine.containers.get(CONTAINER).logs()
     assert "CASC_JENKINS_CONFIG" not in inside("env")
-    assert any("initialAdminPassword" in step for step in edited.outputs()["next"])
+    assert any("initialAdminPassword" in step for step in deployed.outputs()["next"])
 
 
-def test_the_hosts_docker_client_can_be_mounted_as_the_article_does(edited: Deployment, controller: str) -> None:
+def test_the_hosts_docker_client_can_be_mounted_as_the_article_does(deployed: Deployment, controller: str) -> None:
     client = subprocess.run(
         ["sh", "-c", "command -v docker"], capture_output=True, text=True, check=True
     ).stdout.strip()
-    edited.configure(**settings(controller, dockerClient="host", dockerClientPath=client))
-    edited.up()
+    deployed.configure(**settings(controller, dockerClient="host", dockerClientPath=client))
+    deployed.up()
     assert "/usr/bin/docker" in inside("ls", "/usr/bin/docker")
-    assert set(edited.up()) == {"same"}
+    assert set(deployed.up()) == {"same"}
 
 
 def test_a_taken_port_is_refused_with_its_holder_and_the_running_controller_stays(
-    stack: Deployment, engine: docker.DockerClient, controller: str
+    deployed: Deployment, engine: docker.DockerClient, controller: str
 ) -> None:
     before = engine.containers.get(CONTAINER).id
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
         holder.listen()
         port = holder.getsockname()[1]
-        stack.configure(**settings(controller, httpPort=port))
-        text = stack.pulumi("up", "--yes", status=None)
-    stack.configure(**settings(controller))
+        deployed.configure(**settings(controller, httpPort=port))
+        text = deployed.pulumi("up", "--yes", status=None)
     assert f"ci:jenkins.httpPort = {port} is in use on 127.0.0.1 by another process" in text
     assert engine.containers.get(CONTAINER).id == before
 
 
 def test_a_volume_of_somebody_else_is_refused_and_stays(
-    stack: Deployment, engine: docker.DockerClient, controller: str
+    deployed: Deployment, engine: docker.DockerClient, controller: str
 ) -> None:
     foreign = f"{CONTAINER}-foreign"
     engine.volumes.create(foreign)
     try:
-        stack.configure(**settings(controller, homeVolume=foreign))
-        assert f'ci:jenkins.homeVolume = "{foreign}"' in stack.pulumi("up", "--yes", status=None)
-        stack.configure(**settings(controller, homeVolume=foreign, adoptHome=True))
-        stack.up()
-        stack.configure(**settings(controller))
-        stack.up()
+        deployed.configure(**settings(controller, homeVolume=foreign))
+        assert f'ci:jenkins.homeVolume = "{foreign}"' in deployed.pulumi("up", "--yes", status=None)
+        deployed.settle(**settings(controller, homeVolume=foreign, adoptHome=True))
+        deployed.settle(**settings(controller))
         assert engine.volumes.get(foreign)
         assert engine.volumes.get(HOME)
     finally:

@@ -6,7 +6,6 @@ by a GitLab that the tests serve, in CI_TEST_DOCKER_CLI, an image with a docker 
 """
 
 import contextlib
-import json
 import os
 import secrets
 import subprocess
@@ -21,9 +20,10 @@ import yaml
 
 from components.gitlab import config
 from tests.support import deployment, fake_gitlab
-from tests.support.deployment import ROOT, Deployment
+from tests.support.deployment import Deployment
 from tests.support.fake_gitlab import FakeGitlab
 from tests.support.names import PREFIX
+from tests.support.verbs import ROOT
 from tests.support.waiting import eventually
 
 NAME = f"{PREFIX}-runner"
@@ -108,20 +108,7 @@ def test_it_is_a_plain_user_that_reaches_the_engine_by_the_sockets_group_alone(
 
 
 def test_the_token_is_nowhere_but_in_its_file(stack: Deployment, engine: docker.DockerClient) -> None:
-    container = engine.containers.get(NAME)
-    shown = {
-        "docker inspect": json.dumps(container.attrs),
-        "the container's log": container.logs().decode(),
-        "its environment": inside("env"),
-        "its processes": json.dumps(container.top()),
-        "the state": stack.state(),
-        "the outputs": json.dumps(stack.outputs()),
-        "what Pulumi printed": "".join(stack.said),
-        "the stack's file": (stack.root / "stacks" / f"Pulumi.{deployment.STACK}.yaml").read_text(),
-    }
-    for path in (stack.root.parent / "state").rglob("*"):
-        if path.is_file():
-            shown[str(path)] = path.read_bytes().decode(errors="replace")
+    shown = stack.shown(engine.containers.get(NAME))
     assert not {place for place, text in shown.items() if TOKEN in text}
     assert TOKEN in inside("cat", f"{config.FOLDER}/{config.CONFIG}")
 

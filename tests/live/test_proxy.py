@@ -21,7 +21,7 @@ import docker
 import docker.errors
 import pytest
 
-from tests.support.names import PREFIX
+from tests.support.names import PREFIX, stable
 from tests.support.proxy_attacks import CANARY, RAW, is_the_proxys, send
 from tests.support.verbs import Verbs, clone, free_port
 from tests.support.waiting import eventually
@@ -45,7 +45,7 @@ def verbs(tmp_path_factory: pytest.TempPathFactory, engine: docker.DockerClient,
     """Bring up the stack that a closed network has, with names and ports of the test's own."""
     from offline import images  # noqa: PLC0415
 
-    engine.images.get(images.PROXY).tag(*IMAGE.split(":"))
+    engine.images.get(images.ensure_proxy("unix:///var/run/docker.sock")).tag(*IMAGE.split(":"))
     made = clone(tmp_path_factory.mktemp("proxy"), "proxy")
     ports = {"httpPort": free_port(), "agentPort": free_port()}
     made.edit(
@@ -130,7 +130,7 @@ def test_a_second_update_changes_nothing(verbs: Verbs) -> None:
     assert "Nothing changed" in said, said
 
 
-def test_the_sample_pipeline_is_green(verbs: Verbs) -> None:
+def test_the_sample_pipeline_is_green(verbs: Verbs, sample_image: str) -> None:
     assert "The container sees the workspace of this build." in verbs.run("sample")
 
 
@@ -231,7 +231,7 @@ FORBIDDEN = {
 """Commands, and words of what the client prints."""
 
 
-@pytest.mark.parametrize("command", FORBIDDEN)
+@pytest.mark.parametrize("command", FORBIDDEN, ids=stable)
 def test_a_command_that_a_pipeline_does_not_need_is_refused_in_words(verbs: Verbs, command: str) -> None:
     from offline import images  # noqa: PLC0415
 
@@ -275,7 +275,7 @@ ESCAPES = {
 """Ways out of a container, as options of `docker run`, and the field that the answer names."""
 
 
-@pytest.mark.parametrize("options", ESCAPES)
+@pytest.mark.parametrize("options", ESCAPES, ids=stable)
 def test_a_known_way_out_of_a_container_is_refused_in_words(verbs: Verbs, options: str) -> None:
     done = cli("run", "--rm", *shlex.split(options), "alpine:latest", "true")
     assert done.returncode != 0

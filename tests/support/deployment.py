@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from docker.models.containers import Container
 
 from ops.toolchain import toolchain
 from tests.support.names import PREFIX
+from tests.support.verbs import copy_project
 
-ROOT = Path(__file__).parent.parent.parent
 STACK = PREFIX
 """Unlike any stack of the machine's own: labels and the name of a built image have it."""
 
@@ -30,15 +31,33 @@ class Deployment:
     name: str = STACK
     """The stack's."""
 
+    deployed: Any = None
+    """What the stack's file said when it was deployed last."""
+
+    @property
+    def state_folder(self) -> Path:
+        """The backend."""
+        return self.root.parent / "state"
+
+    @property
+    def file(self) -> Path:
+        """The stack's own file."""
+        return self.root / "stacks" / f"Pulumi.{self.name}.yaml"
+
     def configure(self, **keys: Any) -> None:
         """Write the stack's file, keeping its salt and secrets. Keys are without `ci:`."""
-        path = self.root / "stacks" / f"Pulumi.{self.name}.yaml"
-        old = yaml.safe_load(path.read_text()) if path.exists() else {}
+        old = self._content()
         kept = {
             key: value for key, value in old.get("config", {}).items() if isinstance(value, dict) and "secure" in value
         }
         config = {**kept, **{f"ci:{key}": value for key, value in keys.items()}}
-        path.write_text(yaml.safe_dump({**old, "config": config}))
+        self.file.write_text(yaml.safe_dump({**old, "config": config}))
+
+    def settle(self, **keys: Any) -> None:
+        """Write the stack's file, and deploy if it says another thing than what was deployed last."""
+        self.configure(**keys)
+        if self.deployed != self._content():
+            self.up()
 
     def secret(self, key: str, value: str) -> None:
         """Set a secret the way a user does, its value on stdin."""
@@ -69,7 +88,9 @@ class Deployment:
 
     def up(self) -> dict[str, int]:
         """Deploy; give how many resources were created, updated, replaced, left the same."""
-        return self._changes("up", "--yes", "--skip-preview")
+        changes = self._changes("up", "--yes", "--skip-preview")
+        self.deployed = self._content()
+        return changes
 
     def preview(self) -> dict[str, int]:
         """Preview; give the same counts."""
@@ -77,7 +98,7 @@ class Deployment:
 
     def destroy(self) -> None:
         """Destroy what is deployed."""
-        self.pulumi("destroy", "--yes")
+        self.pulumi("destroy", "--yes", "--skip-preview")
 
     def outputs(self) -> dict[str, Any]:
         """Give the stack's outputs."""
@@ -94,6 +115,25 @@ class Deployment:
         own = ("pulumi:pulumi:Stack", "pulumi:providers:docker", "pulumi:providers:kubernetes")
         return [entry["urn"].rpartition("::")[2] for entry in found if entry["type"] not in own]
 
+    def shown(self, container: Container) -> dict[str, str]:
+        """Give all that shows the stack and its container to whoever looks, by where it is seen."""
+        environment: Any = container.exec_run(["env"])
+        return {
+            "docker inspect": json.dumps(container.attrs),
+            "docker inspect of the image": json.dumps(container.image.attrs if container.image else {}),
+            "the container's log": container.logs().decode(),
+            "its environment": environment.output.decode(),
+            "its processes": json.dumps(container.top()),
+            "the state": self.state(),
+            "the outputs": json.dumps(self.outputs()),
+            "what Pulumi printed": "".join(self.said),
+            "the stack's file": self.file.read_text(),
+            **{str(path): path.read_text(errors="replace") for path in self.state_folder.rglob("*") if path.is_file()},
+        }
+
+    def _content(self) -> dict[str, Any]:
+        return yaml.safe_load(self.file.read_text()) or {} if self.file.exists() else {}
+
     def _changes(self, *words: str) -> dict[str, int]:
         folder = self.root / ".events"
         folder.unlink(missing_ok=True)
@@ -108,15 +148,10 @@ def copy(tmp: Path, platform: str = "docker") -> Deployment:
     """Copy the project and make its stack. Fails where the machine has no CLI: `make test` gets it first."""
     tools = toolchain.find(platform)
     assert tools is not None, "no Pulumi CLI with its plugins on this machine; `make test` gets them"
-    root = tmp / "project"
-    leave = shutil.ignore_patterns(
-        ".git", ".local", ".mypy_cache", ".ruff_cache", ".pytest_cache", "__pycache__", "tests"
-    )
-    shutil.copytree(ROOT, root, symlinks=True, ignore=leave)
-    state = tmp / "state"
-    state.mkdir()
-    env = {**tools.env, "PULUMI_BACKEND_URL": state.as_uri(), "PULUMI_CONFIG_PASSPHRASE": "not-a-secret"}
+    env = {**tools.env, "PULUMI_CONFIG_PASSPHRASE": "not-a-secret"}
     env.pop("PULUMI_CONFIG_PASSPHRASE_FILE", None)
-    made = Deployment(root, env)
+    made = Deployment(copy_project(tmp / "project"), env)
+    made.state_folder.mkdir()
+    env["PULUMI_BACKEND_URL"] = made.state_folder.as_uri()
     made.pulumi("stack", "init", "--no-select")
     return made

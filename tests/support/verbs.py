@@ -71,12 +71,17 @@ STAND_INS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
 """The images that stand in on a closed network, for the stacks that have other ones."""
 
 
-def clone(tmp: Path, stack: str) -> Verbs:
-    """Copy the project without its tests and what is made in it. The stack's images are those of a closed network."""
-    root = tmp / "clone"
-    leave = shutil.ignore_patterns(".git", ".local", ".venv", "*_cache", "__pycache__", "tests")
-    shutil.copytree(ROOT, root, ignore=leave)
+def copy_project(root: Path) -> Path:
+    """Copy the project without its tests and what is made in it."""
+    made = (".git", ".hypothesis", ".local", ".venv", "*_cache", "__pycache__")
+    shutil.copytree(ROOT, root, ignore=shutil.ignore_patterns(*made, "tests"))
     (root / ".venv").symlink_to(sys.prefix)
+    return root
+
+
+def clone(tmp: Path, stack: str) -> Verbs:
+    """Copy the project. The stack's images are those of a closed network."""
+    root = copy_project(tmp / "clone")
     made = Verbs(root, stack)
     example = root / "examples" / "stacks" / f"Pulumi.{stack}.yaml"
     if example.exists():
@@ -88,16 +93,14 @@ def clone(tmp: Path, stack: str) -> Verbs:
     return made
 
 
-_GIVEN: set[int] = set()
+_FIRST = 20_000 + 1_000 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_PORTS = iter(random.sample(range(_FIRST, _FIRST + 1_000), 1_000))
+"""Each is given once, to one process of the tests."""
 
 
 def free_port() -> int:
-    """A port that nobody has, below those that the kernel gives to outgoing connections, so that it stays free.
-
-    Each is given once, so that two of a stack are never the same.
-    """
-    for port in random.sample([port for port in range(20_000, 30_000) if port not in _GIVEN], 50):
+    """A port that nobody has, below those that the kernel gives to outgoing connections, so that it stays free."""
+    for port in _PORTS:
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            _GIVEN.add(port)
             return port
-    raise AssertionError("50 ports in a row are taken")
+    raise AssertionError("a thousand ports are taken")
