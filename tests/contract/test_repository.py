@@ -101,8 +101,8 @@ def test_the_program_declares_no_resource_and_is_short() -> None:
     assert "pulumi_docker" not in text
 
 
-def test_the_packages_of_the_lock_have_hashes_and_no_address() -> None:
-    for name in ("requirements.txt", "requirements-dev.txt"):
+def test_the_packages_of_each_lock_have_hashes_and_no_address() -> None:
+    for name in ("requirements.txt", "requirements-dev.txt", "tests/manifests/checkov-requirements.txt"):
         text = (ROOT / name).read_text()
         packages = re.findall(r"^[a-z0-9].*", text, re.MULTILINE)
         assert packages

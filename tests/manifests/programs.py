@@ -19,9 +19,6 @@ HERE = Path(__file__).resolve().parent
 CHECKOV_REQUIREMENTS = HERE / "checkov-requirements.txt"
 """Its own, since what it pins contradicts what the tests pin."""
 
-CERT_MANAGER = HERE / "tools" / "cert-manager"
-_CERT_MANAGER_PATH = "github.com/cert-manager/cert-manager"
-
 
 class Tool(Module):
     """A Go module under `tools` here, with one program in it."""
@@ -41,7 +38,10 @@ KUBE_SCORE = Tool(
     pinned="github.com/zegl/kube-score",
     expect="about 45 s",
 )
-TOOLS = (POD_SECURITY, KUBE_SCORE)
+CERT_MANAGER = Tool("cert-manager", (), pinned="github.com/cert-manager/cert-manager", expect="about 2 s")
+"""Only its schema is read, and nothing built."""
+
+TOOLS = (POD_SECURITY, KUBE_SCORE, CERT_MANAGER)
 
 
 def pod_security(pods: list[dict[str, Any]], version: str) -> list[dict[str, list[str]]]:
@@ -87,8 +87,7 @@ def _make_checkov(folder: Path) -> None:
 
 def certificate_schema() -> dict[str, Any]:
     """Give the schema of cert-manager's Certificate as cert-manager publishes it, closed against unknown fields."""
-    key = cache.digest(CERT_MANAGER / "go.mod", CERT_MANAGER / "go.sum")
-    made = cache.make("cert-manager", key, _fetch_cert_manager, waiting_for="cert-manager's schema")
+    made = cache.make("cert-manager", CERT_MANAGER.key(), _fetch_cert_manager, waiting_for="cert-manager's schema")
     definition = yaml.safe_load((made / "certificates.yaml").read_text())
     [schema] = [each["schema"]["openAPIV3Schema"] for each in definition["spec"]["versions"] if each["name"] == "v1"]
     closed: dict[str, Any] = _closed(schema)
@@ -96,19 +95,20 @@ def certificate_schema() -> dict[str, Any]:
 
 
 def _fetch_cert_manager(part: Path) -> None:
-    command, env = go.ensure(CERT_MANAGER)
+    command, env = go.ensure(CERT_MANAGER.folder)
     own = {**env, "GOFLAGS": "", "GOWORK": "off"}
+    at = CERT_MANAGER.folder
     process.run_logged(
-        [command, "mod", "download", _CERT_MANAGER_PATH],
+        [command, "mod", "download", CERT_MANAGER.pinned],
         title="downloading cert-manager's schema",
-        expect="about 2 s",
-        name="cert-manager",
-        cwd=CERT_MANAGER,
+        expect=CERT_MANAGER.expect,
+        name=CERT_MANAGER.name,
+        cwd=at,
         env=own,
         remedy="It needs a Go module proxy.",
     )
-    asked = [str(command), "list", "-m", "-f", "{{.Dir}}", _CERT_MANAGER_PATH]
-    folder = subprocess.run(asked, cwd=CERT_MANAGER, env=own, capture_output=True, text=True, check=True).stdout.strip()
+    asked = [str(command), "list", "-m", "-f", "{{.Dir}}", CERT_MANAGER.pinned]
+    folder = subprocess.run(asked, cwd=at, env=own, capture_output=True, text=True, check=True).stdout.strip()
     shutil.copy(Path(folder) / "deploy/crds/cert-manager.io_certificates.yaml", part / "certificates.yaml")
 
 

@@ -12,9 +12,8 @@ from components.settings import BuildSettings
 from components.settings.pod_security import NEEDS, RUNNERS_JOBS, Builder, Level
 from ops import cluster_sample
 from tests.manifests import programs
-from tests.manifests.stacks import ALL
 from tests.manifests.test_schema import OLDEST
-from tests.support.manifests import EVERY_BUILDER, EVERYTHING, LEAST, STACKS, Pod, Stack
+from tests.support.manifests import ALL, EVERY_BUILDER, EVERYTHING, LEAST, STACKS, Pod, Stack
 
 VERSIONS = (f"v{OLDEST}", "latest")
 """A namespace without a version is held to the standards of the API server's own release."""

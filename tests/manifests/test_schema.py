@@ -11,8 +11,7 @@ import pytest
 
 from components.kubernetes import cluster, preflight
 from tests.manifests import programs
-from tests.manifests.stacks import ALL
-from tests.support.manifests import AGAIN, EVERYTHING, Stack
+from tests.support.manifests import AGAIN, ALL, EVERYTHING, Stack
 
 library: Any = importlib.import_module("kubernetes_validate.utils")  # without types
 # It would read 2 MB anew for every object.
@@ -78,23 +77,9 @@ def test_no_two_objects_of_a_stack_are_the_same(stacks: dict[str, Stack]) -> Non
 
 def test_every_kind_of_object_that_the_platform_has_is_in_one_of_these_stacks(stacks: dict[str, Stack]) -> None:
     assert {each["kind"] for stack in stacks.values() for each in stack.objects} == {
-        "Certificate",
-        "ConfigMap",
-        "CronJob",
-        "Deployment",
-        "Ingress",
-        "Job",
-        "LimitRange",
-        "Namespace",
-        "NetworkPolicy",
-        "PersistentVolumeClaim",
-        "ResourceQuota",
-        "Role",
-        "RoleBinding",
-        "Secret",
-        "Service",
-        "ServiceAccount",
-        "StatefulSet",
+        *("Namespace", "ResourceQuota", "LimitRange", "ServiceAccount", "Role", "RoleBinding", "NetworkPolicy"),
+        *("PersistentVolumeClaim", "Secret", "ConfigMap", "Certificate", "Service", "Ingress"),
+        *("StatefulSet", "Deployment", "Job", "CronJob"),
     }
 
 

@@ -35,6 +35,10 @@ EVERYTHING, EVERY_BUILDER, LEAST = "kubernetes-everything", "kubernetes-builders
 AGAIN = "everything, again"
 """The stack that has everything, as an update makes it that finds its Jobs done."""
 
+ALL = (*STACKS, AGAIN)
+SCANNED = (*(name for name in STACKS if not name.startswith("kubernetes-")), EVERYTHING, LEAST)
+"""Those for the slow scanners. The others have the same pods."""
+
 
 @dataclass(frozen=True)
 class Pod:
