@@ -47,20 +47,8 @@ def test_a_new_build_runs_and_its_image_is_what_its_pod_says_that_it_pushed(engi
         assert made.reader.asked == [f"pods ci-builds/{name_of(made)}"]
 
 
-def test_nodes_know_the_image_by_the_name_that_they_pull_by(engine: Engine) -> None:
-    made = deploy(
-        engine, builds=[build(destinations=["team/site:1", "site:2"])], registry={"plainHttp": True, "nodePort": 30500}
-    )
-    if not engine.preview:
-        assert made.outputs["images"] == {"website": f"localhost:30500/team/site@{DIGEST}"}
-
-
 def test_an_image_that_is_pushed_elsewhere_first_is_named_as_there(engine: Engine) -> None:
-    made = deploy(
-        engine,
-        builds=[build(destinations=["ghcr.io/team/site:1", "site:1"])],
-        dockerConfig=GHCR,
-    )
+    made = deploy(engine, builds=[build(destinations=["ghcr.io/team/site:1", "site:1"])], dockerConfig=GHCR)
     if not engine.preview:
         assert made.outputs["images"] == {"website": f"ghcr.io/team/site@{DIGEST}"}
 
@@ -189,20 +177,6 @@ def test_a_changed_file_gives_the_config_map_another_resource_so_that_its_conten
     second = updated(builds=[build(context={"directory": str(tmp_path)})])
     assert set(first.of("ConfigMap")).isdisjoint(second.of("ConfigMap"))
     assert name_of(first) != name_of(second)
-
-
-def test_a_scheduled_build_runs_the_same_pod_without_the_tag_of_the_single_build(engine: Engine) -> None:
-    made = deploy(engine, builds=[build(schedule="17 2 * * *", deadlineSeconds=600)])
-    cron = made["build-website-schedule"]
-    assert cron["metadata"]["name"] == "website"
-    assert cron["spec"]["concurrencyPolicy"] == "Forbid"
-    assert cron["spec"]["schedule"] == "17 2 * * *"
-    template = cron["spec"]["jobTemplate"]["spec"]
-    assert template["activeDeadlineSeconds"] == 600
-    once, again = (spec["template"]["spec"]["containers"][0]["args"] for spec in (job(made)["spec"], template))
-    tag = f"--destination=registry.ci.svc:5000/website:build-{name_of(made).rpartition('-')[2]}"
-    assert [argument for argument in once if argument != tag] == again
-    assert tag in once
 
 
 def test_a_stack_without_builds_registers_no_hook(engine: Engine) -> None:

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from components import labels
 from tests.support.engine import Engine
 from tests.support.kubernetes_platform import Deployed, deploy
 from tests.support.kubernetes_stack import build
@@ -154,11 +153,3 @@ def test_a_range_that_holds_the_link_local_addresses_is_opened_without_them(
 ) -> None:
     made = deploy(engine, kubernetes={"egress": [given]})
     assert made["network-builds-builds"]["spec"]["egress"][-1] == {"to": [{"ipBlock": block}]}
-
-
-def test_the_policies_select_the_labels_that_the_pods_have(engine: Engine) -> None:
-    made = deploy(engine, **EVERYTHING)
-    for name, namespace, marks in made.marks():
-        if namespace == "ci":
-            selector = made[f"network-registry-{marks[labels.APP]}"]["spec"]["podSelector"]["matchLabels"]
-            assert selector.items() <= marks.items(), name

@@ -1,47 +1,15 @@
 """The registry, its mirror, its certificate and the ways in."""
 
 from pathlib import Path
-from typing import Any
-
-import bcrypt
-import yaml
 
 from components import labels
 from tests.support.engine import Engine, is_secret
-from tests.support.kubernetes_platform import Deployed, deploy
-from tests.support.kubernetes_stack import HASH, REGISTRY_PASSWORD
+from tests.support.kubernetes_platform import deploy
+from tests.support.kubernetes_stack import HASH
 
 PLAIN = {"plainHttp": True}
 CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 KEY = "-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY-----\n"
-
-
-def pod(made: Deployed, name: str = "registry") -> dict[str, Any]:
-    spec: dict[str, Any] = made[f"{name}-server"]["spec"]["template"]["spec"]
-    return spec
-
-
-def configuration(made: Deployed, name: str = "registry") -> dict[str, Any]:
-    text: dict[str, Any] = yaml.safe_load(made[f"{name}-files"]["stringData"]["config.yml"])
-    return text
-
-
-def test_it_may_finish_what_it_does_before_it_is_killed(engine: Engine) -> None:
-    made = deploy(engine)
-    drain = int(configuration(made)["http"]["draintimeout"].removesuffix("s"))
-    assert drain < pod(made)["terminationGracePeriodSeconds"]
-
-
-def test_users_log_in_with_the_password_of_the_secret_or_with_their_own_hash(engine: Engine) -> None:
-    made = deploy(engine, registry={**PLAIN, "user": "builder", "users": [{"name": "deployer", "passwordHash": HASH}]})
-    own, other = made["registry-files"]["stringData"]["htpasswd"].splitlines()
-    user, _, hashed = own.partition(":")
-    assert user == "builder"
-    assert hashed.startswith("$2a$05$")
-    assert bcrypt.checkpw(REGISTRY_PASSWORD.encode(), hashed.encode())
-    assert other == f"deployer:{HASH}"
-    auth = configuration(made)["auth"]["htpasswd"]
-    assert Path(auth["path"]).parent == Path(pod(made)["containers"][0]["volumeMounts"][0]["mountPath"])
 
 
 def test_the_same_password_gives_the_same_files_in_every_run() -> None:

@@ -2,9 +2,19 @@
 
 import tomllib
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
-from tests.support.gitlab_keys import FREE, KEYS
+import yaml
+
+KEYS: Mapping[str, frozenset[str]] = {
+    section: frozenset(names.split())
+    for section, names in yaml.safe_load(Path(__file__).with_name("gitlab_keys.yaml").read_text()).items()
+}
+"""By the section's name, its keys and sections."""
+
+FREE = frozenset({"runners.kubernetes.node_selector", "runners.kubernetes.volumes.secret.items"})
+"""Maps whose keys are the user's own."""
 
 _CONTAINERS = ("build", "helper", "init-permissions")
 

@@ -1,6 +1,5 @@
 """Deploys the Kubernetes platform on the mock engine, and gives what it registered in plain shapes."""
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +8,7 @@ import pulumi
 
 from components import kubernetes, labels
 from components.kubernetes import context
-from tests.support.engine import Engine, is_secret, unwrap
+from tests.support.engine import Engine, unwrap
 from tests.support.kubernetes_stack import FakeReader, settings
 
 STATE_CALL = "pulumi:pulumi:readStackResourceOutputs"
@@ -40,25 +39,12 @@ class Deployed:
 
     def pods(self) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
         """Give every pod that anything declared would run: the resource's name, the namespace, the pod's spec."""
-        for name, namespace, template in self._templates():
-            yield name, namespace, template["spec"]
-
-    def marks(self) -> Iterator[tuple[str, str, Mapping[str, str]]]:
-        """Give the labels of every such pod, likewise."""
-        for name, namespace, template in self._templates():
-            yield name, namespace, template["metadata"]["labels"]
-
-    def _templates(self) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
         for name in self.engine.requests:
             inputs = self[name]
             spec = inputs.get("spec")
             job = spec.get("jobTemplate", {}).get("spec", spec) if isinstance(spec, Mapping) else {}
             if "template" in job:
-                yield name, inputs["metadata"]["namespace"], job["template"]
-
-    def in_clear(self) -> str:
-        """Give everything that was registered, but for what is a secret, as one text."""
-        return json.dumps(_without_secrets(self.engine.inputs), default=repr)
+                yield name, inputs["metadata"]["namespace"], job["template"]["spec"]
 
 
 def state(outputs: Mapping[str, Any] | None = None, jobs: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -88,11 +74,3 @@ def deploy(
     # As the inputs of a component, the outputs are recorded like everything else.
     engine.run(lambda: pulumi.ComponentResource(OUTPUTS, OUTPUTS, dict(kubernetes.deploy(stack, made.reader))))
     return made
-
-
-def _without_secrets(value: Any) -> Any:
-    if is_secret(value):
-        return "(secret)"
-    if isinstance(value, Mapping):
-        return {key: _without_secrets(part) for key, part in value.items()}
-    return [_without_secrets(part) for part in value] if isinstance(value, list) else value
