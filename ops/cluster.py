@@ -60,30 +60,23 @@ def reader(stack: Stack) -> ApiReader:
 def require(stack: Stack) -> None:
     """Make sure that the stack's cluster answers, before Pulumi is started.
 
-    Pulumi would find out too, but the provider's words depend on what it was about to do.
-
-    Raises:
-        OpsError: when the kubeconfig is not there or can't be used, or the API server gives no answer.
+    Pulumi would find out too, but the provider's words depend on what it was about to do. Raises OpsError when the
+    kubeconfig is not there or can't be used, or the API server gives no answer.
     """
     from components.kubernetes.cluster import ReadError
 
-    place, name = of(stack), stack.name
+    place = of(stack)
     try:
-        if place.kubeconfig is None or place.kubeconfig.is_file():
-            reader(stack).version()
-            return
-        failed = f"{place.kubeconfig} does not exist"
-        if not place.lab:
-            remedy = "Give another: make set KEY=ci:kubernetes.kubeconfig, for example ~/.kube/config"
-            raise OpsError(f"Stack {name} names a kubeconfig that is not there: {failed}.", remedy, code=2)
-    except ReadError as error:
-        failed = str(error)
-    if place.lab:
-        raise OpsError(f"Stack {name} is for the lab, which is not up: {failed}.", "Start it first: make lab")
-    raise OpsError(
-        f"The cluster of stack {name} can't be used: {failed}.",
-        f"See whether this works: {place.kubectl} version; what else is known: make doctor STACK={name}",
-    )
+        reader(stack).version()
+    except ReadError as failed:
+        if place.lab:
+            raise OpsError(
+                f"The lab of stack {stack.name} is not up: {failed}.", "Start it first: make lab"
+            ) from failed
+        raise OpsError(
+            f"The cluster of stack {stack.name} can't be used: {failed}.",
+            f"See whether this works: {place.kubectl} version. Another: make set KEY=ci:kubernetes.kubeconfig",
+        ) from failed
 
 
 @contextlib.contextmanager
@@ -97,17 +90,12 @@ def asked() -> Iterator[None]:
     try:
         yield
     except ApiException as error:
-        raise OpsError(f"The API server refused: {error.status} {_message(error)}") from error
+        said = str(error.body or error.reason)
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            said = json.loads(said)["message"]
+        raise OpsError(f"The API server refused: {error.status} {said}") from error
     except (ReadError, HTTPError, OSError) as error:
         raise OpsError(f"The API server gave no answer: {error}") from error
-
-
-def _message(error: Any) -> str:  # noqa: ANN401 - the client has no types
-    """What the API server says, out of its Status object if it sent one."""
-    try:
-        return str(json.loads(error.body)["message"])
-    except (ValueError, KeyError, TypeError):
-        return str(error.body or error.reason)[:200]
 
 
 def run(there: ApiReader, namespace: str, pod: str, words: Sequence[str]) -> tuple[int, str]:

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import re
-import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from kubernetes import client, watch
-from urllib3.exceptions import HTTPError
 
 from ops import cluster
 from ops.toolchain.console import OpsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from rich.console import Console
 
@@ -32,8 +30,6 @@ PULL_SECONDS = 120
 
 RUN_SECONDS = 60
 """How long the image may run. A server never ends by itself; it is stopped then, and that is no fault."""
-
-CONNECT_SECONDS = 5
 
 HOPELESS = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "CreateContainerConfigError"})
 """Reasons to wait that do not go away. The kubelet tries again with longer and longer pauses."""
@@ -51,43 +47,6 @@ HINTS = {
     "": "See: make status",
 }
 """Patterns of what the API server and the kubelet say, and what to do about it; the first that fits counts."""
-
-
-class Pod(NamedTuple):
-    """The sample's pod."""
-
-    core: client.CoreV1Api
-    namespace: str
-    name: str
-
-    def watch(self, seconds: float, done: Callable[[client.V1PodStatus], bool]) -> tuple[bool, client.V1PodStatus]:
-        """Watch the status until it is done or the time is over. Return whether it is, and the last status.
-
-        Raises:
-            OpsError: when somebody deletes the pod.
-        """
-        wait, status = max(1, round(seconds)), client.V1PodStatus()
-        words = {"timeout_seconds": wait, "_request_timeout": (CONNECT_SECONDS, wait + CONNECT_SECONDS)}
-        ours = {"namespace": self.namespace, "field_selector": f"metadata.name={self.name}"}
-        for event in watch.Watch().stream(self.core.list_namespaced_pod, **ours, **words):
-            status = event["object"].status
-            if event["type"] == "DELETED":
-                raise OpsError(f"The pod {self.name} is gone from {self.namespace}.", "See: make status")
-            if done(status):
-                return True, status
-        return False, status
-
-    def log(self) -> Iterator[str]:
-        """The lines of the log as they are written, until the container ends or prints nothing for RUN_SECONDS."""
-        words = {"_request_timeout": (CONNECT_SECONDS, RUN_SECONDS)}
-        # What became of the pod is asked for next, and says more than a broken connection.
-        with contextlib.suppress(HTTPError, OSError):
-            yield from watch.Watch().stream(self.core.read_namespaced_pod_log, self.name, self.namespace, **words)
-
-    def remove(self) -> None:
-        """Remove it now. Else its deadline ends it, and the next run removes it."""
-        with contextlib.suppress(OpsError), cluster.asked():
-            self.core.delete_namespaced_pod(self.name, self.namespace, grace_period_seconds=0)
 
 
 def run(  # noqa: PLR0913, PLR0917 - each is another matter
@@ -108,33 +67,46 @@ def run(  # noqa: PLR0913, PLR0917 - each is another matter
     """
     with cluster.asked():
         core = client.CoreV1Api(there.client)
-        for left in core.list_namespaced_pod(namespace, label_selector=LABEL).items:
-            Pod(core, namespace, left.metadata.name).remove()
+        core.delete_collection_namespaced_pod(namespace, label_selector=LABEL, grace_period_seconds=0)
     try:
         with cluster.asked():
-            made = core.create_namespaced_pod(namespace, manifest(name, image, pull_secret))
+            pod = core.create_namespaced_pod(namespace, manifest(name, image, pull_secret)).metadata.name
     except OpsError as refused:
         raise OpsError(f"The pod of image {name} was not let in. {refused.what}", _hint(refused.what)) from refused
-    pod = Pod(core, namespace, made.metadata.name)
     try:
         console.print(f"Image {name}: {image}", markup=False)
-        with cluster.asked():
-            with console.status(f"Waiting for the pod {pod.name} in {namespace}"):
-                _await_start(pod)
-            end = time.monotonic() + RUN_SECONDS
-            for line in pod.log():
-                # An image may be written by anybody: nothing in its output moves the terminal's cursor.
-                plain = "".join(letter for letter in line if letter.isprintable() or letter == "\t")
-                console.print(f"  {plain}", markup=False, highlight=False, soft_wrap=True)
-                if time.monotonic() > end:
-                    break
-            done, status = pod.watch(end - time.monotonic(), _ended)
+        with cluster.asked(), console.status(f"Waiting for the pod {pod} in {namespace}"):
+            _await_start(core, namespace, pod)
+            done, status = _watch(core, namespace, pod, RUN_SECONDS, lambda new: new.phase in {"Succeeded", "Failed"})
+            log = core.read_namespaced_pod_log(pod, namespace)
+        for line in log.splitlines():
+            # An image may be written by anybody: nothing in its output moves the terminal's cursor.
+            plain = "".join(letter for letter in line if letter.isprintable() or letter == "\t")
+            console.print(f"  {plain}", markup=False, highlight=False, soft_wrap=True)
         if done:
             _judge(name, status)
         said = "The pod ended well" if done else f"It still ran after {RUN_SECONDS} s, as a server does,"
         console.print(f"{said} and is removed.", markup=False)
     finally:
-        pod.remove()
+        # Else its deadline ends it, and the next run removes it.
+        with contextlib.suppress(OpsError), cluster.asked():
+            core.delete_namespaced_pod(pod, namespace, grace_period_seconds=0)
+
+
+def _watch(
+    core: client.CoreV1Api, namespace: str, pod: str, seconds: int, done: Callable[[client.V1PodStatus], bool]
+) -> tuple[bool, client.V1PodStatus]:
+    """Watch the status until it is done or the time is over. Return whether it is, and the last status."""
+    status = client.V1PodStatus()
+    words = {"timeout_seconds": seconds, "_request_timeout": seconds + 5}
+    ours = {"namespace": namespace, "field_selector": f"metadata.name={pod}"}
+    for event in watch.Watch().stream(core.list_namespaced_pod, **ours, **words):
+        status = event["object"].status
+        if event["type"] == "DELETED":
+            raise OpsError(f"The pod {pod} is gone from {namespace}.", "See: make status")
+        if done(status):
+            return True, status
+    return False, status
 
 
 def manifest(name: str, image: str, pull_secret: str) -> dict[str, Any]:
@@ -163,10 +135,6 @@ def manifest(name: str, image: str, pull_secret: str) -> dict[str, Any]:
     }
 
 
-def _ended(status: client.V1PodStatus) -> bool:
-    return status.phase in {"Succeeded", "Failed"}
-
-
 def _trouble(status: client.V1PodStatus) -> tuple[str, str]:
     """What a pod waits for: reason and message, both empty when it waits for nothing."""
     waits = [each.state.waiting for each in status.container_statuses or [] if each.state and each.state.waiting]
@@ -174,13 +142,17 @@ def _trouble(status: client.V1PodStatus) -> tuple[str, str]:
     return next(((each.reason or "", each.message or "") for each in waits), ("", ""))
 
 
-def _await_start(pod: Pod) -> None:
+def _await_start(core: client.CoreV1Api, namespace: str, pod: str) -> None:
     """Wait until the container runs or has run."""
-    settled, status = pod.watch(PULL_SECONDS, lambda new: new.phase != "Pending" or _trouble(new)[0] in HOPELESS)
+
+    def settled(new: client.V1PodStatus) -> bool:
+        return new.phase != "Pending" or _trouble(new)[0] in HOPELESS
+
+    done, status = _watch(core, namespace, pod, PULL_SECONDS, settled)
     reason, message = _trouble(status)
     if reason in HOPELESS:
         raise OpsError(f"The node can't run the image: {reason}, {message}", _hint(message))
-    if not settled:
+    if not done:
         said = f"The pod did not start within {PULL_SECONDS} s: {reason or status.phase} {message}"
         raise OpsError(said.rstrip(), _hint(message))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -41,29 +40,33 @@ class Done(NamedTuple):
 
 
 def up(named: str | None, *, yes: bool, words: Sequence[str]) -> int:
-    """Get the prerequisites, run `pulumi up`, and say what there is now. Returns Pulumi's exit status."""
+    """Get the prerequisites, run `pulumi up`, and say what there is now. Returns an exit status."""
     stack = open_stack(named)
-    if stack.settings.platform == "docker":
+    on_docker = stack.settings.platform == "docker"
+    if on_docker:
         docker_engine.ensure(stack.settings.docker.host)
         stack = _with_images(stack, named)
     else:
         cluster.require(stack)
-        words = [*_parallelism(stack, words), *words]
     stack.get_plugins()
     # Where nobody is asked, the preview would only double the time: the program checks the settings in an update too.
     consent = _consent(yes=yes)
     done = pulumi(stack, "up", [*consent, *(["--skip-preview"] if consent else []), *words])
+    # One that never became healthy is in the state all the same, and Pulumi sees nothing to change in it.
+    ill = engine.show_ill(stack.settings, stack.clone.name, stack.name, starting=done.status != 0) if on_docker else []
     if done.status == 0:
         stack.clone.choose(stack.name)
-        return _say(stack, done)
-    if stack.settings.platform == "docker":
-        engine.show_logs(stack.settings, stack.clone.name, stack.name)
-    elif done.changes:
+        _say(stack, done)
+        if ill:
+            console.note(
+                f"But {'; '.join(ill)}. See: {stack.make('status')}; to make it anew, remove it and update again."
+            )
+    elif done.changes and not on_docker:
         console.note(
             f"\nStack {stack.name} is not all up. What was done stays, and the next `{stack.make('up')}` does the "
             f"rest: a build that failed runs again, the others do not. All of it: {stack.make('status')}"
         )
-    return done.status
+    return done.status or int(bool(ill))
 
 
 def _with_images(stack: Stack, named: str | None) -> Stack:
@@ -92,18 +95,6 @@ def _with_images(stack: Stack, named: str | None) -> Stack:
     return stack
 
 
-def _parallelism(stack: Stack, words: Sequence[str]) -> list[str]:
-    """The option by which every build of a stack is waited for at the same time, unless the user gave it.
-
-    By itself Pulumi does four things at a time for each processor of this machine, and a build that the cluster works
-    on is one of them: on two processors the ninth build would not be handed over before the first is done.
-    """
-    # As Pulumi's flags are read: -p3, -p 3, --parallel 3, --parallel=3. No other short one has the letter.
-    if any(re.match(r"-p|--parallel(=|$)", word) for word in words):
-        return []
-    return ["--parallel", str(ROOM + len(stack.settings.builds))]
-
-
 def preview(named: str | None, words: Sequence[str]) -> int:
     """Show what `up` would change. Returns Pulumi's exit status."""
     stack = open_stack(named)
@@ -127,29 +118,31 @@ def down(named: str | None, *, yes: bool, words: Sequence[str]) -> int:
         stack.clone.choose(USUAL)
     console.note(f"\nStack {stack.name} is down.")
     volumes = [name for name in (found.get("homeVolume"), *(found.get("retainedVolumes") or ())) if name]
+    what, remove = "", ""
     if volumes:
-        console.note(
-            f"These volumes stay, with all of Jenkins and what was built; the next `{stack.make('up')}` uses them "
-            f"again: {', '.join(volumes)}.\nTo remove them for good: docker volume rm {' '.join(volumes)}"
-        )
+        what, remove = f"The volumes {', '.join(volumes)}", f"docker volume rm {' '.join(volumes)}"
     elif stack.platform == "kubernetes" and done.changed:
         # By the settings, not the outputs: an update that failed has none, but has made the namespace.
         namespace = stack.settings.kubernetes.namespace
-        console.note(
-            f"The namespace {namespace} stays, and in it the registry's volume with every image; the next "
-            f"`{stack.make('up')}` uses them again.\nTo remove them for good: "
-            f"{cluster.of(stack).kubectl} delete namespace {namespace}"
-        )
+        what = f"The namespace {namespace} with the registry's volume"
+        remove = f"{cluster.of(stack).kubectl} delete namespace {namespace}"
+    if what:
+        console.note(f"{what} stay; the next `{stack.make('up')}` uses them again.\nTo remove them for good: {remove}")
     console.note(f"To remove its record too, and keep its settings: pulumi stack rm {stack.name} --preserve-config")
     return 0
 
 
 def pulumi(stack: Stack, verb: str, words: Sequence[str]) -> Done:
-    """Run one of Pulumi's deployment commands."""
-    with tempfile.TemporaryDirectory(prefix="ci-ops-") as folder:
+    """Run a command that deploys, with our terminal, and find out what it did from the engine's own account of it."""
+    with tempfile.TemporaryDirectory(prefix="ci-events-") as folder:
         log = Path(folder) / "events"
         # The event log is how the Automation API learns what happened; the CLI shows the flag only when asked to.
-        status = stack.run(verb, "--event-log", str(log), *words, env={"PULUMI_DEBUG_COMMANDS": "true"})
+        env = {"PULUMI_DEBUG_COMMANDS": "true"}
+        if stack.platform == "kubernetes":
+            # By itself Pulumi does four things at a time for each processor of this machine, and a build that the
+            # cluster works on is one of them. The user's own --parallel comes before this.
+            env["PULUMI_PARALLEL"] = str(ROOM + len(stack.settings.builds))
+        status = stack.run(verb, "--event-log", str(log), *words, env=env)
         lines = log.read_text().splitlines() if log.exists() else []
     changes: dict[str, int] = {}
     outputs: dict[str, Any] = {}
@@ -169,24 +162,10 @@ def _consent(*, yes: bool) -> list[str]:
     return [] if not yes and console.may_ask() else ["--yes"]
 
 
-def _say(stack: Stack, done: Done) -> int:
-    """Say what there is after an update. Returns 1 if a container is not well, else 0."""
+def _say(stack: Stack, done: Done) -> None:
+    """Say what there is after an update."""
     found = done.outputs
-    # The containers in the order in which they need each other.
-    for name in filter(None, [*(found.get("sidecars") or {}).values(), found.get("container")]):
-        problem = engine.container_problem(stack.settings, name)
-        if problem:
-            # One that never became healthy is in the state all the same, and Pulumi sees nothing to change in it.
-            console.note(f"\nStack {stack.name} is deployed, but {problem}.")
-            engine.show_logs(stack.settings, stack.clone.name, stack.name)
-            again = f"docker rm -f {name} && {stack.make('up')}"
-            console.note(f"See: docker logs {name}; {stack.make('status')}. To make it anew: {again}")
-            return 1
-    counts = sorted(done.changes.items(), key=lambda item: (item[0] in UNCHANGED, item[0]))  # what changed first
-    did = ", ".join(f"{count} {kind}" for kind, count in counts)
-    now = f"Stack {stack.name} is up ({did})"
-    if not done.changed:
-        now = f"Nothing changed: stack {stack.name} is up to date"
+    now = f"Stack {stack.name} is up" if done.changed else f"Nothing changed: stack {stack.name} is up to date"
     console.note(f"\n{now}: {found['url']}" if found.get("url") else f"\n{now}")
     if found.get("registry"):
         console.note(f"  registry: {found['registry']}, user {found.get('registryUser')}")
@@ -194,4 +173,3 @@ def _say(stack: Stack, done: Done) -> int:
         console.note(f"  image {name}: {image}")
     for sentence in found.get("next") or []:
         console.note(f"- {sentence}")
-    return 0

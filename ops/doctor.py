@@ -9,7 +9,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ops import clone, engine, finding
+import pulumi
+
+from ops import clone, cluster, engine, finding
 from ops.finding import Finding
 from ops.stack import Stack, environment, logged_in
 from ops.toolchain import cache, console, docker_engine, toolchain
@@ -17,6 +19,8 @@ from ops.toolchain.console import OpsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from components.settings import Problem
 
 FREE_GIB = 5
 """The least free disk, GiB: Jenkins' image takes 1, its plugins 0.5, a built CLI with Go's cache 3."""
@@ -42,37 +46,56 @@ def examine(named: str | None) -> Iterator[Finding]:
         stack.prepare()
     if stack and stack.exists():
         yield from _tools(stack.platform)
-        yield from _settings(stack)
+        yield from of_settings(stack)
     else:
         yield from _tools("")
         seen = f"those of stack {name} are read once `make up` or `make preview` has made it"
         yield Finding("settings", seen, "note")
         yield _engine(docker_engine.DEFAULT_HOST)
     yield _state(here)
-    yield _disk()
+    cache.root().mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(cache.root()).free / 2**30
+    remedy = "" if free >= FREE_GIB else f"{FREE_GIB} GiB are wanted; `docker system df` shows what may go"
+    yield Finding("disk", f"{free:.0f} GiB free for {cache.root()}", "BAD" if remedy else "ok", remedy)
 
 
-def _settings(stack: Stack) -> Iterator[Finding]:
-    """What the stack's settings ask for."""
+def of_settings(stack: Stack) -> Iterator[Finding]:
+    """What the stack's settings ask for, and what the program would refuse of it."""
     try:
         settings = stack.settings
-    except OpsError as problems:
-        yield Finding("settings", problems.what, "BAD", problems.remedy)
-        return
-    yield Finding("settings", f"of stack {stack.name}, no problem found")
-    if settings.platform == "kubernetes":
-        from ops import cluster_doctor  # noqa: PLC0415 - imports the official client
+        if settings.platform == "kubernetes":
+            from ops import cluster_doctor  # noqa: PLC0415 - imports the official client
 
-        yield from cluster_doctor.examine(stack)
+            yield from cluster_doctor.examine(stack)
+        else:
+            there = _engine(settings.docker.host)
+            yield there
+            if settings.docker.is_local and there.mark != "ok":
+                return  # `make up` has to start it first
+            images, trouble = ", ".join(engine.images(settings)), engine.image_problem(settings)
+            remedy = "Where no stack is named, `make up` brings up offline instead" if trouble else ""
+            yield Finding("images", trouble or images, "note" if trouble else "ok", remedy)
+        problems = _problems(stack)
+    except OpsError as trouble:
+        yield Finding("settings", trouble.what, "BAD", trouble.remedy)
         return
-    there = _engine(settings.docker.host)
-    yield there
-    if there.mark == "ok":
-        trouble = engine.image_problem(settings)
-        usual = stack.name == clone.USUAL
-        remedy = "`make up` brings up stack offline instead" if usual else "The stand-in: make up STACK=offline"
-        images = ", ".join(engine.images(settings))
-        yield Finding("images", trouble, "note", remedy) if trouble else Finding("images", images)
+    yield from (Finding("settings", str(problem), "BAD") for problem in problems)
+    if not problems:
+        yield Finding("settings", f"of stack {stack.name}, no problem found")
+
+
+def _problems(stack: Stack) -> list[Problem]:
+    """The problems of the host or cluster for which an update would be refused, as a preview finds them."""
+    project, name = stack.clone.name, clone.short(stack.name)
+    pulumi.runtime.settings.configure(pulumi.runtime.Settings(project, name, dry_run=True))
+    if stack.settings.platform == "docker":
+        from components.docker import host  # noqa: PLC0415 - each imports its platform's package
+
+        return list(host.preflight(stack.settings, project=project, stack=name))
+    from components.kubernetes import preflight  # noqa: PLC0415
+
+    reader = cluster.reader(stack)
+    return list(preflight.preflight(stack.settings, reader, project=project, stack=name, deployed=False))
 
 
 def _tools(platform: str) -> Iterator[Finding]:
@@ -114,12 +137,3 @@ def _state(here: clone.Clone) -> Finding:
         return Finding("state", f"{here.passphrase} can be read by others", "BAD", f"chmod 600 {here.passphrase}")
     key = env.get("PULUMI_CONFIG_PASSPHRASE_FILE") or "PULUMI_CONFIG_PASSPHRASE"
     return Finding("state", f"in {here.state}, its secrets encrypted with {key}")
-
-
-def _disk() -> Finding:
-    cache.root().mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(cache.root()).free / 2**30
-    seen = f"{free:.0f} GiB free for {cache.root()}"
-    if free >= FREE_GIB:
-        return Finding("disk", seen)
-    return Finding("disk", seen, "BAD", f"{FREE_GIB} GiB are wanted; `docker system df` shows what may go")

@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import docker
 import docker.errors
+import requests
 from docker.tls import TLSConfig
 from requests.adapters import HTTPAdapter
 
 from components import labels
 from components.docker import tls
 from ops.toolchain import console, docker_engine
+from ops.toolchain.console import OpsError
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Mapping
 
     from docker.models.containers import Container
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 ANSWER_SECONDS = 30
 """How long an engine may take to answer a request."""
+
+PULL_SECONDS = 15
+"""How long a registry may keep us waiting for its first word."""
 
 LOG_LINES = 20
 """How much of a container's log is shown when it is not well. A refused configuration takes Jenkins about ten."""
@@ -39,31 +43,35 @@ def client(settings: Settings) -> docker.DockerClient:
     host = settings.docker.host
     if host.startswith("unix://"):
         return docker_engine.client(host, ANSWER_SECONDS)
-    secure: TLSConfig | bool = False
-    if settings.docker.tls is not None:
-        engine = tls.at_host(host, settings.docker.tls, settings.docker_tls_key)
-        secure = _configuration(tls.client(engine).context())
+    endpoint = tls.host(settings)
+    secure = _Configuration(tls.client(endpoint).context()) if endpoint else False
     # An engine behind ssh is asked through the ssh command, with the user's own keys and settings.
     return docker.DockerClient(
         base_url=host, use_ssh_client=host.startswith("ssh://"), tls=secure, timeout=ANSWER_SECONDS
     )
 
 
-def _configuration(context: ssl.SSLContext) -> TLSConfig:
-    """Let the SDK use a context as it is: of its own accord it takes a key from a file only."""
+class _Configuration(TLSConfig):
+    """Lets the SDK use a context as it is: of its own accord it takes a key from a file only."""
 
-    class Adapter(HTTPAdapter):
-        def init_poolmanager(self, *arguments: Any, **named: Any) -> None:  # noqa: ANN401 - the base class's
-            super().init_poolmanager(*arguments, ssl_context=context, **named)
+    def __init__(self, context: ssl.SSLContext) -> None:
+        super().__init__()
+        self._context = context
 
-        def cert_verify(self, *_: Any) -> None:  # noqa: ANN401 - the base class's
-            """Leave the context alone: requests would add every public authority to it."""
+    def configure_client(self, client: Any) -> None:  # noqa: ANN401 - a requests session
+        client.mount("https://", _Adapter(self._context))
 
-    class Configuration(TLSConfig):
-        def configure_client(self, client: Any) -> None:  # noqa: ANN401 - a requests session
-            client.mount("https://", Adapter())
 
-    return Configuration()
+class _Adapter(HTTPAdapter):
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._context = context
+        super().__init__()
+
+    def init_poolmanager(self, *arguments: Any, **named: Any) -> None:  # noqa: ANN401 - the base class's
+        super().init_poolmanager(*arguments, ssl_context=self._context, **named)
+
+    def cert_verify(self, *_: Any) -> None:  # noqa: ANN401 - the base class's
+        """Leave the context alone: requests would add every public authority to it."""
 
 
 def images(settings: Settings) -> list[str]:
@@ -85,56 +93,69 @@ def stands_in(image: str) -> bool:
 
 def missing_images(settings: Settings) -> list[str]:
     """Those of a stack's images that its engine, if it is on this machine, does not hold and offline/ does not make."""
-    host = settings.docker.host
-    if settings.platform != "docker" or not host.startswith("unix://"):
+    if not settings.docker.host.startswith("unix://"):
         return []
-    return [name for name in images(settings) if not stands_in(name) and not docker_engine.has_image(host, name)]
+
+    def lacks(there: docker.DockerClient, image: str) -> bool:
+        try:
+            there.images.get(image)
+        except docker.errors.NotFound:
+            return True
+        return False
+
+    try:
+        with contextlib.closing(client(settings)) as there:
+            return [image for image in images(settings) if not stands_in(image) and lacks(there, image)]
+    except ERRORS as failed:
+        raise OpsError(f"The Docker engine does not say which images it has ({failed}).", "Try again.") from failed
 
 
 def image_problem(settings: Settings) -> str:
     """Why an image that a stack starts from can't be had, as a sentence without its stop; empty if all can."""
     for image in missing_images(settings):
-        with console.step(f"asking whether the image {image} can be pulled", "at most 15 s"):
-            reason = docker_engine.pull_problem(settings.docker.host, image)
+        with console.step(f"asking whether the image {image} can be pulled", f"at most {PULL_SECONDS} s"):
+            reason = _pull_problem(settings.docker.host, image)
         if reason:
             return f"the image {image} is neither on the engine nor can it be pulled ({reason})"
     return ""
 
 
-def container_problem(settings: Settings, name: str) -> str:
-    """What is wrong with a container, as the end of a sentence; empty if it runs and is not unhealthy."""
+def _pull_problem(host: str, image: str) -> str:
+    """Why an image can't be pulled, in the registry's words. The engine asks for the manifest alone."""
     try:
-        with contextlib.closing(client(settings)) as there:
-            state: Mapping[str, Any] = there.containers.get(name).attrs["State"]
-    except docker.errors.NotFound:
-        return f"the container {name} is gone"
-    except ERRORS as failed:
-        return f"the engine at {settings.docker.host} does not answer any more ({failed})"
-    return _ill(name, state, {"unhealthy"})
+        with contextlib.closing(docker_engine.client(host, PULL_SECONDS)) as there:
+            ask: Any = there.api.inspect_distribution  # without types
+            ask(image)
+    except docker.errors.APIError as refused:
+        # A registry may want a log-in that the engine was not given here: not to be pulled either.
+        return str(refused.explanation or refused).strip().removeprefix("Get ")
+    except requests.Timeout:
+        return "no answer in time"
+    return ""
 
 
-def _ill(name: str, state: Mapping[str, Any], unwell: set[str]) -> str:
-    health = (state.get("Health") or {}).get("Status")
-    if state["Status"] != "running":
-        return f"the container {name} is {state['Status']}"
-    return f"the container {name} is {health}" if health in unwell else ""
+def show_ill(settings: Settings, project: str, stack: str, *, starting: bool) -> list[str]:
+    """Show how the logs of a stack's containers that are not well end. Returns what is wrong, for each of them.
 
-
-def show_logs(settings: Settings, project: str, stack: str) -> None:
-    """Show how the logs of a stack's containers that are not well end: Jenkins says there why it does not start."""
+    starting: whether one that is not healthy yet is shown too.
+    """
     wanted = [f"{name}={value}" for name, value in labels.of(project, stack).items()]
+    found = []
     # Without an engine there is nothing to show, and Pulumi has said so.
     with contextlib.suppress(*ERRORS), contextlib.closing(client(settings)) as there:
         for container in there.containers.list(all=True, filters={"label": wanted}):
-            show_log(container)
+            state = container.attrs["State"]
+            health = (state.get("Health") or {}).get("Status")
+            how = health if state["Status"] == "running" else state["Status"]
+            if how == "unhealthy" or how not in {"healthy", "starting", None} or (starting and how == "starting"):
+                found.append(f"the container {container.name} is {how}")
+                show_log(container)
+    return found
 
 
 def show_log(container: Container) -> None:
-    """Show how the log of one container ends, if it is not well."""
-    state = container.attrs["State"]
-    if not _ill(str(container.name), state, {"unhealthy", "starting"}):
-        return
-    if NO_CAPABILITIES in str(state.get("Error") or ""):
+    """Show how the log of one container ends: Jenkins says there why it does not start."""
+    if NO_CAPABILITIES in str(container.attrs["State"].get("Error") or ""):
         console.note(
             f"\nThis machine keeps a capability back, so {container.name} can't start with all of them. An engine "
             "beside Jenkins does with fewer: write privileged: false under ci:docker.dind."

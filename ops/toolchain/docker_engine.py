@@ -11,12 +11,10 @@ import socket
 import subprocess
 import time
 from pathlib import Path
-from typing import Any
 
 import docker
 import docker.errors
 import psutil
-import requests
 
 from ops.toolchain import console, process
 from ops.toolchain.console import OpsError
@@ -118,40 +116,6 @@ def clear_stale(run: Path) -> None:
         with contextlib.suppress(OSError, ValueError, psutil.Error):
             if psutil.Process(int(path.read_text())).name() != name:
                 path.unlink()
-
-
-def has_image(host: str, reference: str) -> bool:
-    """Whether a local engine holds an image. Raises OpsError when the engine does not say."""
-    try:
-        with contextlib.closing(client(host)) as engine:
-            engine.images.get(reference)
-    except docker.errors.NotFound:
-        return False
-    except ERRORS as failed:
-        raise OpsError(
-            f"The Docker engine at {host} does not say whether it has the image {reference} ({failed}).",
-            "See that `docker version` works, then try again.",
-        ) from failed
-    return True
-
-
-def pull_problem(host: str, reference: str, seconds: float = 15) -> str | None:
-    """Why an image can't be pulled, in a few words, or None if it can.
-
-    The engine asks the registry for the manifest alone, so nothing is downloaded. Registries may want a log-in that the
-    engine has not been given here; that counts as not pullable and the registry's words say so.
-    """
-    try:
-        with contextlib.closing(client(host, seconds)) as engine:
-            ask: Any = engine.api.inspect_distribution  # without types
-            ask(reference)
-    except docker.errors.APIError as refused:
-        return str(refused.explanation or refused).strip().removeprefix("Get ")
-    except requests.Timeout:
-        return "no answer in time"
-    except ERRORS as failed:
-        return str(failed)
-    return None
 
 
 def _sbin_path() -> str:

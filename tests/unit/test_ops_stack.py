@@ -69,8 +69,15 @@ class World:
         monkeypatch.setattr(deploy, "open_stack", lambda named: self.stacks[named or self.clone.chosen])
         monkeypatch.setattr(deploy, "pulumi", self.pulumi)
         monkeypatch.setattr(docker_engine, "ensure", lambda _: None)
-        monkeypatch.setattr(docker_engine, "has_image", lambda _, image: image in self.held)
-        monkeypatch.setattr(docker_engine, "pull_problem", self.pull_problem)
+        monkeypatch.setattr(
+            engine,
+            "missing_images",
+            lambda wanted: [
+                image for image in engine.images(wanted) if image not in self.held and not engine.stands_in(image)
+            ],
+        )
+        monkeypatch.setattr(engine, "_pull_problem", self.pull_problem)
+        monkeypatch.setattr(engine, "show_ill", lambda *_, **__: [])
         monkeypatch.setattr(process, "offline", lambda *_: None)
 
     def pulumi(self, stack: Stack, *_: object) -> deploy.Done:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from components.settings import Settings
+
 
 @contextmanager
 def engine(path: Path, answers: dict[str, tuple[int, object]]) -> Iterator[str]:
@@ -35,7 +37,7 @@ def engine(path: Path, answers: dict[str, tuple[int, object]]) -> Iterator[str]:
     known = {"/version": (200, {"ApiVersion": "1.41", "Version": "20.10"}), **answers}
 
     def answer(target: str) -> tuple[int, object]:
-        return known.get(re.sub(r"^/v[0-9.]+", "", target), (404, {"message": "no such thing"}))
+        return known.get(re.sub(r"^/v[0-9.]+|\?.*$", "", target), (404, {"message": "no such thing"}))
 
     with fake_docker.serving(path, answer) as host:
         yield host
@@ -67,19 +69,22 @@ def test_a_socket_that_is_not_for_this_user_is_told_from_a_missing_engine(monkey
         docker_engine.ensure()
 
 
-def test_an_image_that_the_engine_holds_is_found(tmp_path: Path) -> None:
+def on(host: str, **jenkins: Any) -> Settings:
+    return settings(docker={"acceptRootOnHost": True, "host": host}, jenkins=jenkins)
+
+
+def test_the_images_that_the_engine_lacks_are_named_and_one_that_offline_makes_is_not(tmp_path: Path) -> None:
     with engine(tmp_path / "sock", {"/images/a/b:1/json": (200, {})}) as host:
-        assert docker_engine.has_image(host, "a/b:1")
-        assert not docker_engine.has_image(host, "a/b:2")
+        assert stack_engine.missing_images(on(host, image="a/b:1")) == []
+        assert stack_engine.missing_images(on(host, image="a/b:2")) == ["a/b:2"]
+        assert stack_engine.missing_images(on(host, image="ci-offline-controller:1")) == []
 
 
 def test_an_engine_that_is_gone_in_the_middle_is_told_in_words(tmp_path: Path) -> None:
-    host = f"unix://{tmp_path}/gone"
-    with pytest.raises(OpsError, match=re.escape(f"The Docker engine at {host} does not say")):
-        docker_engine.has_image(host, "a:1")
-    stack = settings(docker={"acceptRootOnHost": True, "host": host})
-    assert "does not answer any more" in stack_engine.container_problem(stack, "c")
-    stack_engine.show_logs(stack, "ci", "dev")  # nothing to show, and no traceback
+    stack = on(f"unix://{tmp_path}/gone")
+    with pytest.raises(OpsError, match="does not say which images"):
+        stack_engine.missing_images(stack)
+    assert stack_engine.show_ill(stack, "ci", "dev", starting=True) == []  # nothing to show, and no traceback
 
 
 def test_recover_says_in_words_that_the_engine_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,28 +105,36 @@ def test_why_an_image_cannot_be_pulled_is_told_in_the_registrys_words(tmp_path: 
         "/distribution/b:1/json": (500, {"message": "Get lookup: no such host"}),
     }
     with engine(tmp_path / "sock", known) as host:
-        assert docker_engine.pull_problem(host, "a:1") is None
-        assert docker_engine.pull_problem(host, "b:1") == "lookup: no such host"
+        assert stack_engine.image_problem(on(host, image="a:1")) == ""
+        assert "b:1 is neither on the engine nor can it be pulled (lookup: no such host)" in (
+            stack_engine.image_problem(on(host, image="b:1"))
+        )
 
 
 @pytest.mark.parametrize(
-    ("state", "trouble"),
+    ("state", "starting", "how"),
     [
-        ({"Status": "running", "Health": {"Status": "healthy"}}, ""),
-        ({"Status": "running", "Health": {"Status": "starting"}}, ""),
-        ({"Status": "running"}, ""),
-        ({"Status": "running", "Health": {"Status": "unhealthy"}}, "the container c is unhealthy"),
-        ({"Status": "restarting"}, "the container c is restarting"),
-        (None, "the container c is gone"),
+        ({"Status": "running", "Health": {"Status": "healthy"}}, True, ""),
+        ({"Status": "running", "Health": {"Status": "starting"}}, False, ""),
+        ({"Status": "running", "Health": {"Status": "starting"}}, True, "starting"),
+        ({"Status": "running"}, True, ""),
+        ({"Status": "running", "Health": {"Status": "unhealthy"}}, False, "unhealthy"),
+        ({"Status": "restarting"}, False, "restarting"),
     ],
 )
-def test_up_tells_a_container_that_is_not_well_although_nothing_is_to_change(
-    tmp_path: Path, state: dict[str, object] | None, trouble: str
+def test_a_container_that_is_not_well_is_told_with_the_end_of_its_log(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], state: dict[str, object], starting: bool, how: str
 ) -> None:
-    known: dict[str, tuple[int, object]] = {"/containers/c/json": (200, {"State": state})} if state else {}
+    whole = {"Id": "1", "Name": "/c", "State": state, "Config": {"Tty": True}}
+    known: dict[str, tuple[int, object]] = {
+        "/containers/json": (200, [{"Id": "1"}]),
+        "/containers/1/json": (200, whole),
+        "/containers/1/logs": (200, "why it fails"),
+    }
     with engine(tmp_path / "sock", known) as host:
-        stack = settings(docker={"acceptRootOnHost": True, "host": host})
-        assert stack_engine.container_problem(stack, "c") == trouble
+        found = stack_engine.show_ill(on(host), "ci", "dev", starting=starting)
+    assert found == ([f"the container c is {how}"] if how else [])
+    assert ("why it fails" in capfd.readouterr().err) == bool(how)
 
 
 @pytest.fixture
