@@ -14,7 +14,9 @@ from ops.toolchain import console, docker_engine, process
 from ops.toolchain.console import OpsError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+
+    from ops.finding import Finding
 
 ROOM = 24
 """How many operations Pulumi may do at one time beside those that wait for a build."""
@@ -54,9 +56,12 @@ def up(named: str | None, *, yes: bool, words: Sequence[str]) -> int:
     done = pulumi(stack, "up", [*consent, *(["--skip-preview"] if consent else []), *words])
     # One that never became healthy is in the state all the same, and Pulumi sees nothing to change in it.
     ill = engine.show_ill(stack.settings, stack.clone.name, stack.name, starting=done.status != 0) if on_docker else []
+    jobs = [] if ill or done.status else _bad_jobs(stack, done.outputs)
     if done.status == 0:
         stack.clone.choose(stack.name)
         _say(stack, done)
+        for job in jobs:
+            console.note(f"But Jenkins has not all of the stack's jobs. {job.told}")
         if ill:
             console.note(
                 f"But {'; '.join(ill)}. See: {stack.make('status')}; to make it anew, remove it and update again."
@@ -66,7 +71,7 @@ def up(named: str | None, *, yes: bool, words: Sequence[str]) -> int:
             f"\nStack {stack.name} is not all up. What was done stays, and the next `{stack.make('up')}` does the "
             f"rest: a build that failed runs again, the others do not. All of it: {stack.make('status')}"
         )
-    return done.status or int(bool(ill))
+    return done.status or int(bool(ill or jobs))
 
 
 def _with_images(stack: Stack, named: str | None) -> Stack:
@@ -160,6 +165,15 @@ def pulumi(stack: Stack, verb: str, words: Sequence[str]) -> Done:
 def _consent(*, yes: bool) -> list[str]:
     """Where Pulumi can't ask, or is not to, it is told to go on."""
     return [] if not yes and console.may_ask() else ["--yes"]
+
+
+def _bad_jobs(stack: Stack, found: Mapping[str, Any]) -> list[Finding]:
+    """What is wrong with the jobs of the stack's Jenkins."""
+    if not found.get("jobs"):
+        return []
+    from ops import jenkins_jobs  # noqa: PLC0415 - imports Jenkins' client
+
+    return [each for each in jenkins_jobs.examine(stack, found) if each.mark == "BAD"]
 
 
 def _say(stack: Stack, done: Done) -> None:

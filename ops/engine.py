@@ -35,6 +35,9 @@ LOG_LINES = 20
 NO_CAPABILITIES = "unable to apply caps"
 """What the engine says where a privileged container can't start. Source: opencontainers/runc, its capabilities."""
 
+STAND_IN = "ci.stand-in"
+"""The label of the images of offline/, which their containers have too."""
+
 ERRORS = docker_engine.ERRORS
 
 
@@ -89,6 +92,12 @@ def images(settings: Settings) -> list[str]:
 def stands_in(image: str) -> bool:
     """Whether an image is one that offline/ makes on this machine."""
     return image.startswith("ci-offline-")
+
+
+def is_stand_in(settings: Settings, name: str) -> bool:
+    """Whether a container is a stand-in for Jenkins."""
+    with contextlib.closing(client(settings)) as there:
+        return STAND_IN in there.containers.get(name).labels
 
 
 def missing_images(settings: Settings) -> list[str]:

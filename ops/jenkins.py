@@ -17,6 +17,7 @@ import httpx
 import tenacity
 from api4jenkins.exceptions import AuthenticationError, ItemNotFoundError
 
+from components.jenkins.hooks import REFUSED
 from ops.toolchain.console import OpsError
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ ANSWER_SECONDS = 30
 """The longest silence while waiting for an answer."""
 
 AWAY_SECONDS = 120
-"""How long Jenkins may be away before a question to it fails. A start with all plugins takes a minute on two cores."""
+"""How long Jenkins may usually be away before a question to it fails. A start with all plugins takes a minute on two
+cores."""
 
 AWAY = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT})
 """Statuses that pass: 503 is Jenkins while it starts, the others come from a reverse proxy in front of it."""
@@ -42,10 +44,11 @@ class AwayError(OpsError):
 
 
 class Jenkins:
-    """One user's way to one Jenkins. Every question waits while Jenkins is away, up to AWAY_SECONDS."""
+    """One user's way to one Jenkins. Every question waits while Jenkins is away, up to `away_seconds`."""
 
-    def __init__(self, url: str, user: str, password: SecretStr) -> None:
+    def __init__(self, url: str, user: str, password: SecretStr, *, away_seconds: float = AWAY_SECONDS) -> None:
         """Take an address, whose path is kept, and a user with a password or an API token. Nothing is sent yet."""
+        self._away_seconds = away_seconds
         self.url = url.rstrip("/")
         self.user = user
         self._password = password
@@ -70,6 +73,12 @@ class Jenkins:
             timeout=ANSWER_SECONDS,
             follow_redirects=False,
         )
+
+    def jobs(self) -> tuple[frozenset[str], list[str]]:
+        """Give the names of the jobs, and a line for each thing of the stack that was refused at the last start."""
+        found = self._json("api/json", tree="description,jobs[name]")
+        lines = str(found.get("description") or "").splitlines()
+        return frozenset(job["name"] for job in found["jobs"]), [line for line in lines if line.startswith(REFUSED)]
 
     def start(self, job: str) -> int:
         """Ask for a build, without the quiet period. Returns the number of its queue item.
@@ -136,13 +145,13 @@ class Jenkins:
         try:
             return tenacity.Retrying(
                 wait=tenacity.wait_exponential(multiplier=0.2, max=2),
-                stop=tenacity.stop_after_delay(AWAY_SECONDS),
+                stop=tenacity.stop_after_delay(self._away_seconds),
                 retry=tenacity.retry_if_exception_type(AwayError),
                 reraise=True,
             )(self._ask_once, method, path, query)
         except AwayError as last:
             raise AwayError(
-                f"No Jenkins is ready at {self.url} after {AWAY_SECONDS} s: {last.what}",
+                f"No Jenkins is ready at {self.url} after {self._away_seconds:.0f} s: {last.what}",
                 "See how it is: make status, and `docker logs` of its container",
             ) from None
 

@@ -8,14 +8,10 @@ Where a stand-in runs in Jenkins' place, the sample's steps are run in its conta
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 from typing import TYPE_CHECKING, Any
 
-import docker.errors
-import requests
 from pydantic import SecretStr
-from rich.table import Table
 
 from ops import cluster, engine
 from ops.settings import stack_password
@@ -32,8 +28,6 @@ if TYPE_CHECKING:
 
 IMAGE = "simple-jenkins-image"
 JENKINS_USER = "1000"
-STAND_IN = "ci.stand-in"
-"""The label of the images of offline/, which their containers have too."""
 BUILD_SECONDS = 600
 """How long a build may take from its request on. The sample's own limit is ten minutes."""
 POLL_SECONDS = 0.5
@@ -98,17 +92,20 @@ def _on_docker(stack: Stack, found: Mapping[str, Any]) -> None:
         raise OpsError(
             f"Stack {stack.name} has no sample job.", "It is there with `setup: casc` and `sample: true`, the defaults."
         )
-    if not _run_steps(stack, found["container"], console):
-        with Jenkins(found["url"], found["adminUser"], SecretStr(stack_password(stack))) as jenkins:
-            run_job(jenkins, job, console)
-    _show_image(stack, found, console)
+    try:
+        if not _run_steps(stack, found["container"], console):
+            with Jenkins(found["url"], found["adminUser"], SecretStr(stack_password(stack))) as jenkins:
+                run_job(jenkins, job, console)
+        _show_image(stack, found["container"], console)
+    except engine.ERRORS as failed:
+        raise OpsError(f"The engine at {stack.settings.docker.host} does not answer: {failed}") from failed
 
 
 def _run_steps(stack: Stack, name: str, console: Console) -> bool:
     """Run the sample's steps in the stand-in for Jenkins, if that is what the stack has. Returns whether it is."""
+    if not engine.is_stand_in(stack.settings, name):
+        return False
     with contextlib.closing(engine.client(stack.settings)) as client:
-        if STAND_IN not in client.containers.get(name).labels:
-            return False
         console.print(
             f"{name} is not Jenkins but a stand-in: the steps of the sample run in it without Jenkins.", highlight=False
         )
@@ -197,40 +194,15 @@ class _Shown:
         return "\n".join(f"    | {line}" for line in self._tail)
 
 
-def _show_image(stack: Stack, found: Mapping[str, Any], console: Console) -> None:
-    """Show the sample's image on the jobs' engine."""
-    address = found.get("engine", found["dockerHost"])
-    try:
-        # Only Jenkins' own docker client reaches an engine that is not the stack's: its keys are not for this machine.
-        image = _image(stack, found["container"] if address != found["dockerHost"] else "")
-    except docker.errors.ImageNotFound:
-        raise OpsError(
-            f"The build was green, but the engine at {address} has no image {IMAGE}.",
-            "Jenkins may build on another engine: see ci:docker.host and ci:docker.access of the stack.",
-        ) from None
-    except (docker.errors.DockerException, requests.RequestException, OSError) as failed:
-        raise OpsError(
-            f"The build was green; the engine at {address} can't be asked for its image: {failed}"
-        ) from failed
-    table = Table(title=f"On the engine at {address}", title_justify="left")
-    for name in ("image", "id", "size", "created"):
-        table.add_column(name, no_wrap=True)
-    created = str(image.get("Created", ""))[:19].replace("T", " ")
-    short = str(image["Id"]).removeprefix("sha256:")[:10]
-    table.add_row(IMAGE, short, f"{image['Size'] / 1e6:.1f} MB", f"{created} UTC")
-    console.print(table)
-
-
-def _image(stack: Stack, container: str) -> dict[str, Any]:
-    """What an engine says of the image: the one that a container's docker client reaches, or else the stack's."""
+def _show_image(stack: Stack, name: str, console: Console) -> None:
+    """Show the sample's image, as the docker client in Jenkins' container sees it: only that reaches every engine."""
+    command = ["docker", "image", "ls", "--filter", f"reference={IMAGE}"]
     with contextlib.closing(engine.client(stack.settings)) as client:
-        if not container:
-            return dict(client.images.get(IMAGE).attrs)
-        command = ["docker", "image", "inspect", IMAGE]
-        done: Any = client.containers.get(container).exec_run(command, user=JENKINS_USER, demux=True)
-        out, err = (part.decode(errors="replace") if part else "" for part in done.output)
-        if done.exit_code and "No such image" in err:
-            raise docker.errors.ImageNotFound(err)
-        if done.exit_code:
-            raise docker.errors.DockerException(err.strip())
-        return dict(json.loads(out)[0])
+        code, said = client.containers.get(name).exec_run(command, user=JENKINS_USER)
+    text = said.decode(errors="replace") if isinstance(said, bytes) else ""
+    if code or IMAGE not in text:
+        raise OpsError(
+            f"The build was green, but the jobs' engine has no image {IMAGE}: {text.strip()}",
+            "Jenkins may build on another engine: see ci:docker.host and ci:docker.access of the stack.",
+        )
+    console.print(text.strip().translate(_PLAIN), markup=False, highlight=False)

@@ -25,7 +25,13 @@ MAIN = (CONTROLLER, RUNNER)
 CONTROLLER_USER = "1000"
 INSIDE_SECONDS = 20
 """How long the jobs' engine may take to answer Jenkins' docker client."""
-WORDY = frozenset({"next", "images", "builds", "containerdHosts", "sidecars", "retainedVolumes"})
+ASK_ENGINE = f"""\
+docker version --format '{{{{.Server.Version}}}}' & client=$!
+(sleep {INSIDE_SECONDS}; kill $client) > /dev/null 2>&1 & timer=$!
+wait $client; status=$?; kill $timer; exit $status"""
+"""Asks in limited time, also where the image has no `timeout`. The client itself would wait for ever for an engine that
+takes the connection and says nothing, and so would the SDK."""
+WORDY = frozenset({"next", "jobs", "images", "builds", "containerdHosts", "sidecars", "retainedVolumes"})
 """Outputs that are no line of a table, or that each build's own line tells."""
 
 
@@ -100,6 +106,10 @@ def _containers(stack: Stack, deployment: Mapping[str, Any]) -> Iterator[Finding
             yield how(title, container)
             if main and container.attrs["State"]["Status"] == "running":
                 yield works(container, runner=entry["urn"].endswith(RUNNER))
+            if entry["urn"].endswith(CONTROLLER) and container.health == "healthy":
+                from ops import jenkins_jobs  # noqa: PLC0415 - imports Jenkins' client
+
+                yield from jenkins_jobs.examine(stack, _outputs(deployment))
             signs += [f"{name}: {sign}" for sign in drifted(container.attrs, entry)]
     except engine.ERRORS as failed:
         yield Finding("engine", f"{host} does not answer ({failed}); `make doctor` says more", "BAD")
@@ -127,9 +137,7 @@ def works(container: Container, *, runner: bool) -> Finding:
     if runner:
         done: Any = container.exec_run(gitlab.VERIFY)
         return gitlab.known(*done)
-    # The client itself waits for ever for an engine that takes the connection and says nothing, and so would the SDK.
-    words = ["timeout", str(INSIDE_SECONDS), "docker", "version", "--format", "{{.Server.Version}}"]
-    code, answer = container.exec_run(words, user=CONTROLLER_USER)
+    code, answer = container.exec_run(["sh", "-c", ASK_ENGINE], user=CONTROLLER_USER)
     text = answer.decode(errors="replace").strip() if isinstance(answer, bytes) else ""
     if code == 0:
         return Finding("engine from inside", f"version {text}, as user {CONTROLLER_USER}")

@@ -49,6 +49,7 @@ def deploy(settings: Settings) -> Mapping[str, pulumi.Input[object]]:
         "adminUser": jenkins.admin_user,
         "adminPassword": clear,
         "notifyToken": notify,
+        "jobs": [job.name for job in jobs.all_of(settings)] if _has_casc(settings) else [],
         "sampleJob": SAMPLE_JOB if jenkins.sample and _has_casc(settings) else None,
         "container": controller.container,
         "homeVolume": home,

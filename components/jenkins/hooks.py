@@ -17,6 +17,9 @@ _REF: Final = "/usr/share/jenkins/ref"
 NOTIFY_TOKEN_FILE: Final = f"{_REF}/hudson.plugins.git.ApiTokenPropertyConfiguration.xml.override"
 """What the plugin git keeps its tokens in. Configuration as code has no attribute for them."""
 
+REFUSED: Final = "Refused: "
+"""What each line begins with that the scripts add to the message on Jenkins' front page."""
+
 _SCRIPTS: Final = Path(__file__).with_name("init.groovy.d")
 
 _TOKENS: Final = """\

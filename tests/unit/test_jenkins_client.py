@@ -17,10 +17,12 @@ from pytest_httpserver import HTTPServer
 from rich.console import Console
 from werkzeug import Request, Response
 
-from ops import jenkins as client
-from ops import sample
+from components.jenkins.hooks import REFUSED, scripts
+from ops import engine, jenkins_jobs, sample
 from ops.jenkins import AwayError, Jenkins
 from ops.toolchain.console import OpsError
+from tests.support import made_stack
+from tests.support.settings import ON_DOCKER, settings
 from tests.support.verbs import free_port
 
 USER, PASSWORD = "admin", "пароль-correct-horse"
@@ -65,7 +67,6 @@ def away(server: HTTPServer, times: int) -> None:
 @pytest.fixture(autouse=True)
 def _in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sample, "POLL_SECONDS", 0.001)
-    monkeypatch.setattr(client, "AWAY_SECONDS", 3)
 
 
 @pytest.fixture
@@ -78,8 +79,12 @@ def server(httpserver: HTTPServer) -> Iterator[HTTPServer]:
 
 @pytest.fixture
 def jenkins(server: HTTPServer) -> Iterator[Jenkins]:
-    with Jenkins(server.url_for("/"), USER, SecretStr(PASSWORD)) as made:
+    with opened(server.url_for("/")) as made:
         yield made
+
+
+def opened(url: str, *, away_seconds: float = 3) -> Jenkins:
+    return Jenkins(url, USER, SecretStr(PASSWORD), away_seconds=away_seconds)
 
 
 def run(jenkins: Jenkins, seconds: float = 20) -> str:
@@ -127,19 +132,15 @@ def test_a_session_that_a_restart_ended_is_opened_again(server: HTTPServer, jenk
     assert jenkins.start("sample") == 3
 
 
-def test_a_jenkins_that_stays_away_is_given_up_with_what_was_seen(
-    server: HTTPServer, jenkins: Jenkins, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(client, "AWAY_SECONDS", 0)
+def test_a_jenkins_that_stays_away_is_given_up_with_what_was_seen(server: HTTPServer) -> None:
     away(server, 2)
-    with pytest.raises(AwayError, match="status 503"):
-        jenkins.start("sample")
+    with opened(server.url_for("/"), away_seconds=0) as session, pytest.raises(AwayError, match="status 503"):
+        session.start("sample")
 
 
-def test_a_port_that_nobody_listens_on_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "AWAY_SECONDS", 0.2)
+def test_a_port_that_nobody_listens_on_is_named() -> None:
     url = f"http://127.0.0.1:{free_port()}"
-    with Jenkins(url, USER, SecretStr(PASSWORD)) as session, pytest.raises(AwayError, match=f"{url}.*refused"):
+    with opened(url, away_seconds=0.2) as session, pytest.raises(AwayError, match=f"{url}.*refused"):
         session.start("sample")
 
 
@@ -169,6 +170,48 @@ def test_a_job_that_does_not_exist_is_named_with_what_to_do(server: HTTPServer, 
     with pytest.raises(OpsError, match="has no job/missing") as missing:
         jenkins.start("missing")
     assert "setup casc" in missing.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("wanted", "refused", "bad"),
+    [
+        (["sample", "hello"], [], []),
+        (["sample", "lost", "gone"], [], ["Jenkins has no lost, gone"]),
+        # One that Jenkins had before is there still, as it was.
+        (["sample", "hello"], ['job hello: Invalid input: "x"'], ['Refused: job hello: Invalid input: "x"']),
+        (["sample", "new"], ["job new: no"], ["Refused: job new: no"]),
+        (["sample", "new", "lost"], ["job new: no"], ["Refused: job new: no", "Jenkins has no lost"]),
+    ],
+)
+def test_a_job_that_jenkins_refused_or_lost_is_seen(
+    server: HTTPServer, jenkins: Jenkins, wanted: list[str], refused: list[str], bad: list[str]
+) -> None:
+    play(server, "crumb")
+    message = "\n".join(["Pulumi keeps this Jenkins.", *(f"{REFUSED}{line}" for line in refused)])
+    play(server, "jobs", path="/api/json?tree=description,jobs[name]", description=message)
+    found = list(jenkins_jobs.compare(jenkins, wanted, "ci"))
+    assert [each.seen for each in found if each.mark == "BAD"] == bad
+    assert found
+
+
+def test_each_script_writes_what_is_refused_to_where_it_is_looked_for() -> None:
+    groovy = [text for path, text in scripts(settings()).items() if path.endswith(".groovy.override")]
+    assert len(groovy) == 2
+    assert all(f"}}\\n{REFUSED}" in text for text in groovy)
+
+
+@pytest.mark.parametrize(("host", "mark"), [("unix:///var/run/docker.sock", "BAD"), ("ssh://me@elsewhere", "note")])
+def test_jobs_that_cannot_be_asked_for_are_bad_unless_jenkins_is_on_another_host(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, host: str, mark: str
+) -> None:
+    monkeypatch.setattr(engine, "is_stand_in", lambda *_: False)
+    monkeypatch.setattr(jenkins_jobs, "stack_password", lambda _: PASSWORD)
+    monkeypatch.setattr(jenkins_jobs, "AWAY_SECONDS", 0)
+    found = {"setup": "casc", "container": "ci", "adminUser": USER, "url": f"http://127.0.0.1:{free_port()}"}
+    [only] = jenkins_jobs.examine(
+        made_stack.on_docker(tmp_path, docker={**ON_DOCKER["docker"], "host": host}), {**found, "jobs": ["sample"]}
+    )
+    assert only.mark == mark
 
 
 def test_jobs_in_folders_have_jenkins_paths(server: HTTPServer, jenkins: Jenkins) -> None:

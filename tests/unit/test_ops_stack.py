@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
-from ops import deploy, engine, recover, settings, status
+from ops import deploy, engine, jenkins_jobs, recover, settings, status
+from ops.finding import Finding
 from ops.toolchain import docker_engine, process
 from ops.toolchain.console import OpsError
 from tests.support import made_stack, programs
@@ -110,6 +111,16 @@ def test_where_an_image_cannot_be_had_the_stand_in_comes_up_and_stays_chosen_unt
     assert world.clone.make("status", "prod") == "make status STACK=prod"
     deploy.down(None, yes=True, words=[])
     assert world.clone.chosen == "dev"
+
+
+@pytest.mark.parametrize(("mark", "status"), [("BAD", 1), ("note", 0), ("ok", 0)])
+def test_an_update_after_which_jenkins_lacks_a_job_is_no_success(
+    world: World, monkeypatch: pytest.MonkeyPatch, mark: Any, status: int
+) -> None:
+    world.held = {JENKINS, CLIENT}
+    monkeypatch.setattr(jenkins_jobs, "examine", lambda *_: [Finding("jobs", "seen", mark)])
+    monkeypatch.setattr(deploy, "pulumi", lambda *_: deploy.Done(0, {}, {"jobs": ["website"]}))
+    assert deploy.up("dev", yes=True, words=[]) == status
 
 
 def test_a_stack_that_was_named_is_refused_and_not_replaced(world: World) -> None:
