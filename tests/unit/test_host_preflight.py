@@ -46,125 +46,95 @@ def refused(*args: Any, **keys: Any) -> list[tuple[str, str]]:
     return [(problem.key, problem.code) for problem in preflight(*args, **keys)]
 
 
-def test_an_empty_host_has_nothing_in_the_way(tmp_path: Path, port: int) -> None:
-    assert preflight(tmp_path, port=port) == []
-
-
-def test_the_stacks_own_container_volume_and_port_are_not_in_the_way(tmp_path: Path, port: int) -> None:
-    with socket.socket() as holder:
-        holder.bind(("127.0.0.1", port))
-        holder.listen()
-        found = preflight(
-            tmp_path,
-            port=port,
-            containers=[container("jenkins-server", owner=OURS, port=port, volume="jenkins_home")],
-            volumes={"jenkins_home": volume("jenkins_home", owner=OURS)},
-        )
-    assert found == []
-
-
-def test_a_container_of_the_same_name_is_refused_with_how_to_free_it(tmp_path: Path, port: int) -> None:
-    for owner, instead in (
-        ("ci/offline", "make down STACK=offline"),
-        ("shop/offline", "docker rm -f jenkins-server"),
-        (None, "docker rm -f jenkins-server"),
-    ):
-        [problem] = preflight(tmp_path, port=port, containers=[container("jenkins-server", owner=owner)])
-        assert (problem.key, problem.code) == ("ci:jenkins.containerName", "name_taken")
-        assert instead in problem.instead
-        assert (owner or "no stack") in problem.wrong
-
-
-@pytest.mark.parametrize("owner", [None, "shop/test", "shop/offline"])
-def test_a_home_of_somebody_else_is_refused_unless_it_is_adopted(tmp_path: Path, port: int, owner: str | None) -> None:
-    theirs = {"jenkins_home": volume("jenkins_home", owner=owner)}
-    [problem] = preflight(tmp_path, port=port, volumes=theirs)
-    assert (problem.key, problem.code) == ("ci:jenkins.homeVolume", "name_taken")
-    assert "adoptHome: true" in problem.instead
-    assert preflight(tmp_path, port=port, volumes=theirs, jenkins={"adoptHome": True}) == []
-
-
-@pytest.mark.parametrize(("project", "is_ours"), [("ci", True), ("shop", False)])
-def test_a_volume_is_known_by_the_labels_of_an_earlier_version_too(
-    tmp_path: Path, port: int, project: str, *, is_ours: bool
-) -> None:
-    former = {"Name": "jenkins_home", "Labels": {"ci.project": project, "ci.stack": "test"}}
-    assert (preflight(tmp_path, port=port, volumes={"jenkins_home": former}) == []) is is_ours
-
-
-@pytest.mark.parametrize("kept", ["jenkins_home", "engine-images"])
-def test_another_stack_of_the_project_goes_on_with_a_volume_that_no_stack_uses(
-    tmp_path: Path, port: int, kept: str
-) -> None:
-    left = {kept: volume(kept, owner="ci/offline")}
-    assert preflight(tmp_path, port=port, docker=DIND, volumes=left) == []
-    mine = [
-        container("jenkins-server", owner=OURS, volume="jenkins_home"),
-        container("engine", owner=OURS, volume="engine-images"),
-        container("a-job", volume=kept),
-    ]
-    assert preflight(tmp_path, port=port, docker=DIND, volumes=left, containers=mine) == []
-
-
-@pytest.mark.parametrize("kept", ["jenkins_home", "engine-images"])
-@pytest.mark.parametrize("owner", [None, OURS, "ci/offline", "shop/offline"])
-def test_a_volume_is_refused_while_another_stacks_container_uses_it_whoever_made_it(
-    tmp_path: Path, port: int, kept: str, owner: str | None
-) -> None:
-    key = {"jenkins_home": "ci:jenkins.homeVolume", "engine-images": "ci:docker.dind.containerName"}[kept]
-    for user in ("ci/offline", "shop/test"):
-        [problem] = preflight(
-            tmp_path,
-            port=port,
-            docker=DIND,
-            jenkins={"adoptHome": True},
-            volumes={kept: volume(kept, owner=owner)},
-            containers=[container("other", owner=user, volume=kept)],
-        )
-        assert (problem.key, problem.code) == (key, "in_use")
-        assert user in problem.wrong
-
-
 DIND = {"access": "dind", "dind": {"containerName": "engine"}}
-
-
 PROXY = {"access": "proxy", "socketGroup": 998, "proxy": {"containerName": "engine"}}
+ADOPTED = {"adoptHome": True}
+HOME, IMAGES, CERTIFICATES = "jenkins_home", "engine-images", "engine-certificates"
+
+
+def volumes(*names: str, owner: str | None = None) -> dict[str, Any]:
+    return {"volumes": {name: volume(name, owner=owner) for name in names}}
+
+
+def former(project: str) -> dict[str, Any]:
+    """Give a home with the labels of an earlier version."""
+    return {"volumes": {HOME: {"Name": HOME, "Labels": {"ci.project": project, "ci.stack": "test"}}}}
+
+
+MINE = [
+    container("jenkins-server", owner=OURS, volume=HOME),
+    container("engine", owner=OURS, volume=IMAGES),
+    container("a-job", volume=HOME),
+    container("another-job", volume=IMAGES),
+]
 
 
 @pytest.mark.parametrize(
-    ("docker", "there"),
+    "there",
     [
-        (DIND, {"containers": [container("engine")]}),
-        (DIND, {"networks": {"engine": volume("engine")}}),
-        (DIND, {"networks": {"engine": volume("engine", owner="ci/other")}}),
-        (DIND, {"volumes": {"engine-images": volume("engine-images", owner="shop/other")}}),
-        (DIND, {"volumes": {"engine-certificates": volume("engine-certificates")}}),
-        (DIND, {"volumes": {"engine-certificates": volume("engine-certificates", owner="ci/other")}}),
-        (PROXY, {"containers": [container("engine")]}),
-        (PROXY, {"volumes": {"engine": volume("engine", owner="ci/other")}}),
+        {},
+        former("ci"),
+        {**volumes(HOME), "jenkins": ADOPTED},
+        {**volumes(HOME, owner="shop/test"), "jenkins": ADOPTED},
+        # Another stack of the project left what no stack uses now.
+        {**volumes(HOME, IMAGES, owner="ci/offline"), "docker": DIND},
+        {**volumes(HOME, IMAGES, owner="ci/offline"), "docker": DIND, "containers": MINE},
+        {
+            **volumes(HOME, IMAGES, CERTIFICATES, owner=OURS),
+            "docker": DIND,
+            "containers": MINE,
+            "networks": {"engine": volume("engine", owner=OURS)},
+        },
+        # The engine gives a network by the beginning of its id too.
+        {"docker": DIND, "networks": {"engine": volume("another")}},
     ],
 )
-def test_what_an_access_makes_must_be_nobody_elses(
-    tmp_path: Path, port: int, docker: dict[str, Any], there: dict[str, Any]
+def test_what_is_the_stacks_own_or_nobodys_is_not_in_the_way(tmp_path: Path, port: int, there: dict[str, Any]) -> None:
+    assert preflight(tmp_path, port=port, **there) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "there"),
+    [
+        *(
+            ("jenkins.containerName", {"containers": [container("jenkins-server", owner=owner)]})
+            for owner in ("ci/offline", "shop/offline", None)
+        ),
+        *(("jenkins.homeVolume", volumes(HOME, owner=owner)) for owner in (None, "shop/test", "shop/offline")),
+        ("jenkins.homeVolume", former("shop")),
+        ("docker.dind.containerName", {"docker": DIND, "containers": [container("engine")]}),
+        ("docker.dind.containerName", {"docker": DIND, "networks": {"engine": volume("engine")}}),
+        ("docker.dind.containerName", {"docker": DIND, "networks": {"engine": volume("engine", owner="ci/other")}}),
+        ("docker.dind.containerName", {"docker": DIND, **volumes(IMAGES, owner="shop/other")}),
+        ("docker.dind.containerName", {"docker": DIND, **volumes(CERTIFICATES)}),
+        ("docker.dind.containerName", {"docker": DIND, **volumes(CERTIFICATES, owner="ci/other")}),
+        ("docker.proxy.containerName", {"docker": PROXY, "containers": [container("engine")]}),
+        ("docker.proxy.containerName", {"docker": PROXY, **volumes("engine", owner="ci/other")}),
+    ],
+)
+def test_what_somebody_else_made_is_refused(tmp_path: Path, port: int, key: str, there: dict[str, Any]) -> None:
+    assert refused(tmp_path, port=port, **there) == [(f"ci:{key}", "name_taken")]
+
+
+@pytest.mark.parametrize(
+    ("owner", "command"), [("ci/offline", "make down STACK=offline"), ("shop/x", "docker rm -f jenkins-server")]
+)
+def test_a_name_that_is_taken_is_told_with_its_owner_and_how_to_free_it(
+    tmp_path: Path, port: int, owner: str, command: str
 ) -> None:
-    found = refused(tmp_path, port=port, docker=docker, **there)
-    assert found == [(f"ci:docker.{docker['access']}.containerName", "name_taken")]
+    [problem] = preflight(tmp_path, port=port, containers=[container("jenkins-server", owner=owner)])
+    assert owner in problem.wrong
+    assert command in problem.instead
 
 
-def test_an_engine_of_the_stacks_own_is_not_in_its_own_way(tmp_path: Path, port: int) -> None:
-    found = preflight(
-        tmp_path,
-        port=port,
-        docker=DIND,
-        containers=[container("engine", owner=OURS)],
-        networks={"engine": volume("engine", owner=OURS)},
-        volumes={name: volume(name, owner=OURS) for name in ("engine-images", "engine-certificates")},
-    )
-    assert found == []
-
-
-def test_a_network_whose_id_begins_with_the_name_is_another(tmp_path: Path, port: int) -> None:
-    assert preflight(tmp_path, port=port, docker=DIND, networks={"engine": volume("another")}) == []
+@pytest.mark.parametrize(("kept", "key"), [(HOME, "jenkins.homeVolume"), (IMAGES, "docker.dind.containerName")])
+@pytest.mark.parametrize("owner", [None, OURS, "ci/offline", "shop/offline"])
+def test_a_volume_is_refused_while_another_stacks_container_uses_it_whoever_made_it(
+    tmp_path: Path, port: int, kept: str, key: str, owner: str | None
+) -> None:
+    for user in ("ci/offline", "shop/test"):
+        there = {**volumes(kept, owner=owner), "containers": [container("other", owner=user, volume=kept)]}
+        assert refused(tmp_path, port=port, docker=DIND, jenkins=ADOPTED, **there) == [(f"ci:{key}", "in_use")]
 
 
 def test_a_port_that_another_container_holds_is_refused_with_its_name(tmp_path: Path, port: int) -> None:
@@ -175,6 +145,15 @@ def test_a_port_that_another_container_holds_is_refused_with_its_name(tmp_path: 
 
 def test_a_port_of_another_address_is_free(tmp_path: Path, port: int) -> None:
     assert preflight(tmp_path, port=port, containers=[container("grafana", port=port, ip="127.0.0.9")]) == []
+
+
+def test_a_port_that_another_process_holds_is_refused_but_not_the_stacks_own(tmp_path: Path, port: int) -> None:
+    own = [container("jenkins-server", owner=OURS, port=port)]
+    with socket.create_server(("127.0.0.1", port)):
+        assert preflight(tmp_path, port=port, containers=own) == []
+        [problem] = preflight(tmp_path, port=port)
+    assert (problem.key, problem.code) == ("ci:jenkins.httpPort", "port_in_use")
+    assert f"ss -ltnp 'sport = :{port}'" in problem.instead
 
 
 @pytest.mark.parametrize("address", ["192.0.2.7", "2001:db8::7", "fe80::7"])
@@ -188,15 +167,6 @@ def test_an_address_that_this_host_lacks_is_refused_before_anything_is_made(
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.9", "0.0.0.0"])
 def test_an_address_that_this_host_has_is_taken(tmp_path: Path, port: int, address: str) -> None:
     assert preflight(tmp_path, port=port, jenkins={"bindAddress": address, "public": True}) == []
-
-
-def test_a_port_that_another_process_holds_is_refused(tmp_path: Path, port: int) -> None:
-    with socket.socket() as holder:
-        holder.bind(("127.0.0.1", port))
-        holder.listen()
-        [problem] = preflight(tmp_path, port=port)
-    assert (problem.key, problem.code) == ("ci:jenkins.httpPort", "port_in_use")
-    assert f"ss -ltnp 'sport = :{port}'" in problem.instead
 
 
 def test_a_docker_client_that_the_host_lacks_is_refused(tmp_path: Path, port: int) -> None:
