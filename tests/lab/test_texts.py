@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from cryptography import x509
-from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -83,18 +81,3 @@ def test_no_flag_of_the_labs_programs_holds_a_secret_and_every_file_with_one_is_
     words = " ".join(str(word) for program in started for word in (*program.command, *program.env.values()))
     [token] = lab.pki.rglob("token")
     assert not re.search(rf"password|BEGIN|token=|{token.read_text()}", words)
-
-
-def test_certificates_are_of_the_authority_and_name_the_node(lab: Layout) -> None:
-    pki.make(lab)
-    ca = x509.load_pem_x509_certificate(lab.ca.read_bytes())
-    server = x509.load_pem_x509_certificate((lab.pki / "apiserver.crt").read_bytes())
-    names = server.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    assert ipaddress.ip_address(lab.node_address) in names.get_values_for_type(x509.IPAddress)
-    assert "kubernetes.default.svc" in names.get_values_for_type(x509.DNSName)
-    subject = x509.load_pem_x509_certificate((lab.pki / "kubelet-client.crt").read_bytes()).subject
-    assert subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value == f"system:node:{lab.netns}"
-    later, _ = pki.Authority.load(lab.pki).server("late", ["files.lab.test", "10.0.0.1"])
-    for certificate in (server, x509.load_pem_x509_certificate(later.read_bytes())):
-        certificate.verify_directly_issued_by(ca)
-    assert yaml.safe_load(lab.kubeconfig.read_text())["clusters"][0]["cluster"]["server"] == lab.api
