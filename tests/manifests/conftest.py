@@ -8,5 +8,5 @@ from tests.support.manifests import Stack
 
 @pytest.fixture(scope="session")
 def stacks() -> dict[str, Stack]:
-    """Give every stack of `stacks.ALL` by its name."""
+    """Give every stack of `manifests.ALL` by its name."""
     return manifests.every_stack()
