@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from kubernetes import client
 
 from components import labels
-from ops import builds, cluster, gitlab
+from ops import builds, cluster, cluster_access, gitlab
 from ops.finding import Finding
 from ops.toolchain.console import OpsError
 
@@ -40,6 +40,9 @@ def examine(
         with cluster.asked():
             version = client.VersionApi(there.client).get_code().git_version
             yield Finding("cluster", f"{version} at {there.client.configuration.host}")
+            changed = ", ".join(cluster_access.changed(there, resources, mend=False))
+            seen = f"changed by hand: {changed}; `make up` puts it back" if changed else "as declared"
+            yield Finding("access", seen, "BAD" if changed else "ok")
             for name in ("registry", "mirror") if settings.registry.mirror else ("registry",):
                 pod = yield from _pod(there, namespace, name)
                 if pod:

@@ -44,12 +44,13 @@ class Done(NamedTuple):
 def up(named: str | None, *, yes: bool, words: Sequence[str]) -> int:
     """Get the prerequisites, run `pulumi up`, and say what there is now. Returns an exit status."""
     stack = open_stack(named)
-    on_docker = stack.settings.platform == "docker"
+    on_docker, loosened = stack.settings.platform == "docker", 0
     if on_docker:
         docker_engine.ensure(stack.settings.docker.host)
         stack = _with_images(stack, named)
     else:
         cluster.require(stack)
+        loosened = _loosened(stack, mend=True)
     stack.get_plugins()
     # Where nobody is asked, the preview would only double the time: the program checks the settings in an update too.
     consent = _consent(yes=yes)
@@ -59,7 +60,7 @@ def up(named: str | None, *, yes: bool, words: Sequence[str]) -> int:
     jobs = [] if ill or done.status else _bad_jobs(stack, done.outputs)
     if done.status == 0:
         stack.clone.choose(stack.name)
-        _say(stack, done)
+        _say(stack, done._replace(changes={**done.changes, "put back": loosened}) if loosened else done)
         for job in jobs:
             console.note(f"But Jenkins has not all of the stack's jobs. {job.told}")
         if ill:
@@ -72,6 +73,21 @@ def up(named: str | None, *, yes: bool, words: Sequence[str]) -> int:
             f"rest: a build that failed runs again, the others do not. All of it: {stack.make('status')}"
         )
     return done.status or int(bool(ill or jobs))
+
+
+def _loosened(stack: Stack, *, mend: bool) -> int:
+    """Count and name what limits access in a cluster and was changed by hand, and put it back if the user agrees."""
+    from ops import cluster_access  # noqa: PLC0415 - imports the official client
+
+    resources = (json.loads(stack.ask("stack", "export"))["deployment"] or {}).get("resources") or ()
+    there = cluster.reader(stack)
+    with cluster.asked():
+        found = list(cluster_access.changed(there, resources, mend=False))
+        for name in found:
+            console.note(f"changed by hand: {name}; `{stack.make('up')}` puts it back")
+        if found and mend and console.agreed("Put back what the stack declares?"):
+            return len(list(cluster_access.changed(there, resources, mend=True)))
+    return 0
 
 
 def _with_images(stack: Stack, named: str | None) -> Stack:
@@ -105,6 +121,7 @@ def preview(named: str | None, words: Sequence[str]) -> int:
     stack = open_stack(named)
     if stack.settings.platform == "kubernetes":
         cluster.require(stack)
+        _loosened(stack, mend=False)
     stack.get_plugins()
     return pulumi(stack, "preview", ["--diff", *words]).status
 

@@ -89,6 +89,8 @@ def _metadata(name: str, level: Level) -> Mapping[str, Any]:
         "labels": {
             **labels.of(pulumi.get_project(), pulumi.get_stack()),
             ENFORCED: level,
+            # The default, but the provider sees a change only of what is declared.
+            f"{ENFORCED}-version": "latest",
             "pod-security.kubernetes.io/audit": level,
             "pod-security.kubernetes.io/warn": level,
         },

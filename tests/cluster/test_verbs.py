@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import random
@@ -198,6 +199,68 @@ def test_a_failed_build_is_told_by_up_and_by_status_and_runs_again_alone(verbs: 
     assert "image broken:" in verbs.run("up")
     after = {name: job.metadata.uid for name, job in verbs.jobs().items()}
     assert before.items() <= after.items()
+
+
+ENFORCE = "/metadata/labels/pod-security.kubernetes.io~1enforce"
+SECRETS = {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}
+EVE = {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "eve"}
+LOOSENED: dict[str, tuple[Any, str, str, str, Any]] = {
+    "a policy's rule": (client.NetworkingV1Api, "namespaced_network_policy", "builds", "/spec/egress/-", {}),
+    "a policy's field": (client.NetworkingV1Api, "namespaced_network_policy", "nothing", "/spec/egress", [{}]),
+    "a role": (client.RbacAuthorizationV1Api, "namespaced_role", "restarter", "/rules/-", SECRETS),
+    "a binding": (client.RbacAuthorizationV1Api, "namespaced_role_binding", "restarter", "/subjects/-", EVE),
+    "a limit": (client.CoreV1Api, "namespaced_limit_range", "builds", "/spec/limits/0/default/memory", "9Gi"),
+    "a quota": (client.CoreV1Api, "namespaced_resource_quota", "builds", "/spec/hard/pods", "9999"),
+    "a level": (client.CoreV1Api, "namespace", "", ENFORCE, "privileged"),
+    "a level's version": (client.CoreV1Api, "namespace", "", f"{ENFORCE}-version", "v1.25"),
+    "a schedule": (client.BatchV1Api, "namespaced_cron_job", "restarter", "/spec/suspend", True),
+}
+"""What somebody does to an object: API, noun and name, a path in it, and the value put there."""
+
+
+@dataclasses.dataclass
+class Loosened:
+    """What was loosened by hand, all at once: how each was before, and what status and up said."""
+
+    before: dict[str, Any]
+    status: str
+    up: str
+    after: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def loosened(verbs: Verbs) -> Loosened:
+    """The stack, loosened by hand and brought up again."""
+    verbs.run("up")
+
+    def each(verb: str) -> dict[str, Any]:
+        found = {}
+        for name, (api, noun, named, path, value) in LOOSENED.items():
+            namespace = verbs.namespace if named == "restarter" else f"{verbs.namespace}-builds"
+            where = (named, namespace) if named else (namespace,)
+            words = [[{"op": "add", "path": path, "value": value}]] if verb == "patch" else []
+            there = getattr(api(verbs.cluster.api), f"{verb}_{noun}")(*where, *words)
+            plain = verbs.cluster.api.sanitize_for_serialization(there)
+            found[name] = [*map(plain.get, ("spec", "rules", "subjects")), plain["metadata"].get("labels")]
+        return found
+
+    before, changed = each("read"), each("patch")
+    assert not [name for name in LOOSENED if before[name] == changed[name]], "nothing was changed"
+    return Loosened(before, verbs.run("status", fails=True), verbs.run("up"), each("read"))
+
+
+@pytest.mark.parametrize("name", LOOSENED)
+def test_what_limits_access_and_was_loosened_by_hand_is_put_back(loosened: Loosened, name: str) -> None:
+    assert loosened.after[name] == loosened.before[name]
+
+
+def test_status_and_up_say_what_was_loosened_by_hand(loosened: Loosened, verbs: Verbs) -> None:
+    # The provider sees the last three itself.
+    kinds = ("NetworkPolicy", "Role", "RoleBinding", "LimitRange", "ResourceQuota", "Namespace")
+    assert not [kind for kind in kinds if f"{kind} {verbs.namespace}" not in loosened.status]
+    assert not [kind for kind in kinds[:3] if f"{kind} {verbs.namespace}" not in loosened.up]
+    assert "as declared" in verbs.run("status")
+    assert "Nothing changed" in verbs.run("up")
 
 
 def test_down_leaves_the_namespace_and_the_images_and_says_so(verbs: Verbs) -> None:

@@ -73,9 +73,11 @@ class Lab:
 
     def __init__(self, stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
         self.stack, self.status, self.changes = stack, 0, {"create": 3}
+        self.resources: list[dict[str, Any]] = []
         self.told: list[str] = []
         self.env: dict[str, str] = {}
         monkeypatch.setattr(stack, "outputs", dict)
+        monkeypatch.setattr(stack, "ask", lambda *_: json.dumps({"deployment": {"resources": self.resources}}))
         monkeypatch.setattr(stack, "get_plugins", lambda: None)
         monkeypatch.setattr(deploy, "open_stack", lambda _: stack)
         monkeypatch.setattr(stack, "run", self.run)
@@ -97,8 +99,13 @@ class Lab:
 
 
 @pytest.fixture
-def lab(tmp_path: Path, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> Lab:
-    fake_api.kubeconfig(tmp_path / cluster.LAB_KUBECONFIG, fake_api.FakeApi(httpserver, tmp_path).url)
+def api(httpserver: HTTPServer, tmp_path: Path) -> fake_api.FakeApi:
+    return fake_api.FakeApi(httpserver, tmp_path)
+
+
+@pytest.fixture
+def lab(tmp_path: Path, api: fake_api.FakeApi, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    fake_api.kubeconfig(tmp_path / cluster.LAB_KUBECONFIG, api.url)
     builds: list[dict[str, Any]] = [
         {"name": f"b{number}", "context": {"inline": {"Dockerfile": "FROM x"}}} for number in range(100)
     ]
@@ -112,6 +119,22 @@ def test_up_prints_the_registry_and_each_image_with_its_digest(lab: Lab, capfd: 
     assert "image web: x:1/web@sha256:ab" in said
     assert int(lab.env["PULUMI_PARALLEL"]) > 100, "every build is waited for at the same time"
     assert not [word for word in lab.told if "parallel" in word], "a user's own --parallel comes first"
+
+
+def test_up_puts_back_what_limits_access_and_says_so(
+    lab: Lab, api: fake_api.FakeApi, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = "/apis/networking.k8s.io/v1/namespaces/ci/networkpolicies/nothing"
+    declared: dict[str, Any] = {"podSelector": {}}
+    inputs = {"metadata": {"namespace": "ci", "name": "nothing"}, "spec": declared}
+    lab.resources = [{"type": "kubernetes:networking.k8s.io/v1:NetworkPolicy", "inputs": inputs}]
+    lab.changes = {"same": 3}
+    for live, did in ({**declared, "egress": [{}]}, "Stack lab is up"), (declared, "Nothing changed"):
+        api.answers |= {f"GET {path}": {"spec": live}, f"PATCH {path}": {"spec": declared}}
+        assert deploy.up("lab", yes=True, words=[]) == 0
+        said = capfd.readouterr().err
+        assert ("NetworkPolicy ci/nothing" in said, did in said) == (live != declared, True)
+    assert api.sent[0] == [{"op": "add", "path": "/spec", "value": declared}]
 
 
 def test_a_failed_update_says_what_the_next_one_does(lab: Lab, capfd: pytest.CaptureFixture[str]) -> None:
