@@ -35,9 +35,6 @@ cores."""
 AWAY = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT})
 """Statuses that pass: 503 is Jenkins while it starts, the others come from a reverse proxy in front of it."""
 
-_NOTE = re.compile(rb"\x1b\[8mha:[^\x1b]*\x1b\[0m")
-"""A console note: data for the build's page, which progressiveText leaves in. Source: hudson.console.ConsoleNote."""
-
 
 class AwayError(OpsError):
     """Jenkins does not answer, or says that it is starting."""
@@ -116,20 +113,15 @@ class Jenkins:
         return None if found["building"] else found["result"]
 
     def log(self, job: str, number: int) -> Iterator[bytes]:
-        """Give a build's log in pieces as it is written, without console notes and carriage returns.
-
-        A piece ends where a line ends, except the last. An empty one means that nothing new is written yet.
-        """
-        # The library's own loop never ends where the last piece is empty, and cuts lines and characters in two.
-        position, rest, more = "0", b"", True
+        """Give a build's log in pieces that end anywhere; an empty one means that nothing new is written yet."""
+        # The library's own loop never ends where the last piece is empty, and cuts characters in two.
+        position, more = "0", True
         while more:
             answer = self._ask("GET", f"{_path(job)}/{number}/logText/progressiveText", start=position)
             # Not the length of what came: Jenkins counts its own line ends, and sends others.
             position = answer.headers.get("X-Text-Size", position)
             more = answer.headers.get("X-More-Data") == "true"
-            lines, end, rest = (rest + answer.content).rpartition(b"\n")
-            yield _NOTE.sub(b"", lines + end).replace(b"\r", b"")
-        yield _NOTE.sub(b"", rest).replace(b"\r", b"")
+            yield answer.content
 
     def _json(self, path: str, **query: str) -> dict[str, Any]:
         answer = self._ask("GET", path, **query)

@@ -8,7 +8,9 @@ Where a stand-in runs in Jenkins' place, the sample's steps are run in its conta
 from __future__ import annotations
 
 import contextlib
+import re
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
@@ -20,7 +22,7 @@ from ops.toolchain import console as terminal
 from ops.toolchain.console import OpsError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from rich.console import Console
 
@@ -32,6 +34,8 @@ BUILD_SECONDS = 600
 """How long a build may take from its request on. The sample's own limit is ten minutes."""
 POLL_SECONDS = 0.5
 TAIL_LINES = 10
+_NOTE = re.compile(rb"\x1b\[8mha:[^\x1b]*\x1b\[0m")
+"""A console note: data for the build's page, which Jenkins leaves in. Source: hudson.console.ConsoleNote."""
 _PLAIN = {code: None for code in range(32) if chr(code) not in "\n\t"} | {127: None}
 """Takes what moves a terminal's cursor or colours out of a log: it comes from a job, which anybody may have written."""
 
@@ -111,18 +115,15 @@ def _run_steps(stack: Stack, name: str, console: Console) -> bool:
         )
         api: Any = client.api  # its methods have no types
         run = api.exec_create(name, ["sample"], user=JENKINS_USER)["Id"]
-        shown = _Shown(console)
-        for piece in api.exec_start(run, stream=True):
-            shown.add(piece)
-        shown.end()
+        tail = show(api.exec_start(run, stream=True), console)
         status = api.exec_inspect(run)["ExitCode"]
     if status:
-        raise _failed(f"The sample's steps ended with exit status {status}", shown)
+        raise _failed(f"The sample's steps ended with exit status {status}", tail)
     return True
 
 
-def _failed(what: str, shown: _Shown) -> OpsError:
-    return OpsError(f"{what}. Its last lines:\n{shown.tail}", "What is missing on this machine: make doctor")
+def _failed(what: str, tail: str) -> OpsError:
+    return OpsError(f"{what}. Its last lines:\n{tail}", "What is missing on this machine: make doctor")
 
 
 def run_job(jenkins: Jenkins, job: str, console: Console, *, seconds: float = BUILD_SECONDS) -> None:
@@ -141,15 +142,11 @@ def run_job(jenkins: Jenkins, job: str, console: Console, *, seconds: float = BU
         f"The build {job} #{number} still runs after {seconds:.0f} s. It goes on.", f"Watch it at {address}"
     )
     console.print(f"Build {job} #{number}: {address}", markup=False, highlight=False)
-    shown = _Shown(console)
-    for piece in jenkins.log(job, number):
-        shown.add(piece)
-        _pause(end, late)
-    shown.end()
+    tail = show(_paced(jenkins.log(job, number), end, late), console)
     while (result := jenkins.result(job, number)) is None:  # it counts as running for a moment after its last line
         _pause(end, late)
     if result != "SUCCESS":
-        raise _failed(f"The build {job} #{number} ended with {result}", shown)
+        raise _failed(f"The build {job} #{number} ended with {result}", tail)
 
 
 def _await_start(jenkins: Jenkins, job: str, item: int, end: float) -> int:
@@ -161,37 +158,35 @@ def _await_start(jenkins: Jenkins, job: str, item: int, end: float) -> int:
         _pause(end, OpsError(said, f"See {jenkins.url}/queue/"))
 
 
+def _paced(pieces: Iterable[bytes], end: float, late: OpsError) -> Iterator[bytes]:
+    for piece in pieces:
+        yield piece
+        _pause(end, late)
+
+
 def _pause(end: float, late: OpsError) -> None:
     if time.monotonic() > end:
         raise late
     time.sleep(POLL_SECONDS)
 
 
-class _Shown:
-    """A log on the console, line by line."""
+def show(pieces: Iterable[bytes], console: Console) -> str:
+    """Show a log on the console as it comes, in pieces that end anywhere. Returns its last lines, for an error."""
+    tail: deque[str] = deque(maxlen=TAIL_LINES)
+    for line in _lines(pieces):
+        text = _NOTE.sub(b"", line).decode(errors="replace").translate(_PLAIN)
+        console.print(f"  {text}", markup=False, highlight=False, soft_wrap=True)
+        tail.append(f"    | {text}")
+    return "\n".join(tail)
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._rest = b""
-        self._tail: list[str] = []
 
-    def add(self, piece: bytes) -> None:
-        """Show the whole lines of what has come."""
-        *lines, self._rest = (self._rest + piece).split(b"\n")
-        for line in lines:
-            text = line.decode(errors="replace").translate(_PLAIN)
-            self._console.print(f"  {text}", markup=False, highlight=False, soft_wrap=True)
-            self._tail = [*self._tail[1 - TAIL_LINES :], text]
-
-    def end(self) -> None:
-        """Show what is left without an end of its line."""
-        if self._rest:
-            self.add(b"\n")
-
-    @property
-    def tail(self) -> str:
-        """The last lines, for an error."""
-        return "\n".join(f"    | {line}" for line in self._tail)
+def _lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    rest = b""
+    for piece in pieces:
+        *whole, rest = (rest + piece).split(b"\n")
+        yield from whole
+    if rest:
+        yield rest
 
 
 def _show_image(stack: Stack, name: str, console: Console) -> None:

@@ -111,7 +111,9 @@ def test_a_log_whose_last_piece_is_empty_ends(server: HTTPServer, jenkins: Jenki
     server.ordered_handlers[1].matcher.query_matcher = server.create_matcher(
         "", query_string={"start": "0"}
     ).query_matcher
-    assert b"ha:" not in b"".join(jenkins.log("sample", 1))
+    screen = io.StringIO()
+    sample.show(jenkins.log("sample", 1), Console(file=screen))
+    assert "ha:" not in screen.getvalue()
 
 
 def test_a_jenkins_that_starts_is_waited_for(server: HTTPServer, jenkins: Jenkins) -> None:
@@ -261,10 +263,8 @@ def test_a_build_that_is_not_green_fails_with_its_last_lines(server: HTTPServer,
 
 def test_a_log_can_not_drive_the_terminal_and_a_cut_character_is_whole_again() -> None:
     screen = io.StringIO()
-    shown = sample._Shown(Console(file=screen, width=200))  # noqa: SLF001
-    for piece in (b"\x1b]0;owned\x07\x1b[2J[bold red]Gr\xc3", b"\xbc\xc3\x9fe[/]\r\n", b"\xffno end"):
-        shown.add(piece)
-    shown.end()
+    pieces = (b"\x1b]0;owned\x07\x1b[2J[bold red]Gr\xc3", b"\xbc\xc3\x9fe[/]\r\n", b"\xffno end")
+    sample.show(pieces, Console(file=screen, width=200))
     assert screen.getvalue() == "  ]0;owned[2J[bold red]Grüße[/]\n  \ufffdno end\n"
 
 
