@@ -1,9 +1,10 @@
 """The command line of the operator's verbs. What a verb does is in a module of its own, imported when it is run."""
 
-# ruff: noqa: FBT002, PLC0415 - Typer's options are defaults; a verb's module is imported when it is run
+# ruff: noqa: FBT002 - Typer's options are defaults
 
 from __future__ import annotations
 
+import importlib
 import os
 from typing import Annotated
 
@@ -34,60 +35,51 @@ Stack = Annotated[
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.", callback=_answer_all)]
 
 
+def _run(module: str, verb: str, stack: str | None, *words: object, **options: object) -> None:
+    status = getattr(importlib.import_module(f"ops.{module}"), verb)(stack, *words, **options)
+    raise typer.Exit(status or 0)
+
+
 @app.command(context_settings=PASS_ON)
 def up(context: typer.Context, stack: Stack = None, yes: Yes = False) -> None:
     """Install the prerequisites and deploy."""
-    from ops import deploy
-
-    raise typer.Exit(deploy.up(stack or None, yes=yes, words=context.args))
+    _run("deploy", "up", stack, yes=yes, words=context.args)
 
 
 @app.command(context_settings=PASS_ON)
 def preview(context: typer.Context, stack: Stack = None) -> None:
     """Show what `up` would change."""
-    from ops import deploy
-
-    raise typer.Exit(deploy.preview(stack or None, context.args))
+    _run("deploy", "preview", stack, context.args)
 
 
 @app.command(context_settings=PASS_ON)
 def down(context: typer.Context, stack: Stack = None, yes: Yes = False) -> None:
     """Remove what the stack deployed. Jenkins' home and the registry's images stay."""
-    from ops import deploy
-
-    raise typer.Exit(deploy.down(stack or None, yes=yes, words=context.args))
+    _run("deploy", "down", stack, yes=yes, words=context.args)
 
 
 @app.command()
 def status(stack: Stack = None) -> None:
     """Show what is deployed and how it is."""
-    from ops import status as verb
-
-    raise typer.Exit(verb.show(stack or None))
+    _run("status", "show", stack)
 
 
 @app.command()
 def doctor(stack: Stack = None) -> None:
     """Check everything that a stack needs of machine and cluster, and say what to do about what is missing."""
-    from ops import doctor as verb
-
-    raise typer.Exit(verb.show(stack or None))
+    _run("doctor", "show", stack)
 
 
 @app.command()
 def password(stack: Stack = None) -> None:
     """Print the administrator's or the registry user's password, and nothing else, to stdout."""
-    from ops import settings as verb
-
-    verb.password(stack or None)
+    _run("settings", "password", stack)
 
 
 @app.command()
 def sample(stack: Stack = None) -> None:
     """Show that it works: run Jenkins' sample pipeline, or a pod of an image that was built, and follow it."""
-    from ops import sample as verb
-
-    verb.sample(stack or None)
+    _run("sample", "sample", stack)
 
 
 @app.command("set")
@@ -97,25 +89,19 @@ def set_(
     secret: Annotated[bool, typer.Option("--secret", help="Encrypt it. Known secrets always are.")] = False,
 ) -> None:
     """Set one setting in the stack's file, encrypted if it is a secret. The value is asked for, or read from stdin."""
-    from ops import settings as verb
-
-    verb.set_one(stack or None, key, secret=secret)
+    _run("settings", "set_one", stack, key, secret=secret)
 
 
 @app.command()
 def recover(stack: Stack = None, yes: Yes = False) -> None:
     """Clean up after a Pulumi that was killed: its lock, half-done operations, what it no longer knows."""
-    from ops import recover as verb
-
-    raise typer.Exit(verb.recover(stack or None, yes=yes))
+    _run("recover", "recover", stack, yes=yes)
 
 
 @app.command()
 def env(stack: Stack = None) -> None:
     """Print what a shell needs for plain `pulumi`: eval "$(.venv/bin/python -m ops env)"."""
-    from ops import settings as verb
-
-    verb.env(stack or None)
+    _run("settings", "env", stack)
 
 
 def main() -> None:

@@ -30,12 +30,12 @@ class Clone:
     def project(self) -> dict[str, Any]:
         """Pulumi.yaml."""
         try:
-            found = yaml.safe_load((self.root / "Pulumi.yaml").read_text())
-        except (OSError, ValueError, yaml.YAMLError) as failed:
-            raise OpsError(f"{self.root / 'Pulumi.yaml'} can't be read: {failed}", code=2) from failed
-        if not isinstance(found, dict) or "name" not in found:
-            raise OpsError(f"{self.root / 'Pulumi.yaml'} has no name.", "Get it back: git checkout Pulumi.yaml", code=2)
-        return found
+            found = dict(yaml.safe_load((self.root / "Pulumi.yaml").read_text()))
+            return {**found, "name": str(found["name"])}
+        except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as failed:
+            raise OpsError(
+                f"Pulumi.yaml can't be read: {failed}", "Get it back: git checkout Pulumi.yaml", code=2
+            ) from failed
 
     @property
     def name(self) -> str:

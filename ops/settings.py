@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import json
+import os
 import re
 import shlex
 import sys
@@ -23,17 +25,6 @@ FROM_FILES = frozenset(
 )
 """The secrets whose values are whole files."""
 
-SHOWN = (
-    "PULUMI_HOME",
-    "PULUMI_CREDENTIALS_PATH",
-    "PULUMI_BACKEND_URL",
-    "PULUMI_CONFIG_PASSPHRASE_FILE",
-    "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION",
-    "PULUMI_SKIP_UPDATE_CHECK",
-    "PATH",
-)
-"""What `env` prints; each is a path or a switch, none a secret."""
-
 
 def password(named: str | None) -> None:
     """Print the password of Jenkins' administrator, or of the registry's user, to stdout, for a person or a pipe."""
@@ -46,9 +37,9 @@ def stack_password(stack: Stack) -> str:
     Raises:
         OpsError: when there is none.
     """
-    found = stack.secret_output("registryPassword" if stack.platform == "kubernetes" else "adminPassword")
-    if found:
-        return found
+    key = "registryPassword" if stack.platform == "kubernetes" else "adminPassword"
+    if found := stack.outputs("--show-secrets").get(key):
+        return str(found)
     on_docker = stack.settings.platform == "docker"
     if on_docker and stack.settings.gitlab_runner is not None:
         raise OpsError(
@@ -61,19 +52,15 @@ def stack_password(stack: Stack) -> str:
 
 
 def _wizards_password(stack: Stack) -> str:
-    """The password that Jenkins has put into its home for its first visitor."""
+    """The password that Jenkins has put into its home for its first visitor, and removes once the wizard is done."""
     name = stack.settings.jenkins.container_name
     try:
-        code, said = engine.client(stack.settings).containers.get(name).exec_run(["cat", INITIAL_PASSWORD])
+        with contextlib.closing(engine.client(stack.settings)) as there:
+            code, said = there.containers.get(name).exec_run(["cat", INITIAL_PASSWORD])
     except engine.ERRORS as failed:
-        raise OpsError(
-            f"The container {name} can't be asked for Jenkins' first password: {failed}", f"See: {stack.make('status')}"
-        ) from failed
+        code, said = 1, str(failed).encode()
     if code or not isinstance(said, bytes):
-        raise OpsError(
-            f"{name} has no {INITIAL_PASSWORD}.",
-            "Jenkins removes it once the wizard is done; the password is yours since.",
-        )
+        raise OpsError(f"{name} has no first password: {said!r}", "Once the wizard is done, the password is yours.")
     return said.decode().strip()
 
 
@@ -81,29 +68,25 @@ def set_one(named: str | None, key: str | None, *, secret: bool) -> None:
     """Run `pulumi config set` with a value from a prompt or from stdin, of which a last newline goes."""
     full = known_key(key)
     stack = open_stack(named)
-    top = full.removeprefix("ci:").split(".")[0].split("[")[0]
+    top = re.split(r"[.\[]", full.removeprefix("ci:"))[0]
     secret = secret or top in SECRETS
-    if sys.stdin.isatty():
-        if top in FROM_FILES:
-            # A prompt takes one line, and the first line of a key would be stored as if it were the key.
-            raise OpsError(
-                f"{full} has more than one line.", f"From its file: {stack.make(f'set KEY={full}')} < FILE", code=2
-            )
-        value = getpass.getpass(f"{full} (not shown): ") if secret else input(f"{full}: ")
-    else:
+    again = stack.make(f"set KEY={full}")
+    if not sys.stdin.isatty():
         try:
             value = sys.stdin.read().removesuffix("\n")
-        except UnicodeDecodeError as failed:
-            raise OpsError(f"The value for {full} is not text in UTF-8.", "Encode it as UTF-8.", code=2) from failed
+        except UnicodeDecodeError:
+            value = ""
+    elif top in FROM_FILES:
+        # A prompt takes one line, and the first line of a key would be stored as if it were the key.
+        raise OpsError(f"{full} has more than one line.", f"From its file: {again} < FILE", code=2)
+    else:
+        value = getpass.getpass(f"{full} (not shown): ") if secret else input(f"{full}: ")
     if not value:
-        raise OpsError(
-            f"No value for {full}.", f"For example: printf '%s' VALUE | {stack.make(f'set KEY={full}')}", code=2
-        )
+        raise OpsError(f"No text for {full}.", f"For example, in UTF-8: printf '%s' VALUE | {again}", code=2)
     nested = ["--path"] if full != f"ci:{top}" else []
     stack.ask("config", "set", full, "--secret" if secret else "--plaintext", *nested, "--non-interactive", stdin=value)
     where = stack.clone.file(stack.name).relative_to(stack.clone.root)
-    console.note(f"{full} is set in {where}, encrypted." if secret else f"{full} is set in {where}.")
-    console.note(f"To apply it: {stack.make('up')}")
+    console.note(f"{full} is set in {where}{', encrypted' if secret else ''}.\nTo apply it: {stack.make('up')}")
 
 
 def known_key(key: str | None) -> str:
@@ -130,10 +113,10 @@ def known_key(key: str | None) -> str:
 
 
 def env(named: str | None) -> None:
-    """Print exports for a shell, and as a comment the way to name the stack."""
+    """Print exports for a shell, paths and switches without a secret, and as a comment the way to name the stack."""
     stack = open_stack(named)
     stack.get_plugins()
-    for name in SHOWN:
-        if name in stack.env:
-            print(f"export {name}={shlex.quote(stack.env[name])}")
+    for name, value in stack.env.items():
+        if os.environ.get(name) != value:
+            print(f"export {name}={shlex.quote(value)}")
     print(f"# pulumi preview --stack {stack.name}")

@@ -47,8 +47,7 @@ class Stack:
         if self.owns_backend:
             return state_files.state_file(self.clone, self.name).exists()
         known = json.loads(self.ask("stack", "ls", "--json", "--project", self.clone.name, stack=False))
-        names = {self.name, short(self.name)}
-        return any(entry["name"] in names or entry["name"].endswith(f"/{self.name}") for entry in known)
+        return any(short(entry["name"]) == short(self.name) for entry in known)
 
     def prepare(self) -> None:
         """Make the stack where there is none: `pulumi stack init`, and before it what the clone's own backend needs.
@@ -91,7 +90,7 @@ class Stack:
                 "line encryptionsalt instead; a new one is made.",
                 code=2,
             ) from failed
-        if file.read_bytes() != before:
+        if is_new or file.read_bytes() != before:
             what = "is new, from the example" if is_new else "has a new line, encryptionsalt, which Pulumi needs"
             console.note(f"{path} {what}: commit it")
 
@@ -133,14 +132,11 @@ class Stack:
         """Get the provider plugin that the stack's platform needs, where it is not there yet."""
         self.tools = toolchain.ensure(self.platform)
 
-    def outputs(self) -> dict[str, Any]:
-        """The stack's outputs; a secret one is "[secret]". Empty for a stack that is not deployed."""
-        found: dict[str, Any] = json.loads(self.ask("stack", "output", "--json")) if self.exists() else {}
+    def outputs(self, *words: str) -> dict[str, Any]:
+        """The stack's outputs; a secret one is "[secret]", but for --show-secrets. Empty if it is not deployed."""
+        known = self.exists()
+        found: dict[str, Any] = json.loads(self.ask("stack", "output", "--json", *words)) if known else {}
         return found
-
-    def secret_output(self, name: str) -> str:
-        """One output, decrypted; empty where there is none."""
-        return str(json.loads(self.ask("stack", "output", "--json", "--show-secrets")).get(name) or "")
 
     def make(self, verb: str) -> str:
         """The `make` command that runs a verb on this stack."""
@@ -174,31 +170,24 @@ class Stack:
         # On a terminal the kernel sends Ctrl-C to every process of the group, so to Pulumi as well. Without one the
         # signal comes to us alone or to the whole group; in a group of its own Pulumi gets it from us, once.
         terminal = sys.stdin.isatty()
-        pulumi: subprocess.Popen[bytes] | None = None
-        early: list[int] = []
+        pulumi = subprocess.Popen(
+            [str(self.tools.pulumi), *words, "--stack", self.name],
+            cwd=self.clone.root,
+            env={**(env or {}), **self.env},  # the user's own come first
+            process_group=None if terminal else 0,
+        )
 
         def pass_on(number: int, _: FrameType | None) -> None:
-            if pulumi is None:
-                early.append(number)
-            elif not (terminal and number == signal.SIGINT):
+            if not (terminal and number == signal.SIGINT):
                 pulumi.send_signal(signal.SIGINT)
 
-        # Set before Pulumi starts, so that no signal falls between. Not SIG_IGN: a child would inherit it.
         before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
         try:
-            pulumi = subprocess.Popen(
-                [str(self.tools.pulumi), *words, "--stack", self.name],
-                cwd=self.clone.root,
-                env={**self.env, **(env or {})},
-                process_group=None if terminal else 0,
-            )
-            for _ in early:
-                pulumi.send_signal(signal.SIGINT)
             status = pulumi.wait()
-            return status if status >= 0 else 128 - status
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+        return status if status >= 0 else 128 - status
 
 
 def open_stack(named: str | None) -> Stack:
@@ -239,7 +228,7 @@ def logged_in(env: Mapping[str, str]) -> str:
     """The backend that `pulumi login` chose, or nothing. An access token in the environment counts as Pulumi Cloud."""
     if env.get("PULUMI_ACCESS_TOKEN"):
         return "Pulumi Cloud"
-    home = env.get("PULUMI_CREDENTIALS_PATH") or env.get("PULUMI_HOME") or Path.home() / ".pulumi"
+    home = env.get("PULUMI_CREDENTIALS_PATH") or toolchain.user_home(env)
     try:
         return str(json.loads((Path(home) / "credentials.json").read_text()).get("current") or "")
     except (OSError, ValueError, AttributeError):
