@@ -15,7 +15,7 @@ from ops.toolchain import console
 from ops.toolchain.console import OpsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 PULL_SECONDS = 15
 """How long a registry may keep us waiting for its first word. A closed network mostly says no within a second."""
@@ -75,25 +75,5 @@ def load(host: str, name: str, entries: Sequence[archive.Entry], config: Mapping
                 client.images.remove(before)
 
 
-def remove(host: str, image: str) -> None:
-    """Take an image's name off the engine, and the image with it if it has no other.
-
-    Raises:
-        OpsError: when a container still uses it.
-    """
-    with _client(host) as client:
-        try:
-            client.images.remove(image)
-        except docker.errors.APIError as refused:
-            raise OpsError(
-                f"{image} can't be removed: {refused.explanation}", "Bring the stack down: make down"
-            ) from refused
-
-
-@contextlib.contextmanager
-def _client(host: str, seconds: int = ENGINE_SECONDS) -> Iterator[docker.DockerClient]:
-    client = docker.DockerClient(base_url=host, timeout=seconds)
-    try:
-        yield client
-    finally:
-        client.close()
+def _client(host: str, seconds: int = ENGINE_SECONDS) -> contextlib.closing[docker.DockerClient]:
+    return contextlib.closing(docker.DockerClient(base_url=host, timeout=seconds))

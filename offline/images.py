@@ -9,13 +9,14 @@ from __future__ import annotations
 import io
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from offline import archive, binaries, controller, dind, gitlab_runner, proxy
+from offline import archive, binaries, controller, dind, engine, gitlab_runner, proxy
 from ops.toolchain import cache, console
+from ops.toolchain.console import OpsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 CONTROLLER = "ci-offline-controller:1"
 PROXY = "ci-offline-proxy:1"
@@ -36,118 +37,60 @@ nobody:x:65534:65534:nobody:/:/bin/false
 GROUP = f"root:x:0:\njenkins:x:{controller.UID}:\nnogroup:x:65534:\n"
 
 
+class StandIn(NamedTuple):
+    """An image of ours: what it stands in for, the files that decide it, what is in it beside a shell, how it runs."""
+
+    instead_of: str
+    sources: Sequence[Path]
+    entries: Callable[[], Sequence[archive.Entry]]
+    config: Callable[[dict[str, str], str], dict[str, Any]]
+
+
+STAND_INS = {
+    CONTROLLER: StandIn(
+        "Jenkins",
+        (*controller.sources(), *binaries.sources()),
+        lambda: controller.entries(binaries.docker_cli()),
+        controller.config,
+    ),
+    # Its engine can pull nothing, so it is given the base of the sample's build along.
+    DIND: StandIn("docker:dind", dind.sources(), lambda: dind.entries(_base()), dind.config),
+    GITLAB_RUNNER: StandIn(
+        "GitLab Runner; it runs no jobs", gitlab_runner.sources(), gitlab_runner.entries, gitlab_runner.config
+    ),
+    PROXY: StandIn("haproxy", proxy.sources(), proxy.entries, proxy.config),
+}
+
+
 def ensure(host: str, wanted: Iterable[str] = (CONTROLLER,)) -> None:
-    """Make sure that an engine holds the images that a stack needs. Milliseconds if so, two minutes the first time.
+    """Make sure that an engine holds the stand-ins that a stack needs, of this version of the project.
+
+    Takes milliseconds if it does, two minutes the first time. One is made anew only when what it is made from has
+    changed; programs that come with the machine, busybox for one, are not among that.
 
     Args:
         host: the engine, as `unix:///var/run/docker.sock` or `tcp://...`.
-        wanted: which, of CONTROLLER, DIND, GITLAB_RUNNER and PROXY. The base is wanted always.
+        wanted: which, of STAND_INS. The base that the sample builds from is wanted always.
 
     Raises:
         OpsError: when one can't be made or put there.
     """
-    makers = {
-        CONTROLLER: ensure_controller,
-        DIND: ensure_dind,
-        GITLAB_RUNNER: ensure_gitlab_runner,
-        PROXY: ensure_proxy,
-    }
     for name in wanted:
-        if name in makers:
-            makers[name](host)
-    ensure_base(host)
-
-
-def ensure_controller(host: str) -> str:
-    """Make sure that the engine holds the stand-in for Jenkins of this version of the project. Returns its name.
-
-    It is made anew only when what it is made from has changed. busybox is not among that: it comes with the machine.
-    """
-    inputs = cache.digest(binaries.architecture(), *controller.sources(), *binaries.sources(), *_own_sources())
-    if _labels(host, CONTROLLER).get(INPUTS) != inputs:
-        from offline import engine  # noqa: PLC0415  # 0.35 s, and only where there is something to do
-
-        labels = {STAND_IN: "Jenkins, on networks where its image can't be pulled", INPUTS: inputs}
-        entries = [*userland(binaries.busybox()), *controller.entries(binaries.docker_cli())]
-        engine.load(host, CONTROLLER, entries, controller.config(labels, PATH))
-    return CONTROLLER
-
-
-def ensure_gitlab_runner(host: str) -> str:
-    """Make sure that the engine holds the stand-in runner of this version of the project. Returns its name."""
-    inputs = cache.digest(binaries.architecture(), *gitlab_runner.sources(), *_own_sources())
-    if _labels(host, GITLAB_RUNNER).get(INPUTS) != inputs:
-        from offline import engine  # noqa: PLC0415  # 0.35 s, and only where there is something to do
-
-        labels = {
-            STAND_IN: "GitLab Runner, on networks where its image can't be pulled; it runs no jobs",
-            INPUTS: inputs,
-        }
-        entries = [*userland(binaries.busybox()), *gitlab_runner.entries()]
-        engine.load(host, GITLAB_RUNNER, entries, gitlab_runner.config(labels, PATH))
-    return GITLAB_RUNNER
-
-
-def ensure_proxy(host: str) -> str:
-    """Make sure that the engine holds the stand-in proxy of this version of the project. Returns its name."""
-    inputs = cache.digest(binaries.architecture(), *proxy.sources(), *_own_sources())
-    if _labels(host, PROXY).get(INPUTS) != inputs:
-        from offline import engine  # noqa: PLC0415  # 0.35 s, and only where there is something to do
-
-        labels = {STAND_IN: "haproxy, on networks where its image can't be pulled", INPUTS: inputs}
-        engine.load(host, PROXY, [*userland(binaries.busybox()), *proxy.entries()], proxy.config(labels, PATH))
-    return PROXY
-
-
-def ensure_base(host: str) -> str:
-    """Make sure that the engine holds the image that the sample builds from, pulled if possible. Returns its name."""
-    if not _has(host, BASE):
-        from offline import engine  # noqa: PLC0415  # 0.35 s, and only where there is something to do
-
-        reason = engine.pull(host, BASE)
-        if reason:
-            console.note(
-                f"{BASE} can't be pulled ({reason}). busybox stands in for it under that name, so that the sample can "
-                f"be built; where there is a way out, `docker pull {BASE}` puts the real one in its place."
-            )
-            engine.load(host, BASE, list(userland(binaries.busybox())), _base_config())
-    return BASE
-
-
-def ensure_dind(host: str) -> str:
-    """Make sure that the engine holds the stand-in for `docker:dind` of this version of the project. Returns its name.
-
-    It is made anew only when the project's part of it has changed: the programs in it come with the machine.
-
-    Raises:
-        OpsError: when this machine has no engine's programs to make it from.
-    """
-    inputs = cache.digest(binaries.architecture(), *dind.sources(), *_own_sources())
-    if _labels(host, DIND).get(INPUTS) != inputs:
-        from offline import engine  # noqa: PLC0415  # 0.35 s, and only where there is something to do
-
-        busybox, architecture = binaries.busybox(), binaries.architecture()
-        labels = {STAND_IN: "docker:dind, on networks where it can't be pulled", INPUTS: inputs}
-        # Its engine can pull nothing, so it is given the base of the sample's build along.
-        base = io.BytesIO()
-        archive.write(base, name=BASE, entries=userland(busybox), config=_base_config(), architecture=architecture)
-        entries = [*userland(busybox), *dind.entries(base.getvalue())]
-        engine.load(host, DIND, entries, dind.config(labels, PATH))
-    return DIND
-
-
-def remove(host: str) -> list[str]:
-    """Remove the stand-in images, and only those: a real image of the same name stays. Returns the names removed.
-
-    Raises:
-        OpsError: when a container still uses one.
-    """
-    from offline import engine  # noqa: PLC0415  # 0.35 s, and only where there is something to do
-
-    removed = [image for image in (CONTROLLER, GITLAB_RUNNER, PROXY, DIND, BASE) if STAND_IN in _labels(host, image)]
-    for image in removed:
-        engine.remove(host, image)
-    return removed
+        if name not in STAND_INS:
+            raise OpsError(f"{name} is no stand-in image.", f"Use one of {', '.join(STAND_INS)}.", code=2)
+        made = STAND_INS[name]
+        inputs = cache.digest(binaries.architecture(), *made.sources, *_own_sources())
+        found = (engine.inspect(host, name).get("Config") or {}).get("Labels") or {}
+        if found.get(INPUTS) != inputs:
+            labels = {STAND_IN: f"{made.instead_of}, on networks where its image can't be pulled", INPUTS: inputs}
+            entries = [*userland(binaries.busybox()), *made.entries()]
+            engine.load(host, name, entries, made.config(labels, PATH))
+    if not engine.inspect(host, BASE) and (reason := engine.pull(host, BASE)):
+        console.note(
+            f"{BASE} can't be pulled ({reason}). busybox stands in for it under that name, so that the sample can "
+            f"be built; where there is a way out, `docker pull {BASE}` puts the real one in its place."
+        )
+        engine.load(host, BASE, list(userland(binaries.busybox())), _base_config())
 
 
 def _own_sources() -> list[Path]:
@@ -158,6 +101,13 @@ def _own_sources() -> list[Path]:
 def _base_config() -> dict[str, Any]:
     labels = {STAND_IN: f"{BASE}, on networks where it can't be pulled"}
     return {"Cmd": ["/bin/sh"], "Env": [PATH], "Labels": labels}
+
+
+def _base() -> bytes:
+    made = io.BytesIO()
+    entries, architecture = userland(binaries.busybox()), binaries.architecture()
+    archive.write(made, name=BASE, entries=entries, config=_base_config(), architecture=architecture)
+    return made.getvalue()
 
 
 def userland(busybox: Path) -> Iterator[archive.Entry]:
@@ -173,18 +123,3 @@ def userland(busybox: Path) -> Iterator[archive.Entry]:
     yield archive.Entry("/etc/group", mode=0o644, content=GROUP)
     yield archive.Entry("/root", mode=0o700)
     yield archive.Entry("/tmp", mode=0o1777)  # noqa: S108  # of the image
-
-
-def _labels(host: str, image: str) -> dict[str, str]:
-    """The image's labels; empty if the engine has no such image."""
-    return (_inspect(host, image).get("Config") or {}).get("Labels") or {}
-
-
-def _has(host: str, image: str) -> bool:
-    return bool(_inspect(host, image))
-
-
-def _inspect(host: str, image: str) -> dict[str, Any]:
-    from offline import engine  # noqa: PLC0415
-
-    return engine.inspect(host, image)

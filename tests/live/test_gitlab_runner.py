@@ -48,7 +48,10 @@ def gitlab(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory
 def image(engine: docker.DockerClient) -> str:
     from offline import images  # noqa: PLC0415
 
-    return RUNNER or images.ensure_gitlab_runner("unix:///var/run/docker.sock")
+    if RUNNER:
+        return RUNNER
+    images.ensure("unix:///var/run/docker.sock", [images.GITLAB_RUNNER])
+    return images.GITLAB_RUNNER
 
 
 def settings(gitlab: FakeGitlab, image: str, **runner: Any) -> dict[str, Any]:

@@ -45,7 +45,8 @@ def verbs(tmp_path_factory: pytest.TempPathFactory, engine: docker.DockerClient,
     """Bring up the stack that a closed network has, with names and ports of the test's own."""
     from offline import images  # noqa: PLC0415
 
-    engine.images.get(images.ensure_proxy("unix:///var/run/docker.sock")).tag(*IMAGE.split(":"))
+    images.ensure("unix:///var/run/docker.sock", [images.PROXY])
+    engine.images.get(images.PROXY).tag(*IMAGE.split(":"))
     made = clone(tmp_path_factory.mktemp("proxy"), "proxy")
     ports = {"httpPort": free_port(), "agentPort": free_port()}
     made.edit(

@@ -62,7 +62,7 @@ class Builder:
 @pytest.fixture(scope="module")
 def builder(engine: docker.DockerClient) -> Iterator[Builder]:
     """Start the engine that stands for a builder elsewhere; its certificate is for its address."""
-    images.ensure_dind(HOST)
+    images.ensure(HOST, [images.DIND])
     name = f"{PREFIX}-builder"
     container = engine.containers.run(
         images.DIND,
