@@ -74,6 +74,7 @@ class Lab:
     def __init__(self, stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
         self.stack, self.status, self.changes = stack, 0, {"create": 3}
         self.resources: list[dict[str, Any]] = []
+        self.refused = ""
         self.told: list[str] = []
         self.env: dict[str, str] = {}
         monkeypatch.setattr(stack, "outputs", dict)
@@ -91,6 +92,8 @@ class Lab:
         outputs = {"url": "http://x:1", "registry": "x:1", "registryUser": "ci", "images": images}
         metadata = {"type": "pulumi:pulumi:Stack", "new": {"outputs": outputs}}
         events = [{"resOutputsEvent": {"metadata": metadata}}, {"summaryEvent": {"resourceChanges": self.changes}}]
+        if self.refused:
+            events.append({"diagnosticEvent": {"message": f"<{{%fg 1%}}>error: {self.refused}<{{%reset%}}>"}})
         Path(log).write_text("\n".join(json.dumps(event, separators=(",", ":")) for event in events))
         return self.status
 
@@ -144,6 +147,13 @@ def test_a_failed_update_says_what_the_next_one_does(lab: Lab, capfd: pytest.Cap
     lab.changes = {}  # settings that were refused: Pulumi has said it all
     deploy.up("lab", yes=True, words=[])
     assert capfd.readouterr().err == ""
+
+
+def test_settings_that_the_program_refuses_are_said_last_and_alone(lab: Lab) -> None:
+    lab.status, lab.refused = 255, "the settings of stack 'lab' have 1 problem:\n  - ci:x is taken"
+    with pytest.raises(OpsError) as caught:
+        deploy.up("lab", yes=True, words=[])
+    assert (str(caught.value), caught.value.code) == (lab.refused, 2)
 
 
 def test_down_says_what_stays_and_how_to_remove_it(lab: Lab, capfd: pytest.CaptureFixture[str]) -> None:
