@@ -151,7 +151,7 @@ def down(named: str | None, *, yes: bool, words: Sequence[str]) -> int:
         # By the settings, not the outputs: an update that failed has none, but has made the namespace.
         namespace = stack.settings.kubernetes.namespace
         what = f"The namespace {namespace} with the registry's volume"
-        remove = f"{cluster.of(stack).kubectl} delete namespace {namespace}"
+        remove = f"{cluster.kubectl(stack)} delete namespace {namespace}"
     if what:
         console.note(f"{what} stay; the next `{stack.make('up')}` uses them again.\nTo remove them for good: {remove}")
     console.note(f"To remove its record too, and keep its settings: pulumi stack rm {stack.name} --preserve-config")

@@ -32,13 +32,16 @@ def nobody() -> Iterator[str]:
         yield f"https://127.0.0.1:{held.getsockname()[1]}"
 
 
-def test_the_kubeconfig_is_looked_for_from_the_projects_folder(tmp_path: Path) -> None:
-    found = cluster.of(made_stack.on_cluster(tmp_path, kubernetes={"kubeconfig": "some/where", "context": "prod"}))
-    assert found.kubectl == f"kubectl --kubeconfig {tmp_path}/some/where --context prod"
-    assert not found.lab
-    assert cluster.of(made_stack.on_cluster(tmp_path, kubernetes={"kubeconfig": "~/x"})).kubeconfig != tmp_path / "~/x"
-    assert cluster.of(made_stack.on_cluster(tmp_path)).kubectl == "kubectl"
-    assert cluster.of(made_stack.on_cluster(tmp_path, kubernetes=LAB)).lab
+@pytest.fixture(autouse=True)
+def in_the_projects_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_the_command_for_a_person_names_what_the_settings_name(tmp_path: Path) -> None:
+    found = made_stack.on_cluster(tmp_path, kubernetes={"kubeconfig": "some/where", "context": "prod"})
+    assert cluster.kubectl(found) == "kubectl --kubeconfig some/where --context prod"
+    assert cluster.kubectl(made_stack.on_cluster(tmp_path)) == "kubectl"
+    assert cluster.is_lab(made_stack.on_cluster(tmp_path, kubernetes=LAB))
 
 
 def test_a_lab_that_is_not_up_is_named_with_the_command_that_starts_it(tmp_path: Path, nobody: str) -> None:
