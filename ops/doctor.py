@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import socket
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -120,6 +121,10 @@ def _engine(host: str) -> Finding:
         return Finding(name, f"{host} is not open to this user", "BAD", docker_engine.CLOSED)
     if version:
         return Finding(name, f"{version} at {host}")
+    with socket.socket(socket.AF_UNIX) as probe:
+        if host != docker_engine.DEFAULT_HOST or not probe.connect_ex(host.removeprefix("unix://")):
+            # `make up` starts only the usual one, and not beside another that says nothing.
+            return Finding(name, f"none answers at {host}", "BAD", "Start it, or set another ci:docker.host")
     seen = f"{docker_engine.installed() or 'not installed'}; nothing answers at {host}"
     return Finding(name, seen, "note", "`make up` installs and starts it")
 

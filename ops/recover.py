@@ -18,7 +18,6 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import docker.errors
 import psutil
 
 from components import labels
@@ -191,30 +190,26 @@ def remove_half_made(operation: Mapping[str, Any], stack: Stack) -> str:
     name = inputs.get("name")
     if operation.get("type") != "creating" or resource.get("type") not in {CONTAINER, NETWORK} or not name:
         return ""
-    what, remove = ("container", "rm -f") if resource["type"] == CONTAINER else ("network", "network rm")
+    container = resource["type"] == CONTAINER
+    what = "container" if container else "network"
+    asked: dict[str, Any] = {"all": True} if container else {}
     try:
         there = engine.client(stack.settings)
+        known: list[Any] = (there.containers if container else there.networks).list(filters={"name": name}, **asked)
     except engine.ERRORS as failed:
         raise OpsError(
             f"The engine can't be asked for the half-made {what} {name}: {failed}",
             "Start it (`systemctl start docker`), and see that `docker version` works; then run recover again.",
         ) from failed
-    try:
-        if what == "container":
-            found: Any = there.containers.get(name)
-            labels = found.labels
-        else:  # by its whole name; `get` would take the beginning of an id for one
-            found = next((each for each in there.networks.list(names=[name]) if each.name == name), None)
-            labels = found.attrs.get("Labels") or {} if found else {}
-    except docker.errors.NotFound:
-        return ""
+    found = next((each for each in known if each.name == name), None)  # the engine takes a part of a name, too
     if found is None:
         return ""
+    has = found.labels if container else found.attrs.get("Labels") or {}
     wanted = {entry["label"]: entry["value"] for entry in inputs.get("labels") or [] if isinstance(entry, dict)}
-    if not wanted or not wanted.items() <= labels.items():
+    if not wanted or not wanted.items() <= has.items():
         raise OpsError(
             f"The {what} {name} is in the way, and its labels say that this stack did not make it.",
-            f"Look at it, and if it may go: docker {remove} {name}",
+            f"Look at it, and if it may go: docker {what} rm{' -f' if container else ''} {name}",
         )
-    found.remove(**({"force": True} if what == "container" else {}))
+    found.remove(**({"force": True} if container else {}))
     return f"removed the half-made {what} {name}"

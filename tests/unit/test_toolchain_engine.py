@@ -8,6 +8,7 @@ import io
 import os
 import re
 import shutil
+import socket
 import subprocess
 import types
 from contextlib import contextmanager
@@ -16,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 import docker.errors
 import pytest
 
+from ops import doctor, recover
 from ops import engine as stack_engine
-from ops import recover
 from ops.toolchain import console, docker_engine, process
 from ops.toolchain.console import OpsError
-from tests.support import fake_docker, programs
+from tests.support import fake_docker, made_stack, programs
 from tests.support.settings import settings
 
 if TYPE_CHECKING:
@@ -137,6 +138,24 @@ def test_a_container_that_is_not_well_is_told_with_the_end_of_its_log(
         found = stack_engine.show_ill(on(host), "ci", "dev", starting=starting)
     assert found == ([f"the container jenkins-server is {how}"] if how else [])
     assert ("why it fails" in capfd.readouterr().err) == bool(how)
+
+
+@pytest.mark.parametrize(
+    ("usual", "listens", "mark"), [(True, True, "BAD"), (False, False, "BAD"), (True, False, "note")]
+)
+def test_doctor_does_not_promise_that_up_starts_an_engine_that_it_would_refuse(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, usual: bool, listens: bool, mark: str
+) -> None:
+    path = tmp_path / "sock"
+    if usual:
+        monkeypatch.setattr(docker_engine, "DEFAULT_HOST", f"unix://{path}")
+    with socket.socket(socket.AF_UNIX) as silent:
+        if listens:
+            silent.bind(str(path))
+            silent.listen()
+        stack = made_stack.on_docker(tmp_path, docker={"acceptRootOnHost": True, "host": f"unix://{path}"})
+        [found] = doctor.of_settings(stack)
+    assert found.mark == mark
 
 
 @pytest.fixture
