@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lab import builder_images, configs, git_image
-from offline import archive, binaries, gitlab_runner, images
+from offline import archive, binaries, gitlab_runner, images, proxy
 from offline.archive import Entry
 from ops.toolchain import cache
 from ops.toolchain.console import OpsError
@@ -20,6 +20,7 @@ BUSYBOX = "ci-lab/busybox:1"
 GIT = "ci-lab/git:1"
 BUILDAH = "ci-lab/buildah:1"
 GITLAB_RUNNER = "ci-lab/gitlab-runner:1"
+HAPROXY = "ci-lab/haproxy:1"
 NODE = "node"
 UPSTREAM = "upstream"
 
@@ -126,6 +127,7 @@ def all_of(programs: Mapping[str, Path], versions: Mapping[str, str]) -> list[Im
             {"Entrypoint": ["/bin/kubectl"], "Env": ["PATH=/bin"], "User": "65532"},
             NODE,
         ),
+        Image(HAPROXY, tuple(proxy.entries()), proxy.config({}, images.PATH), NODE),
         Image(GITLAB_RUNNER, (*userland, *gitlab_runner.entries()), gitlab_runner.config({}, images.PATH), NODE),
     ]
 

@@ -81,6 +81,7 @@ class Lab:
             "coredns": f"ci-lab/coredns:{version['coredns']}",
             "git": images.GIT,
             "gitlab-runner": images.GITLAB_RUNNER,
+            "haproxy": images.HAPROXY,
             "kaniko": f"ci-lab/kaniko:{version['executor']}",
             "kubectl": f"ci-lab/kubectl:{version['kubectl']}",
             "pause": configs.PAUSE,

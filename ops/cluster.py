@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ops.toolchain.console import OpsError
 
@@ -23,23 +24,37 @@ EXEC_SECONDS = 20
 """How long a command in a pod may take."""
 
 
-def is_lab(stack: Stack) -> bool:
-    """Whether a stack's cluster is this clone's own lab."""
-    return stack.settings.kubernetes.kubeconfig == LAB_KUBECONFIG
+class Place(NamedTuple):
+    """Where a stack's cluster is."""
+
+    kubeconfig: Path | None
+    """The file that the settings name; None to look where kubectl looks."""
+    context: str | None
+    """The context that they name; None for the current one."""
+    lab: bool
+    """Whether it is this clone's own lab."""
+
+    @property
+    def kubectl(self) -> str:
+        """The command by which a person reaches the same cluster."""
+        file = LAB_KUBECONFIG if self.lab else self.kubeconfig
+        context = f" --context {self.context}" if self.context else ""
+        return f"kubectl{f' --kubeconfig {file}' if file else ''}{context}"
 
 
-def kubectl(stack: Stack) -> str:
-    """The command by which a person reaches the stack's cluster."""
-    wanted = stack.settings.kubernetes
-    words = (("--kubeconfig", wanted.kubeconfig), ("--context", wanted.context))
-    return " ".join(["kubectl", *(f"{option} {value}" for option, value in words if value)])
+def of(stack: Stack) -> Place:
+    """The place of a stack's cluster, by its settings."""
+    wanted, root = stack.settings.kubernetes, stack.clone.root
+    path = root / Path(wanted.kubeconfig).expanduser() if wanted.kubeconfig else None
+    return Place(path, wanted.context, lab=path == root / LAB_KUBECONFIG)
 
 
 def reader(stack: Stack) -> ApiReader:
     """What asks the stack's cluster. Nothing is read or opened before the first question."""
     from components.kubernetes.cluster import ApiReader
 
-    return ApiReader(stack.settings.kubernetes)
+    path = of(stack).kubeconfig
+    return ApiReader(stack.settings.kubernetes.model_copy(update={"kubeconfig": str(path) if path else None}))
 
 
 def require(stack: Stack) -> None:
@@ -50,16 +65,17 @@ def require(stack: Stack) -> None:
     """
     from components.kubernetes.cluster import ReadError
 
+    place = of(stack)
     try:
         reader(stack).version()
     except ReadError as failed:
-        if is_lab(stack):
+        if place.lab:
             raise OpsError(
                 f"The lab of stack {stack.name} is not up: {failed}.", "Start it first: make lab"
             ) from failed
         raise OpsError(
             f"The cluster of stack {stack.name} can't be used: {failed}.",
-            f"See whether this works: {kubectl(stack)} version. Another: make set KEY=ci:kubernetes.kubeconfig",
+            f"See whether this works: {place.kubectl} version. Another: make set KEY=ci:kubernetes.kubeconfig",
         ) from failed
 
 
@@ -82,15 +98,15 @@ def asked() -> Iterator[None]:
         raise OpsError(f"The API server gave no answer: {error}") from error
 
 
-def run(there: ApiReader, namespace: str, pod: str, words: Sequence[str]) -> tuple[int, str]:
-    """Run a command in a pod's only container. Return its exit code and output, or 1 and why it did not run."""
+def run(there: ApiReader, namespace: str, pod: str, container: str, words: Sequence[str]) -> tuple[int, str]:
+    """Run a command in a container of a pod. Return its exit code and output, or 1 and why it did not run."""
     from kubernetes import client, stream
     from websocket import WebSocketException
 
     execute = client.CoreV1Api(there.client).connect_get_namespaced_pod_exec
     kinds = {"stdout": True, "stderr": True, "_preload_content": False}
     try:
-        socket: Any = stream.stream(execute, pod, namespace, command=list(words), **kinds)
+        socket: Any = stream.stream(execute, pod, namespace, container=container, command=list(words), **kinds)
         with contextlib.closing(socket):
             socket.run_forever(timeout=EXEC_SECONDS)
             code = socket.returncode  # first: `read_all` throws it away

@@ -50,7 +50,7 @@ def examine(
             if settings.gitlab_runner is not None:
                 pod = yield from _pod(there, namespace, "gitlab-runner")
                 if pod:
-                    yield gitlab.known(*cluster.run(there, namespace, pod, gitlab.VERIFY))
+                    yield gitlab.known(*cluster.run(there, namespace, pod, "gitlab-runner", gitlab.VERIFY))
             jobs = builds.deployed_jobs(resources)
             images = outputs.get("images") or {}
             yield from builds.examine(there, f"{namespace}-builds", settings.builds, jobs, images)
@@ -86,7 +86,7 @@ def _volume(there: ApiReader, namespace: str, name: str, pod: str) -> Finding:
     claim = client.CoreV1Api(there.client).read_namespaced_persistent_volume_claim(name, namespace)
     size = (claim.status.capacity or {}).get("storage", "unknown size")
     try:
-        _, said = cluster.run(there, namespace, pod, ("df", "-Pk", DATA))
+        _, said = cluster.run(there, namespace, pod, name, ("df", "-Pk", DATA))
         _, blocks, used, _, percent, *_ = said.strip().splitlines()[-1].split()
         filled, total = int(percent.rstrip("%")), int(blocks) / 2**20
     except (ValueError, IndexError):

@@ -1,13 +1,13 @@
 """Registers the Kubernetes platform from a stack's settings."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pulumi
 from pulumi_kubernetes import core
 
 from components import certificates, password
-from components.kubernetes import cluster, endpoints, gitlab_runner, history, namespaces, texts
+from components.kubernetes import access, cluster, endpoints, gitlab_runner, history, namespaces, texts
 from components.kubernetes.build import Build, BuildArgs, failure_hook
 from components.kubernetes.builders.spec import GIT_SECRET, PUSH_SECRET, STORAGE_SECRET, TRUST, TRUST_FILE
 from components.kubernetes.cluster import ApiReader
@@ -29,6 +29,7 @@ def deploy(settings: Settings, reader: ApiReader | None = None) -> Mapping[str, 
     on_cluster = pulumi.ResourceOptions(providers=[cluster.provider(settings.kubernetes)])
     spaces = _namespaces(settings, on_cluster)
     secret = password.kept("registry-password", settings.registry_password)
+    pulling = password.kept("registry-pull-password", settings.registry_pull_password)
     Network(
         "network",
         NetworkArgs(
@@ -40,8 +41,9 @@ def deploy(settings: Settings, reader: ApiReader | None = None) -> Mapping[str, 
         ),
         on_cluster,
     )
-    registry = _registry(settings, endpoint, spaces, secret, on_cluster)
-    logged_in = _logins(settings, endpoint, spaces, secret, on_cluster)
+    registry = _registry(settings, endpoint, spaces, secret, pulling, on_cluster)
+    pull_config = _docker_config(endpoint, settings.registry.pull_user, pulling)
+    logged_in = _logins(settings, endpoint, spaces, secret, pull_config, on_cluster)
     ready = pulumi.ResourceOptions.merge(on_cluster, pulumi.ResourceOptions(depends_on=[registry, *logged_in]))
     builds = _builds(settings, reader or ApiReader(settings.kubernetes), spaces, registry, last, ready)
     if settings.gitlab_runner is not None:
@@ -59,7 +61,7 @@ def deploy(settings: Settings, reader: ApiReader | None = None) -> Mapping[str, 
         "namespace": spaces.registry,
         "buildsNamespace": spaces.builds,
         "pullSecret": PULL_SECRET,
-        "pullConfig": _docker_config(settings, endpoint, secret),
+        "pullConfig": pull_config,
         "registryVolume": registry.volume,
         "containerdHosts": _containerd_hosts(settings, registry),
         "next": _next(settings, endpoint),
@@ -107,22 +109,27 @@ def _namespaces(settings: Settings, opts: pulumi.ResourceOptions) -> Namespaces:
     )
 
 
-def _registry(
+def _registry(  # noqa: PLR0913, PLR0917 - a part of deploy
     settings: Settings,
     endpoint: Endpoints,
     spaces: Namespaces,
     secret: pulumi.Output[str],
+    pulling: pulumi.Output[str],
     opts: pulumi.ResourceOptions,
 ) -> Registry:
-    user = settings.registry.user
+    users = (settings.registry.user, settings.registry.pull_user)
+    pushers = [users[0], *(user.name for user in settings.registry.users if user.push)]
     realm = f"{pulumi.get_project()}/{pulumi.get_stack()}"
 
-    def files(known: str) -> Mapping[str, str]:
-        hashed = password.bcrypted(known, realm=f"registry:{realm}/{user}", cost=password.REGISTRY_COST)
-        signing = texts.signing_secret(known, f"registry:{realm}")
+    def files(known: Sequence[str]) -> Mapping[str, str]:
+        hashes = {
+            user: password.bcrypted(one, realm=f"registry:{realm}/{user}", cost=password.REGISTRY_COST)
+            for user, one in zip(users, known, strict=True)
+        }
         return {
-            "config.yml": texts.configuration(tls=endpoint.tls_in_pod, secret=signing),
-            "htpasswd": texts.users_file(user, hashed, settings.registry),
+            "config.yml": texts.configuration(secret=texts.signing_secret(known[0], f"registry:{realm}")),
+            "htpasswd": texts.users_file(hashes, settings.registry),
+            access.CONFIGURATION: access.configuration(pushers, tls=endpoint.tls_in_pod),
         }
 
     given, key = settings.registry.tls and settings.registry.tls.certificate_file, settings.registry_tls_key
@@ -133,7 +140,7 @@ def _registry(
             names=endpoints.names(settings),
             namespace=spaces.registry,
             kubectl_image=settings.kubernetes.kubectl_image,
-            files=secret.apply(files),
+            files=pulumi.Output.all(secret, pulling).apply(files),
             certificate=certificates.read(given) if given else None,
             certificate_key=pulumi.Output.secret(key.get_secret_value()) if key else None,
         ),
@@ -164,17 +171,18 @@ def _registry(
 
 
 def _docker_config(
-    settings: Settings, endpoint: Endpoints, secret: pulumi.Output[str], more: Mapping[str, Any] | None = None
+    endpoint: Endpoints, user: str, secret: pulumi.Output[str], more: Mapping[str, Any] | None = None
 ) -> pulumi.Output[str]:
     hosts = [endpoint.push, endpoint.pull]
-    return secret.apply(lambda known: texts.docker_config(hosts, settings.registry.user, known, more=more))
+    return secret.apply(lambda known: texts.docker_config(hosts, user, known, more=more))
 
 
-def _logins(
+def _logins(  # noqa: PLR0913, PLR0917 - a part of deploy
     settings: Settings,
     endpoint: Endpoints,
     spaces: Namespaces,
     secret: pulumi.Output[str],
+    pull_config: pulumi.Output[str],
     opts: pulumi.ResourceOptions,
 ) -> list[pulumi.Resource]:
     """Register the credentials of builds, the pull secret of nodes, and the trusted authorities."""
@@ -182,8 +190,8 @@ def _logins(
     git = {"token": settings.git_token, "key": settings.git_ssh_key}
     storage = settings.storage_credentials
     secrets: dict[str, dict[str, pulumi.Input[str]]] = {
-        PUSH_SECRET: {".dockerconfigjson": _docker_config(settings, endpoint, secret, more)},
-        PULL_SECRET: {".dockerconfigjson": _docker_config(settings, endpoint, secret)},
+        PUSH_SECRET: {".dockerconfigjson": _docker_config(endpoint, settings.registry.user, secret, more)},
+        PULL_SECRET: {".dockerconfigjson": pull_config},
         GIT_SECRET: {key: value.get_secret_value() for key, value in git.items() if value is not None},
         STORAGE_SECRET: {"credentials": storage.get_secret_value()} if storage is not None else {},
     }
@@ -234,7 +242,7 @@ def _next(settings: Settings, endpoint: Endpoints) -> list[str]:
     builds = namespaces.of_builds(settings.kubernetes.namespace)
     steps.append(
         f"Pods in {builds} pull with imagePullSecrets: [{{name: {PULL_SECRET}}}]; for other namespaces, make such a "
-        "Secret from the output pullConfig."
+        "Secret from the output pullConfig. Its account can only pull."
     )
     if settings.registry.tls is None:
         steps.append("The registry uses plain HTTP (ci:registry.plainHttp): passwords cross the network in clear.")

@@ -28,7 +28,7 @@ class RegistryArgs:
     namespace: pulumi.Input[str]
     kubectl_image: str
     files: pulumi.Output[Mapping[str, str]]
-    """`config.yml` and `htpasswd`. A secret."""
+    """`config.yml`, `htpasswd` and `haproxy.cfg`. A secret."""
 
     certificate: str | None = None
     """The certificate and its chain in PEM, if it is given as a file."""
@@ -72,6 +72,7 @@ class Registry(pulumi.ComponentResource):
                 tls_secret=self.tls_secret if settings.ingress is None else None,
                 tls_digest=self.tls_digest,
                 node_port=settings.node_port,
+                access_image=settings.access_image,
                 collect=(["--delete-untagged"] if garbage.delete_untagged else []) if garbage else None,
             ),
             mine,

@@ -9,7 +9,7 @@ import pulumi
 from pulumi_kubernetes import apps, core
 
 from components import labels
-from components.kubernetes import collection, restricted, texts
+from components.kubernetes import access, collection, restricted, texts
 from components.kubernetes.endpoints import PORT
 from components.settings import RegistrySettings
 
@@ -39,6 +39,9 @@ class ServerArgs:
     """Changes with the certificate, since the process reads it only at its start; None if it is not known here."""
 
     node_port: int | None = None
+    access_image: str | None = None
+    """HAProxy, for a process that clients reach through it; None for one that they reach directly."""
+
     collect: Sequence[str] | None = None
     """Flags of the garbage collection before the start; None for no collection."""
 
@@ -144,7 +147,7 @@ def _pod(args: ServerArgs, claim: Any, files: Any, account: Any) -> dict[str, An
         {"name": "data", "persistent_volume_claim": {"claim_name": claim}},
         {"name": "tmp", "empty_dir": {"size_limit": "64Mi"}},
     ]
-    if args.tls_secret is not None:
+    if args.tls_secret is not None and args.access_image is None:
         mounts.append({"name": "tls", "mount_path": texts.TLS_FOLDER, "read_only": True})
         volumes.append({"name": "tls", "secret": {"secret_name": args.tls_secret, "default_mode": 0o440}})
     common = {
@@ -182,6 +185,9 @@ def _pod(args: ServerArgs, claim: Any, files: Any, account: Any) -> dict[str, An
         ],
         "volumes": volumes,
     }
+    if args.access_image is not None:
+        pod["containers"].append(access.container(args.access_image, tls=args.tls_secret is not None))
+        pod["volumes"] += access.volumes(files, args.tls_secret)
     if args.collect is not None:
         pod["init_containers"] = [collection.container(common, args.collect)]
     return pod

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from components.kubernetes import access
 from components.kubernetes.endpoints import PORT
 from components.settings import RegistrySettings
 
@@ -18,8 +19,8 @@ TLS_FOLDER = "/etc/tls"
 _DRAIN_SECONDS = 50
 
 
-def configuration(*, tls: bool, secret: str) -> str:
-    """Return the registry's config.yml.
+def configuration(*, secret: str) -> str:
+    """Return the registry's config.yml. Clients reach it through `access` alone.
 
     secret: signs the state of an upload, which the client keeps. It has to survive restarts; see `signing_secret`.
     """
@@ -29,12 +30,12 @@ def configuration(*, tls: bool, secret: str) -> str:
             "log": {"level": "info", "formatter": "text"},
             "storage": {
                 "filesystem": {"rootdirectory": DATA},
-                # Everyone who may push may delete. The next garbage collection frees the space.
+                # Whoever may push may delete. The next garbage collection frees the space.
                 "delete": {"enabled": True},
                 "maintenance": {"uploadpurging": {"enabled": True, "age": "168h", "interval": "24h", "dryrun": False}},
             },
             "auth": {"htpasswd": {"realm": "registry", "path": USERS_FILE}},
-            "http": {**_http(tls=tls), "secret": secret},
+            "http": {**_http(access.REGISTRY_ADDRESS), "secret": secret},
         }
     )
 
@@ -51,14 +52,14 @@ def mirror_configuration(registry: RegistrySettings, *, tls: bool, secret: str, 
             "log": {"level": "info", "formatter": "text"},
             "storage": {"filesystem": {"rootdirectory": DATA}, "delete": {"enabled": True}},
             "proxy": {"remoteurl": mirror.upstream, "ttl": f"{mirror.keep_hours}h", **login},
-            "http": {**_http(tls=tls), "secret": secret},
+            "http": {**_http(f":{PORT}", tls=tls), "secret": secret},
         }
     )
 
 
-def _http(*, tls: bool) -> dict[str, Any]:
+def _http(address: str, *, tls: bool = False) -> dict[str, Any]:
     http: dict[str, Any] = {
-        "addr": f":{PORT}",
+        "addr": address,
         "draintimeout": f"{_DRAIN_SECONDS}s",
         "headers": {"X-Content-Type-Options": ["nosniff"]},
     }
@@ -78,9 +79,10 @@ def signing_secret(password: str, purpose: str) -> str:
     ).hexdigest()
 
 
-def users_file(own: str, own_hash: str, registry: RegistrySettings) -> str:
-    """Return the htpasswd file: the user of the builds, and further users."""
-    lines = [f"{own}:{own_hash}", *(f"{user.name}:{user.password_hash}" for user in registry.users)]
+def users_file(hashes: Mapping[str, str], registry: RegistrySettings) -> str:
+    """Return the htpasswd file: the stack's own users with their hashes, and further users."""
+    lines = [f"{user}:{of}" for user, of in hashes.items()]
+    lines += [f"{user.name}:{user.password_hash}" for user in registry.users]
     return "\n".join(lines) + "\n"
 
 

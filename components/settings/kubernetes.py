@@ -135,13 +135,14 @@ class KubernetesSettings(Section):
 
 
 class UserSettings(Section):
-    """One more user of the registry. The registry knows no roles: every user may pull and push."""
+    """One more user of the registry, who may pull."""
 
     name: RegistryUser = Field(description="The user's name.", examples=["deployer"])
     password_hash: BcryptHash = Field(
         description="The password's bcrypt hash of 10 rounds or more, as `htpasswd -nB -C 10 NAME` prints it.",
         examples=["$2y$10$Xz1vXkXNPl2lEzhRlDKq4eYkWbO9pAXxZlz8Oq4tHhJc1iGf5wK2u"],
     )
+    push: bool = Field(default=False, description="Whether the user may push and delete as well.")
 
 
 class TlsSettings(Section):
@@ -233,6 +234,17 @@ class RegistrySettings(Section):
     memory_mib: _Memory = Field(default=512, description="Memory limit, MiB.")
     user: RegistryUser = Field(
         default="ci", description="The user that builds push with. Its password is the secret `ci:registryPassword`."
+    )
+    pull_user: RegistryUser = Field(
+        default="pull",
+        description=(
+            "The user of pull Secrets and of the output `pullConfig`. It can only pull. Its password is the secret "
+            "`ci:registryPullPassword`."
+        ),
+    )
+    access_image: ImageReference = Field(
+        default="haproxy:3.2.21-alpine",
+        description="The image of the HAProxy before the registry, which keeps users that may only pull from pushing.",
     )
     users: tuple[UserSettings, ...] = Field(
         default=(),

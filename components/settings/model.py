@@ -59,6 +59,9 @@ class Settings(Section):
         "The password of the registry's user, 12 characters to 72 bytes; without it, one is generated and kept in the "
         "state.",
     )
+    registry_pull_password: NewPassword | None = _secret(
+        "registryPullPassword", "The password of `ci:registry.pullUser`; limits and default as for `registryPassword`."
+    )
     registry_tls_key: PrivateKey | None = _secret(
         "registryTlsKey", "The private key of `ci:registry.tls.certificateFile`.", " < key.pem"
     )

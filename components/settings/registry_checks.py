@@ -50,6 +50,9 @@ def _registry(settings: Settings) -> Iterator[Problem]:
 
 def _users(registry: RegistrySettings) -> Iterator[Problem]:
     names = {registry.user: "ci:registry.user"}
+    if registry.pull_user == registry.user:
+        yield duplicate("ci:registry.pullUser", registry.pull_user, "ci:registry.user", "give it another name")
+    names[registry.pull_user] = "ci:registry.pullUser"
     for index, user in enumerate(registry.users):
         key = f"ci:registry.users[{index}].name"
         other = names.setdefault(user.name, key)

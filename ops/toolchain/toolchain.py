@@ -51,7 +51,7 @@ def find(platform: str = "", environ: Mapping[str, str] | None = None) -> Toolch
     cli = pulumi_cli.find(env)
     if cli is None:
         return None
-    parts = {"Pulumi CLI": Part("official" if cli.host else "built", f"{cli.version}, {cli.path}")}
+    parts = {"Pulumi CLI": Part(cli.kind, f"{cli.version}, {cli.path}")}
     pulumi, official, lacking = cli.path, {"language host": cli.host}, _lacking(env, cli, platform)
     if platform in VERSIONS:
         official[f"{platform.capitalize()} plugin"] = plugin(env, cli, platform)

@@ -1,5 +1,6 @@
 """The registry on a real cluster: who logs in, what survives, what is collected, and who reaches whom."""
 
+import base64
 from typing import Any
 
 import pytest
@@ -29,6 +30,23 @@ def deployed(stack: Stack) -> Stack:
 @pytest.mark.parametrize(("password", "status"), [(None, 401), ("wrong-horse-battery", 401), (PASSWORD, 200)])
 def test_only_the_right_password_gets_in(deployed: Stack, password: str | None, status: int) -> None:
     assert deployed.ask("/v2/_catalog", password=password).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("POST", "/v2/two/blobs/uploads/"), ("PUT", "/v2/two/manifests/mine"), ("DELETE", "/v2/two/manifests/{digest}")],
+)
+def test_the_account_of_the_pull_secret_reads_and_neither_pushes_nor_deletes(
+    deployed: Stack, method: str, path: str
+) -> None:
+    digest = deployed.digest("two", "latest")
+    secret = deployed.core.read_namespaced_secret("registry-pull", deployed.builds)
+    user, password = base64.b64decode(next(iter(logins(secret).values()))["auth"]).decode().split(":")
+    read = deployed.ask("/v2/two/manifests/latest", user=user, password=password)
+    written = deployed.ask(path.format(digest=digest), method, user=user, password=password)
+    assert (read.status_code, written.status_code) == (200, 403)
+    assert written.json()["errors"][0]["code"] == "DENIED"
+    assert deployed.digest("two", "latest") == digest
 
 
 def test_a_build_reaches_the_registry_alone_and_what_is_refused_is_reached_without_the_policies(
@@ -87,14 +105,16 @@ def test_the_pull_secret_names_the_registry_as_builds_and_as_nodes_know_it(deplo
     assert set(logins(secret)) == {f"registry.{deployed.namespace}.svc:5000", f"localhost:{deployed.node_port}"}
 
 
-def test_a_rotated_password_lets_the_old_one_in_no_more_and_loses_nothing(deployed: Stack) -> None:
+def test_a_rotated_password_lets_the_old_one_in_no_more_and_leaves_images_and_the_pull_account(deployed: Stack) -> None:
     before = deployed.digest("two", "latest")
     jobs = {name: job.metadata.uid for name, job in deployed.jobs().items()}
+    pulling = deployed.core.read_namespaced_secret("registry-pull", deployed.builds)
     deployed.deployment.secret("registryPassword", "another-horse-battery")
     try:
         deployed.deployment.up()
         assert deployed.ask("/v2/_catalog").status_code == 401
         assert deployed.ask("/v2/_catalog", password="another-horse-battery").status_code == 200
+        assert deployed.core.read_namespaced_secret("registry-pull", deployed.builds).data == pulling.data
     finally:
         deployed.deployment.secret("registryPassword", PASSWORD)
         deployed.deployment.up()
@@ -123,7 +143,7 @@ def is_new(stack: Stack, old: str) -> bool:
 
 def test_the_schedule_collects_what_was_deleted_and_nothing_else(deployed: Stack) -> None:
     def inside(script: str) -> str:
-        return deployed.execute("registry-server-0", deployed.namespace, script)
+        return deployed.execute("registry-server-0", deployed.namespace, script, container="registry")
 
     def used() -> int:
         """The KiB of layers that the registry holds."""

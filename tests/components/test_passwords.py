@@ -2,9 +2,11 @@
 
 import base64
 import json
+from typing import Any
 
 import bcrypt
 import pulumi
+import pytest
 
 from components import docker, password
 from components.settings import Settings
@@ -47,14 +49,26 @@ def test_jenkins_gets_the_hash_of_the_kept_password_and_never_the_password() -> 
     assert KEPT not in json.dumps(others, default=str)
 
 
-def test_the_registry_builds_and_nodes_get_the_kept_password() -> None:
-    engine = Engine(preview=False)
-    made = kubernetes_platform.deploy(engine, registryPassword=None)
-    user, hashed = made["registry-files"]["stringData"]["htpasswd"].strip().split(":", 1)
-    assert bcrypt.checkpw(KEPT.encode(), hashed.encode())
-    for login in ("login-registry-push", "login-registry-pull"):
+@pytest.mark.parametrize(
+    ("given", "pushing", "pulling"),
+    [
+        ({}, KEPT, KEPT),
+        ({"registryPassword": "correct-horse-battery"}, "correct-horse-battery", KEPT),
+        ({"registryPullPassword": "correct-horse-battery"}, KEPT, "correct-horse-battery"),
+    ],
+)
+def test_builds_and_nodes_have_an_account_of_their_own_each_with_its_password(
+    given: dict[str, Any], pushing: str, pulling: str
+) -> None:
+    made = kubernetes_platform.deploy(
+        Engine(preview=False), **{"registryPassword": None, "registryPullPassword": None, **given}
+    )
+    lines = made["registry-files"]["stringData"]["htpasswd"].splitlines()
+    hashes = dict(line.split(":", 1) for line in lines)
+    for user, kept, login in (("ci", pushing, "login-registry-push"), ("pull", pulling, "login-registry-pull")):
+        assert bcrypt.checkpw(kept.encode(), hashes[user].encode())
         auths = json.loads(made[login]["stringData"][".dockerconfigjson"])["auths"]
-        assert {base64.b64decode(each["auth"]) for each in auths.values()} == {f"{user}:{KEPT}".encode()}
+        assert {base64.b64decode(each["auth"]) for each in auths.values()} == {f"{user}:{kept}".encode()}
 
 
 def test_a_password_of_the_config_is_taken_instead(engine: Engine) -> None:

@@ -17,7 +17,7 @@ from components.proxy import haproxy
 from components.settings.model import SECRETS
 from tests.support.engine import Engine, is_secret, is_unknown, set_config
 from tests.support.kubernetes_platform import STATE_CALL, state
-from tests.support.kubernetes_stack import REGISTRY_PASSWORD, FakeReader
+from tests.support.kubernetes_stack import PULL_PASSWORD, REGISTRY_PASSWORD, FakeReader
 from tests.support.settings import PASSWORD, RUNNER_TOKEN, TLS_KEY
 
 ROOT = Path(__file__).parents[2]
@@ -30,6 +30,7 @@ STACKS = {
 MADE_UP = {
     "adminPassword": PASSWORD,
     "registryPassword": REGISTRY_PASSWORD,
+    "registryPullPassword": PULL_PASSWORD,
     "gitlabRunnerToken": RUNNER_TOKEN,
     "tcpTlsKey": TLS_KEY,
 }
@@ -104,8 +105,9 @@ def _loaded(keys: dict[str, Any]) -> settings.Settings:
     by_gitlab = keys["platform"] == "docker" and "gitlabRunner" in keys
     if not by_gitlab and keys.get("jenkins", {}).get("setup") != "wizard":
         # A generated password would be another one in each recording.
-        key = "registryPassword" if keys["platform"] == "kubernetes" else "adminPassword"
-        keys.setdefault(key, MADE_UP[key])
+        on_kubernetes = keys["platform"] == "kubernetes"
+        for key in ("registryPassword", "registryPullPassword") if on_kubernetes else ("adminPassword",):
+            keys.setdefault(key, MADE_UP[key])
     for _ in MADE_UP:
         texts = {f"ci:{key}": value if isinstance(value, str) else json.dumps(value) for key, value in keys.items()}
         set_config(texts, [f"ci:{key}" for key in SECRETS if f"ci:{key}" in texts])

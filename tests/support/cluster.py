@@ -65,7 +65,11 @@ def in_the_lab() -> Cluster:
             "gitImage": images["git"],
             "kubectlImage": images["kubectl"],
         },
-        registry={"image": images["registry"], "mirror": {"upstream": f"http://{found.upstream}", "storageGib": 1}},
+        registry={
+            "image": images["registry"],
+            "accessImage": images["haproxy"],
+            "mirror": {"upstream": f"http://{found.upstream}", "storageGib": 1},
+        },
         lab=found,
     )
 
@@ -201,13 +205,22 @@ class Stack:
         finally:
             self.core.delete_namespaced_pod(name, self.builds, grace_period_seconds=0)
 
-    def execute(self, pod: str, namespace: str, script: str) -> str:
-        """Run a shell's script in a pod; give what it printed."""
+    def execute(self, pod: str, namespace: str, script: str, **container: str) -> str:
+        """Run a shell's script in a pod; give what it printed. container: `container=` for a pod of several."""
         # A client of its own, since `stream` puts itself in the place of the client's requests.
         own: Any = client.CoreV1Api(config.new_client_from_config(config_file=str(self.cluster.kubeconfig)))
         ask, words = own.connect_get_namespaced_pod_exec, ["sh", "-c", script]
         session: Any = stream.stream(
-            ask, pod, namespace, command=words, stdout=True, stderr=True, stdin=False, tty=False, _preload_content=False
+            ask,
+            pod,
+            namespace,
+            command=words,
+            stdout=True,
+            stderr=True,
+            stdin=False,
+            tty=False,
+            _preload_content=False,
+            **container,
         )
         try:
             session.run_forever(timeout=60)
@@ -225,7 +238,15 @@ class Stack:
             )
         return status.phase if status.phase in {"Succeeded", "Failed"} else None
 
-    def ask(self, path: str, method: str = "GET", *, password: str | None = PASSWORD, accept: str = "*/*") -> Any:
+    def ask(
+        self,
+        path: str,
+        method: str = "GET",
+        *,
+        user: str = "ci",
+        password: str | None = PASSWORD,
+        accept: str = "*/*",
+    ) -> Any:
         """Ask the registry from this machine, through the node's port; None as password asks without a login.
 
         A registry that was just started is not reached yet: kube-proxy learns of it a moment later.
@@ -240,7 +261,7 @@ class Stack:
             requests.request,
             method,
             f"http://{self.cluster.node}:{self.node_port}{path}",
-            auth=("ci", password) if password is not None else None,
+            auth=(user, password) if password is not None else None,
             headers={"Accept": accept},
             timeout=10,
         )

@@ -18,7 +18,7 @@ from components.proxy import haproxy
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 NAME: Final = "jenkins-docker-proxy"
@@ -54,7 +54,7 @@ class _Notes(BaseHTTPRequestHandler):
         self.send_header("Content-Length", "0")
         self.end_headers()
 
-    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = answer  # noqa: N815 - the names that the base class calls
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = answer  # noqa: N815 - the names that the base class calls
 
     def log_message(self, *_: Any) -> None:
         pass
@@ -112,23 +112,26 @@ def program() -> Sequence[str]:
     return [str(loader), "--library-path", ":".join(folders), str(unpacked)]
 
 
+def _rules(entrance: Path, engine: Path) -> str:
+    text = haproxy.render(
+        socket=str(entrance), engine=str(engine), policy=str(haproxy.POLICY), name=NAME, images=IMAGES
+    )
+    # Another port than the container's, as tests share this machine's loopback; and less patience with silence.
+    text = text.replace(f"bind 127.0.0.1:{haproxy.HEALTH_PORT}", f"bind unix@{entrance.with_name('health')}")
+    return text.replace(" 10s", " 2s")
+
+
 @contextlib.contextmanager
-def running(folder: Path) -> Iterator[Filter]:
-    """Start both, with sockets in the folder."""
+def running(folder: Path, rules: Callable[[Path, Path], str] = _rules) -> Iterator[Filter]:
+    """Start both, with sockets in the folder.
+
+    rules: gives the configuration for these two sockets, HAProxy's and the engine's.
+    """
     engine = _Engine(str(folder / "engine"))
     Thread(target=engine.serve_forever, daemon=True).start()
     made = Filter(folder, engine)
-    text = haproxy.render(
-        socket=str(made.socket),
-        engine=str(folder / "engine"),
-        policy=str(haproxy.POLICY),
-        name=NAME,
-        images=IMAGES,
-    )
     configuration = folder / "haproxy.cfg"
-    # Another port than the container's, as tests share this machine's loopback; and less patience with silence.
-    text = text.replace(f"bind 127.0.0.1:{haproxy.HEALTH_PORT}", f"bind unix@{folder}/health")
-    configuration.write_text(text.replace(" 10s", " 2s"))
+    configuration.write_text(rules(made.socket, folder / "engine"))
     with (
         made.log.open("w") as log,
         subprocess.Popen(

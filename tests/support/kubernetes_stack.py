@@ -12,12 +12,18 @@ REGISTRY_PASSWORD = "staple-battery-horse"
 """Made up here and used nowhere else, as is everything below."""
 
 DIGEST = f"sha256:{'ab' * 32}"
+PULL_PASSWORD = "battery-staple-horse"
 HASH = "$2y$10$" + "N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy"
 INLINE = {"inline": {"Dockerfile": "FROM scratch\n"}}
 PEM_KEY = "-----BEGIN PRIVATE KEY-----\nmade-up-key\n-----END PRIVATE KEY-----\n"
 
 
-_BASE = {"platform": "kubernetes", "registry": {"plainHttp": True}, "registryPassword": REGISTRY_PASSWORD}
+_BASE = {
+    "platform": "kubernetes",
+    "registry": {"plainHttp": True},
+    "registryPassword": REGISTRY_PASSWORD,
+    "registryPullPassword": PULL_PASSWORD,
+}
 raw = partial(on_docker.raw, base=_BASE)
 settings = partial(on_docker.settings, base=_BASE)
 problems = partial(on_docker.problems, base=_BASE)

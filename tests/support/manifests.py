@@ -14,7 +14,7 @@ from components import certificates
 from tests.support import gitlab
 from tests.support.engine import Engine, unwrap
 from tests.support.kubernetes_platform import deploy
-from tests.support.kubernetes_stack import REGISTRY_PASSWORD
+from tests.support.kubernetes_stack import PULL_PASSWORD, REGISTRY_PASSWORD
 from tests.support.settings import RUNNER_TOKEN
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -104,7 +104,7 @@ def render(name: str, *, last: Mapping[str, Any] | None = None, outputs: dict[st
     outputs: is filled with the outputs of this one.
     """
     engine = Engine(preview=False)
-    keys = {"registryPassword": REGISTRY_PASSWORD, **STACKS[name]}
+    keys = {"registryPassword": REGISTRY_PASSWORD, "registryPullPassword": PULL_PASSWORD, **STACKS[name]}
     if "gitlabRunner" in keys:
         keys["gitlabRunnerToken"] = RUNNER_TOKEN
     with contextlib.chdir(ROOT), mock.patch.object(certificates, "read", return_value=CERTIFICATE):

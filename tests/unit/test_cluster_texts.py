@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from components.kubernetes import endpoints, texts
-from tests.support.kubernetes_stack import HASH, settings
+from tests.support.kubernetes_stack import settings
 
 PLAIN = {"plainHttp": True}
 TLS = {"tls": {"secretName": "x"}}
@@ -56,11 +56,6 @@ def test_the_signing_secret_is_the_same_in_every_run_and_another_for_every_purpo
     assert made[0] == made[1] != made[2]
     assert texts.signing_secret("another", "a") != made[0]
     assert re.fullmatch("[0-9a-f]{64}", made[0])
-
-
-def test_the_users_file_has_a_line_for_each() -> None:
-    stack = settings(registry={**PLAIN, "users": [{"name": "a", "passwordHash": HASH}]})
-    assert texts.users_file("ci", "$2a$10$own", stack.registry) == f"ci:$2a$10$own\na:{HASH}\n"
 
 
 def test_a_login_stands_under_each_host_and_wins_over_another_for_the_same() -> None:

@@ -15,10 +15,7 @@ try {
     (before.users - now.users).each { User.getById(it, false)?.delete() }
     def gone = before.credentials - now.credentials
     def system = SystemCredentialsProvider.instance
-    def removed = system.domainCredentialsMap.values().collect { stored ->
-        stored.removeAll(stored.findAll { it instanceof IdCredentials && it.id in gone })
-    }
-    if (removed.any()) {
+    if (system.credentials.removeAll(system.credentials.findAll { it instanceof IdCredentials && it.id in gone })) {
         system.save()
     }
     record.setText(named, 'UTF-8')

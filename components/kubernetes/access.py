@@ -1,0 +1,100 @@
+"""Who may push: an HAProxy in the registry's pod.
+
+The registry knows no roles: whoever logs in may push and delete. HAProxy lets an account only read, unless it is in the
+list of pushers. It compares names alone; the registry behind it checks
+each password. Nothing else reaches the registry, which listens on the pod's own loopback.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from components.kubernetes import restricted
+from components.kubernetes.endpoints import PORT
+
+REGISTRY_ADDRESS: Final = "127.0.0.1:5001"
+"""Where the registry listens."""
+
+CONFIGURATION: Final = "haproxy.cfg"
+_FOLDER: Final = "/etc/access"
+_TLS: Final = "/etc/access-tls"
+
+_CONFIGURATION: Final = """\
+global
+    log stdout format raw local0 notice
+    # Its own limit would follow from the container's open files, often a million, and take all the memory.
+    maxconn 2000
+
+defaults
+    mode http
+    log global
+    # Docker sends a layer as one request of any length.
+    timeout client 15m
+    timeout server 15m
+    timeout connect 5s
+    timeout http-request 30s
+
+frontend registry
+    bind :{port}{tls}
+    # The registry writes its own address into its answers.
+    http-request set-header X-Forwarded-Proto https if {{ ssl_fc }}
+    http-request set-var(txn.user) req.fhdr(authorization),field(2,' '),b64dec,field(1,:)
+    acl one_login req.fhdr_cnt(authorization) le 1
+    acl anonymous req.fhdr_cnt(authorization) eq 0
+    acl reads method GET HEAD
+    acl pusher var(txn.user) -m str{pushers}
+    # Without a login, the registry asks for one.
+    http-request deny deny_status 403 unless one_login
+    http-request deny deny_status 403 {refusal} unless reads or pusher or anonymous
+    default_backend registry
+
+backend registry
+    server registry {registry}
+"""
+
+_REFUSAL: Final = (
+    'content-type application/json string \'{"errors":[{"code":"DENIED","message":"this account may only pull"}]}\''
+)
+"""In the form of the registry's own errors, which clients print. Source: the OCI distribution specification."""
+
+
+def configuration(pushers: Sequence[str], *, tls: bool) -> str:
+    """Return the haproxy.cfg.
+
+    pushers: the users who may push and delete.
+    tls: whether it serves TLS; else somebody else does, or nobody.
+    """
+    return _CONFIGURATION.format(
+        port=PORT,
+        tls=f" ssl crt {_TLS}/tls.pem ssl-min-ver TLSv1.2 alpn h2,http/1.1" if tls else "",
+        pushers="".join(f" {user}" for user in pushers),
+        refusal=_REFUSAL,
+        registry=REGISTRY_ADDRESS,
+    )
+
+
+def container(image: str, *, tls: bool) -> dict[str, Any]:
+    """Return the container."""
+    mounts = [{"name": "access", "mount_path": _FOLDER, "read_only": True}]
+    if tls:
+        mounts.append({"name": "access-tls", "mount_path": _TLS, "read_only": True})
+    return {
+        **restricted.CONTAINER,
+        "name": "access",
+        "image": image,
+        "command": ["haproxy", "-W", "-db", "-f", f"{_FOLDER}/{CONFIGURATION}"],
+        "resources": restricted.resources(1000, 128),
+        "volume_mounts": mounts,
+    }
+
+
+def volumes(files: Any, tls_secret: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - outputs
+    """Return the volumes of the container, from the Secret with its configuration and the one with the certificate."""
+    own = {"secret_name": files, "default_mode": 0o440, "items": [{"key": CONFIGURATION, "path": CONFIGURATION}]}
+    found: list[dict[str, Any]] = [{"name": "access", "secret": own}]
+    if tls_secret is not None:
+        # HAProxy looks for the key beside the certificate, under the same name with `.key` behind it.
+        items = [{"key": "tls.crt", "path": "tls.pem"}, {"key": "tls.key", "path": "tls.pem.key"}]
+        found.append(
+            {"name": "access-tls", "secret": {"secret_name": tls_secret, "default_mode": 0o440, "items": items}}
+        )
+    return found

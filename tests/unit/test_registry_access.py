@@ -1,0 +1,82 @@
+"""Who may push to the registry, as a real HAProxy does it with the project's rules."""
+
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from components.kubernetes import access
+from components.kubernetes.endpoints import PORT
+from tests.support import filter as filtering
+from tests.support.filter import Filter
+from tests.support.proxy_attacks import request, send
+
+
+def login(user: str, scheme: str = "Basic ") -> str:
+    """Give the header with which a user logs in. HAProxy never looks at the password."""
+    return f"Authorization: {scheme}{base64.b64encode(f'{user}:x'.encode()).decode()}"
+
+
+def rules(entrance: Path, registry: Path) -> str:
+    """Give the configuration with sockets in the place of ports."""
+    text = access.configuration(["ci", "deployer"], tls=False)
+    text = text.replace(f"bind :{PORT}", f"bind unix@{entrance}")
+    return text.replace(access.REGISTRY_ADDRESS, f"unix@{registry}")
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Filter]:
+    with filtering.running(tmp_path_factory.mktemp("access"), rules) as made:
+        yield made
+
+
+PULLER = login("pull")
+WRITES = ("POST", "PUT", "PATCH", "DELETE", "MADE-UP")
+
+
+@pytest.mark.parametrize(
+    ("method", "headers"),
+    [
+        *((method, [login(user)]) for user in ("ci", "deployer") for method in ("GET", "HEAD", *WRITES[:4])),
+        *((method, [PULLER]) for method in ("GET", "HEAD")),
+        # The registry asks these to log in.
+        *((method, []) for method in ("GET", "POST")),
+        # HAProxy reads a name up to its first NUL; the registry has no user of the whole name.
+        ("PUT", [login("ci\0pull")]),
+    ],
+)
+def test_a_pusher_may_do_everything_and_others_may_read(running: Filter, method: str, headers: list[str]) -> None:
+    running.seen.clear()
+    assert send(running.socket, request(f"{method} /v2/x/manifests/1", "", *headers)).startswith("HTTP/1.1 200 ")
+    assert [line for line, _ in running.seen] == [f"{method} /v2/x/manifests/1"]
+
+
+@pytest.mark.parametrize(
+    ("method", "headers"),
+    [
+        *((method, [PULLER]) for method in WRITES),
+        ("PUT", [PULLER, login("ci")]),
+        ("PUT", [login("ci"), PULLER]),
+        ("GET", [PULLER, login("ci")]),
+        ("PUT", [PULLER, "X-HTTP-Method-Override: GET"]),
+        # Another reader could find the other name in each of these.
+        ("PUT", [f"{PULLER}, {login('ci').partition(' ')[2]}"]),
+        ("PUT", [f"{PULLER} {login('ci').partition(' ')[2]}"]),
+        ("PUT", [login("ci", "Basic  ")]),
+        ("PUT", [login("ci", "")]),
+        ("PUT", [login("CI")]),
+        ("PUT", [login("ci ")]),
+        ("PUT", [login("pull:ci")]),
+        ("PUT", [login("")]),
+        ("PUT", ["Authorization: "]),
+        ("PUT", [PULLER, "Authorization: "]),
+        ("PUT", ["Authorization: ", PULLER]),
+        ("PUT", ["Authorization: Bearer ci"]),
+    ],
+)
+def test_a_write_of_anybody_else_does_not_reach_the_registry(running: Filter, method: str, headers: list[str]) -> None:
+    running.seen.clear()
+    answer = send(running.socket, request(f"{method} /v2/x/manifests/1", "", *headers))
+    assert answer.startswith("HTTP/1.1 403 ")
+    assert not running.seen
