@@ -51,17 +51,16 @@ def find(platform: str = "", environ: Mapping[str, str] | None = None) -> Toolch
     cli = pulumi_cli.find(env)
     if cli is None:
         return None
-    parts = {"Pulumi CLI": Part(cli.kind, f"{cli.version}, {cli.path}")}
-    pulumi, official, lacking = cli.path, {"language host": cli.host}, _lacking(env, cli, platform)
-    if platform in VERSIONS:
-        official[f"{platform.capitalize()} plugin"] = plugin(env, cli, platform)
-    if lacking:
-        bundle = cache.entry(*_bundle(cli, lacking))
+    pulumi, official = cli.path, _official(env, cli, platform)
+    if not all(official.values()):
+        bundle = cache.entry(*_bundle(cli, official))
         if not cache.whole(bundle):
             return None
         pulumi = bundle / "bin" / "pulumi"
-    for title, path in official.items():
-        stand_in = Part("built" if title == "Kubernetes plugin" else "bundled", str(pulumi.parents[1]))
+    parts = {"Pulumi CLI": Part("official" if cli.host else "built", f"{cli.version}, {cli.path}")}
+    for name, path in official.items():
+        stand_in = Part("built" if name == "kubernetes" else "bundled", str(pulumi.parents[1]))
+        title = "language host" if name == "host" else f"{name.capitalize()} plugin"
         parts[title] = Part("official", str(path)) if path else stand_in
     env["PATH"] = os.pathsep.join([str(pulumi.parent), env.get("PATH", "")])
     env["PULUMI_SKIP_UPDATE_CHECK"] = "1"
@@ -75,12 +74,14 @@ def ensure(platform: str = "", environ: Mapping[str, str] | None = None) -> Tool
     if not (found := find(platform, environ)):
         env = users_own(os.environ if environ is None else environ)
         cli = pulumi_cli.ensure(env)
-        if platform in _lacking(env, cli, platform):
+        official = _official(env, cli, platform)
+        if platform in official and not official[platform]:
             _install(env, cli, platform)
-        lacking = _lacking(env, cli, platform)
+            official = _official(env, cli, platform)
+        lacking = [name for name, path in official.items() if not path]
         if lacking:
             cache.make(
-                *_bundle(cli, lacking),
+                *_bundle(cli, official),
                 lambda made: process.offline("bundle", made, cli.path, *lacking),
                 waiting_for="setting up the bundled plugins",
             )
@@ -104,21 +105,17 @@ def user_home(env: Mapping[str, str]) -> Path:
     return Path(env.get("PULUMI_HOME") or Path.home() / ".pulumi")
 
 
-def plugin(env: Mapping[str, str], cli: Cli, platform: str) -> Path | None:
-    """A platform's official provider plugin, if it is on this machine."""
-    name = f"pulumi-resource-{platform}"
-    installed = user_home(env) / "plugins" / f"resource-{platform}-v{VERSIONS[platform]}" / name
-    if os.access(installed, os.X_OK):
-        return installed
-    # Pulumi takes a plugin on the PATH before any other, whatever its version.
-    ambient = shutil.which(name, path=os.pathsep.join([str(cli.path.parent), env.get("PATH", "")]))
-    return Path(ambient) if ambient else None
-
-
-def _lacking(env: Mapping[str, str], cli: Cli, platform: str) -> list[str]:
-    """What of a stack's needs is not there officially: `host`, and the platform for its plugin."""
-    plugins = [platform] if platform in VERSIONS and not plugin(env, cli, platform) else []
-    return [*plugins, *([] if cli.host else ["host"])]
+def _official(env: Mapping[str, str], cli: Cli, platform: str) -> dict[str, Path | None]:
+    """What a stack needs beside the CLI, `host` and the platform's plugin, each with the official one if it is here."""
+    found = {"host": cli.host}
+    if platform in VERSIONS:
+        name = f"pulumi-resource-{platform}"
+        installed = user_home(env) / "plugins" / f"resource-{platform}-v{VERSIONS[platform]}" / name
+        # Pulumi takes a plugin on the PATH before any other, whatever its version.
+        ambient = shutil.which(name, path=os.pathsep.join([str(cli.path.parent), env.get("PATH", "")]))
+        there = installed if os.access(installed, os.X_OK) else None
+        found[platform] = Path(ambient) if ambient else there
+    return found
 
 
 def _install(env: Mapping[str, str], cli: Cli, platform: str) -> None:
@@ -140,10 +137,11 @@ def _install(env: Mapping[str, str], cli: Cli, platform: str) -> None:
         console.note(f"the official {platform} plugin can't be downloaded here; another is used instead ({problem})")
 
 
-def _bundle(cli: Cli, lacking: list[str]) -> tuple[str, str]:
+def _bundle(cli: Cli, official: Mapping[str, Path | None]) -> tuple[str, str]:
     """Name a bundle, as an entry of the cache: the hash of its source, this Python, the CLI, and what it is for."""
     offline = process.ROOT / "offline"
     sources = sorted({path for pattern in BUNDLED for path in offline.glob(pattern)})
     named = (part for path in sources for part in (str(path.relative_to(offline)), path))
+    lacking = (name for name, path in official.items() if not path)
     python = Path(sys.prefix).resolve()
     return "bundle", cache.digest(str(python), str(cli.path.resolve()), cli.version, *lacking, *named)
