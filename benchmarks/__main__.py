@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from benchmarks import kubernetes, machine, measure, report
+from benchmarks import kubernetes, measure, report
 from benchmarks.comparison import comparison
 from benchmarks.docker_host import docker_host
 from benchmarks.model import BenchmarkError, Options
+from benchmarks.project import CLONE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from benchmarks.model import SetUp
 
-CLONE: Final = Path(__file__).resolve().parents[1]
 SET_UPS: Final[Mapping[str, SetUp]] = {
     "docker": docker_host,
     **{f"kubernetes-{size}": functools.partial(kubernetes.previews, size) for size in kubernetes.SIZES},
@@ -47,15 +47,13 @@ def run(  # noqa: PLR0913, PLR0917 - each is an option
     tcp_certificates: Annotated[Path, typer.Option(help="The folder of its ca.pem, cert.pem, key.pem.")] = Path(),
 ) -> None:
     """Measure; write the figures of every round as JSON, and print the tables."""
-    for name in names or ():
-        if name not in SET_UPS:
-            raise BenchmarkError(f"there is no benchmark {name!r}; give one of {', '.join(SET_UPS)}")
-    figures: dict[str, Any] = {"machine": machine.describe(), "benchmarks": []}
+    if unknown := {*(names or ())} - {*SET_UPS}:
+        raise BenchmarkError(f"there is no benchmark {', '.join(unknown)}; give one of {', '.join(SET_UPS)}")
+    figures: dict[str, Any] = {"machine": measure.machine(), "benchmarks": []}
     output.parent.mkdir(parents=True, exist_ok=True)
     for name in names or SET_UPS:
         with tempfile.TemporaryDirectory(prefix="ci-bench-") as folder, contextlib.ExitStack() as cleanup:
             options = Options(
-                clone=CLONE,
                 scratch=Path(folder),
                 stack=stack,
                 cluster_stack=cluster_stack,

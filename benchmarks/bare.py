@@ -6,8 +6,10 @@ Its state is this stack's, without the components. So a preview of it has nothin
 from __future__ import annotations
 
 import json
-from pathlib import Path
+import re
 from typing import TYPE_CHECKING, Any, Final
+
+from benchmarks.project import output
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 _SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
 """The key that marks a value in the state as more than JSON; here always a secret. Source: pulumi, runtime/rpc.py."""
 _STACK: Final = "pulumi:pulumi:Stack"
+_AROUND: Final = re.compile(r'("urn:pulumi:[^":]+::[^":]+::)[^"$]*(?:\$[^"$]*)*\$')
+"""In a URN in a JSON text: what is before the types of the components around a resource, and these types."""
 _ENGINES_OWN: Final = "pulumi:providers:pulumi"
 """The provider of the engine's own resources and functions, which it registers by itself."""
 _OPTIONS: Final = {
@@ -29,46 +33,32 @@ _OPTIONS: Final = {
 State = dict[str, Any]
 
 
-def program(project: Project, stack: Program, name: str) -> tuple[Program, State]:
-    """Make the bare program of a deployed stack; give it and the state with which it has nothing to do."""
-    main = Path(__file__).with_name("programs") / "bare.py"
-    made = project.other(name, stack.stack, main.read_text(encoding="utf-8"))
-    state = bare_state(stack.export(), f"bench-{name}")
+def program(project: Project, stack: Program) -> Program:
+    """Make the bare program of a deployed stack, with a state with which it has nothing to do."""
+    made, state = project.other("bare", stack.stack), bare_state(stack.export())
     (made.folder / "resources.json").write_text(json.dumps(declarations(state)), encoding="utf-8")
-    return made, state
+    made.load(state)
+    output(made.pulumi("preview", "--expect-no-changes"))
+    return made
 
 
-def bare_state(state: Mapping[str, Any], project: str) -> State:
-    """Give the state of the same resources in another project, with the stack as the parent of them all.
+def bare_state(state: Mapping[str, Any]) -> State:
+    """Give the state of the same resources without components, with the stack as the parent of them all.
 
-    Args:
-        state: what `pulumi stack export --show-secrets` prints.
-        project: the other project's name.
+    state: what `pulumi stack export --show-secrets` prints.
     """
     kept = [each for each in state["deployment"]["resources"] if each["type"] == _STACK or each["custom"]]
-    text = json.dumps(kept)
-    urns = {each["urn"]: _renamed(each["urn"], project) for each in kept}
-    for old, new in urns.items():
-        text = text.replace(f'"{old}"', f'"{new}"').replace(f'"{old}::', f'"{new}::')
-    resources = json.loads(text)
-    known = set(urns.values())
+    resources = json.loads(_AROUND.sub(r"\1", json.dumps(kept)))
+    known = {each["urn"] for each in resources}
     root = next(each for each in resources if each["type"] == _STACK)
     root["outputs"] = {}
     for each in resources:
         each["parent"] = root["urn"] if each.get("parent") else ""
         each["dependencies"] = [urn for urn in each.get("dependencies") or () if urn in known]
-        depends = each.get("propertyDependencies") or {}
-        each["propertyDependencies"] = {
-            key: [urn for urn in urns or () if urn in known] for key, urns in depends.items()
-        }
+        depends = (each.get("propertyDependencies") or {}).items()
+        each["propertyDependencies"] = {key: [urn for urn in urns or () if urn in known] for key, urns in depends}
     # The passphrase's salt goes with it.
     return {**state, "deployment": {**state["deployment"], "resources": resources}}
-
-
-def _renamed(urn: str, project: str) -> str:
-    stack, _, chain, name = urn.removeprefix("urn:pulumi:").split("::", 3)
-    own = f"{project}-{stack}" if chain == _STACK else name
-    return f"urn:pulumi:{stack}::{project}::{chain.rpartition('$')[2]}::{own}"
 
 
 def declarations(state: State) -> list[dict[str, Any]]:
@@ -79,8 +69,8 @@ def declarations(state: State) -> list[dict[str, Any]]:
             "type": each["type"],
             "name": each["urn"].rpartition("::")[2],
             "provider": str(each.get("provider", "")).rpartition("::")[0],
-            "inputs": {name: plain(value) for name, value in _written(each).items()},
-            "secrets": [name for name, value in _written(each).items() if _has_secret(value)],
+            "inputs": _written(each),
+            "secrets": [name for name in _written(each) if _SIGNATURE in json.dumps(each["inputs"][name])],
             "depends_on": each["dependencies"],
             "options": {option: each[key] for key, option in _OPTIONS.items() if each.get(key)},
         }
@@ -91,14 +81,11 @@ def declarations(state: State) -> list[dict[str, Any]]:
 
 def _written(resource: Mapping[str, Any]) -> dict[str, Any]:
     """Give the inputs that the program wrote, without what the plugin and the class filled in."""
-    inputs = dict(resource.get("inputs") or {})
-    filled = {"__defaults", "__internal", *inputs.get("__defaults", ())}
-    if resource["type"].startswith("kubernetes:"):
-        filled |= {"apiVersion", "kind"}
+    inputs = plain(resource.get("inputs") or {})
     if resource["type"].startswith("pulumi:providers:"):
-        filled |= {"version"}
         # The state has a provider's settings as text.
-        inputs = {name: _parsed(value) for name, value in inputs.items()}
+        return {name: _parsed(value) for name, value in inputs.items() if name != "version"}
+    filled = {"apiVersion", "kind"} if resource["type"].startswith("kubernetes:") else set()
     return {name: value for name, value in inputs.items() if name not in filled}
 
 
@@ -116,9 +103,3 @@ def plain(value: Any) -> Any:  # noqa: ANN401 - any JSON
         return plain(json.loads(value["plaintext"]))
     filled = {"__defaults", "__internal", *value.get("__defaults", ())}
     return {name: plain(item) for name, item in value.items() if name not in filled}
-
-
-def _has_secret(value: object) -> bool:
-    if isinstance(value, dict):
-        return _SIGNATURE in value or any(map(_has_secret, value.values()))
-    return isinstance(value, list) and any(map(_has_secret, value))

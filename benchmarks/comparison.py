@@ -16,12 +16,11 @@ import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from benchmarks import machine
 from benchmarks.contexts import BASE, CONTEXTS, STEPS, files, packed
 from benchmarks.docker_host import LABEL, docker, jenkins, remove
 from benchmarks.kubernetes import Stack, build
 from benchmarks.model import PREFIX, Benchmark, BenchmarkError, Command, Meter, Variant
-from benchmarks.project import Project, config_of, merged, output
+from benchmarks.project import Project, config_of, output, said
 from components.labels import BUILD
 
 if TYPE_CHECKING:
@@ -66,7 +65,7 @@ class Way:
         """Give the three builds of a context."""
         return Variant(self.name, {step: functools.partial(self._step, context, step) for step in STEPS})
 
-    def _step(self, context: str, step: str, _: int) -> Command:
+    def _step(self, context: str, step: str) -> Command:
         self.mark = secrets.token_hex(8) if step == "cold" else self.mark
         last = "changed" if step == "changed" else "first"
         return self.put(files(context, base=self.base, mark=self.mark, last=last))
@@ -77,7 +76,7 @@ def comparison(options: Options, cleanup: ExitStack) -> Iterator[Benchmark]:
     cleanup.callback(remove)
     ways: list[Way] = []
     skipped: dict[str, str] = {}
-    project = Project(options.clone, options.scratch / "docker", options.stack)
+    project = Project(options.scratch / "docker", options.stack)
     for name in ENGINES:
         try:
             ways.append(engine(project, options, name))
@@ -100,14 +99,12 @@ def _reason(failed: BenchmarkError) -> str:
 def engine(project: Project, options: Options, name: str) -> Way:
     """Deploy a stack with Jenkins' controller and one of the ways to a Docker engine, and build the larger base by it.
 
-    Raises:
-        BenchmarkError: when it can't be had on this machine.
+    Raises BenchmarkError when it can't be had on this machine.
     """
-    controller, base = f"{PREFIX}-{name}", config_of(options.clone, options.stack)
+    controller, secret = f"{PREFIX}-{name}", {}
     settings: dict[str, Any] = {"access": name, "acceptRootOnHost": True}
-    secret = {"ci:adminPassword": "not-a-secret-of-anyone"}
     if name in _STAND_INS:
-        closed = str(base.get("ci:jenkins", {}).get("image", "")).startswith("ci-offline-")
+        closed = str(project.config.get("ci:jenkins", {}).get("image", "")).startswith("ci-offline-")
         settings[name] = {"containerName": f"{controller}-engine", **(_STAND_INS[name] if closed else {})}
     if name == "tcp":
         if not options.tcp:
@@ -116,8 +113,7 @@ def engine(project: Project, options: Options, name: str) -> Way:
         certificates = {"caFile": str(folder / "ca.pem"), "certificateFile": str(folder / "cert.pem")}
         settings[name] = {"host": options.tcp, **certificates}
         secret["ci:tcpTlsKey"] = (folder / "key.pem").read_text(encoding="utf-8")
-    config = merged(base, {"ci:docker": settings, "ci:jenkins": jenkins(controller)})
-    output(project.program(f"bench-{name}", config, secret).make("up"))
+    project.deploy(f"bench-{name}", {"ci:docker": settings, "ci:jenkins": jenkins(controller)}, secret)
 
     def put(contents: Files, tag: str = f"{PREFIX}-{name}:1") -> Command:
         output(docker("exec", "--user", "0", controller, "rm", "-rf", "/tmp/bench"))  # noqa: S108 - in the container
@@ -132,15 +128,15 @@ def engine(project: Project, options: Options, name: str) -> Way:
 def meter() -> Meter:
     """Count what is done in pods and containers of this machine, and in its Docker engine."""
     look = "cd /sys/fs/cgroup/cpuacct || cd /sys/fs/cgroup; ls -d docker */kubepods kubepods*; true"
-    pids = machine.said("pgrep", "--exact", "dockerd|containerd").split()
-    return Meter(groups=tuple(machine.said("sh", "-c", look).split()), pids=tuple(int(pid) for pid in pids))
+    pids = said("pgrep", "--exact", "dockerd|containerd").split()
+    return Meter(groups=tuple(said("sh", "-c", look).split()), pids=tuple(int(pid) for pid in pids))
 
 
 def jobs(options: Options, cleanup: ExitStack) -> Iterator[Way]:
     """Deploy a stack with a build for each builder; give a way for each, and the empty Job."""
     config: dict[str, Any] = {}
     for name in (options.cluster_stack, *BUILDERS[1:]):  # images, and the Pod Security level that BuildKit needs
-        own = config_of(options.clone, name)["ci:kubernetes"]
+        own = config_of(name)["ci:kubernetes"]
         config |= {key: value for key, value in own.items() if key not in {"namespace", "kubeconfig"}}
     builds = [build(name, BASE, builder=name, cpuMillicores=2000, memoryMib=4096) for name in BUILDERS]
     stack = Stack(options, cleanup, "compare", {"ci:kubernetes": config, "ci:builds": builds})

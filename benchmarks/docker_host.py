@@ -8,9 +8,9 @@ import json
 import socket
 from typing import TYPE_CHECKING, Any, Final
 
-from benchmarks import bare, machine
+from benchmarks import bare
 from benchmarks.model import PREFIX, Benchmark, Command, Variant, static
-from benchmarks.project import Project, config_of, merged, output
+from benchmarks.project import Project, output, said
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -52,25 +52,19 @@ until [ "$(docker inspect --format "{{{{.State.Health.Status}}}}" {NAME})" = hea
 """,
 }
 """When a container is there. The engine makes its first health check one interval after the start."""
-EMPTY: Final = "import pulumi  # noqa: F401\n"
 
 
 def docker_host(options: Options, cleanup: ExitStack) -> Iterator[Benchmark]:
     """Measure the stack that the options name."""
-    project = Project(options.clone, options.scratch, options.stack)
-    config = merged(config_of(options.clone, options.stack), {"ci:jenkins": jenkins(NAME)})
-    ours = project.program("bench", config, {"ci:adminPassword": "not-a-secret-of-anyone"})
+    project = Project(options.scratch, options.stack)
     remove()
     cleanup.callback(remove)
-    output(ours.make("up"))
-    plain, state = bare.program(project, ours, "bare")
-    empty = project.other("empty", "bench", EMPTY)
+    ours = project.deploy("bench", {"ci:jenkins": jenkins(NAME)})
+    plain = bare.program(project, ours)
     hosts = json.loads(output(docker("inspect", NAME)))[0]["HostConfig"]
     output(docker("commit", "--change", f"LABEL {LABEL}=", NAME, IMAGE))
     output(ours.pulumi("preview", "--expect-no-changes"))
-    plain.load(state)
-    output(plain.pulumi("preview", "--expect-no-changes"))
-    programs = {"bare program": plain, "this project": ours, "empty program": empty}
+    programs = {"bare program": plain, "this project": ours, "empty program": project.other("empty", "bench")}
     previews = tuple(static(name, each.pulumi("preview")) for name, each in programs.items())
     goals = {"this project": 1.05}
     title = f"Preview with nothing to do, stack `{options.stack}`"
@@ -94,11 +88,11 @@ def _first(ours: Program, hosts: Mapping[str, Any], scratch: Path) -> Iterator[B
         "`pulumi up`": ours.up(),
     }
     skipped = {}
-    if not machine.said("docker", "compose", "version"):
+    if not said("docker", "compose", "version"):
         del lines["`docker compose up`"]
         skipped["`docker compose up`"] = "this machine's docker has no compose plugin"
 
-    def step(command: Command, script: str, _: int) -> Command:
+    def step(command: Command, script: str) -> Command:
         clear(ours)
         return dataclasses.replace(command, words=("sh", "-c", script, "sh", *command.words))
 
@@ -124,7 +118,7 @@ def clear(*programs: Program) -> None:
 
 def remove() -> None:
     """Remove every container, volume, network and image of the benchmarks from the engine."""
-    machine.said("sh", "-c", _REMOVE)
+    said("sh", "-c", _REMOVE)
 
 
 def docker(*words: str) -> Command:
@@ -156,9 +150,6 @@ def run_words(service: Mapping[str, Any]) -> list[str]:
 
 
 def jenkins(name: str) -> dict[str, Any]:
-    """Give settings of a Jenkins that meets no other one: names of its own, and ports that nothing listens on."""
-    with socket.socket() as http, socket.socket() as agent:
-        for probe in (http, agent):
-            probe.bind(("127.0.0.1", 0))
-        ports = {"httpPort": http.getsockname()[1], "agentPort": agent.getsockname()[1]}
-    return {"containerName": name, "homeVolume": name, **ports}
+    """Give settings of a Jenkins that meets no other one: names of its own, and a port that nothing listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return {"containerName": name, "homeVolume": name, "httpPort": probe.getsockname()[1], "agentPort": None}

@@ -5,12 +5,11 @@ from __future__ import annotations
 import functools
 import json
 import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks import bare
 from benchmarks.model import PREFIX, Benchmark, BenchmarkError, Command, Variant, static
-from benchmarks.project import Project, config_of, merged, output
+from benchmarks.project import Project, merged, output
 from components.labels import BUILD
 
 if TYPE_CHECKING:
@@ -31,15 +30,11 @@ class Stack:
     """A stack of this project in the cluster, in namespaces of its own."""
 
     def __init__(self, options: Options, cleanup: ExitStack, name: str, config: Mapping[str, Any]) -> None:
-        """Deploy it with the settings of the cluster's stack, and the given ones on top.
-
-        Raises:
-            BenchmarkError: when there is no cluster, or something fails.
-        """
-        self.kubeconfig, self.namespace = options.kubeconfig, f"{PREFIX}-{name}"
+        """Deploy it with the cluster's stack's settings and these on top. Raises BenchmarkError without a cluster."""
+        self.kubeconfig, self.namespace, self.builds = options.kubeconfig, f"{PREFIX}-{name}", f"{PREFIX}-{name}-builds"
         if not self.kubeconfig.is_file():
             raise BenchmarkError(f"{self.kubeconfig} does not exist: `make lab` makes it, or give --kubeconfig")
-        self.project = Project(options.clone, options.scratch / "kubernetes", options.cluster_stack)
+        self.project = Project(options.scratch / "kubernetes", options.cluster_stack)
         own = {
             "ci:kubernetes": {
                 "kubeconfig": str(options.kubeconfig),
@@ -49,16 +44,9 @@ class Stack:
             },
             "ci:registry": {"nodePort": PORT, "storageGib": 10},
         }
-        given = merged(merged(config_of(options.clone, options.cluster_stack), own), config)
-        self.program = self.project.program(name, given, {"ci:registryPassword": "not-a-secret-of-anyone"})
         self._remove()  # what a run left that was killed
         cleanup.callback(self._remove)
-        output(self.program.make("up"))
-
-    @property
-    def builds(self) -> str:
-        """The namespace of its builds."""
-        return f"{self.namespace}-builds"
+        self.program = self.project.deploy(name, merged(own, config))
 
     def kubectl(self, *words: str) -> Command:
         """Give a kubectl command for the cluster."""
@@ -93,16 +81,12 @@ def previews(size: int, options: Options, cleanup: ExitStack) -> Iterator[Benchm
     """Measure previews with nothing to do of a stack with so many builds."""
     stack = Stack(options, cleanup, f"n{size}", {"ci:builds": builds(size)})
     ours = stack.program
-    plain, state = bare.program(stack.project, ours, "bare")
-    plain.load(state)
-    main = Path(__file__).with_name("programs") / "default_client.py"
-    limited = stack.project.other("default-client", ours.stack, main.read_text(encoding="utf-8"), own_name=False)
-    for name in ("components", "examples"):
-        (limited.folder / name).symlink_to(ours.folder / name)
+    plain = bare.program(stack.project, ours)
+    limited = stack.project.other("default_client", ours.stack)
     shutil.copy(ours.settings, limited.settings)
     limited.load(ours.export())
     output(limited.up())  # only its provider differs
-    for program in (ours, plain, limited):
+    for program in (ours, limited):
         output(program.pulumi("preview", "--expect-no-changes"))
     title = f"Preview with nothing to do, {size} build{'s' if size > 1 else ''}"
     names = {"bare program": plain, "this project": ours}
@@ -131,7 +115,7 @@ def many(options: Options, cleanup: ExitStack) -> Iterator[Benchmark]:
     script = f'"$@" apply -f {file} && "$@" {" ".join(wait)} --for=condition=complete --timeout=900s'
     lines = {"`kubectl`": Command(words=("sh", "-c", script, "sh", *words)), "`make up`": ours.make("up")}
 
-    def unbuilt(command: Command, _: int) -> Command:
+    def unbuilt(command: Command) -> Command:
         delete = ("delete", "job,configmap,pod", "--namespace", stack.builds, "--selector", selector)
         output(stack.kubectl(*delete, "--wait=true", "--timeout=300s"))
         ours.load(before)

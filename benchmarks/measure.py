@@ -1,9 +1,11 @@
-"""Runs commands and measures them: seconds, processor time, and the most memory at one moment."""
+"""Runs commands and measures them: seconds, processor time, and the most memory at one moment. Names the machine."""
 
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import os
+import platform
 import re
 import signal
 import subprocess
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from benchmarks.model import BenchmarkError
+from benchmarks.project import said
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,17 +36,28 @@ Rounds = dict[str, dict[str, dict[str, list[float]]]]
 """Variant, step, figure: one value for each round."""
 
 
-def rounds(benchmark: Benchmark, count: int, limit_seconds: float, say: Callable[[str], None]) -> Rounds:
-    """Measure each variant once a round. Every other round goes in the opposite order.
+def machine() -> dict[str, str]:
+    """Give what the figures depend on, by name, in the order in which it is shown."""
+    processor = re.search(r"^(?:model name|Model)\s*: (.+)$", Path("/proc/cpuinfo").read_text("utf-8"), re.MULTILINE)
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return {
+        "date": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "processor": f"{len(os.sched_getaffinity(0))} cores of {processor[1] if processor else platform.machine()}",
+        "memory": f"{memory / 2**30:.0f} GiB",
+        "system": f"{platform.freedesktop_os_release()['PRETTY_NAME']}, Linux {platform.release()}",
+        "Docker engine": said("docker", "version", "--format", "{{.Server.Version}}") or "none",
+        "Python": platform.python_version(),
+        "load before": "{:.2f}, {:.2f}, {:.2f} (1, 5, 15 min)".format(*os.getloadavg()),
+    }
 
-    Raises:
-        BenchmarkError: when a command fails or takes longer than the limit.
-    """
+
+def rounds(benchmark: Benchmark, count: int, limit_seconds: float, say: Callable[[str], None]) -> Rounds:
+    """Measure each variant once a round, every other round in the opposite order. Raises what `run` raises."""
     found: Rounds = {each.name: {step: {} for step in each.steps} for each in benchmark.variants}
     for number in range(count):
         for variant in benchmark.variants[:: 1 if number % 2 == 0 else -1]:
             for step, prepare in variant.steps.items():
-                figures = run(prepare(number), limit_seconds)
+                figures = run(prepare(), limit_seconds)
                 say(f"{benchmark.name}, round {number + 1}: {variant.name} {step} {figures['seconds']:.2f} s")
                 for name, value in figures.items():
                     found[variant.name][step].setdefault(name, []).append(value)
@@ -53,25 +67,19 @@ def rounds(benchmark: Benchmark, count: int, limit_seconds: float, say: Callable
 def run(command: Command, limit_seconds: float) -> dict[str, float]:
     """Run a command to its end; give `seconds`, `cpuSeconds` and `memoryMib`.
 
-    It gets no terminal and a session of its own. What it leaves running is killed.
-
-    Raises:
-        BenchmarkError: when it fails, with the end of what it printed, or takes longer than the limit.
+    It gets no terminal and a session of its own. What it leaves running is killed. Raises BenchmarkError when it fails,
+    with the end of what it printed, or takes longer than the limit.
     """
-    limit = (
-        "timeout",
-        "--signal=INT",
-        f"--kill-after={GRACE_SECONDS}",
-        str(limit_seconds),
-    )  # INT: Pulumi ends its plugins
+    # Interrupted, Pulumi ends its plugins.
+    limit = ["timeout", "--signal=INT", f"--kill-after={GRACE_SECONDS}", str(limit_seconds)]
     ended, held = threading.Event(), [0.0]
     with tempfile.TemporaryFile() as output:
         before = usage(command.meter) if command.meter else (0.0, 0.0)
         begun = time.monotonic()
         process = subprocess.Popen(  # noqa: S603 - our own commands, as lists of words
-            [*limit, *command.words],
+            limit + list(command.words),
             cwd=command.cwd,
-            env=command.env if command.env is None else dict(command.env),
+            env=command.env,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -102,12 +110,8 @@ def run(command: Command, limit_seconds: float) -> dict[str, float]:
                 time.sleep(SAMPLE_SECONDS / 10)  # what is killed takes a moment to be gone
         output.seek(0)
         text = output.read().decode(errors="replace")
-    if process.returncode:
-        why = (
-            f"took longer than {limit_seconds:g} s"
-            if process.returncode == _LATE
-            else f"ended with {process.returncode}"
-        )
+    if code := process.returncode:
+        why = f"took longer than {limit_seconds:g} s" if code == _LATE else f"ended with {code}"
         raise BenchmarkError(f"{' '.join(command.words)[:200]} {why}:\n{text[-2000:]}")
     inner = _INNER.findall(text)
     return {

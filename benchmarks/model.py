@@ -37,15 +37,15 @@ class Command:
 
     words: tuple[str, ...]
     cwd: Path = Path("/")
-    env: Mapping[str, str] | None = None
+    env: dict[str, str] | None = None
     """The whole environment; this process's own by default."""
 
     meter: Meter | None = None
     """By default the memory and processor time of the command's own processes count."""
 
 
-Step = Callable[[int], Command]
-"""Given the number of the round: do what is not measured, and give the command that is."""
+Step = Callable[[], Command]
+"""Does what is not measured, and gives the command that is."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +77,6 @@ class Benchmark:
 class Options:
     """What a set-up is told. `__main__.py` says what each means."""
 
-    clone: Path
     scratch: Path
     stack: str
     cluster_stack: str
@@ -94,4 +93,4 @@ What has to be removed at the end is put on the stack as soon as it is made."""
 
 def static(name: str, command: Command) -> Variant:
     """Give a variant that needs nothing before it."""
-    return Variant(name, {"": lambda _: command})
+    return Variant(name, {"": lambda: command})

@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import yaml
@@ -18,8 +19,8 @@ from benchmarks.model import BenchmarkError, Command
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
+CLONE: Final = Path(__file__).resolve().parents[1]
 _LEFT_OUT: Final = (".*", "tests", "docs", "__pycache__")
 _NOT_OURS: Final = (
     *("PULUMI_ACCESS_TOKEN", "PULUMI_CONFIG_PASSPHRASE_FILE", "PULUMI_STACK", "DOCKER_HOST", "KUBECONFIG"),
@@ -35,7 +36,7 @@ class Program:
 
     folder: Path
     stack: str
-    env: Mapping[str, str]
+    env: dict[str, str]
 
     def pulumi(self, *words: str) -> Command:
         """Give one of Pulumi's commands for this stack."""
@@ -75,12 +76,12 @@ class Program:
 class Project:
     """A copy of the project in a scratch folder."""
 
-    def __init__(self, clone: Path, scratch: Path, stack: str) -> None:
+    def __init__(self, scratch: Path, stack: str) -> None:
         """Copy the clone, and get the tool chain that a stack of it needs."""
-        self._scratch, self.folder = scratch, scratch / "ci"
+        self._scratch, self.folder, self.config = scratch, scratch / "ci", config_of(stack)
         scratch.mkdir(exist_ok=True)
-        shutil.copytree(clone, self.folder, ignore=shutil.ignore_patterns(*_LEFT_OUT), symlinks=True)
-        (self.folder / ".venv").symlink_to((clone / ".venv").resolve())
+        shutil.copytree(CLONE, self.folder, ignore=shutil.ignore_patterns(*_LEFT_OUT), symlinks=True)
+        (self.folder / ".venv").symlink_to((CLONE / ".venv").resolve())
         script = f'eval "$(.venv/bin/python -m ops env --stack {stack})" && env -0'
         outer = {name: value for name, value in os.environ.items() if name not in _NOT_OURS}
         found = output(Command(words=("sh", "-c", script), cwd=self.folder, env=outer))
@@ -90,31 +91,23 @@ class Project:
         self._env["PULUMI_CONFIG_PASSPHRASE"] = "benchmarks"  # noqa: S105
         self._env["PATH"] = f"{self.folder / '.venv' / 'bin'}:{self._env['PATH']}"
 
-    def program(self, stack: str, config: Mapping[str, Any], secrets: Mapping[str, str]) -> Program:
-        """Make a stack of this project."""
-        Program(self.folder, stack, {}).configure(config)
+    def deploy(self, stack: str, config: Mapping[str, Any], secrets: Mapping[str, str] | None = None) -> Program:
+        """Deploy a stack with the settings of the stack that was given, and these on top."""
+        Program(self.folder, stack, {}).configure(merged(self.config, config))
         program = self._init(self.folder, stack)
-        for key, value in secrets.items():
+        for key, value in (secrets or {}).items():
             output(program.pulumi("config", "set", "--secret", key), value)
+        output(program.make("up"))
         return program
 
-    def other(self, name: str, stack: str, main: str, *, own_name: bool = True) -> Program:
-        """Make a program with the same runtime, options and kind of backend, and a stack of it.
-
-        Args:
-            name: of its folder, and of its project unless that has this project's name.
-            stack: of its stack.
-            main: the text of its `__main__.py`.
-            own_name: see name.
-        """
+    def other(self, name: str, stack: str) -> Program:
+        """Make a stack of another program, `programs/<name>.py`: the same project, runtime, options and backend."""
         folder = self._scratch / name
         folder.mkdir()
         ours = yaml.safe_load((self.folder / "Pulumi.yaml").read_text(encoding="utf-8"))
-        text = {key: ours[key] for key in ("name", "runtime", "options")} | (
-            {"name": f"bench-{name}"} if own_name else {}
-        )
+        text = {key: ours[key] for key in ("name", "runtime", "options")}
         (folder / "Pulumi.yaml").write_text(yaml.safe_dump(text), encoding="utf-8")
-        (folder / "__main__.py").write_text(main, encoding="utf-8")
+        shutil.copy(Path(__file__).with_name("programs") / f"{name}.py", folder / "__main__.py")
         (folder / ".venv").symlink_to((self.folder / ".venv").resolve())
         return self._init(folder, stack)
 
@@ -126,13 +119,9 @@ class Project:
         return program
 
 
-def config_of(clone: Path, stack: str) -> dict[str, Any]:
-    """Give the config of one of the project's stacks, or of an example's.
-
-    Raises:
-        BenchmarkError: when there is none of this name.
-    """
-    files = [path for folder in ("examples/stacks", "stacks") for path in (clone / folder).glob("*.yaml")]
+def config_of(stack: str) -> dict[str, Any]:
+    """Give the config of one of the project's stacks, or of an example's. Raises BenchmarkError without one."""
+    files = [path for folder in ("examples/stacks", "stacks") for path in (CLONE / folder).glob("*.yaml")]
     known = {path.name.removeprefix("Pulumi.").removesuffix(".yaml"): path for path in files}
     if stack not in known:
         raise BenchmarkError(f"there is no stack {stack!r}; give one of {', '.join(sorted(known))}")
@@ -141,15 +130,11 @@ def config_of(clone: Path, stack: str) -> dict[str, Any]:
 
 
 def output(command: Command, text: str = "") -> str:
-    """Run a command that is not measured, and give what it prints on stdout.
-
-    Raises:
-        BenchmarkError: when it fails, with the end of what it printed.
-    """
+    """Run a command that is not measured; give what it prints on stdout, or raise BenchmarkError with its end."""
     done = subprocess.run(  # noqa: S603 - our own commands, as lists of words
         list(command.words),
         cwd=command.cwd,
-        env=command.env if command.env is None else dict(command.env),
+        env=command.env,
         input=text,
         capture_output=True,
         text=True,
@@ -159,6 +144,14 @@ def output(command: Command, text: str = "") -> str:
         said = (done.stdout + done.stderr)[-2000:]
         raise BenchmarkError(f"{' '.join(command.words)[:200]} ended with {done.returncode}:\n{said}")
     return done.stdout
+
+
+def said(*words: str) -> str:
+    """Give what a command prints; nothing where it fails or is not there."""
+    try:
+        return subprocess.run(words, capture_output=True, text=True, check=True, timeout=60).stdout.strip()  # noqa: S603 - our own words
+    except (OSError, subprocess.SubprocessError):
+        return ""
 
 
 def merged(base: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:

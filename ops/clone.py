@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,9 @@ from ops.toolchain.console import OpsError
 
 USUAL = "dev"
 """The stack that a verb acts on by default."""
+
+STACK_FILE = frozenset({"config", "encryptionsalt", "encryptedkey", "environment", "secretsprovider"})
+"""What Pulumi reads in a stack's file. Source: its workspace.ProjectStack."""
 
 STAND_IN = "offline"
 """The stack that takes its place where Jenkins' image can't be pulled."""
@@ -75,6 +80,22 @@ class Clone:
                 f"Stacks here: {', '.join(known)}. A new one begins as a copy of another's file.",
                 code=2,
             )
+
+    def require_readable(self, stack: str) -> None:
+        """Raise OpsError for what Pulumi reads in a stack's file in another way than its author meant."""
+        path = self.file(stack)
+        text = path.read_text(encoding="utf-8") if path.is_file() else ""
+        shown = path.relative_to(self.root)
+        for key in re.findall(r"(?m)^([\w:.-]+):(?=\s|$)", text):
+            if key not in STACK_FILE:
+                instead = f"Write it as {key if ':' in key else f'ci:{key}'} under config:, indented, or remove it."
+                raise OpsError(f"{shown}: Pulumi reads no {key} outside of config.", instead, code=2)
+        with contextlib.suppress(yaml.YAMLError):  # Pulumi names the line
+            for token in yaml.scan(text):
+                plain = token.value if isinstance(token, yaml.ScalarToken) and token.plain else ""
+                if re.fullmatch(r"[-+]?0o?[0-9_]+", plain):
+                    instead = f"Write it without the 0 in front, or in quotes: '{plain}'."
+                    raise OpsError(f"{shown}: Pulumi reads {plain} as an octal number.", instead, code=2)
 
     def state_file(self, stack: str) -> Path:
         """Where the file backend keeps a stack."""

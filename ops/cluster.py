@@ -6,8 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ops.toolchain.console import OpsError
 
@@ -24,37 +23,23 @@ EXEC_SECONDS = 20
 """How long a command in a pod may take."""
 
 
-class Place(NamedTuple):
-    """Where a stack's cluster is."""
-
-    kubeconfig: Path | None
-    """The file that the settings name; None to look where kubectl looks."""
-    context: str | None
-    """The context that they name; None for the current one."""
-    lab: bool
-    """Whether it is this clone's own lab."""
-
-    @property
-    def kubectl(self) -> str:
-        """The command by which a person reaches the same cluster."""
-        file = LAB_KUBECONFIG if self.lab else self.kubeconfig
-        context = f" --context {self.context}" if self.context else ""
-        return f"kubectl{f' --kubeconfig {file}' if file else ''}{context}"
+def is_lab(stack: Stack) -> bool:
+    """Whether a stack's cluster is this clone's own lab."""
+    return stack.settings.kubernetes.kubeconfig == LAB_KUBECONFIG
 
 
-def of(stack: Stack) -> Place:
-    """The place of a stack's cluster, by its settings."""
-    wanted, root = stack.settings.kubernetes, stack.clone.root
-    path = root / Path(wanted.kubeconfig).expanduser() if wanted.kubeconfig else None
-    return Place(path, wanted.context, lab=path == root / LAB_KUBECONFIG)
+def kubectl(stack: Stack) -> str:
+    """The command by which a person reaches the stack's cluster."""
+    wanted = stack.settings.kubernetes
+    words = (("--kubeconfig", wanted.kubeconfig), ("--context", wanted.context))
+    return " ".join(["kubectl", *(f"{option} {value}" for option, value in words if value)])
 
 
 def reader(stack: Stack) -> ApiReader:
     """What asks the stack's cluster. Nothing is read or opened before the first question."""
     from components.kubernetes.cluster import ApiReader
 
-    path = of(stack).kubeconfig
-    return ApiReader(stack.settings.kubernetes.model_copy(update={"kubeconfig": str(path) if path else None}))
+    return ApiReader(stack.settings.kubernetes)
 
 
 def require(stack: Stack) -> None:
@@ -65,17 +50,16 @@ def require(stack: Stack) -> None:
     """
     from components.kubernetes.cluster import ReadError
 
-    place = of(stack)
     try:
         reader(stack).version()
     except ReadError as failed:
-        if place.lab:
+        if is_lab(stack):
             raise OpsError(
                 f"The lab of stack {stack.name} is not up: {failed}.", "Start it first: make lab"
             ) from failed
         raise OpsError(
             f"The cluster of stack {stack.name} can't be used: {failed}.",
-            f"See whether this works: {place.kubectl} version. Another: make set KEY=ci:kubernetes.kubeconfig",
+            f"See whether this works: {kubectl(stack)} version. Another: make set KEY=ci:kubernetes.kubeconfig",
         ) from failed
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from kubernetes import client
 
+from components.kubernetes.cluster import named
 from ops import cluster
 from ops.finding import Finding
 
@@ -33,11 +34,10 @@ def examine(stack: Stack) -> Iterator[Finding]:
     cluster.require(stack)
     with cluster.asked():
         api = cluster.reader(stack).client
-        place, version = cluster.of(stack), client.VersionApi(api).get_code().git_version
-        file = place.kubeconfig or "what kubectl takes ($KUBECONFIG, ~/.kube/config)"
-        context = f"the context {place.context}" if place.context else "the current context"
-        yield Finding("cluster", f"{version} at {api.configuration.host}, {context} of {file}")
-        yield Finding("NetworkPolicies", *(("enforced by the lab itself",) if place.lab else _policies(api)))
+        version, wanted = client.VersionApi(api).get_code().git_version, stack.settings.kubernetes
+        yield Finding("cluster", f"{version} at {api.configuration.host}, {named(wanted)}")
+        is_lab = cluster.is_lab(stack)
+        yield Finding("NetworkPolicies", *(("enforced by the lab itself",) if is_lab else _policies(api)))
 
 
 def _policies(api: client.ApiClient) -> tuple[str, Literal["ok", "note"], str]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from kubernetes import client, watch
 
 from ops import cluster
+from ops.sample import show
 from ops.toolchain.console import OpsError
 
 if TYPE_CHECKING:
@@ -79,10 +80,7 @@ def run(  # noqa: PLR0913, PLR0917 - each is another matter
             _await_start(core, namespace, pod)
             done, status = _watch(core, namespace, pod, RUN_SECONDS, lambda new: new.phase in {"Succeeded", "Failed"})
             log = core.read_namespaced_pod_log(pod, namespace)
-        for line in log.splitlines():
-            # An image may be written by anybody: nothing in its output moves the terminal's cursor.
-            plain = "".join(letter for letter in line if letter.isprintable() or letter == "\t")
-            console.print(f"  {plain}", markup=False, highlight=False, soft_wrap=True)
+        show([log.encode()], console)
         if done:
             _judge(name, status)
         said = "The pod ended well" if done else f"It still ran after {RUN_SECONDS} s, as a server does,"

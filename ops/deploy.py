@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 ROOM = 24
 """How many operations Pulumi may do at one time beside those that wait for a build."""
+
+REFUSED = "the settings of stack "
+"""How the program's own report begins. See components.settings.SettingsError."""
 
 UNCHANGED = frozenset({"same", "read", "refresh"})
 """The engine's words for steps that change nothing."""
@@ -147,7 +151,7 @@ def down(named: str | None, *, yes: bool, words: Sequence[str]) -> int:
         # By the settings, not the outputs: an update that failed has none, but has made the namespace.
         namespace = stack.settings.kubernetes.namespace
         what = f"The namespace {namespace} with the registry's volume"
-        remove = f"{cluster.of(stack).kubectl} delete namespace {namespace}"
+        remove = f"{cluster.kubectl(stack)} delete namespace {namespace}"
     if what:
         console.note(f"{what} stay; the next `{stack.make('up')}` uses them again.\nTo remove them for good: {remove}")
     console.note(f"To remove its record too, and keep its settings: pulumi stack rm {stack.name} --preserve-config")
@@ -168,11 +172,17 @@ def pulumi(stack: Stack, verb: str, words: Sequence[str]) -> Done:
         lines = log.read_text().splitlines() if log.exists() else []
     changes: dict[str, int] = {}
     outputs: dict[str, Any] = {}
+    refused = ""
     for line in lines:
         if '"summaryEvent"' in line:
             changes = json.loads(line)["summaryEvent"].get("resourceChanges") or {}
         elif '"resOutputsEvent"' in line and '"type":"pulumi:pulumi:Stack"' in line:
             outputs = (json.loads(line)["resOutputsEvent"]["metadata"].get("new") or {}).get("outputs") or {}
+        elif '"diagnosticEvent"' in line and REFUSED in line:
+            refused = REFUSED + json.loads(line)["diagnosticEvent"]["message"].partition(REFUSED)[2]
+    if refused:
+        # Once more, since Pulumi prints the outputs of the whole stack behind it.
+        raise OpsError(re.sub(r"<\{%.*?%\}>", "", refused).strip(), code=2)
     left = recover.remains(stack) if status else ""
     if left:
         console.note(f"\nStack {stack.name} has {left}. To put that right: make recover STACK={stack.name}")

@@ -105,14 +105,10 @@ def _tools(platform: str) -> Iterator[Finding]:
         remedy = "`make up` gets what is missing; on a closed network that takes minutes, once"
         yield Finding("Pulumi", "the CLI or one of its plugins is not on this machine yet", "note", remedy)
         return
-    remedies = {
-        "official": "",
-        "built": "Made from Pulumi's own source; the official build is used as soon as it is on the PATH",
-        "bundled": "A stand-in for closed networks; the official one is used as soon as it is on the PATH"
-        f" or in {toolchain.user_home(os.environ)}",
-    }
     for name, (kind, where) in found.parts.items():
-        yield Finding(name, f"{kind}, {where}", "ok" if kind == "official" else "note", remedies[kind])
+        official = kind == "official"
+        remedy = "" if official else "An official one on the PATH or in Pulumi's home comes first"
+        yield Finding(name, f"{kind}, {where}", "ok" if official else "note", remedy)
 
 
 def _engine(host: str) -> Finding:

@@ -149,6 +149,9 @@ def show_ill(settings: Settings, project: str, stack: str, *, starting: bool) ->
     starting: whether one that is not healthy yet is shown too.
     """
     wanted = [f"{name}={value}" for name, value in labels.of(project, stack).items()]
+    # Another clone's stack of this name has the same labels, but no two containers of an engine have one name.
+    sections = (settings.jenkins, settings.gitlab_runner, settings.docker.dind, settings.docker.proxy)
+    names = {section.container_name for section in sections if section is not None}
     found = []
     # Without an engine there is nothing to show, and Pulumi has said so.
     with contextlib.suppress(*ERRORS), contextlib.closing(client(settings)) as there:
@@ -156,7 +159,8 @@ def show_ill(settings: Settings, project: str, stack: str, *, starting: bool) ->
             state = container.attrs["State"]
             health = (state.get("Health") or {}).get("Status")
             how = health if state["Status"] == "running" else state["Status"]
-            if how == "unhealthy" or how not in {"healthy", "starting", None} or (starting and how == "starting"):
+            well = {"healthy", None} if starting else {"healthy", "starting", None}
+            if container.name in names and how not in well:
                 found.append(f"the container {container.name} is {how}")
                 show_log(container)
     return found

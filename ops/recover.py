@@ -14,12 +14,15 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from components import labels
 from ops import cluster, engine, state_files
+from ops.clone import short
 from ops.stack import Stack, unprepared
 from ops.toolchain import console
 from ops.toolchain.console import OpsError
@@ -44,7 +47,7 @@ def recover(named: str | None, *, yes: bool) -> int:
     done: list[str] = []
     if stack.owns_backend:
         _refuse_if_running(stack)
-        done += state_files.mend(clone, name)
+        done += state_files.mend(clone, name, lambda path: damage(stack, path))
     if not stack.exists():
         console.note(f"Nothing to recover: stack {name} was never deployed from here.")
         return 0
@@ -95,10 +98,49 @@ def remains(stack: Stack) -> str:
         return "" if held else "the lock of a Pulumi that was killed"
     if state_files.lost(clone, name):
         return "checkpoints, but no state any more"
-    if state_files.broken(clone, name):
-        return "a state that can't be read"
-    latest = (state_files.checkpoint(clone, name, state_files.state_file(clone, name)) or {}).get("latest") or {}
+    state = state_files.state_file(clone, name)
+    if state_files.broken(clone, name) or damage(stack, state):
+        return "a state that is damaged"
+    latest = (state_files.checkpoint(clone, name, state) or {}).get("latest") or {}
     return "operations that were not finished" if latest.get("pending_operations") else ""
+
+
+def damage(stack: Stack, path: Path) -> str:
+    """What is wrong with a whole checkpoint, as a sentence without its stop; empty for nothing.
+
+    A flipped bit leaves a secret that does not decrypt: Pulumi itself is asked, with a copy in a backend of its own. Or
+    it leaves the id of nothing, so that a container of the stack, which another checkpoint knows, is in the way.
+    """
+    clone, name = stack.clone, stack.name
+    if not path.exists() or path.suffix == ".zst":
+        return ""
+    with tempfile.TemporaryDirectory(prefix="ci-ops-") as folder:
+        copy = Path(folder, ".pulumi", "stacks", clone.name, f"{short(name)}.json")
+        copy.parent.mkdir(parents=True)
+        copy.write_bytes(state_files.read(path))
+        (Path(folder) / ".pulumi" / "meta.yaml").write_text("version: 1\n")
+        env = {**stack.env, "PULUMI_BACKEND_URL": Path(folder).as_uri()}
+        asked = Stack(clone, name, stack.tools._replace(env=env))
+        try:
+            known = _made({"latest": json.loads(asked.ask("stack", "export", "--show-secrets"))["deployment"]})
+        except OpsError as failed:
+            return f"A secret in the state of stack {name} can't be decrypted ({failed.what.splitlines()[0]})"
+    ever = set().union(*(_made(content) for content in state_files.checkpoints(clone, name)))
+    if not ever - known:
+        return ""
+    ours: dict[str, Any] = {"label": [f"{key}={value}" for key, value in labels.of(clone.name, short(name)).items()]}
+    # Without an engine, or with settings that are wrong, the ids can't be compared.
+    with contextlib.suppress(*engine.ERRORS, OpsError), contextlib.closing(engine.client(stack.settings)) as there:
+        found: list[Any] = [*there.containers.list(all=True, filters=ours), *there.networks.list(filters=ours)]
+        lost = [each.name for each in found if each.id in ever - known]
+        return f"The state of stack {name} does not know {lost[0]} any more, which is the stack's" if lost else ""
+    return ""
+
+
+def _made(content: Mapping[str, Any]) -> set[str]:
+    """The ids of the containers and networks in a checkpoint."""
+    resources = (content.get("latest") or {}).get("resources") or ()
+    return {entry["id"] for entry in resources if entry["type"] in {CONTAINER, NETWORK} and entry.get("id")}
 
 
 def _refuse_if_running(stack: Stack) -> None:

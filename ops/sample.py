@@ -36,8 +36,6 @@ POLL_SECONDS = 0.5
 TAIL_LINES = 10
 _NOTE = re.compile(rb"\x1b\[8mha:[^\x1b]*\x1b\[0m")
 """A console note: data for the build's page, which Jenkins leaves in. Source: hudson.console.ConsoleNote."""
-_PLAIN = {code: None for code in range(32) if chr(code) not in "\n\t"} | {127: None}
-"""Takes what moves a terminal's cursor or colours out of a log: it comes from a job, which anybody may have written."""
 
 
 def sample(named: str | None) -> None:
@@ -174,7 +172,9 @@ def show(pieces: Iterable[bytes], console: Console) -> str:
     """Show a log on the console as it comes, in pieces that end anywhere. Returns its last lines, for an error."""
     tail: deque[str] = deque(maxlen=TAIL_LINES)
     for line in _lines(pieces):
-        text = _NOTE.sub(b"", line).decode(errors="replace").translate(_PLAIN)
+        text = _NOTE.sub(b"", line).decode(errors="replace")
+        # Anybody may have written the job or the image: nothing of its output moves the terminal's cursor.
+        text = "".join(letter for letter in text if letter.isprintable() or letter == "\t")
         console.print(f"  {text}", markup=False, highlight=False, soft_wrap=True)
         tail.append(f"    | {text}")
     return "\n".join(tail)
@@ -194,10 +194,9 @@ def _show_image(stack: Stack, name: str, console: Console) -> None:
     command = ["docker", "image", "ls", "--filter", f"reference={IMAGE}"]
     with contextlib.closing(engine.client(stack.settings)) as client:
         code, said = client.containers.get(name).exec_run(command, user=JENKINS_USER)
-    text = said.decode(errors="replace") if isinstance(said, bytes) else ""
-    if code or IMAGE not in text:
+    shown = show([said] if isinstance(said, bytes) else [], console)
+    if code or IMAGE not in shown:
         raise OpsError(
-            f"The build was green, but the jobs' engine has no image {IMAGE}: {text.strip()}",
+            f"The build was green, but the jobs' engine has no image {IMAGE}.",
             "Jenkins may build on another engine: see ci:docker.host and ci:docker.access of the stack.",
         )
-    console.print(text.strip().translate(_PLAIN), markup=False, highlight=False)

@@ -122,6 +122,7 @@ class Stack:
         Raises:
             OpsError: with every problem of theirs.
         """
+        self.clone.require_readable(self.name)
         raw = {key: str(entry["value"]) for key, entry in self._config.items()}
         found, problems = read(raw, frozenset(key for key, entry in self._config.items() if entry["secret"]))
         if found is None:
@@ -215,7 +216,9 @@ def environment(clone: Clone, base: Mapping[str, str]) -> tuple[dict[str, str], 
     A backend that the user chose is kept: by PULUMI_BACKEND_URL, by `backend` in Pulumi.yaml, or by `pulumi login`.
     """
     env = dict(base)
-    own = clone.state.as_uri()
+    # Without a file of attributes beside each file: nothing needs it, and a kill may leave an empty one, at which every
+    # later command fails with `failed to load checkpoint: EOF`.
+    own = f"{clone.state.as_uri()}?metadata=skip"
     if env.get("PULUMI_BACKEND_URL", own) != own or clone.project.get("backend") or logged_in(env):
         return env, False
     env["PULUMI_BACKEND_URL"] = own

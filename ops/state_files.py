@@ -1,10 +1,8 @@
-"""The files of the clone's own backend, and how a state that was lost or cut short is found again.
+"""The files of the clone's own backend, and how a state that was lost or damaged is found again.
 
 Pulumi keeps more than one checkpoint of a stack: the state, `.bak` (one write before it), one in `backups/` and one in
-`history/` for each update. A full disk or a deleted file can take the state away; the others are then still there.
-The library that Pulumi writes with (gocloud's fileblob) also keeps a file of attributes beside each. It empties that
-file and then fills it: a kill in between leaves it empty, and every later command fails with `failed to load
-checkpoint: EOF`. Nothing is lost without it, since it only holds a type and a checksum.
+`history/` for each update. A full disk, a bad block or a deleted file can take the state away; the others are then
+still there.
 """
 
 from __future__ import annotations
@@ -16,78 +14,86 @@ import zlib
 from typing import TYPE_CHECKING, Any
 
 from ops.clone import short
-from ops.toolchain import cache
+from ops.toolchain import cache, console
 from ops.toolchain.console import OpsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from ops.clone import Clone
 
-ATTRIBUTES = ".attrs"
-UNFINISHED = ".tmp"
 OLDEST = dt.datetime.min.replace(tzinfo=dt.UTC)
 """The time of a checkpoint that has none: that of a stack on which no update was ever started."""
 
 
 def broken(clone: Clone, stack: str) -> bool:
-    """Whether the state can't be read. True for a moment while a Pulumi writes it, too."""
-    state = state_file(clone, stack)
-    unread = state.exists() and state.suffix != ".zst" and checkpoint(clone, stack, state) is None
-    return unread or any(True for _ in _bad_attributes(clone, stack))
+    """Whether there is a state that can't be read. True for a moment while a Pulumi writes it, too."""
+    return _damaged(clone, stack, state_file(clone, stack))
+
+
+def _damaged(clone: Clone, stack: str, path: Path) -> bool:
+    return path.exists() and path.suffix != ".zst" and checkpoint(clone, stack, path) is None
 
 
 def lost(clone: Clone, stack: str) -> bool:
     """Whether the state is gone, but another checkpoint says that something is deployed."""
-    found = None if state_file(clone, stack).exists() else newest(clone, stack)
-    latest = (checkpoint(clone, stack, found[0]) or {}).get("latest") if found else None
-    return bool(latest and latest.get("resources"))
+    found = [] if state_file(clone, stack).exists() else checkpoints(clone, stack)
+    return bool(found and (found[0].get("latest") or {}).get("resources"))
 
 
-def mend(clone: Clone, stack: str) -> list[str]:
+def mend(clone: Clone, stack: str, problem: Callable[[Path], str]) -> list[str]:
     """Make a stack's state readable again. Call it only when no Pulumi is at work on the stack.
+
+    Args:
+        clone: the clone whose backend it is.
+        stack: the stack's name.
+        problem: what is wrong with a whole checkpoint, as a sentence without its stop; empty for nothing.
 
     Returns:
         What was done, one sentence each.
 
     Raises:
-        OpsError: when files of a state are there, but no checkpoint is whole; or when the disk is full. Nothing was
-            changed then.
+        OpsError: when files of a state are there, but no checkpoint is good, or the user does not want an older one; or
+            when the disk is full. Nothing was changed then.
     """
-    done = _restore(clone, stack)
-    bad = list(_bad_attributes(clone, stack))
+    done = _restore(clone, stack, problem)
     # Pulumi does nothing while an unreadable lock is there, and it does not tell whose it is.
     locks = [path for path in lock_files(clone, stack) if _lock(path) is None]
-    unfinished = [path for path in _files(clone, stack) if path.name.endswith(UNFINISHED)]
-    for path in (*bad, *locks, *unfinished):
+    unfinished = [path for path in _files(clone, stack) if path.name.endswith(".tmp")]
+    for path in (*locks, *unfinished):
         path.unlink()
-    if bad:
-        done.append(f"removed {len(bad)} half-written files of attributes beside the state")
     return [*done, *(f"removed the unreadable lock {path.name}" for path in locks)]
 
 
-def _restore(clone: Clone, stack: str) -> list[str]:
-    """Put the newest whole checkpoint in the place of a state that is gone or damaged, which is kept aside."""
+def _restore(clone: Clone, stack: str, problem: Callable[[Path], str]) -> list[str]:
+    """Put the newest good checkpoint in the place of a state that is gone or damaged, which is kept aside."""
     state = state_file(clone, stack)
-    if state.suffix == ".zst" or (state.exists() and checkpoint(clone, stack, state) is not None):
-        return []
     backups = [path for path in _files(clone, stack) if path.suffix == ".bak"]
-    damaged = [path for path in (state, *backups) if path.exists() and checkpoint(clone, stack, path) is None]
-    found = newest(clone, stack)
+    damaged = [path for path in (state, *backups) if _damaged(clone, stack, path)]
+    whole, wrong = _newest_first(clone, stack), ""
+    if state.exists() and state not in damaged:
+        wrong = problem(state)
+        if not wrong:
+            return []
+        damaged.insert(0, state)
+    if not (whole or damaged):
+        return []  # There never was such a stack, or `pulumi stack rm` has removed it.
+    found = next(((when, path) for when, path in whole if path != state and not problem(path)), None)
     if found is None:
-        if not damaged:
-            return []  # There never was such a stack, or `pulumi stack rm` has removed it.
         raise OpsError(
-            f"No whole checkpoint of stack {stack} is left in {clone.state}. {damaged[0]} was left as it is.",
+            f"No good checkpoint of stack {stack} is left in {clone.state}. Nothing was changed. {wrong}".strip(),
             f"Put {state.name} back from your own copy of it. To start anew, move the file away; what is deployed "
             "stays and has to be removed by hand.",
         )
+    when, source = found
+    if wrong and not console.agreed(f"{wrong}. Put back the state of {when:%Y-%m-%d %H:%M:%S} UTC?"):
+        raise OpsError(f"The state of stack {stack} was left as it is.", "To be asked again: make recover")
     restored = clone.state_file(stack)
     ready = restored.with_name(f"{restored.name}.restored")
     try:
         # All of it is on the disk before anything is moved. On a full disk this fails, and everything is as it was.
-        cache.write(ready, _read(found[0]).decode(), mode=0o600)
+        cache.write(ready, read(source).decode(), mode=0o600)
     except OSError as failed:
         raise OpsError(
             f"The state can't be written to {ready.parent}: {failed.strerror}. Nothing was changed.",
@@ -97,21 +103,26 @@ def _restore(clone: Clone, stack: str) -> list[str]:
     for path in damaged:
         path.replace(path.with_name(f"{path.name}.damaged-{stamp}"))
     ready.replace(restored)
-    restored.with_name(restored.name + ATTRIBUTES).unlink(missing_ok=True)
     kept = f"; what was found is kept as {damaged[0].name}.damaged-{stamp}" if damaged else ""
-    return [f"put back the state of {found[1]:%Y-%m-%d %H:%M:%S} UTC from {found[0].relative_to(clone.state)}{kept}"]
+    because = f", since {wrong}" if wrong else ""
+    return [f"put back the state of {when:%Y-%m-%d %H:%M:%S} UTC from {source.relative_to(clone.state)}{because}{kept}"]
 
 
-def newest(clone: Clone, stack: str) -> tuple[Path, dt.datetime] | None:
-    """The newest whole checkpoint of a stack and the time at which Pulumi made it; None where none is left."""
+def checkpoints(clone: Clone, stack: str) -> list[dict[str, Any]]:
+    """The whole checkpoints of a stack, the newest first."""
+    return [checkpoint(clone, stack, path) or {} for _, path in _newest_first(clone, stack)]
+
+
+def _newest_first(clone: Clone, stack: str) -> list[tuple[dt.datetime, Path]]:
+    """The whole checkpoints of a stack, each with the time at which Pulumi made it."""
     found = []
     for path in _files(clone, stack):
         kept = path.suffix == ".bak" or path.parent.parent.parent.name in {"backups", "history"}
         content = checkpoint(clone, stack, path) if kept or path == state_file(clone, stack) else None
         if content is not None:
-            found.append((path, _time(content)))
+            found.append((_time(content), path))
     # A stack file that `pulumi stack init` has just written has no time: it is older than any with resources.
-    return max(found, key=lambda each: each[1], default=None)
+    return sorted(found, key=lambda each: each[0], reverse=True)
 
 
 def checkpoint(clone: Clone, stack: str, path: Path) -> dict[str, Any] | None:
@@ -122,7 +133,7 @@ def checkpoint(clone: Clone, stack: str, path: Path) -> dict[str, Any] | None:
     """
     urn = f"urn:pulumi:{short(stack)}::{clone.name}::"
     try:
-        found = json.loads(_read(path))
+        found = json.loads(read(path))
         content: dict[str, Any] = found["checkpoint"]
         _time(content)
         resources = (content.get("latest") or {}).get("resources") or []
@@ -139,7 +150,8 @@ def _time(content: dict[str, Any]) -> dt.datetime:
     return dt.datetime.fromisoformat(latest["manifest"]["time"]).astimezone(dt.UTC) if latest else OLDEST
 
 
-def _read(path: Path) -> bytes:
+def read(path: Path) -> bytes:
+    """What a checkpoint's file holds, without its compression."""
     data = path.read_bytes()
     return gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data
 
@@ -179,15 +191,3 @@ def _files(clone: Clone, stack: str) -> Iterator[Path]:
     for kind in ("history", "backups"):
         yield from sorted((root / kind / clone.name / name).glob("*"))
     yield from sorted((root / "locks" / "organization" / clone.name / name).glob("*"))
-
-
-def _bad_attributes(clone: Clone, stack: str) -> Iterator[Path]:
-    """The files of attributes that are not JSON."""
-    for path in _files(clone, stack):
-        if path.name.endswith(ATTRIBUTES):
-            try:
-                json.loads(path.read_bytes())
-            except FileNotFoundError:
-                continue  # It was being replaced.
-            except ValueError:
-                yield path

@@ -129,7 +129,9 @@ def how(title: str, container: Container) -> Finding:
     privileged = ", privileged" if host_config.get("Privileged") else ""
     seen = f"{container.name}: {state['Status']}, {health}, since {state['StartedAt'][:19]}Z"
     well = state["Status"] == "running" and health in {"healthy", "no health check"}
-    return Finding(title, f"{seen}, user {user}, further groups {groups}{privileged}", "ok" if well else "BAD")
+    # Pulumi's plugin takes a paused container for one that runs.
+    remedy = f"To let it go on: docker unpause {container.name}" if state["Status"] == "paused" else ""
+    return Finding(title, f"{seen}, user {user}, further groups {groups}{privileged}", "ok" if well else "BAD", remedy)
 
 
 def works(container: Container, *, runner: bool) -> Finding:
@@ -156,7 +158,7 @@ def drifted(seen: Mapping[str, Any], deployed: Mapping[str, Any]) -> list[str]:
     signs = []
     if deployed.get("id") and deployed["id"] != seen["Id"]:
         signs.append("another container has its name")
-    if outputs.get("mustRun", True) and seen["State"]["Status"] != "running":
+    if outputs.get("mustRun", True) and seen["State"]["Status"] not in {"running", "paused"}:
         signs.append(f"it is {seen['State']['Status']}")
     wanted = {str(group) for group in outputs.get("groupAdds") or []}
     if wanted != {str(group) for group in seen["HostConfig"].get("GroupAdd") or []}:

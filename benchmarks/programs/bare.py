@@ -20,27 +20,13 @@ def resource_class(token: str) -> Any:  # noqa: ANN401 - the packages have no co
     return getattr(pulumi if package == "pulumi" else importlib.import_module(f"pulumi_{package}"), kind)
 
 
-def snake(name: str) -> str:
-    """Write a property's name as a program does: `memorySwap` is `memory_swap`."""
-    return re.sub(r"([A-Z])", r"_\1", name).lower() if re.fullmatch(r"[a-z][a-zA-Z]+", name) else name
-
-
-def snakes(value: Any) -> Any:  # noqa: ANN401 - any JSON
-    """Write the names in a value likewise."""
-    if isinstance(value, list):
-        return [snakes(item) for item in value]
-    return {snake(key): snakes(item) for key, item in value.items()} if isinstance(value, dict) else value
-
-
 def declare(resources: list[dict[str, Any]]) -> None:
     """Declare them; each comes after those that it depends on."""
     made: dict[str, pulumi.Resource] = {}
     for each in resources:
-        # In the Kubernetes package, objects have the API's own names.
-        named = each["type"].startswith("kubernetes:")
-        inputs = {snake(name): value if named else snakes(value) for name, value in each["inputs"].items()}
-        for name in each["secrets"]:
-            inputs[snake(name)] = pulumi.Output.secret(inputs[snake(name)])
+        secrets = {name: pulumi.Output.secret(each["inputs"][name]) for name in each["secrets"]}
+        # A program writes memory_swap for memorySwap; inside of a value, either name is taken.
+        inputs = {re.sub("([A-Z])", r"_\1", name).lower(): of for name, of in {**each["inputs"], **secrets}.items()}
         options: Any = {"provider": made.get(each["provider"]), "depends_on": [made[urn] for urn in each["depends_on"]]}
         options |= each["options"]
         made[each["urn"]] = resource_class(each["type"])(each["name"], **inputs, opts=pulumi.ResourceOptions(**options))

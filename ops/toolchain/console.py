@@ -36,12 +36,18 @@ class OpsError(Exception):
 
 
 def run(command: Callable[[], object], interrupted: str = "stopped") -> None:
-    """Run a command line. An OpsError is said without a traceback and gives the exit status; Ctrl-C gives 130."""
+    """Run a command line. An OpsError is said without a traceback and gives the exit status; Ctrl-C gives 130.
+
+    So is what the system refuses, as on a full disk or in a folder that this user may not write to.
+    """
     try:
         command()
     except OpsError as error:
         note(f"error: {error}")
         sys.exit(error.code)
+    except OSError as error:
+        note(f"error: {f'{error.filename}: {error.strerror}' if error.filename else error}")
+        sys.exit(1)
     except KeyboardInterrupt:
         note(interrupted)
         sys.exit(130)

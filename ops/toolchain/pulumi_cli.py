@@ -10,13 +10,13 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ops.toolchain import cache, console, pins, process
 from ops.toolchain.console import OpsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 HOST = "pulumi-language-python"
 """The language host: the program that the CLI starts to run a Python project."""
@@ -28,42 +28,39 @@ PLACE = "https://get.pulumi.com/releases/"
 
 
 class Cli(NamedTuple):
-    """A CLI and, where one belongs to it or is on the PATH, its language host."""
+    """A Pulumi CLI. One that was built here has no language host."""
 
-    kind: Literal["official", "built"]
     path: Path
     version: str
     host: Path | None
 
 
 def find(env: Mapping[str, str]) -> Cli | None:
-    """The best CLI that is already on this machine: no network, no change.
+    """The CLI that is already on this machine: the user's own, or else what is in the cache. No network, no change.
 
-    The order: one with a language host, a user's own before the download; then one without, in the same order. Raises
-    OpsError for a user's own that does not work.
+    A user's own has to be new enough and to have a language host. Raises OpsError for one that does not work.
     """
-    found = [cli for cli in users_own(env) if not _is_too_old(cli)]
+    for path in _users_own(env):
+        host = shutil.which(HOST, path=os.pathsep.join([str(path.resolve().parent), env.get("PATH", "")]))
+        if host and not _is_too_old(version := _version(path)):
+            return Cli(path, version, Path(host))
     made = cache.entry(*ENTRY)
-    if cache.whole(made):
-        official = (made / "bin" / HOST).exists()
-        found.append(_cli("official" if official else "built", made / "bin" / "pulumi", pins.PULUMI_VERSION, env))
-    return min(found, key=lambda cli: cli.host is None, default=None)
+    downloaded = made / "bin" / HOST
+    found = Cli(made / "bin" / "pulumi", pins.PULUMI_VERSION, downloaded if downloaded.exists() else None)
+    return found if cache.whole(made) else None
 
 
-def users_own(env: Mapping[str, str]) -> Iterator[Cli]:
+def _users_own(env: Mapping[str, str]) -> list[Path]:
     """The user's own CLIs: on the PATH, and where Pulumi's installer puts it."""
-    homes = (Path(env.get("PULUMI_HOME", "")), Path.home() / ".pulumi")
-    places = (env.get("PATH"), *(home / "bin" for home in homes))
-    for path in dict.fromkeys(shutil.which("pulumi", path=place) for place in places):
-        if path:
-            yield _cli("official", Path(path), _version(path), env)
+    places = (env.get("PATH"), Path(env.get("PULUMI_HOME") or Path.home() / ".pulumi") / "bin")
+    return [Path(path) for place in places if (path := shutil.which("pulumi", path=place))]
 
 
 def ensure(env: Mapping[str, str]) -> Cli:
     """A CLI that works, downloaded or built if need be. Raises OpsError when neither can be done."""
     if not (found := find(env)):
-        for cli in users_own(env):
-            console.note(f"the Pulumi CLI at {cli.path} is {cli.version}, but {pins.PULUMI_OLDEST} is needed")
+        for path in _users_own(env):
+            console.note(f"{path} is not used: a CLI of {pins.PULUMI_OLDEST} or newer with its language host is needed")
         cache.make(*ENTRY, _get, waiting_for="downloading or building the Pulumi CLI")
         found = find(env)
         assert found  # noqa: S101 - it is there now
@@ -97,17 +94,12 @@ def _get(made: Path) -> None:
         process.offline("cli", made)
 
 
-def _cli(kind: Literal["official", "built"], path: Path, version: str, env: Mapping[str, str]) -> Cli:
-    host = shutil.which(HOST, path=os.pathsep.join([str(path.resolve().parent), env.get("PATH", "")]))
-    return Cli(kind, path, version, Path(host) if host else None)
+def _is_too_old(version: str) -> bool:
+    have, least = ([int(each) for each in re.findall(r"\d+", text)[:3]] for text in (version, pins.PULUMI_OLDEST))
+    return have < least
 
 
-def _is_too_old(cli: Cli) -> bool:
-    have, least = (re.findall(r"\d+", version)[:3] for version in (cli.version, pins.PULUMI_OLDEST))
-    return [*map(int, have)] < [*map(int, least)]
-
-
-def _version(binary: str) -> str:
+def _version(binary: Path) -> str:
     """What a CLI says its version is, without the v. Takes 0.2 s."""
     env = {**os.environ, "PULUMI_SKIP_UPDATE_CHECK": "1"}
     try:

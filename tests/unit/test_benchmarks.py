@@ -1,5 +1,6 @@
 """The harness of benchmarks/ on small commands: what it measures, how it compares, what it makes of a stack's state."""
 
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,6 @@ import pytest
 
 from benchmarks import bare, docker_host, measure, report
 from benchmarks.model import Benchmark, BenchmarkError, Command, Meter, Variant
-from benchmarks.programs.bare import snakes
 from benchmarks.project import merged
 
 
@@ -58,14 +58,15 @@ def test_variants_take_turns_and_every_other_round_goes_backwards() -> None:
     order: list[str] = []
 
     def variant(name: str) -> Variant:
-        def step(number: int) -> Command:
-            order.append(f"{name}{number}")
+        def step(of: str) -> Command:
+            order.append(f"{name} {of}")
             return sh("true")
 
-        return Variant(name, {"cold": step, "warm": step})
+        return Variant(name, {of: functools.partial(step, of) for of in ("cold", "warm")})
 
     found = measure.rounds(Benchmark(name="b", title="", variants=(variant("x"), variant("y"))), 2, 30, lambda _: None)
-    assert order == ["x0", "x0", "y0", "y0", "y1", "y1", "x1", "x1"]
+    x, y = ([f"{name} cold", f"{name} warm"] for name in "xy")
+    assert order == [*x, *y, *y, *x]
     assert len(found["y"]["warm"]["seconds"]) == 2
 
 
@@ -99,53 +100,39 @@ def test_the_same_figures_give_the_same_chart(tmp_path: Path) -> None:
 SECRET = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "plaintext": '{"key":"hidden"}'}
 
 
-def state() -> dict[str, Any]:
-    urn = "urn:pulumi:dev::ci::"
-    stack, component = f"{urn}pulumi:pulumi:Stack::ci-dev", f"{urn}ci:kubernetes:Registry::registry"
-    provider = f"{urn}pulumi:providers:kubernetes::cluster"
-    resources: list[dict[str, Any]] = [
-        {"urn": stack, "type": "pulumi:pulumi:Stack", "custom": False, "outputs": {"secret": SECRET}},
-        {
-            "urn": provider,
-            "type": "pulumi:providers:kubernetes",
-            "custom": True,
-            "inputs": {
-                "version": "4.34.2",
-                "enablePatchForce": "true",
-                "kubeClientSettings": '{"qps":2000}',
-                "__internal": {},
-            },
-        },
-        {"urn": component, "type": "ci:kubernetes:Registry", "custom": False, "parent": stack},
-        {
-            "urn": f"{urn}ci:kubernetes:Registry$kubernetes:core/v1:Secret::users",
-            "type": "kubernetes:core/v1:Secret",
-            "custom": True,
-            "parent": component,
-            "provider": f"{provider}::an-id",
-            "dependencies": [component, provider],
-            "inputs": {"kind": "Secret", "apiVersion": "v1", "data": SECRET, "type": "Opaque", "__defaults": ["type"]},
-            "ignoreChanges": ["data"],
-        },
-    ]
-    return {"version": 3, "deployment": {"manifest": {}, "resources": resources}}
+URN = "urn:pulumi:dev::ci::"
+STACK, PROVIDER = f"{URN}pulumi:pulumi:Stack::ci-dev", f"{URN}pulumi:providers:kubernetes::cluster"
+REGISTRY = f"{URN}ci:kubernetes:Registry::registry"
+SETTINGS = {"version": "4.34.2", "enablePatchForce": "true", "kubeClientSettings": '{"qps":2000}', "__internal": {}}
+USERS = {"kind": "Secret", "apiVersion": "v1", "data": SECRET, "type": "Opaque", "__defaults": ["type"]}
+RESOURCES: list[dict[str, Any]] = [
+    {"urn": STACK, "type": "pulumi:pulumi:Stack", "custom": False, "outputs": {"secret": SECRET}},
+    {"urn": PROVIDER, "type": "pulumi:providers:kubernetes", "custom": True, "inputs": SETTINGS},
+    {"urn": REGISTRY, "type": "ci:kubernetes:Registry", "custom": False, "parent": STACK},
+    {
+        "urn": f"{URN}ci:kubernetes:All$ci:kubernetes:Registry$kubernetes:core/v1:Secret::users",
+        "type": "kubernetes:core/v1:Secret",
+        "custom": True,
+        "parent": REGISTRY,
+        "provider": f"{PROVIDER}::an-id",
+        "dependencies": [REGISTRY, PROVIDER],
+        "inputs": USERS,
+        "ignoreChanges": ["data"],
+    },
+]
+STATE = {"version": 3, "deployment": {"manifest": {}, "resources": RESOURCES}}
 
 
 def test_the_bare_programs_state_is_the_stacks_without_components_and_outputs() -> None:
-    found = bare.bare_state(state(), "bench-bare")["deployment"]["resources"]
-    assert [each["urn"] for each in found] == [
-        "urn:pulumi:dev::bench-bare::pulumi:pulumi:Stack::bench-bare-dev",
-        "urn:pulumi:dev::bench-bare::pulumi:providers:kubernetes::cluster",
-        "urn:pulumi:dev::bench-bare::kubernetes:core/v1:Secret::users",
-    ]
-    assert found[0]["outputs"] == {}
-    assert [each["parent"] for each in found] == ["", "", found[0]["urn"]]
-    assert found[2]["provider"] == f"{found[1]['urn']}::an-id"
-    assert found[2]["dependencies"] == [found[1]["urn"]]
+    stack, provider, users = bare.bare_state(STATE)["deployment"]["resources"]
+    assert (stack["urn"], stack["outputs"], stack["parent"]) == (STACK, {}, "")
+    assert (provider["urn"], provider["parent"]) == (PROVIDER, "")
+    assert (users["urn"], users["parent"]) == (f"{URN}kubernetes:core/v1:Secret::users", STACK)
+    assert (users["provider"], users["dependencies"]) == (f"{PROVIDER}::an-id", [PROVIDER])
 
 
 def test_the_bare_program_declares_what_the_stack_declared() -> None:
-    provider, secret = bare.declarations(bare.bare_state(state(), "bench-bare"))
+    provider, secret = bare.declarations(bare.bare_state(STATE))
     assert provider["inputs"] == {"enablePatchForce": True, "kubeClientSettings": {"qps": 2000}}
     assert secret["inputs"] == {"data": {"key": "hidden"}}
     assert secret["secrets"] == ["data"]
@@ -153,28 +140,14 @@ def test_the_bare_program_declares_what_the_stack_declared() -> None:
     assert secret["options"] == {"ignore_changes": ["data"]}
 
 
-def test_a_program_writes_properties_in_its_own_way_and_leaves_other_names() -> None:
-    given = {"startPeriod": [{"hostPath": 1}], "HTTP_PROXY": "x", "max-size": "10m"}
-    assert snakes(given) == {"start_period": [{"host_path": 1}], "HTTP_PROXY": "x", "max-size": "10m"}
-
-
 def test_docker_run_and_compose_get_the_deployed_containers_settings() -> None:
     inspected = {
-        "Init": True,
-        "GroupAdd": ["998"],
-        "CapDrop": ["ALL"],
-        "CapAdd": None,
-        "SecurityOpt": ["label:disable"],
-        "Memory": 1048576,
-        "MemorySwap": 1048576,
-        "ShmSize": 0,
-        "Binds": ["home:/var/jenkins_home:rw"],
+        "Init": True, "GroupAdd": ["998"], "CapDrop": ["ALL"], "CapAdd": None, "SecurityOpt": ["label:disable"],
+        "Memory": 1048576, "MemorySwap": 1048576, "ShmSize": 0, "Binds": ["home:/var/jenkins_home:rw"],
         "PortBindings": {"8080/tcp": [{"HostIp": "127.0.0.1", "HostPort": "9000"}]},
-    }
+    }  # fmt: skip
     service = docker_host.service(inspected)
-    assert service["cap_drop"] == ["ALL"]
-    assert service["mem_limit"] == 1048576
-    assert "shm_size" not in service
+    assert (service["cap_drop"], service["mem_limit"], service.get("shm_size")) == (["ALL"], 1048576, None)
     assert " ".join(docker_host.run_words(service)) == (
         f"--detach --name {docker_host.NAME} --init --group-add 998 --cap-drop ALL --security-opt label:disable "
         "--memory 1048576 --memory-swap 1048576 --publish 127.0.0.1:9000:8080/tcp --volume home:/var/jenkins_home:rw "

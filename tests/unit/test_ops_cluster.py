@@ -32,13 +32,16 @@ def nobody() -> Iterator[str]:
         yield f"https://127.0.0.1:{held.getsockname()[1]}"
 
 
-def test_the_kubeconfig_is_looked_for_from_the_projects_folder(tmp_path: Path) -> None:
-    found = cluster.of(made_stack.on_cluster(tmp_path, kubernetes={"kubeconfig": "some/where", "context": "prod"}))
-    assert found.kubectl == f"kubectl --kubeconfig {tmp_path}/some/where --context prod"
-    assert not found.lab
-    assert cluster.of(made_stack.on_cluster(tmp_path, kubernetes={"kubeconfig": "~/x"})).kubeconfig != tmp_path / "~/x"
-    assert cluster.of(made_stack.on_cluster(tmp_path)).kubectl == "kubectl"
-    assert cluster.of(made_stack.on_cluster(tmp_path, kubernetes=LAB)).lab
+@pytest.fixture(autouse=True)
+def in_the_projects_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_the_command_for_a_person_names_what_the_settings_name(tmp_path: Path) -> None:
+    found = made_stack.on_cluster(tmp_path, kubernetes={"kubeconfig": "some/where", "context": "prod"})
+    assert cluster.kubectl(found) == "kubectl --kubeconfig some/where --context prod"
+    assert cluster.kubectl(made_stack.on_cluster(tmp_path)) == "kubectl"
+    assert cluster.is_lab(made_stack.on_cluster(tmp_path, kubernetes=LAB))
 
 
 def test_a_lab_that_is_not_up_is_named_with_the_command_that_starts_it(tmp_path: Path, nobody: str) -> None:
@@ -74,6 +77,7 @@ class Lab:
     def __init__(self, stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
         self.stack, self.status, self.changes = stack, 0, {"create": 3}
         self.resources: list[dict[str, Any]] = []
+        self.refused = ""
         self.told: list[str] = []
         self.env: dict[str, str] = {}
         monkeypatch.setattr(stack, "outputs", dict)
@@ -91,6 +95,8 @@ class Lab:
         outputs = {"url": "http://x:1", "registry": "x:1", "registryUser": "ci", "images": images}
         metadata = {"type": "pulumi:pulumi:Stack", "new": {"outputs": outputs}}
         events = [{"resOutputsEvent": {"metadata": metadata}}, {"summaryEvent": {"resourceChanges": self.changes}}]
+        if self.refused:
+            events.append({"diagnosticEvent": {"message": f"<{{%fg 1%}}>error: {self.refused}<{{%reset%}}>"}})
         Path(log).write_text("\n".join(json.dumps(event, separators=(",", ":")) for event in events))
         return self.status
 
@@ -144,6 +150,13 @@ def test_a_failed_update_says_what_the_next_one_does(lab: Lab, capfd: pytest.Cap
     lab.changes = {}  # settings that were refused: Pulumi has said it all
     deploy.up("lab", yes=True, words=[])
     assert capfd.readouterr().err == ""
+
+
+def test_settings_that_the_program_refuses_are_said_last_and_alone(lab: Lab) -> None:
+    lab.status, lab.refused = 255, "the settings of stack 'lab' have 1 problem:\n  - ci:x is taken"
+    with pytest.raises(OpsError) as caught:
+        deploy.up("lab", yes=True, words=[])
+    assert (str(caught.value), caught.value.code) == (lab.refused, 2)
 
 
 def test_down_says_what_stays_and_how_to_remove_it(lab: Lab, capfd: pytest.CaptureFixture[str]) -> None:

@@ -109,3 +109,5 @@ def test_a_container_that_is_not_healthy_is_not_well_and_its_rights_are_told() -
     assert found.mark == "ok"
     there.attrs["State"]["Health"]["Status"] = "unhealthy"
     assert status.how("container", there).mark == "BAD"
+    there.attrs["State"]["Status"] = "paused"
+    assert status.how("container", there).remedy.endswith("docker unpause ci"), "Pulumi does not see it"

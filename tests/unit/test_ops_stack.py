@@ -204,6 +204,26 @@ def test_the_plain_signs_of_drift_are_seen() -> None:
     assert len(status.drifted(changed, deployed)) == 3
 
 
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("ci:jenkins: {httpPort: 8080}", "ci:jenkins"),
+        ("confg: {}", "confg"),
+        ("config: {ci:jenkins: {httpPort: 010}}", "010"),
+        ("config:\n  ci:jenkins:\n    httpPort: 0o17", "0o17"),
+        ('config: {a: "010", b: 0, c: 0.5}\nencryptionsalt: v1:x', ""),
+        ("config:\n  a: |\n    RUN: 010", ""),
+    ],
+)
+def test_what_pulumi_would_read_in_another_way_than_it_is_meant_is_refused(
+    tmp_path: Path, text: str, wrong: str
+) -> None:
+    clone = made_stack.of(tmp_path, "dev").clone
+    clone.file("dev").write_text(text)
+    with pytest.raises(OpsError, match=wrong) if wrong else contextlib.nullcontext():
+        clone.require_readable("dev")
+
+
 def test_a_secret_output_is_not_shown() -> None:
     outputs = {"token": {"ciphertext": "canary"}, "url": "http://x"}
     found = status.in_state({"resources": [{"type": "pulumi:pulumi:Stack", "urn": "u", "outputs": outputs}]})

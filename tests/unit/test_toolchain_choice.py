@@ -87,20 +87,20 @@ def test_a_users_own_cli_and_plugin_are_taken_and_only_the_one_that_is_wanted(
     assert toolchain.find("kubernetes", env) is None
 
 
-def test_a_cli_that_is_too_old_is_left_aside_and_one_with_a_language_host_comes_first(
-    env: dict[str, str], network: list[str], tmp_path: Path
+@pytest.mark.parametrize(("version", "host"), [("3.219.9", True), ("3.300.0", False)])
+def test_a_cli_that_is_too_old_or_has_no_language_host_is_left_aside(
+    env: dict[str, str], network: list[str], tmp_path: Path, version: str, host: bool
 ) -> None:
-    programs.pulumi(tmp_path / "bin", "3.219.9", host=False)
+    programs.pulumi(tmp_path / "bin", version, host=host)
     assert pulumi_cli.find(env) is None
     built = pulumi_cli.ensure(env)
-    assert (built.kind, built.host) == ("built", None)
-    programs.pulumi(cache.entry(*pulumi_cli.ENTRY) / "bin")  # as if it had been downloaded
-    assert pulumi_cli.ensure(env)[:2] == ("official", built.path)
+    assert (built.path, built.host) == (cache.entry(*pulumi_cli.ENTRY) / "bin/pulumi", None)
     installers = programs.pulumi(tmp_path / "home/.pulumi/bin")
     assert pulumi_cli.ensure(env).path == installers
 
 
 def test_a_file_that_is_no_cli_is_named(env: dict[str, str], tmp_path: Path) -> None:
+    programs.pulumi(tmp_path / "bin")
     broken = programs.script(tmp_path / "bin/pulumi", "exit 3")
     with pytest.raises(OpsError, match=re.escape(str(broken))):
         pulumi_cli.find(env)
@@ -118,7 +118,7 @@ def test_where_the_downloads_can_be_reached_pulumis_own_installer_is_asked_first
 
     network.clear()
     monkeypatch.setattr("pulumi.automation.PulumiCommand.install", install)
-    assert pulumi_cli.ensure(env).kind == ("built" if fails else "official")
+    assert bool(pulumi_cli.ensure(env).host) is not fails
 
 
 @pytest.mark.parametrize(

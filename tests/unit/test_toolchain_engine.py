@@ -121,12 +121,14 @@ def test_why_an_image_cannot_be_pulled_is_told_in_the_registrys_words(tmp_path: 
         ({"Status": "running"}, True, ""),
         ({"Status": "running", "Health": {"Status": "unhealthy"}}, False, "unhealthy"),
         ({"Status": "restarting"}, False, "restarting"),
+        ({"Status": "restarting", "Of": "another clone"}, False, ""),
     ],
 )
 def test_a_container_that_is_not_well_is_told_with_the_end_of_its_log(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], state: dict[str, object], starting: bool, how: str
 ) -> None:
-    whole = {"Id": "1", "Name": "/c", "State": state, "Config": {"Tty": True}}
+    name = "jenkins" if "Of" in state else "jenkins-server"
+    whole = {"Id": "1", "Name": f"/{name}", "State": state, "Config": {"Tty": True}}
     known: dict[str, tuple[int, object]] = {
         "/containers/json": (200, [{"Id": "1"}]),
         "/containers/1/json": (200, whole),
@@ -134,7 +136,7 @@ def test_a_container_that_is_not_well_is_told_with_the_end_of_its_log(
     }
     with engine(tmp_path / "sock", known) as host:
         found = stack_engine.show_ill(on(host), "ci", "dev", starting=starting)
-    assert found == ([f"the container c is {how}"] if how else [])
+    assert found == ([f"the container jenkins-server is {how}"] if how else [])
     assert ("why it fails" in capfd.readouterr().err) == bool(how)
 
 

@@ -15,7 +15,10 @@ try {
     (before.users - now.users).each { User.getById(it, false)?.delete() }
     def gone = before.credentials - now.credentials
     def system = SystemCredentialsProvider.instance
-    if (system.credentials.removeAll(system.credentials.findAll { it instanceof IdCredentials && it.id in gone })) {
+    def removed = system.domainCredentialsMap.values().collect { stored ->
+        stored.removeAll(stored.findAll { it instanceof IdCredentials && it.id in gone })
+    }
+    if (removed.any()) {
         system.save()
     }
     record.setText(named, 'UTF-8')

@@ -1,0 +1,3 @@
+"""The empty program."""
+
+import pulumi  # noqa: F401 - what every program costs
