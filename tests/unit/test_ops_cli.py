@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import subprocess
 import sys
@@ -11,6 +13,7 @@ import pytest
 import typer.main
 
 from ops import cli
+from ops.toolchain import console
 
 ROOT = Path(__file__).resolve().parents[2]
 VERBS = {"up", "preview", "down", "status", "doctor", "password", "set", "recover", "sample", "env"}
@@ -61,6 +64,15 @@ def test_wrong_usage_ends_with_2_and_no_traceback(words: tuple[str, ...], status
     assert said in shown
     assert "Traceback" not in shown
     assert done.returncode == status
+
+
+def test_what_the_system_refuses_is_said_with_the_file_and_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    def full() -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/some/where")
+
+    with pytest.raises(SystemExit) as ended:
+        console.run(full)
+    assert (ended.value.code, capsys.readouterr().err) == (1, "error: /some/where: No space left on device\n")
 
 
 def test_the_command_line_is_built_without_the_slow_libraries() -> None:
