@@ -25,6 +25,9 @@ ROOM = 24
 REFUSED = "the settings of stack "
 """How the program's own report begins. See components.settings.SettingsError."""
 
+REPLACES_JENKINS = re.compile(r'"resourcePreEvent".*"op":"replace".*::jenkins-controller"')
+"""A line of the event log. Source: pulumi/pulumi, sdk/go/common/apitype/events.go."""
+
 UNCHANGED = frozenset({"same", "read", "refresh"})
 """The engine's words for steps that change nothing."""
 
@@ -183,6 +186,11 @@ def pulumi(stack: Stack, verb: str, words: Sequence[str]) -> Done:
     if refused:
         # Once more, since Pulumi prints the outputs of the whole stack behind it.
         raise OpsError(re.sub(r"<\{%.*?%\}>", "", refused).strip(), code=2)
+    if any(REPLACES_JENKINS.search(line) for line in lines):
+        console.note(
+            "\nThis replaces Jenkins' container. A build loses a plain `sh` step that runs on the controller; steps in "
+            "other containers go on. How to wait for such steps first: docs/how-to, change the stack while builds run."
+        )
     left = recover.remains(stack) if status else ""
     if left:
         console.note(f"\nStack {stack.name} has {left}. To put that right: make recover STACK={stack.name}")

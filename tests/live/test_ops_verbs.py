@@ -86,6 +86,14 @@ def test_status_fails_for_a_container_that_was_removed_by_hand_and_up_brings_it_
     assert in_container(engine, "cat", "/var/jenkins_home/marker") == "kept\n"
 
 
+def test_a_preview_says_that_running_builds_may_lose_a_step_just_where_the_container_is_replaced(verbs: Verbs) -> None:
+    warning = "This replaces Jenkins' container."
+    verbs.run("set", "ci:jenkins.memoryMib", stdin="513")
+    assert warning in verbs.run("preview")
+    verbs.run("set", "ci:jenkins.memoryMib", stdin="512")
+    assert warning not in verbs.run("preview")
+
+
 def test_the_sample_says_that_this_is_not_jenkins_and_shows_the_image(
     verbs: Verbs, engine: docker.DockerClient, sample_image: str
 ) -> None:
