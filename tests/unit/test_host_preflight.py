@@ -141,6 +141,7 @@ def test_a_port_that_another_container_holds_is_refused_with_its_name(tmp_path: 
     [problem] = preflight(tmp_path, port=port, containers=[container("grafana", port=port, ip="0.0.0.0")])
     assert (problem.key, problem.code) == ("ci:jenkins.httpPort", "port_in_use")
     assert "docker stop grafana" in problem.instead
+    assert str(port + 1) in problem.instead
 
 
 def test_a_port_of_another_address_is_free(tmp_path: Path, port: int) -> None:
