@@ -212,6 +212,7 @@ def test_a_context_that_can_not_be_packed_is_refused_with_its_build(tmp_path: Pa
         ("ci:builds[2].context.directory", "not_found"),
         ("ci:builds[3].context.inline", "too_large"),
     ]
+    assert found[0].value == str(tmp_path / "missing")
 
 
 NAMES = ("registry.ci.svc", "r.example.org")
