@@ -6,9 +6,6 @@ host has beside that (`pulumi install`, policy packs, code generation) is refuse
 
 from __future__ import annotations
 
-# Before the plugins' own stubs, which would stand in for the whole SDK.
-import pulumi  # isort: skip
-
 import os
 import queue
 import runpy
@@ -18,12 +15,17 @@ import traceback
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import pulumi
+from google.protobuf import empty_pb2  # type: ignore[import-untyped,unused-ignore]
 from pulumi.automation._server import LanguageServer
+from pulumi.runtime.proto import language_pb2, language_pb2_grpc
 
-from .rpc import Servicer, serve
-from .stubs import empty_pb2, grpc, language_pb2, language_pb2_grpc
+from .rpc import Servicer, engine_address, serve
+
+if TYPE_CHECKING:
+    import grpc  # type: ignore[import-untyped,unused-ignore]
 
 
 class LanguageHost(Servicer, LanguageServer):
@@ -100,7 +102,6 @@ def _shown(program: Path) -> pulumi.RunError:
 
 def main() -> None:
     """Serve the engine named by the last argument (it also passes flags that mean nothing here)."""
-    addresses = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
     add: Any = language_pb2_grpc.add_LanguageRuntimeServicer_to_server
-    host = LanguageHost(addresses[-1] if addresses else "")
+    host = LanguageHost(engine_address())
     serve(partial(add, host), work=host.work)

@@ -11,17 +11,19 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import wraps
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from .stubs import engine_pb2, engine_pb2_grpc, grpc
+import grpc  # type: ignore[import-untyped,unused-ignore]
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 # Pulumi allows messages of 400 MiB; -1 lifts gRPC's own limit of 4 MiB in both directions.
-_OPTIONS = (
+OPTIONS = (
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
     ("grpc.so_reuseport", 0),
 )
+# Calls served at once; the engine sends as many as its parallelism.
+_WORKERS = 32
 
 _Request = TypeVar("_Request")
 _Response = TypeVar("_Response")
@@ -29,42 +31,6 @@ _Response = TypeVar("_Response")
 
 class PluginError(Exception):
     """A failure to be shown to the user as it reads: no traceback, no secret in its text."""
-
-
-class Log:
-    """The engine's log. Messages go to the user; a secret must never be part of one."""
-
-    def __init__(self) -> None:
-        """Start without an engine; `attach` names it."""
-        self._address = ""
-        self._stub: Any = None
-        self._lock = threading.Lock()
-
-    def attach(self, address: str) -> None:
-        """Send further messages to the engine at `address` ("127.0.0.1:port")."""
-        with self._lock:
-            if address and address != self._address:
-                self._address = address
-                self._stub = engine_pb2_grpc.EngineStub(
-                    grpc.insecure_channel(address, options=_OPTIONS),  # type: ignore[no-untyped-call,unused-ignore]
-                )
-
-    def send(self, message: str, *, urn: str = "", severity: str = "INFO", ephemeral: bool = False) -> None:
-        """Log one message against a resource; a lost message is no failure of the operation."""
-        with self._lock:
-            stub = self._stub
-        if stub is None:
-            return
-        request = engine_pb2.LogRequest(
-            severity=engine_pb2.LogSeverity.Value(severity),
-            message=message,
-            urn=urn,
-            ephemeral=ephemeral,
-        )
-        try:
-            stub.Log(request, timeout=5)
-        except grpc.RpcError:
-            return
 
 
 class Servicer:
@@ -83,40 +49,32 @@ class Servicer:
         return refuse
 
 
-def _text(error: Exception) -> str:
-    return str(error) if isinstance(error, PluginError) else f"bundled plugin: {type(error).__name__}: {error}"
-
-
-def fail(context: grpc.ServicerContext, error: Exception) -> NoReturn:
-    """End a call with `error`: as it reads when it is a PluginError, else with its kind, for a bug report."""
-    context.abort(grpc.StatusCode.UNKNOWN, _text(error))
-    raise AssertionError
-
-
 def answering(
     call: Callable[[Any, _Request, grpc.ServicerContext], _Response],
 ) -> Callable[[Any, _Request, grpc.ServicerContext], _Response]:
-    """Decorate a call's handler: what it raises reaches the user as a sentence, not as a traceback."""
+    """Decorate a call's handler: what it raises reaches the user as a sentence, not as a traceback.
+
+    A PluginError as it reads, anything else with its kind, for a bug report.
+    """
 
     @wraps(call)
     def answer(self: Any, request: _Request, context: grpc.ServicerContext) -> _Response:
         try:
             return call(self, request, context)
-        except grpc.RpcError:
-            raise
         except Exception as error:
             if context.code() is not None:  # the handler itself has ended the call
                 raise
-            fail(context, error)
+            known = isinstance(error, PluginError)
+            text = str(error) if known else f"bundled plugin: {type(error).__name__}: {error}"
+            context.abort(grpc.StatusCode.UNKNOWN, text)
+            raise AssertionError from error
 
     return answer
 
 
-def _watch_engine(stop: Callable[[], None]) -> None:
-    """Wait for the end of standard input: the engine holds its other end and writes nothing."""
-    while os.read(0, 4096):
-        pass
-    stop()
+def engine_address() -> str:
+    """Give where the engine listens, "127.0.0.1:port": the last of the arguments that is no flag."""
+    return ([argument for argument in sys.argv[1:] if not argument.startswith("-")] or [""])[-1]
 
 
 def serve(
@@ -124,7 +82,6 @@ def serve(
     *,
     on_stop: Callable[[], None] = lambda: None,
     work: Callable[[], None] | None = None,
-    workers: int = 32,
 ) -> None:
     """Serve until the engine stops this process (SIGINT, as to every plugin), or is gone.
 
@@ -135,12 +92,11 @@ def serve(
         register: adds the servicer to the server.
         on_stop: called once before the process ends; stops what still runs.
         work: runs in the main thread until then, if given.
-        workers: calls served at once; the engine sends as many as its parallelism.
     """
     done = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: done.set())
-    server = grpc.server(ThreadPoolExecutor(max_workers=workers), options=_OPTIONS)
+    server = grpc.server(ThreadPoolExecutor(max_workers=_WORKERS), options=OPTIONS)
     register(server)
     port = server.add_insecure_port("127.0.0.1:0")
     if port == 0:
@@ -148,8 +104,12 @@ def serve(
     server.start()
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
-    if stat.S_ISFIFO(os.fstat(0).st_mode):
-        threading.Thread(target=_watch_engine, args=(done.set,), daemon=True).start()
+
+    def watch_engine() -> None:
+        # The engine holds the other end of standard input and writes nothing.
+        while os.read(0, 4096):
+            pass
+        done.set()
 
     def end() -> None:
         done.wait()
@@ -158,6 +118,8 @@ def serve(
         # Threads may sit in a call to an engine that never answers; nothing of theirs is worth waiting for.
         os._exit(0)
 
+    if stat.S_ISFIFO(os.fstat(0).st_mode):
+        threading.Thread(target=watch_engine, daemon=True).start()
     if work is not None:
         threading.Thread(target=end, daemon=True).start()
         work()

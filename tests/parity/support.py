@@ -15,7 +15,6 @@ from typing import Any
 from docker.models.containers import Container
 
 HERE = Path(__file__).resolve().parent
-PASSPHRASE = "parity tests"
 # Seconds that one run of the CLI may take; the slowest here takes 10.
 PATIENCE = 120
 
@@ -28,16 +27,11 @@ Look = Callable[[str], Container]
 
 @dataclass(frozen=True)
 class Plugins:
-    """The installed plugins: which they are, and the environment in which the CLI finds them."""
+    """A CLI, the environment in which it finds its plugins, and whether these are the bundled ones."""
 
-    kind: str
     cli: Path
     environment: dict[str, str]
-
-    @property
-    def bundled(self) -> bool:
-        """Whether these are the bundled ones."""
-        return self.kind == "bundled"
+    bundled: bool
 
 
 @dataclass(frozen=True)
@@ -68,8 +62,6 @@ class Stack:
     folder: Path
     plugins: Plugins
     host: str
-    project: str = "parity"
-    runtime: dict[str, str] = field(default_factory=lambda: {"virtualenv": str(Path(sys.prefix))})
     variables: dict[str, str] = field(default_factory=dict)
     started: bool = False
 
@@ -79,16 +71,16 @@ class Stack:
             **{key: value for key, value in os.environ.items() if not key.startswith(("PULUMI_", "DOCKER_"))},
             **self.plugins.environment,
             "PULUMI_BACKEND_URL": f"file://{self.folder / 'state'}",
-            "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
+            "PULUMI_CONFIG_PASSPHRASE": "parity tests",
             "PULUMI_SKIP_UPDATE_CHECK": "1",
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
             **self.variables,
         }
 
-    def write(self, program: str | None = None, **settings: Any) -> None:
+    def write(self, program: str | None = None, venv: str = sys.prefix, **settings: Any) -> None:
         """Write Pulumi.yaml and the program: the one of resources.json, or `program`."""
         (self.folder / "state").mkdir(parents=True, exist_ok=True)
-        project = {"name": self.project, "runtime": {"name": "python", "options": self.runtime}, **settings}
+        project = {"name": "parity", "runtime": {"name": "python", "options": {"virtualenv": venv}}, **settings}
         (self.folder / "Pulumi.yaml").write_text(json.dumps(project), encoding="utf-8")
         main = self.folder / settings.get("main", "__main__.py")
         main.parent.mkdir(parents=True, exist_ok=True)
@@ -100,12 +92,17 @@ class Stack:
     def declare(self, *entries: Entry) -> None:
         """Let the program declare `entries`, all with one explicit provider for the engine under test."""
         provider = {"type": "Provider", "name": "host", "props": {"host": self.host}}
-        declared = [{**entry, "opts": {"provider": "host", **entry.get("opts", {})}} for entry in entries]
-        resources = [provider, *declared]
+        resources = [
+            entry if entry["type"] == "Provider" else {**entry, "opts": {"provider": "host", **entry.get("opts", {})}}
+            for entry in (provider, *entries)
+        ]
         (self.folder / "resources.json").write_text(json.dumps(resources), encoding="utf-8")
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start the CLI."""
+        """Start the CLI, in a stack that is made the first time."""
+        if not self.started:
+            self.started = True
+            self.run("stack", "init", "test").ok()
         return subprocess.Popen(
             [str(self.plugins.cli), *arguments, "--non-interactive"],
             cwd=self.folder,
@@ -118,10 +115,7 @@ class Stack:
         )
 
     def run(self, *arguments: str) -> Run:
-        """Run the CLI to its end, in a stack that is made the first time."""
-        if not self.started:
-            self.started = True
-            self.run("stack", "init", "test").ok()
+        """Run the CLI to its end."""
         process = self.start(*arguments)
         output, _ = process.communicate(timeout=PATIENCE)
         return Run(process.returncode, output, self.plugins.bundled)
@@ -149,16 +143,6 @@ class Stack:
         deployment = json.loads(self.exported())["deployment"]
         return {resource["urn"].split("::")[-1]: resource for resource in deployment.get("resources", ())}
 
-    def outputs(self, name: str) -> dict[str, Any]:
-        """Give the recorded outputs of a resource."""
-        recorded: dict[str, Any] = self.resources()[name]["outputs"]
-        return recorded
-
-    def destroy(self) -> None:
-        """Destroy whatever is left."""
-        if self.started:
-            self.run("destroy", "--yes", "--skip-preview")
-
 
 def image_of(found: Container) -> str:
     """Give the id of a container's image."""
@@ -173,7 +157,13 @@ def printed(found: Container, command: str) -> str:
     return output.decode()
 
 
-def container(entry: str, base: str, /, opts: Entry | None = None, **props: Any) -> Entry:
+def container(entry: str, base: str, **props: Any) -> Entry:
     """Describe a container of the image `base` that runs until it is stopped; `props` change it."""
-    basic = {"name": entry, "image": base, "command": ["sleep", "600"], "destroy_grace_seconds": 1, "init": True}
-    return {"type": "Container", "name": entry, "props": {**basic, **props}, "opts": opts or {}}
+    # Without the signal, `sleep` as the first process would wait to be killed.
+    basic = {"image": base, "command": ["sleep", "600"], "destroy_grace_seconds": 1, "stop_signal": "SIGKILL"}
+    return {"type": "Container", "name": entry, "props": {**basic, **props}}
+
+
+def labels(**values: str) -> list[Entry]:
+    """Give labels as a program writes them."""
+    return [{"label": name, "value": value} for name, value in values.items()]

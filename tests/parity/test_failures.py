@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from docker.errors import NotFound
 
-from tests.parity.support import Look, Plugins, Stack, container
+from tests.parity.support import Entry, Look, Stack, container, labels
 from tests.support.verbs import free_port
 from tests.support.waiting import eventually
 
@@ -17,32 +16,28 @@ if TYPE_CHECKING:
     import docker
 
 PORT = free_port()
+NEVER = {"healthcheck": {"tests": ["CMD", "false"], "interval": "1s", "retries": 1}, "wait": True}
+CERTIFICATE = {"cert_material": "x", "key_material": "y"}
 
 
 def test_a_command_that_is_not_there_leaves_a_container_to_be_mended(
     stack: Stack, look: Look, image: str, unique: str
 ) -> None:
     """The failed start is reported, the container recorded, and a right command replaces it."""
-    # Without docker-init, which would start and then fail to find the command.
-    stack.declare(container("c", image, name=unique, command=["/nowhere"], init=False))
-    run = stack.up().failed()
-    assert "Unable to start container" in run.output
+    stack.declare(container("c", image, name=unique, command=["/nowhere"]))
+    assert "Unable to start container" in stack.up().failed().output
     assert stack.resources()["c"]["initErrors"]
-    assert stack.changes() == {"c": "replace"}
     stack.declare(container("c", image, name=unique))
     assert stack.changes() == {"c": "replace"}
     stack.up().ok()
-    found = look(unique)
-    assert found.status == "running"
+    assert look(unique).status == "running"
     assert stack.changes("--refresh") == {}
 
 
 def test_a_taken_port_fails_and_is_mended_once_it_is_free(
     stack: Stack, engine: docker.DockerClient, look: Look, image: str, unique: str
 ) -> None:
-    other = engine.containers.run(
-        image, ["sleep", "600"], detach=True, init=True, ports={"80/tcp": ("127.0.0.1", PORT)}
-    )
+    other = engine.containers.run(image, ["sleep", "600"], detach=True, ports={"80/tcp": ("127.0.0.1", PORT)})
     try:
         ports = [{"internal": 80, "external": PORT, "ip": "127.0.0.1"}]
         stack.declare(container("c", image, name=unique, ports=ports))
@@ -50,91 +45,32 @@ def test_a_taken_port_fails_and_is_mended_once_it_is_free(
     finally:
         other.remove(force=True)
     stack.up("--refresh").ok()
-    found = look(unique)
-    assert found.status == "running"
+    assert look(unique).status == "running"
     assert stack.changes("--refresh") == {}
 
 
-def test_a_container_that_never_gets_healthy_fails_in_time(stack: Stack, look: Look, image: str, unique: str) -> None:
-    """The wait ends after waitTimeout, and the container is recorded."""
-    check = {"tests": ["CMD", "false"], "interval": "1s", "retries": 1}
-    stack.declare(container("c", image, name=unique, healthcheck=check, wait=True, wait_timeout=2))
-    begun = time.monotonic()
-    run = stack.up().failed()
-    assert time.monotonic() - begun < 20
-    assert "container failed to be in healthy state" in run.output
-    assert stack.resources()["c"]["initErrors"]
-    assert look(unique)
-
-
-def test_waiting_without_a_health_check_is_refused(stack: Stack, image: str, unique: str) -> None:
-    stack.declare(container("c", image, name=unique, wait=True))
-    assert "healthcheck" in stack.up().failed().output
-
-
-def test_an_image_that_cannot_be_had_is_named(stack: Stack, unique: str) -> None:
-    """The error says which image."""
-    stack.declare({"type": "RemoteImage", "name": "image", "props": {"name": f"{unique}.invalid/nothing:1"}})
-    run = stack.up().failed()
-    assert f"{unique}.invalid/nothing:1" in run.output
-
-
-def test_a_missing_engine_is_named(stack: Stack, plugins: Plugins, image: str, unique: str) -> None:
-    """A preview fails at once; the bundled plugin says where it looked and what to do."""
-    stack.host = f"unix:///tmp/{unique}.sock"
-    stack.declare(container("c", image, name=unique))
-    run = stack.run("preview").failed()
-    if plugins.bundled:
-        assert f"no Docker engine answers at unix:///tmp/{unique}.sock: there is no /tmp/{unique}.sock" in run.output
-        assert "systemctl start docker" in run.output
-
-
-def test_a_property_that_is_not_implemented_is_refused_by_name(
-    stack: Stack, plugins: Plugins, image: str, unique: str
+@pytest.mark.parametrize(
+    ("waiting", "said"),
+    [({**NEVER, "wait_timeout": 2}, "container failed to be in healthy state"), ({"wait": True}, "healthcheck")],
+    ids=["never-healthy", "no-health-check"],
+)
+def test_a_wait_that_cannot_succeed_ends_in_time_and_the_container_is_recorded(
+    stack: Stack, image: str, unique: str, waiting: Entry, said: str
 ) -> None:
-    """Ignoring it would deploy something else than what was declared."""
-    if not plugins.bundled:
-        pytest.skip("the official plugin implements every property")
-    stack.declare(container("c", image, name=unique, gpus="all"))
-    run = stack.run("preview").failed()
-    assert "the property `gpus` is not implemented by the bundled plugin" in run.output
-
-
-def test_a_type_that_is_not_implemented_is_refused_by_name(stack: Stack, plugins: Plugins, unique: str) -> None:
-    if not plugins.bundled:
-        pytest.skip("the official plugin implements every type")
-    stack.declare({"type": "Tag", "name": "t", "props": {"source_image": "a", "target_image": unique}})
-    run = stack.run("preview").failed()
-    assert "docker:index/tag:Tag is not implemented by the bundled plugin" in run.output
-
-
-def test_a_bad_value_is_refused_before_anything_is_made(stack: Stack, look: Look, image: str, unique: str) -> None:
-    """The preview names the property; test_parts.py has the other values."""
-    uploads = [{"file": "/a", "content": "x", "permissions": "rw"}]
-    stack.declare(container("c", image, name=unique, uploads=uploads))
-    assert "uploads" in stack.run("preview").failed().output
-    with pytest.raises(NotFound):
-        look(unique)
-
-
-def test_incomplete_certificates_are_refused(stack: Stack, image: str, unique: str) -> None:
-    """A client certificate without an authority would trust any server."""
-    stack.declare(container("c", image, name=unique))
-    resources = (stack.folder / "resources.json").read_text()
-    hidden = resources.replace('"host": "', '"cert_material": "x", "key_material": "y", "host": "', 1)
-    (stack.folder / "resources.json").write_text(hidden)
-    run = stack.run("preview").failed()
-    assert "must all be" in run.output
+    stack.declare(container("c", image, name=unique, **waiting))
+    begun = time.monotonic()
+    assert said in stack.up().failed().output
+    assert time.monotonic() - begun < 20
+    assert stack.resources()["c"]["initErrors"]
 
 
 def test_cancelling_stops_a_wait_and_keeps_the_container_recorded(
-    stack: Stack, plugins: Plugins, engine: docker.DockerClient, image: str, unique: str
+    stack: Stack, engine: docker.DockerClient, image: str, unique: str
 ) -> None:
     """An interrupt ends the update soon, and nothing that was made is lost."""
-    if not plugins.bundled:
+    if not stack.plugins.bundled:
         pytest.skip("the official plugin does not implement Cancel: it waits on")
-    check = {"tests": ["CMD", "false"], "interval": "1s", "retries": 50}
-    stack.declare(container("c", image, name=unique, healthcheck=check, wait=True, wait_timeout=100))
+    stack.declare(container("c", image, name=unique, **NEVER, wait_timeout=100))
     stack.run("stack").ok()
     process = stack.start("up", "--yes", "--skip-preview")
     eventually(lambda: engine.containers.list(filters={"name": unique}, ignore_removed=True))
@@ -147,61 +83,93 @@ def test_cancelling_stops_a_wait_and_keeps_the_container_recorded(
     assert stack.resources()["c"]["initErrors"]
 
 
-def test_a_volume_that_exists_is_adopted_and_then_deleted(
-    stack: Stack, engine: docker.DockerClient, unique: str
+def test_values_that_are_wrong_or_not_implemented_are_named_at_preview(
+    stack: Stack, look: Look, image: str, unique: str
 ) -> None:
-    """A known danger of the official plugin, which the components guard against."""
-    engine.volumes.create(unique)
-    stack.declare({"type": "Volume", "name": "v", "props": {"name": unique}})
-    stack.up().ok()
-    stack.run("destroy", "--yes", "--skip-preview").ok()
+    """All in one preview; test_schema.py has more of them. An ignored property would be a setting that does nothing."""
+    wrong: dict[str, Any] = {"restart": "sometimes", "memory": -1}
+    bundled = stack.plugins.bundled
+    unknown = {"gpus": "all", "uploads": [{"file": "/a", "content": "x", "executable": True}]} if bundled else {}
+    stack.declare(container("c", image, name=f"{unique}-wrong", **wrong, **unknown))
+    output = stack.run("preview").failed().output
+    assert "restart" in output
+    assert "memory" in output
+    if bundled:
+        for name in ("gpus", "executable"):
+            assert f"the bundled plugin does not implement `{name}`" in output
+        assert "use the official plugin, which knows it" in output
     with pytest.raises(NotFound):
-        engine.volumes.get(unique)
+        look(f"{unique}-wrong")
 
 
-def test_a_retained_volume_outlives_the_stack(stack: Stack, engine: docker.DockerClient, unique: str) -> None:
-    stack.declare({"type": "Volume", "name": "v", "props": {"name": unique}, "opts": {"retain_on_delete": True}})
-    stack.up().ok()
-    stack.run("destroy", "--yes", "--skip-preview").ok()
-    engine.volumes.get(unique).remove()
+def test_an_image_that_cannot_be_had_is_named(stack: Stack, unique: str) -> None:
+    name = f"{unique}.invalid/nothing:1"
+    stack.declare({"type": "RemoteImage", "name": "image", "props": {"name": name, "keep_locally": True}})
+    assert name in stack.up().failed().output
 
 
-def test_a_stopped_container_without_ports_is_started_again(stack: Stack, look: Look, image: str, unique: str) -> None:
-    """A refresh sees it as a change of mustRun, and the update starts the same container."""
-    stack.declare(container("c", image, name=unique))
-    stack.up().ok()
-    before = look(unique)
-    before.stop(timeout=1)
-    assert stack.changes() == {}
-    assert stack.changes("--refresh") == {"c": "update"}
-    stack.up("--refresh").ok()
-    after = look(unique)
-    assert after.id == before.id
-    assert after.status == "running"
-    assert stack.changes("--refresh") == {}
+def test_incomplete_certificates_are_refused(stack: Stack, unique: str) -> None:
+    """A client certificate without an authority would trust any server."""
+    provider = {"type": "Provider", "name": "p", "props": {"host": "tcp://x:2376", **CERTIFICATE}}
+    stack.declare(provider, {"type": "Volume", "name": "v", "props": {"name": unique}, "opts": {"provider": "p"}})
+    assert "must all be" in stack.run("preview").failed().output
 
 
-def test_a_container_removed_before_the_end_is_no_error(
-    stack: Stack, look: Look, engine: docker.DockerClient, image: str, unique: str
+def test_a_missing_engine_is_named(stack: Stack, unique: str) -> None:
+    """A preview fails at once; the bundled plugin says where it looked and what to do."""
+    missing = f"unix:///tmp/{unique}.sock"
+    provider = {"type": "Provider", "name": "p", "props": {"host": missing}}
+    stack.declare(provider, {"type": "Volume", "name": "v", "props": {"name": unique}, "opts": {"provider": "p"}})
+    output = stack.run("preview").failed().output
+    if stack.plugins.bundled:
+        assert f"no Docker engine answers at {missing}: no such file or directory; start the engine" in output
+
+
+def test_a_type_that_is_not_implemented_is_refused_by_name(stack: Stack, unique: str) -> None:
+    if not stack.plugins.bundled:
+        pytest.skip("the official plugin implements every type")
+    stack.declare({"type": "Tag", "name": "t", "props": {"source_image": "a", "target_image": unique}})
+    output = stack.run("preview").failed().output
+    assert "docker:index/tag:Tag is not implemented by the bundled plugin" in output
+
+
+def test_volumes_are_adopted_retained_replaced_and_missed(
+    stack: Stack, engine: docker.DockerClient, look: Look, image: str, unique: str
 ) -> None:
-    volume = {"type": "Volume", "name": "v", "props": {"name": unique}}
-    stack.declare(container("c", image, name=unique), volume)
+    """One that exists is taken over and deleted with the stack, a danger that the components guard against.
+
+    A retained one outlives the stack. A replaced one is deleted first: made first, it would take over the old one,
+    which is then deleted. One that is gone before the end, and a container, are no error.
+    """
+    names = ("adopted", "retained", "replaced", "gone")
+    props: dict[str, Entry] = {name: {"name": f"{unique}-{name}"} for name in names}
+    entries: dict[str, Entry] = {name: {"type": "Volume", "name": name, "props": props[name]} for name in names}
+    entries["retained"]["opts"] = {"retain_on_delete": True}
+    entries["c"] = container("c", image, name=unique)
+    engine.volumes.create(f"{unique}-adopted")
+    stack.declare(*entries.values())
     stack.up().ok()
-    found = look(unique)
-    found.remove(force=True)
-    engine.volumes.get(unique).remove()
+    props["replaced"]["labels"] = labels(a="b")
+    stack.declare(*entries.values())
+    stack.up().ok()
+    assert engine.volumes.get(f"{unique}-replaced").attrs["Labels"] == {"a": "b"}
+    engine.volumes.get(f"{unique}-gone").remove()
+    look(unique).remove(force=True)
     stack.run("destroy", "--yes", "--skip-preview").ok()
+    left = engine.volumes.list(filters={"name": unique})
+    assert [volume.name for volume in left] == [f"{unique}-retained"]
+    left[0].remove()
 
 
 def test_what_exists_can_be_imported_by_its_id(
     stack: Stack, engine: docker.DockerClient, image: str, unique: str
 ) -> None:
-    """A volume, a network and a container; the program that declares them then changes nothing of the first two."""
+    """A volume, a network and a container; the program that declares the first two then changes nothing of them."""
     engine.volumes.create(unique, labels={"a": "b"})
     network = engine.networks.create(unique)
-    found = engine.containers.run(image, ["sleep", "600"], name=unique, detach=True, init=True)
+    found = engine.containers.run(image, ["sleep", "600"], name=unique, detach=True)
     try:
-        volume = {"name": unique, "labels": [{"label": "a", "value": "b"}]}
+        volume = {"name": unique, "labels": labels(a="b")}
         stack.declare(
             {"type": "Volume", "name": "v", "props": volume, "opts": {"import_": unique}},
             {"type": "Network", "name": "n", "props": {"name": unique}, "opts": {"import_": network.id}},
@@ -210,32 +178,10 @@ def test_what_exists_can_be_imported_by_its_id(
         assert stack.resources()["v"]["id"] == unique
         # `pulumi import` has no explicit provider: the default one takes the engine from the environment.
         stack.variables["DOCKER_HOST"] = stack.host
-        stack.run(
-            "import", "docker:index/container:Container", "c", str(found.id), "--yes", "--generate-code=false"
-        ).ok()
+        token = "docker:index/container:Container"
+        stack.run("import", token, "c", str(found.id), "--yes", "--generate-code=false").ok()
         recorded = stack.resources()["c"]
         assert recorded["id"] == found.id
         assert recorded["inputs"]["image"] == image
     finally:
         found.remove(force=True)
-
-
-def test_a_replaced_volume_is_deleted_first(stack: Stack, engine: docker.DockerClient, unique: str) -> None:
-    """Making it first would take over the old one, which is then deleted."""
-    volume = {"type": "Volume", "name": "v", "props": {"name": unique}}
-    stack.declare(volume)
-    stack.up().ok()
-    stack.declare({**volume, "props": {"name": unique, "labels": [{"label": "a", "value": "b"}]}})
-    stack.up().ok()
-    assert engine.volumes.get(unique).attrs["Labels"] == {"a": "b"}
-
-
-def test_a_resource_without_a_name_gets_one_that_lasts(stack: Stack, image: str) -> None:
-    nameless = container("c", image)
-    del nameless["props"]["name"]
-    stack.declare({"type": "Volume", "name": "v", "props": {}}, nameless)
-    stack.up().ok()
-    recorded = stack.resources()
-    for name in ("v", "c"):
-        assert re.fullmatch(name + "-[0-9a-f]{7}", recorded[name]["outputs"]["name"])
-    assert stack.changes("--refresh") == {}

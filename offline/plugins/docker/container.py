@@ -3,163 +3,201 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
-from ..provider import Made, ResourceType, State
 from ..rpc import PluginError
-from .container_fields import FIELDS, MIB, UPDATED
-from .container_request import create_body, endpoint, upload_archive
-from .container_state import read_state
-from .engine import Engine, explain
-from .remote_image import find_or_pull
-
-if TYPE_CHECKING:
-    from .. import diff
-    from ..schema import Fields
+from .container_api import create_body, nanoseconds, read_state, update_arguments, upload_archive
+from .engine import Engine, explain, failing_as, found
+from .resource import Made, ResourceType, Say, State
+from .schema import (
+    Change,
+    Field,
+    Fields,
+    at_least,
+    flag,
+    listing,
+    mapping,
+    one_of,
+    record,
+    replacing,
+    text,
+    unordered,
+    whole,
+)
+from .volume import LABELS
 
 # Seconds between two looks at a container's health.
 _HEALTH_POLL = 0.2
-# Seconds that a removed container may take to be gone.
-_REMOVE_SECONDS = 60
+
+
+def _absolute(path: str) -> str | None:
+    return None if path.startswith("/") else f"{path!r} is not an absolute path"
+
+
+def _duration() -> Field:
+    def rule(value: str) -> str | None:
+        try:
+            nanoseconds(value)
+        except ValueError:
+            return f'{value!r} is not a duration such as "30s" or "1m0s"'
+        return None
+
+    return text(default="0s", rule=rule)
+
+
+_PORT = {
+    "internal": whole(required=True),
+    "external": whole(required=True),
+    "ip": text(default="0.0.0.0"),  # noqa: S104 (the official default; the components always give one)
+    "protocol": text(default="tcp"),
+}
+_VOLUME = {
+    "containerPath": text(required=True),
+    "hostPath": text(rule=_absolute),
+    "volumeName": text(),
+    "readOnly": flag(),
+}
+_HEALTHCHECK = {
+    "tests": listing(text()),
+    "interval": _duration(),
+    "timeout": _duration(),
+    "startPeriod": _duration(),
+    "startInterval": _duration(),
+    "retries": whole(rule=at_least(0)),
+}
+# A change of one of these makes another container.
+_FIXED: Fields = {
+    "name": text(required=True),
+    "image": text(required=True),
+    "command": listing(text(), computed=True),
+    "entrypoints": listing(text(), computed=True),
+    "envs": unordered(text(), computed=True),
+    "user": text(computed=True),
+    "labels": LABELS,
+    "privileged": flag(),
+    "readOnly": flag(),
+    "capabilities": record({"adds": unordered(text()), "drops": unordered(text())}),
+    "securityOpts": unordered(text(), computed=True),
+    "groupAdds": unordered(text()),
+    "networkMode": text(default="bridge"),
+    "networksAdvanced": unordered(record({"name": text(required=True), "aliases": unordered(text())})),
+    "ports": unordered(record(_PORT)),
+    "volumes": unordered(record(_VOLUME)),
+    "uploads": unordered(record({"file": text(required=True), "content": text(required=True)})),
+    "stopSignal": text(computed=True),
+    "stopTimeout": whole(computed=True),
+    "logDriver": text(computed=True),
+    "logOpts": mapping(),
+    # Missing after a creation that failed: such a container is made anew.
+    "networkDatas": listing(record({"networkName": text(), "ipAddress": text()}), output=True),
+}
+# A change of one of these is made in the container's own configuration.
+_UPDATED: Fields = {
+    "restart": text(default="no", rule=one_of("no", "on-failure", "always", "unless-stopped")),
+    "memory": whole(rule=at_least(0)),
+    "memorySwap": whole(rule=at_least(0)),
+}
+# These are only recorded: they matter when the container is made, started or removed. The health check and tmpfs
+# only do for the next container, as the official plugin has it.
+_RECORDED: Fields = {
+    "start": flag(default=True),
+    "mustRun": flag(default=True),
+    "wait": flag(),
+    "waitTimeout": whole(default=60, rule=at_least(0)),
+    "removeVolumes": flag(default=True),
+    "destroyGraceSeconds": whole(),
+    "containerReadRefreshTimeoutMilliseconds": whole(default=15000),
+    "healthcheck": record(_HEALTHCHECK, computed=True),
+    "tmpfs": mapping(),
+}
 
 
 class Container(ResourceType):
     """A container, made and then started; a failed start leaves it recorded, to be replaced or started later."""
 
-    fields: ClassVar[Fields] = FIELDS
-    # Two containers cannot hold one name or one port.
-    deletes_first: ClassVar[bool] = True
-    autonamed: ClassVar[bool] = True
+    fields: ClassVar[Fields] = {**replacing(_FIXED), **_UPDATED, **_RECORDED}
     meta: ClassVar[str] = '{"schema_version":"2"}'
 
     def __init__(self, engine: Engine) -> None:
         """Act on `engine`."""
         self._engine = engine
 
-    def compare(self, state: State, inputs: dict[str, Any]) -> diff.Differences:
-        """Compare; a container whose making failed, and which was never read since, is made anew.
+    def compare(self, state: State, inputs: dict[str, Any]) -> dict[str, Change]:
+        """Compare; a container whose making failed, and which was never read since, is made anew."""
+        failed: dict[str, Change] = {"networkDatas": "add"} if state.get("networkDatas") is None else {}
+        return {**super().compare(state, inputs), **failed}
 
-        The official plugin replaces it too, as the properties that the engine fills in are missing.
-        """
-        found = super().compare(state, inputs)
-        if state.get("networkDatas") is None:
-            found.paths["networkDatas"] = ("add", True)
-        return found
-
-    def create(self, planned: State, urn: str) -> Made:
+    def create(self, planned: State, say: Say) -> Made:
         """Make the container, join its networks, upload its files, start it, and wait when asked to."""
-        from docker.errors import APIError, DockerException  # noqa: PLC0415
-
-        client = self._engine.client()
-        find_or_pull(self._engine, planned["image"])
-        try:
-            made = client.create_container_from_config(  # type: ignore[no-untyped-call]
+        del say
+        with failing_as("Unable to create container"):
+            made = self._engine.client.create_container_from_config(  # type: ignore[no-untyped-call]
                 create_body(planned), planned["name"]
             )
-        except APIError as error:
-            raise PluginError(f"Unable to create container: {explain(error)}") from error
         id_ = str(made["Id"])
         try:
             self._equip(id_, planned)
             self._start(id_, planned)
             read = self.read(id_, planned)
             reason = "the container was gone at once"
-        except (DockerException, OSError, PluginError) as error:
+        except (OSError, PluginError) as error:  # the SDK's errors are OSErrors
             # From here on there is a container: whatever fails, the engine must learn of it.
             read, reason = None, explain(error)
-        return read or Made(id_, {**planned, "id": id_}, [f"creating {urn}: {reason}"])
+        return read or Made(id_, planned, [f"creating the container {planned['name']}: {reason}"])
 
     def read(self, id_: str, state: State) -> Made | None:
         """Look at the container."""
-        from docker.errors import NotFound  # noqa: PLC0415
+        inspected = found(lambda: self._engine.client.inspect_container(id_))
+        if inspected is None or (state and inspected["Id"] != id_):
+            return None  # gone, or another container whose name is like this id
+        known = {name: state.get(name) for name in self.fields} if state else {}
+        return Made(str(inspected["Id"]), read_state(inspected, known))
 
-        try:
-            inspected = dict(self._engine.client().inspect_container(id_))
-        except NotFound:
-            return None
-        if state and inspected["Id"] != id_:
-            return None  # another container whose name is like this id
-        known = {name: state.get(name, described.empty()) for name, described in self.fields.items()}
-        return Made(str(inspected["Id"]), read_state(inspected, known if state else {}))
-
-    def update(self, id_: str, state: State, planned: State, urn: str) -> State:
+    def update(self, id_: str, state: State, planned: State, say: Say) -> State:
         """Start a container that stopped, and change its limits and restart policy in place."""
-        del urn
-        from docker.errors import APIError  # noqa: PLC0415
-
-        client = self._engine.client()
-        try:
+        del say
+        client = self._engine.client
+        with failing_as(f"Unable to update the container {planned['name']}"):
             if planned["mustRun"] and not state.get("mustRun") and planned["start"]:
                 client.start(id_)
-            if any((state.get(name) or 0) != (planned[name] or 0) for name in UPDATED):
-                client.update_container(id_, **_changes(planned))
-        except APIError as error:
-            raise PluginError(f"Unable to update the container {planned['name']}: {explain(error)}") from error
-        return {**planned, "id": id_}
+            if any((state.get(name) or 0) != (planned[name] or 0) for name in _UPDATED):
+                client.update_container(id_, **update_arguments(planned))
+        return {**state, **planned}
 
     def delete(self, id_: str, state: State) -> None:
         """Stop the container, with as much time as it is given, and remove it."""
-        from docker.errors import APIError, NotFound  # noqa: PLC0415
+        client = self._engine.client
 
-        client = self._engine.client()
-        try:
+        def remove() -> None:
             client.stop(id_, timeout=max(0, state.get("destroyGraceSeconds") or 0))
             client.remove_container(id_, v=bool(state.get("removeVolumes")), force=True)
-        except NotFound:
-            return
-        except APIError as error:
-            if "is already in progress" not in explain(error):
-                raise PluginError(f"Error deleting container {id_}: {explain(error)}") from error
-        deadline = time.monotonic() + _REMOVE_SECONDS
-        while time.monotonic() < deadline:
-            try:
-                client.inspect_container(id_)
-            except NotFound:
-                return
-            time.sleep(_HEALTH_POLL)
-        raise PluginError(f"Error deleting container {id_}: it is still there after {_REMOVE_SECONDS} s")
+
+        self._engine.remove(f"container {id_}", remove, busy="is already in progress")
 
     def _equip(self, id_: str, planned: State) -> None:
         """Join the networks, instead of the default one, and upload the files."""
-        client = self._engine.client()
-        networks = planned["networksAdvanced"]
+        client = self._engine.client
+        networks = planned["networksAdvanced"] or []
         if networks:
-            self._leave_bridge(id_)
+            client.disconnect_container_from_network(id_, "bridge")
         for network in networks:
-            path = f"{client.base_url}/v{client.api_version}/networks/{network['name']}/connect"
-            answer = client.post(path, json={"Container": id_, "EndpointConfig": endpoint(network)}, timeout=60)
-            if not answer.ok:
-                message = answer.json().get("message", answer.reason)
-                raise PluginError(f"Unable to connect to network '{network['name']}': {message}")
+            with failing_as(f"Unable to connect to network '{network['name']}'"):
+                client.connect_container_to_network(id_, network["name"], aliases=network["aliases"])
         if planned["uploads"]:
             client.put_archive(id_, "/", upload_archive(planned["uploads"]))
 
-    def _leave_bridge(self, id_: str) -> None:
-        from docker.errors import APIError  # noqa: PLC0415
-
-        try:
-            self._engine.client().disconnect_container_from_network(id_, "bridge")
-        except APIError as error:
-            if "is not connected to" not in explain(error):
-                raise
-
     def _start(self, id_: str, planned: State) -> None:
-        from docker.errors import APIError  # noqa: PLC0415
-
         if not planned["start"]:
             return
-        client = self._engine.client()
-        try:
-            client.start(id_)
-        except APIError as error:
-            raise PluginError(f"Unable to start container: {explain(error)}") from error
+        with failing_as("Unable to start container"):
+            self._engine.client.start(id_)
         if planned["wait"]:
-            self._wait_until_healthy(id_, int(planned["waitTimeout"] or 0))
+            self._wait_until_healthy(id_, int(planned["waitTimeout"]))
 
     def _wait_until_healthy(self, id_: str, seconds: int) -> None:
         deadline = time.monotonic() + seconds
         while True:
-            state = self._engine.client().inspect_container(id_)["State"]
+            state = self._engine.client.inspect_container(id_)["State"]
             health = state.get("Health")
             if health is None:
                 raise PluginError("`wait` is set, but the container has no health check: set `healthcheck` too")
@@ -177,15 +215,3 @@ def _unhealthy(state: dict[str, Any], health: dict[str, Any], seconds: int) -> s
         text += f", exit code {state['ExitCode']}"
     last = (health.get("Log") or [{}])[-1].get("Output", "").strip()
     return f"{text}; its last health check said: {last}" if last else text
-
-
-def _changes(planned: State) -> dict[str, Any]:
-    """Give the limits to set; 0 leaves one as it is, which is all that the engine's API can do."""
-    return {
-        "cpu_shares": planned["cpuShares"] or None,
-        "cpuset_cpus": planned["cpuSet"] or None,
-        "mem_limit": (planned["memory"] or 0) * MIB or None,
-        "mem_reservation": (planned["memoryReservation"] or 0) * MIB or None,
-        "memswap_limit": max(-1, (planned["memorySwap"] or 0) * MIB) or None,
-        "restart_policy": {"Name": planned["restart"], "MaximumRetryCount": planned["maxRetryCount"] or 0},
-    }

@@ -3,43 +3,30 @@
 from __future__ import annotations
 
 import os
-import re
 import ssl
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from ..rpc import PluginError
+from .schema import Fields, text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     import docker
 
-DEFAULT_HOST = "unix:///var/run/docker.sock"
+CONFIG: Fields = {"host": text(), "caMaterial": text(), "certMaterial": text(), "keyMaterial": text()}
+"""The provider's own settings."""
+
+_DEFAULT_HOST = "unix:///var/run/docker.sock"
 _SCHEMES = ("unix://", "tcp://", "ssh://")
 # Seconds the engine may take for an answer that is not a wait, a pull or a build.
 _ANSWER_SECONDS = 60
-# Seconds that a volume or network may stay in use by a container that is being removed; the official plugin's number.
+# Seconds that something may stay in use by a container that is being removed; the official plugin's number.
 _REMOVE_SECONDS = 30
-# The registry of an image name that names none, as the engine's clients write it.
-_DEFAULT_REGISTRY = "registry-1.docker.io"
-
-
-@dataclass(frozen=True)
-class RegistryLogin:
-    """A login to one registry."""
-
-    address: str
-    username: str
-    password: str = field(repr=False)
-
-    @property
-    def host(self) -> str:
-        """The registry's host, and port if there is one."""
-        return re.sub(r"^https?://", "", self.address).split("/", 1)[0]
 
 
 @dataclass(frozen=True)
@@ -51,16 +38,18 @@ class Connection:
         ca: the PEM text of the authority that signed the engine's certificate.
         cert: the PEM text of the client's certificate.
         key: the PEM text of its private key.
-        cert_path: a folder with ca.pem, cert.pem and key.pem, instead of the three texts.
-        logins: logins to registries that images are pulled from.
     """
 
-    host: str = DEFAULT_HOST
+    host: str
     ca: str = field(default="", repr=False)
     cert: str = field(default="", repr=False)
     key: str = field(default="", repr=False)
-    cert_path: str = ""
-    logins: tuple[RegistryLogin, ...] = ()
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> Connection:
+        """Take the provider's settings, and the host of the environment where there is none."""
+        host = settings.get("host") or os.environ.get("DOCKER_HOST") or _DEFAULT_HOST
+        return cls(host, *(settings.get(name) or "" for name in ("caMaterial", "certMaterial", "keyMaterial")))
 
     def problems(self) -> list[tuple[str, str]]:
         """Give what is wrong, as (property, reason)."""
@@ -72,24 +61,18 @@ class Connection:
         if 0 < len(missing) < len(texts):
             # Without the authority the official framework would trust any server.
             found.append((missing[0], "caMaterial, certMaterial and keyMaterial must all be given, or none"))
-        if len(missing) < len(texts) and self.cert_path:
-            found.append(("certPath", "give certPath or caMaterial, certMaterial and keyMaterial, not both"))
         return found
 
-    def tls(self) -> ssl.SSLContext | None:
-        """Make the TLS context, or None when the connection has no certificates."""
-        if self.cert_path:
-            folder = Path(self.cert_path).expanduser()
-            texts = [(folder / name).read_text(encoding="utf-8") for name in ("ca.pem", "cert.pem", "key.pem")]
-        elif self.cert:
-            texts = [self.ca, self.cert, self.key]
-        else:
-            return None
-        context = ssl.create_default_context(cadata=texts[0])
+    def tls(self) -> docker.tls.TLSConfig | None:
+        """Give what the SDK takes for TLS, or None when the connection has no certificates."""
+        return _tls_configuration(self._context()) if self.cert else None
+
+    def _context(self) -> ssl.SSLContext:
+        context = ssl.create_default_context(cadata=self.ca)
         # The key never touches a disk: OpenSSL reads it from memory that has a file's name.
         memory = os.memfd_create("client-certificate")
         try:
-            os.write(memory, f"{texts[1]}\n{texts[2]}\n".encode())
+            os.write(memory, f"{self.cert}\n{self.key}\n".encode())
             context.load_cert_chain(f"/proc/self/fd/{memory}")
         finally:
             os.close(memory)
@@ -101,44 +84,35 @@ class Engine:
 
     def __init__(self) -> None:
         """Start unconfigured."""
-        self._connection: Connection | None = None
-        self._version = ""
+        self._connection = Connection("")
+        self._version = "auto"
         self._clients = threading.local()
         self.cancelled = threading.Event()
 
     def configure(self, connection: Connection) -> None:
-        """Connect, and fail with what to do when no engine answers."""
+        """Connect. Raises PluginError, with what to do, when no engine answers."""
         self._connection = connection
-        self._version = ""
-        self._clients = threading.local()
-        self._version = str(self.client().api_version)
+        self._version = str(self._connect().api_version)
 
     @property
-    def connection(self) -> Connection:
-        """How the engine is reached."""
-        if self._connection is None:
-            raise PluginError("the provider is not configured")
-        return self._connection
-
     def client(self) -> docker.APIClient:
-        """Give this thread's client."""
-        client: docker.APIClient | None = getattr(self._clients, "client", None)
-        if client is None:
-            client = self._clients.client = self._connect()
+        """This thread's client."""
+        if not hasattr(self._clients, "client"):
+            self._clients.client = self._connect()
+        client: docker.APIClient = self._clients.client
         return client
 
-    def inspect_image(self, name: str) -> dict[str, Any]:
-        """Inspect an image by name or id; raise docker.errors.ImageNotFound when it is not there."""
-        return dict(self.client().inspect_image(name))  # type: ignore[no-untyped-call]
+    def image(self, name: str) -> dict[str, Any] | None:
+        """Inspect an image by name or id; None when it is not there."""
+        return found(lambda: self.client.inspect_image(name))  # type: ignore[no-untyped-call]
 
-    def remove(self, kind: str, id_: str, action: Callable[[], object], *, busy: str) -> None:
+    def remove(self, what: str, action: Callable[[], object], *, busy: str) -> None:
         """Remove something, waiting for a container that is on its way out; what is gone already is no error.
 
         Args:
-            kind: what it is, for the error.
-            id_: which, for the error.
+            what: what it is, for the error.
             action: removes it.
-            busy: what the engine says, in lower case, while a container still uses it.
+            busy: what the engine says, in lower case, while that goes on.
         """
         from docker.errors import APIError, NotFound  # noqa: PLC0415
 
@@ -151,20 +125,9 @@ class Engine:
             except APIError as error:
                 in_use = busy in explain(error).lower()
                 if not in_use or time.monotonic() > deadline or self.cancelled.wait(0.5):
-                    raise PluginError(f"Unable to remove {kind} {id_}: {explain(error)}") from error
+                    raise PluginError(f"Unable to remove {what}: {explain(error)}") from error
             else:
                 return
-
-    def login_for(self, image: str) -> dict[str, str] | None:
-        """Give the login to the registry that an image name points at."""
-        first, _, rest = image.partition("/")
-        named = bool(rest) and (any(mark in first for mark in ".:") or first == "localhost")
-        host = first if named else _DEFAULT_REGISTRY
-        hub = {_DEFAULT_REGISTRY, "index.docker.io", "docker.io"}
-        for login in self.connection.logins:
-            if login.host == host or {login.host, host} <= hub:
-                return {"username": login.username, "password": login.password}
-        return None
 
     def _connect(self) -> docker.APIClient:
         # Importing the SDK takes 0.15 s, which the plugin's start need not wait for.
@@ -172,32 +135,20 @@ class Engine:
 
         import docker  # noqa: PLC0415
 
-        connection = self.connection
+        host = self._connection.host
         try:
-            context = connection.tls()
             return docker.APIClient(
-                base_url=connection.host,
-                version=self._version or "auto",
+                base_url=host,
+                version=self._version,
                 timeout=_ANSWER_SECONDS,
-                tls=tls_configuration(context) if context else False,
-                use_ssh_client=connection.host.startswith("ssh://"),
+                tls=self._connection.tls() or False,
+                use_ssh_client=host.startswith("ssh://"),
             )
         except (docker.errors.DockerException, OSError, ValueError) as error:
-            _no_engine(connection.host, error)
-
-
-def _no_engine(host: str, error: Exception) -> NoReturn:
-    path = host.removeprefix("unix://")
-    if host.startswith("unix://") and not Path(path).exists():
-        reason = f"there is no {path}"
-        advice = "start the engine (systemctl start docker), or set `host` to the socket that it listens on"
-    elif "ermission denied" in str(error):
-        reason = "permission denied"
-        advice = f"run as a user of the group that owns {path}" if host.startswith("unix://") else "check the login"
-    else:
-        reason = _cause(error)
-        advice = "start the engine, or set `host` (docker:host, or Provider(host=...)) to where it listens"
-    raise PluginError(f"no Docker engine answers at {host}: {reason}; {advice}") from error
+            advice = "start the engine (systemctl start docker), or set `host` to where it listens"
+            if "ermission denied" in str(error):
+                advice = "run as a user who may use it"
+            raise PluginError(f"no Docker engine answers at {host}: {_cause(error)}; {advice}") from error
 
 
 def _cause(error: BaseException) -> str:
@@ -210,7 +161,7 @@ def _cause(error: BaseException) -> str:
     return str(error)
 
 
-def tls_configuration(context: ssl.SSLContext) -> docker.tls.TLSConfig:
+def _tls_configuration(context: ssl.SSLContext) -> docker.tls.TLSConfig:
     """Make the SDK use `context` as it is; of its own accord it takes certificates from files only."""
     from docker.tls import TLSConfig  # noqa: PLC0415
     from requests.adapters import HTTPAdapter  # noqa: PLC0415
@@ -227,6 +178,27 @@ def tls_configuration(context: ssl.SSLContext) -> docker.tls.TLSConfig:
             client.mount("https://", Adapter())
 
     return Configuration()
+
+
+@contextmanager
+def failing_as(what: str) -> Iterator[None]:
+    """Turn what the engine refuses into an error that begins with `what`."""
+    from docker.errors import APIError  # noqa: PLC0415
+
+    try:
+        yield
+    except APIError as error:
+        raise PluginError(f"{what}: {explain(error)}") from error
+
+
+def found(look: Callable[[], Any]) -> dict[str, Any] | None:
+    """Give what is found; None when it is not there."""
+    from docker.errors import NotFound  # noqa: PLC0415
+
+    try:
+        return dict(look())
+    except NotFound:
+        return None
 
 
 def explain(error: Exception) -> str:

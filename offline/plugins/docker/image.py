@@ -2,167 +2,131 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
 import os
 import platform
+import stat
+from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from .. import diff
-from ..provider import Made, ResourceType, State
-from ..rpc import Log, PluginError
-from ..schema import RESERVED, Failure, Fields, check, flag, listing, mapping, record, text
-from ..values import Secret, has_unknown
-from .build import build_image
-from .build_context import archive, digest
+from ..rpc import PluginError
+from .engine import failing_as
+from .resource import Made, ResourceType, Say, State
+from .schema import DEFAULTS, Change, Failure, Fields, mapping, only, record, text
+from .values import has_unknown, secret
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from .engine import Engine
 
-_BUILDERS = {"BuilderV1": "1", "BuilderBuildKit": "2"}
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
-
-
-def _builder(value: str) -> str | None:
-    return None if value in _BUILDERS else f"must be one of {', '.join(_BUILDERS)}, and is {value!r}"
-
-
-def _pushes(value: bool) -> str | None:  # noqa: FBT001 (a rule takes the value alone)
-    return None if value else "pushing is not implemented by the bundled plugin: set skipPush to true"
-
-
-def _builds_on_preview(value: bool) -> str | None:  # noqa: FBT001 (a rule takes the value alone)
-    return "building in a preview is not implemented by the bundled plugin: leave it out" if value else None
-
-
-_BUILD: Fields = {
-    "context": text(default="."),
-    "dockerfile": text(),
-    "contextDigest": text(),
-    "args": mapping(),
-    "target": text(),
-    "platform": text(),
-    "builderVersion": text(rule=_builder),
-    "addHosts": listing(text()),
-    "network": text(),
-}
+# Lines of a failed build that its error shows.
+_SHOWN_LINES = 30
+_BUILD: Fields = {"context": text(required=True), "dockerfile": text(required=True), "args": mapping()}
 
 
 class Image(ResourceType):
     """A built image. Nothing replaces it: a change builds again, under the same id, its name.
 
-    Its state keeps its inputs under `__inputs`, as the official plugin does, and a change is one of inputs.
+    Its state keeps its inputs under `__inputs`, as the official plugin does, and a change is one of inputs. The
+    engine's classic builder builds it, the only one that the SDK for Python knows.
     """
 
     fields: ClassVar[Fields] = {
         "imageName": text(required=True),
-        "skipPush": flag(rule=_pushes),
-        "buildOnPreview": flag(rule=_builds_on_preview),
-        "build": record(_BUILD),
+        "skipPush": only(allowed=True, required=True),
+        "buildOnPreview": only(allowed=False, default=False),
+        "build": record(_BUILD, required=True),
     }
 
-    def __init__(self, engine: Engine, log: Log) -> None:
-        """Act on `engine`; the build's output goes to `log`."""
+    def __init__(self, engine: Engine) -> None:
+        """Act on `engine`."""
         self._engine = engine
-        self._log = log
 
-    def check(self, inputs: dict[str, Any], log: Log, urn: str) -> tuple[dict[str, Any], list[Failure]]:
+    def check(self, inputs: dict[str, Any]) -> tuple[dict[str, Any], list[Failure]]:
         """Check the inputs, and hash the context, so that a changed file is a changed input."""
-        checked, failures = check(self.fields, inputs)
-        if not failures and checked.get("skipPush") is None:
-            failures.append(Failure("skipPush", str(_pushes(value=False))))
-        if failures or (has_unknown(checked.get("build")) and not isinstance(checked["build"], dict)):
-            return _without_defaults(checked), failures
-        given = checked.setdefault("build", {"context": "."})
-        if not has_unknown(given["context"]) and not has_unknown(given.get("dockerfile")):
-            dockerfile = given.setdefault("dockerfile", os.path.join(given["context"], "Dockerfile"))
-            if failure := _missing(given["context"], dockerfile):
-                return _without_defaults(checked), [failure]
-            given["contextDigest"] = digest(Path(given["context"]), Path(dockerfile))
-        if not given.get("platform"):
+        checked, failures = super().check(inputs)
+        given = checked.get("build")
+        if not failures and isinstance(given, dict):
+            known = not has_unknown([given["context"], given["dockerfile"]])
+            if known and (failure := _missing(given["context"], given["dockerfile"])):
+                failures.append(failure)
+            elif known:
+                given["contextDigest"] = digest(Path(given["context"]), Path(given["dockerfile"]))
             given["platform"] = f"linux/{_ARCHITECTURES.get(platform.machine(), platform.machine())}"
-            hint = "set `platform` on the image's build to choose another"
-            log.send(f"Building your image for {given['platform']} architecture; {hint}", urn=urn)
-        checked.setdefault("buildOnPreview", False)
-        return _without_defaults(checked), []
+            # The official plugin's state of this type has no marks of defaults.
+            del given[DEFAULTS]
+        del checked[DEFAULTS]
+        return checked, failures
 
-    def compare(self, state: State, inputs: dict[str, Any]) -> diff.Differences:
+    def compare(self, state: State, inputs: dict[str, Any]) -> dict[str, Change]:
         """Compare the recorded inputs with the new ones."""
-        found = diff.Differences()
         old = state.get("__inputs") or {}
-        for name in sorted({*old, *inputs} - RESERVED):
-            if old.get(name) != inputs.get(name):
-                change: diff.Change = "add" if name not in old else "delete" if name not in inputs else "update"
-                found.paths[name] = (change, False)
-        return found
+        return {name: "update" for name in self.fields if old.get(name) != inputs.get(name)}
 
-    def preview(self, inputs: dict[str, Any], state: State | None) -> State:
+    def plan(self, inputs: dict[str, Any], prior: State) -> State:
         """Give the inputs alone: every output is unknown until the image is built."""
+        del prior
+        return inputs
+
+    def refreshed(self, inputs: dict[str, Any], state: State) -> dict[str, Any]:
+        """Keep the inputs: an image is not looked at again."""
         del state
         return inputs
 
-    def inputs_of(self, inputs: dict[str, Any], state: State) -> dict[str, Any]:
-        """Keep the inputs: an image is not looked at again."""
-        return inputs or dict(state.get("__inputs") or {})
-
-    def create(self, planned: State, urn: str) -> Made:
+    def create(self, planned: State, say: Say) -> Made:
         """Build the image."""
         given = planned["build"]
-        context, dockerfile = Path(given["context"]), Path(given["dockerfile"])
-        packed, name = archive(context, dockerfile)
-        parameters = {
-            "t": planned["imageName"],
-            "dockerfile": name,
-            "version": _BUILDERS[given.get("builderVersion") or "BuilderBuildKit"],
-            "buildargs": json.dumps(given.get("args") or {}),
-            "target": given.get("target") or "",
-            "platform": given["platform"],
-            "networkmode": given.get("network") or "",
-            "extrahosts": ",".join(given.get("addHosts") or ()),
-            "rm": "1",
-            # The container of a step that fails goes too.
-            "forcerm": "1",
-        }
-        build_image(
-            self._engine,
-            packed,
-            {key: value for key, value in parameters.items() if value},
-            lambda line: self._log.send(line, urn=urn, ephemeral=True),
-        )
-        built = self._engine.inspect_image(planned["imageName"])
+        with failing_as("error building image"):
+            self._build(planned["imageName"], given, say)
+            built = self._engine.image(planned["imageName"])
         outputs = {
-            "dockerfile": os.path.relpath(dockerfile, context),
+            "dockerfile": os.path.relpath(given["dockerfile"], given["context"]),
             "context": given["context"],
             "baseImageName": planned["imageName"],
             "registryServer": "",
             "imageName": planned["imageName"],
             "platform": given["platform"],
-            "repoDigest": built["Id"],
-            "__inputs": Secret(planned),
+            "repoDigest": built["Id"] if built else "",
+            "__inputs": secret(planned),
         }
         return Made(planned["imageName"], outputs)
 
+    def _build(self, name: str, given: dict[str, Any], say: Say) -> None:
+        events = self._engine.client.build(
+            path=given["context"],
+            dockerfile=os.path.abspath(given["dockerfile"]),
+            tag=name,
+            buildargs=given.get("args"),
+            platform=given["platform"],
+            rm=True,
+            forcerm=True,  # the container of a step that fails goes too
+            decode=True,
+            timeout=None,  # a step may print nothing for as long as it likes
+        )
+        last = deque[str](maxlen=_SHOWN_LINES)
+        for event in events:
+            if self._engine.cancelled.is_set():
+                raise PluginError("error building image: the update was cancelled")
+            if "error" in event:
+                raise PluginError("\n".join([f"error building image: {event['error']}", *last]))
+            for line in str(event.get("stream") or event.get("status") or "").splitlines():
+                if line.strip():
+                    last.append(line)
+                    say(line)
+
     def read(self, id_: str, state: State) -> Made | None:
         """Return what is recorded: the official plugin does not look at a built image again."""
-        if not state:
+        if "__inputs" not in state:
             raise PluginError(f"{id_}: a built image cannot be imported; declare it, and it is built")
-        if "__inputs" in state:
-            state = {**state, "__inputs": Secret(state["__inputs"])}
-        return Made(id_, state)
+        return Made(id_, {**state, "__inputs": secret(state["__inputs"])})
 
-    def update(self, id_: str, state: State, planned: State, urn: str) -> State:
+    def update(self, id_: str, state: State, planned: State, say: Say) -> State:
         """Build again."""
         del id_, state
-        return self.create(planned, urn).state
-
-    def delete(self, id_: str, state: State) -> None:
-        """Leave the image on the engine, as the official plugin does."""
-
-
-def _without_defaults(inputs: dict[str, Any]) -> dict[str, Any]:
-    """Drop the marks of defaults: this type's state has none."""
-    kept = {key: value for key, value in inputs.items() if key != "__defaults"}
-    return {key: _without_defaults(value) if isinstance(value, dict) else value for key, value in kept.items()}
+        return self.create(planned, say).state
 
 
 def _missing(context: str, dockerfile: str) -> Failure | None:
@@ -173,3 +137,36 @@ def _missing(context: str, dockerfile: str) -> Failure | None:
     near = os.path.join(context, dockerfile)
     hint = f"; try setting `dockerfile` to {near!r}" if Path(near).is_file() else ""
     return Failure("build.dockerfile", f"could not open dockerfile at relative path {dockerfile!r}{hint}")
+
+
+def digest(context: Path, dockerfile: Path) -> str:
+    """Hash the context as the official plugin does: names, modes and contents of its files, in order.
+
+    The Dockerfile comes first, under that name and no mode. What .dockerignore leaves out is no part of it.
+    """
+    total = hashlib.sha256()
+    _add(total, "Dockerfile", "----------", dockerfile.read_bytes())
+    for path in _files(context):
+        full = context / path
+        mode = full.lstat().st_mode
+        content = os.readlink(full).encode() if stat.S_ISLNK(mode) else full.read_bytes()
+        # Go writes a link's mode with another letter.
+        _add(total, path, stat.filemode(mode).replace("l", "L", 1), content)
+    return total.hexdigest()
+
+
+def _add(total: hashlib._Hash, name: str, mode: str, content: bytes) -> None:
+    total.update(name.encode() + mode.encode() + hashlib.sha256(content).digest() + b"\0")
+
+
+def _files(context: Path) -> Iterator[str]:
+    """Yield the paths, relative to the context and in order, of the files and links that are not ignored."""
+    from docker.utils.build import PatternMatcher  # type: ignore[attr-defined,unused-ignore]  # noqa: PLC0415
+
+    ignore = context / ".dockerignore"
+    lines = [line.strip() for line in ignore.read_text("utf-8-sig").splitlines()] if ignore.exists() else []
+    matcher = PatternMatcher([line for line in lines if line and not line.startswith("#")])
+    for path in sorted(context.rglob("*"), key=lambda one: one.relative_to(context).parts):
+        inside = path.relative_to(context)
+        if (path.is_symlink() or path.is_file()) and not matcher.matches(str(inside)):  # type: ignore[arg-type]
+            yield str(inside)

@@ -1,135 +1,193 @@
-"""The docker provider: its configuration, and the resource types it has."""
+"""The docker provider: its own settings, and the calls of the protocol for its resource types."""
 
 from __future__ import annotations
 
-import json
-import os
-import sys
 import threading
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any
 
-from .. import diff
-from ..provider import Provider, diff_response
-from ..rpc import Log, PluginError, answering, serve
-from ..schema import Fields, check, listing, record, text
-from ..stubs import empty_pb2, grpc, provider_pb2, provider_pb2_grpc
-from ..values import UNKNOWN, from_struct
+import grpc  # type: ignore[import-untyped,unused-ignore]
+from google.protobuf import empty_pb2  # type: ignore[import-untyped,unused-ignore]
+from pulumi.runtime.proto import (
+    engine_pb2,
+    engine_pb2_grpc,
+    plugin_pb2,
+    provider_pb2,
+    provider_pb2_grpc,
+    status_pb2,
+)
+
+from ..rpc import OPTIONS, PluginError, Servicer, answering, engine_address, serve
 from .container import Container
-from .engine import DEFAULT_HOST, Connection, Engine, RegistryLogin
+from .engine import CONFIG, Connection, Engine
 from .image import Image
 from .network import Network
 from .remote_image import RemoteImage
+from .resource import Made, ResourceType, Say
+from .schema import check
+from .values import UNKNOWN, from_struct, to_struct
 from .volume import Volume
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-_LOGIN = {"address": text(required=True), "username": text(), "password": text()}
-_CONFIG: Fields = {
-    "host": text(),
-    "caMaterial": text(),
-    "certMaterial": text(),
-    "keyMaterial": text(),
-    "certPath": text(),
-    "registryAuth": listing(record(_LOGIN)),
-}
+_VERSION = "5.2.0"
+_KINDS = {"add": 0, "delete": 2, "update": 4}  # PropertyDiff.Kind; one more when it replaces
 # The engine's own keys among a provider's inputs.
-_ENGINE_KEYS = frozenset({"version", "pluginDownloadURL"})
-_VARIABLES = {
-    "host": "DOCKER_HOST",
-    "caMaterial": "DOCKER_CA_MATERIAL",
-    "certMaterial": "DOCKER_CERT_MATERIAL",
-    "keyMaterial": "DOCKER_KEY_MATERIAL",
-    "certPath": "DOCKER_CERT_PATH",
-}
+_ENGINE_KEYS = ("version", "pluginDownloadURL")
 
 
-def _opened(properties: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out the engine's keys, and open lists, which a provider's configuration carries as JSON."""
-    opened = {key: value for key, value in properties.items() if key not in _ENGINE_KEYS}
-    logins = opened.get("registryAuth")
-    if isinstance(logins, str):
-        opened["registryAuth"] = json.loads(logins)
-    return opened
+class DockerProvider(Servicer):
+    """Stands in for pulumi-resource-docker.
 
+    It accepts no secrets: the engine opens them before a call, and seals the outputs of the same name after it.
+    """
 
-def _connection(properties: Mapping[str, Any]) -> Connection:
-    given = {name: properties.get(name) or os.environ.get(variable, "") for name, variable in _VARIABLES.items()}
-    logins = [
-        RegistryLogin(login["address"], login.get("username") or "", login.get("password") or "")
-        for login in properties.get("registryAuth") or ()
-    ]
-    return Connection(
-        host=given["host"] or DEFAULT_HOST,
-        ca=given["caMaterial"],
-        cert=given["certMaterial"],
-        key=given["keyMaterial"],
-        cert_path=given["certPath"],
-        logins=tuple(logins),
-    )
-
-
-class DockerProvider(Provider):
-    """Stands in for pulumi-resource-docker 5.2.0."""
-
-    version: ClassVar[str] = "5.2.0"
-
-    def __init__(self, engine_address: str) -> None:
-        """Serve the Pulumi engine at `engine_address`."""
-        log = Log()
+    def __init__(self, address: str) -> None:
+        """Serve the Pulumi engine at `address`."""
+        self._log = engine_pb2_grpc.EngineStub(grpc.insecure_channel(address, options=OPTIONS))  # type: ignore[no-untyped-call,unused-ignore]
         self._engine = Engine()
-        types = {
+        self._types: dict[str, ResourceType] = {
             "docker:index/container:Container": Container(self._engine),
-            "docker:index/image:Image": Image(self._engine, log),
+            "docker:index/image:Image": Image(self._engine),
             "docker:index/network:Network": Network(self._engine),
             "docker:index/remoteImage:RemoteImage": RemoteImage(self._engine),
             "docker:index/volume:Volume": Volume(self._engine),
         }
-        super().__init__(engine_address, types, log)
+
+    def GetPluginInfo(self, _: empty_pb2.Empty, __: grpc.ServicerContext) -> plugin_pb2.PluginInfo:
+        """Give the version of the plugin that this one stands in for."""
+        return plugin_pb2.PluginInfo(version=_VERSION)
 
     @answering
     def CheckConfig(self, request: provider_pb2.CheckRequest, _: grpc.ServicerContext) -> provider_pb2.CheckResponse:
         """Check the provider's own settings; a provider that would trust any server is refused."""
-        _, failures = check(_CONFIG, _opened(from_struct(request.news)))
-        found = [provider_pb2.CheckFailure(property=one.path, reason=one.reason) for one in failures]
+        given = {key: value for key, value in from_struct(request.news).items() if key not in _ENGINE_KEYS}
+        found = [(one.path, one.reason) for one in check(CONFIG, given)[1]]
         if not found:
-            given = {k: v for k, v in _opened(from_struct(request.news)).items() if v is not UNKNOWN}
-            problems = _connection(given).problems()
-            found = [provider_pb2.CheckFailure(property=name, reason=reason) for name, reason in problems]
-        return provider_pb2.CheckResponse(inputs=request.news, failures=found)
-
-    @answering
-    def DiffConfig(self, request: provider_pb2.DiffRequest, _: grpc.ServicerContext) -> provider_pb2.DiffResponse:
-        """Say which settings changed; none of them replaces the provider or its resources."""
-        old, new = (_opened(from_struct(one)) for one in (request.olds, request.news))
-        return diff_response(diff.compare(_CONFIG, old, new), deletes_first=False)
+            found = Connection.of({key: value for key, value in given.items() if value != UNKNOWN}).problems()
+        failures = [provider_pb2.CheckFailure(property=name, reason=reason) for name, reason in found]
+        return provider_pb2.CheckResponse(inputs=request.news, failures=failures)
 
     @answering
     def Configure(
         self, request: provider_pb2.ConfigureRequest, _: grpc.ServicerContext
     ) -> provider_pb2.ConfigureResponse:
         """Connect to the engine."""
-        connection = _connection(_opened(from_struct(request.args)))
-        if problems := connection.problems():
-            raise PluginError("; ".join(f"{name}: {reason}" for name, reason in problems))
-        self._engine.configure(connection)
+        self._engine.configure(Connection.of(from_struct(request.args)))
         return provider_pb2.ConfigureResponse(supportsPreview=True)
+
+    @answering
+    def Check(self, request: provider_pb2.CheckRequest, _: grpc.ServicerContext) -> provider_pb2.CheckResponse:
+        """Check a resource's inputs."""
+        inputs, failures = self._type(request.urn).check(from_struct(request.news))
+        found = [provider_pb2.CheckFailure(property=one.path, reason=one.reason) for one in failures]
+        return provider_pb2.CheckResponse(inputs=to_struct(inputs), failures=found)
+
+    @answering
+    def Diff(self, request: provider_pb2.DiffRequest, _: grpc.ServicerContext) -> provider_pb2.DiffResponse:
+        """Say what the inputs would change. The engine itself derives what changes within a property."""
+        kind = self._type(request.urn)
+        found = kind.compare(from_struct(request.olds), from_struct(request.news))
+        # The engine itself ignores changes of inputs; this is for a state that differs from its inputs.
+        found = {name: change for name, change in found.items() if name not in request.ignoreChanges}
+        replaces = [name for name in found if kind.replaces(name)]
+        return provider_pb2.DiffResponse(
+            changes=provider_pb2.DiffResponse.DIFF_SOME if found else provider_pb2.DiffResponse.DIFF_NONE,
+            diffs=list(found),
+            replaces=replaces,
+            deleteBeforeReplace=bool(replaces) and kind.deletes_first,
+            detailedDiff={
+                name: provider_pb2.PropertyDiff(kind=_KINDS[change] + (name in replaces))  # type: ignore[arg-type]
+                for name, change in found.items()
+            },
+            hasDetailedDiff=True,
+        )
+
+    @answering
+    def Create(self, request: provider_pb2.CreateRequest, context: grpc.ServicerContext) -> provider_pb2.CreateResponse:
+        """Make a resource, or say what it would be."""
+        kind = self._type(request.urn)
+        inputs = from_struct(request.properties)
+        if request.preview:
+            planned = kind.plan(inputs, dict.fromkeys(kind.fields, UNKNOWN))
+            return provider_pb2.CreateResponse(properties=to_struct(planned))
+        made = kind.create(kind.plan(inputs, {}), self._say(request.urn))
+        if made.failures:
+            _end_with_failures(kind, made, request.properties, context)
+        return provider_pb2.CreateResponse(id=made.id, properties=_recorded(kind, made))
+
+    @answering
+    def Read(self, request: provider_pb2.ReadRequest, _: grpc.ServicerContext) -> provider_pb2.ReadResponse:
+        """Look at a resource."""
+        kind = self._type(request.urn)
+        made = kind.read(request.id, from_struct(request.properties))
+        if made is None:
+            return provider_pb2.ReadResponse()
+        inputs = kind.refreshed(from_struct(request.inputs), made.state)
+        return provider_pb2.ReadResponse(id=made.id, properties=_recorded(kind, made), inputs=to_struct(inputs))
+
+    @answering
+    def Update(self, request: provider_pb2.UpdateRequest, _: grpc.ServicerContext) -> provider_pb2.UpdateResponse:
+        """Change a resource in place, or say what it would be."""
+        kind = self._type(request.urn)
+        state = from_struct(request.olds)
+        planned = kind.plan(from_struct(request.news), state)
+        if not request.preview:
+            planned = kind.update(request.id, state, planned, self._say(request.urn))
+        return provider_pb2.UpdateResponse(properties=_recorded(kind, Made(request.id, planned)))
+
+    @answering
+    def Delete(self, request: provider_pb2.DeleteRequest, _: grpc.ServicerContext) -> empty_pb2.Empty:
+        """Remove a resource."""
+        self._type(request.urn).delete(request.id, from_struct(request.properties))
+        return empty_pb2.Empty()
 
     def Cancel(self, _: empty_pb2.Empty, __: grpc.ServicerContext) -> empty_pb2.Empty:
         """Stop every wait; what is being made is finished or reported as it is."""
-        self._engine.cancelled.set()
+        self.stop()
         return empty_pb2.Empty()
 
     def stop(self) -> None:
-        """Stop every wait before the process ends."""
+        """Stop every wait."""
         self._engine.cancelled.set()
+
+    def _type(self, urn: str) -> ResourceType:
+        token = urn.split("::")[2].rsplit("$", 1)[-1]
+        kind = self._types.get(token)
+        if kind is None:
+            known = ", ".join(sorted(self._types))
+            raise PluginError(f"the resource type {token} is not implemented by the bundled plugin; it knows {known}")
+        return kind
+
+    def _say(self, urn: str) -> Say:
+        """Give what shows a line; a lost line is no failure of the operation."""
+
+        def say(line: str) -> None:
+            request = engine_pb2.LogRequest(severity=engine_pb2.INFO, message=line, urn=urn, ephemeral=True)
+            try:
+                self._log.Log(request, timeout=5)
+            except grpc.RpcError:
+                return
+
+        return say
+
+
+def _recorded(kind: ResourceType, made: Made) -> Any:
+    return to_struct({**made.state, "id": made.id, **({"__meta": kind.meta} if kind.meta else {})})
+
+
+def _end_with_failures(kind: ResourceType, made: Made, inputs: Any, context: grpc.ServicerContext) -> None:
+    """End the call as "made, but not as it should be", which the engine records with the resource."""
+    detail = provider_pb2.ErrorResourceInitFailed(
+        id=made.id, properties=_recorded(kind, made), reasons=made.failures, inputs=inputs
+    )
+    status = status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message="; ".join(made.failures))
+    status.details.add().Pack(detail)
+    context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
+    context.abort(grpc.StatusCode.UNKNOWN, status.message)
 
 
 def main() -> None:
-    """Serve the engine named by the last argument."""
-    addresses = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
-    provider = DockerProvider(addresses[-1] if addresses else "")
+    """Serve the engine that started this process."""
+    provider = DockerProvider(engine_address())
     add: Any = provider_pb2_grpc.add_ResourceProviderServicer_to_server
     # Loaded while the engine asks its first questions, none of which needs it.
     threading.Thread(target=partial(__import__, "docker"), daemon=True).start()

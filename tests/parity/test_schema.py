@@ -1,0 +1,218 @@
+"""The parts of the bundled plugins, without an engine: values, checks, differences, the connection, installation."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pulumi  # noqa: F401 (the whole of it, before the plugin takes its bare part)
+import pytest
+import yaml
+
+from offline.plugins import install
+from offline.plugins.docker import schema
+from offline.plugins.docker.container import Container
+from offline.plugins.docker.container_api import create_body, duration_text, nanoseconds, read_state
+from offline.plugins.docker.engine import CONFIG, Connection, Engine
+from offline.plugins.docker.image import Image
+from offline.plugins.docker.network import Network
+from offline.plugins.docker.remote_image import RemoteImage
+from offline.plugins.docker.values import UNKNOWN, from_struct, secret, to_struct
+from offline.plugins.docker.volume import Volume
+from offline.plugins.rpc import PluginError
+from tests.support import tls_server
+from tests.support.certificates import Authority
+
+REGISTRATIONS = Path(__file__).parents[1] / "registrations"
+TYPES = {
+    "docker:index/container:Container": Container.fields,
+    "docker:index/image:Image": Image.fields,
+    "docker:index/network:Network": Network.fields,
+    "docker:index/remoteImage:RemoteImage": RemoteImage.fields,
+    "docker:index/volume:Volume": Volume.fields,
+    "pulumi:providers:docker": CONFIG,
+}
+CONTAINER: dict[str, Any] = {"name": "c", "image": "i"}
+CHECKED = schema.check(Container.fields, CONTAINER)[0]
+
+
+def _registered() -> dict[str, list[dict[str, Any]]]:
+    """Give the inputs of what the stacks register, by type, secrets opened and unknowns as in a preview."""
+    found: dict[str, list[dict[str, Any]]] = {token: [] for token in TYPES}
+    for path in REGISTRATIONS.glob("*.yaml"):
+        for resource in yaml.safe_load(path.read_text()).values():
+            if isinstance(resource, dict) and resource.get("type") in TYPES:
+                found[resource["type"]].append(_opened(resource["inputs"]))
+    return found
+
+
+def _opened(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_opened(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if "(secret)" in value:
+        return _opened(value["(secret)"])
+    return UNKNOWN if "(preview)" in value else {key: _opened(item) for key, item in value.items()}
+
+
+def test_everything_that_the_stacks_register_is_implemented_and_settles() -> None:
+    registered = _registered()
+    for token, fields in TYPES.items():
+        assert registered[token]
+        for inputs in registered[token]:
+            checked, failures = schema.check(fields, inputs)
+            assert not failures
+            planned = schema.plan(fields, checked, {})
+            assert not schema.compare(fields, planned, schema.plan(fields, checked, planned))
+
+
+def test_no_property_is_implemented_that_neither_the_stacks_nor_the_official_defaults_use() -> None:
+    """What a stack does not use is refused by name, so that the plugin stays small."""
+    for token, inputs in _registered().items():
+        used = {name for each in inputs for name in each}
+        idle = {name for name, field in TYPES[token].items() if not field.output and field.default is None} - used
+        assert idle <= {"driver"}, f"{token} has {idle}"
+
+
+def test_values_survive_the_wire() -> None:
+    """Whole numbers stay whole, unknown stays unknown, and a secret is opened on arrival."""
+    sent = {"a": [1, 2.5, True, None, "x"], "b": {"c": UNKNOWN}, "d": {}, "e": [], "f": secret({"k": "v"})}
+    assert from_struct(to_struct(sent)) == {**sent, "f": {"k": "v"}}
+
+
+@pytest.mark.parametrize(
+    ("inputs", "path", "said"),
+    [
+        ({"restart": "sometimes"}, "restart", "must be one of no, on-failure"),
+        ({"memory": -1}, "memory", "at least 0"),
+        ({"memory": "much"}, "memory", "must be a whole number, and is a string"),
+        ({"healthcheck": {"interval": "soon"}}, "healthcheck.interval", "is not a duration"),
+        ({"healthcheck": {"intervall": "1s"}}, "healthcheck.intervall", "does not implement"),
+        ({"ports": [{"external": 80}]}, "ports[0].internal", "is required"),
+        ({"ports": {"internal": 80}}, "ports", "must be a list"),
+        ({"volumes": [{"hostPath": "relative", "containerPath": "/a"}]}, "volumes[0].hostPath", "not an absolute path"),
+        ({"gpus": "all"}, "gpus", "use the official plugin, which knows it"),
+        ({"networkDatas": []}, "networkDatas", "does not implement"),
+    ],
+)
+def test_a_wrong_input_is_named(inputs: dict[str, Any], path: str, said: str) -> None:
+    """With where it is, and what is wrong."""
+    _, failures = schema.check(Container.fields, {**CONTAINER, **inputs})
+    assert [failure.path for failure in failures] == [path]
+    assert said in failures[0].reason
+
+
+@pytest.mark.parametrize(
+    ("inputs", "path"),
+    [
+        ({"skipPush": False}, "skipPush"),
+        ({"skipPush": None}, "skipPush"),
+        ({"buildOnPreview": True}, "buildOnPreview"),
+        ({"registry": {"server": "r"}}, "registry"),
+        ({"build": {"context": ".", "dockerfile": "x", "cacheFrom": {"images": ["a"]}}}, "build.cacheFrom"),
+        ({"build": {"context": "/nowhere", "dockerfile": "x"}}, "build.context"),
+    ],
+)
+def test_what_an_image_cannot_do_is_refused_by_name(inputs: dict[str, Any], path: str) -> None:
+    right = {"imageName": "a:1", "skipPush": True, "build": {"context": ".", "dockerfile": __file__}}
+    assert [failure.path for failure in Image(Engine()).check({**right, **inputs})[1]] == [path]
+
+
+def test_defaults_are_the_official_ones() -> None:
+    assert {name: CHECKED[name] for name in CHECKED[schema.DEFAULTS]} == {
+        "containerReadRefreshTimeoutMilliseconds": 15000,
+        "mustRun": True,
+        "networkMode": "bridge",
+        "removeVolumes": True,
+        "restart": "no",
+        "start": True,
+        "waitTimeout": 60,
+    }
+
+
+def test_an_unknown_input_is_planned_as_unknown_and_is_a_change() -> None:
+    """As in a preview where the image is yet to be built."""
+    fields = Container.fields
+    state = schema.plan(fields, CHECKED, {})
+    inputs, failures = schema.check(fields, {**CONTAINER, "image": UNKNOWN})
+    assert not failures
+    assert schema.compare(fields, state, schema.plan(fields, inputs, state)) == {"image": "update"}
+
+
+def test_zero_and_unset_are_equal_but_an_empty_map_value_is_not() -> None:
+    """null, "", 0, false and [] are one; a map's keys count."""
+    fields = {"a": schema.text(), "b": schema.whole(), "c": schema.listing(schema.text()), "m": schema.mapping()}
+    old = {"a": "", "b": 0, "c": [], "m": {"k": ""}}
+    assert schema.compare(fields, old, {"a": None, "b": None, "c": None, "m": {"k": ""}}) == {}
+    assert schema.compare(fields, old, {}) == {"m": "delete"}
+
+
+def test_a_drifted_default_is_no_default_any_more() -> None:
+    """A refresh moves the drift into the inputs, and keeps only inputs that there were."""
+    state = {**schema.plan(Container.fields, CHECKED, {}), "mustRun": False, "memory": 5}
+    after = schema.refreshed(Container.fields, CHECKED, state)
+    assert after["mustRun"] is False
+    assert "mustRun" not in after[schema.DEFAULTS]
+    assert "memory" not in after
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0s"), (5, "5s"), (60, "1m0s"), (90, "1m30s"), (3600, "1h0m0s"), (1.5, "1.5s")]
+)
+def test_durations_are_written_as_go_does(seconds: float, text: str) -> None:
+    assert duration_text(int(seconds * 10**9)) == text
+    assert nanoseconds(text) == seconds * 10**9
+
+
+def test_the_clients_option_for_unmasked_paths_is_asked_for_and_read_back() -> None:
+    """The engine keeps it in other words than it was given, which would look like a change for ever."""
+    inputs, _ = schema.check(Container.fields, {**CONTAINER, "securityOpts": ["a=b", "systempaths=unconfined"]})
+    planned = schema.plan(Container.fields, inputs, {})
+    body = create_body(planned)
+    host = {**body["HostConfig"], "Memory": 0, "MemorySwap": 0}
+    assert host["SecurityOpt"] == ["a=b"]
+    assert host["MaskedPaths"] == host["ReadonlyPaths"] == []
+    inspected = {"Name": "/c", "Image": "", "Config": body, "HostConfig": host, "State": {"Running": True}}
+    assert not schema.compare(Container.fields, read_state({**inspected, "NetworkSettings": {}}, planned), planned)
+
+
+def test_certificates_must_be_complete_and_no_secret_is_shown() -> None:
+    assert Connection("tcp://x", cert="c", key="k").problems()[0][0] == "caMaterial"
+    assert Connection("http://x").problems()[0][0] == "host"
+    complete = Connection("tcp://x:2376", ca="hidden", cert="hidden", key="hidden")
+    assert not complete.problems()
+    assert "hidden" not in repr(complete)
+
+
+def test_an_engine_with_another_authority_is_not_trusted(tmp_path: Path) -> None:
+    ours, theirs = Authority.new(), Authority.new()
+    pair, other = ours.client(), theirs.client()
+    with tls_server.serving(tmp_path, pair=ours.server("127.0.0.1"), clients=ours.pem) as port:
+        good = Connection(f"tcp://127.0.0.1:{port}", ca=ours.pem, cert=pair.certificate, key=pair.key)
+        Engine().configure(good)
+        for wrong in (replace(good, ca=theirs.pem), replace(good, cert=other.certificate, key=other.key)):
+            with pytest.raises(PluginError, match="no Docker engine answers"):
+                Engine().configure(wrong)
+
+
+def test_an_installed_plugin_serves_from_anywhere(tmp_path: Path) -> None:
+    """It prints its port, and ends when its standard input does."""
+    install.docker(tmp_path / "plugins", Path(sys.executable))
+    install.language_host(tmp_path / "bin", Path(sys.executable))
+    launchers = (
+        tmp_path / "bin" / "pulumi-language-python",
+        tmp_path / "plugins" / "resource-docker-v5.2.0" / "pulumi-resource-docker",
+    )
+    for launcher in launchers:
+        with subprocess.Popen(
+            [launcher, "127.0.0.1:1"], cwd="/", stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            assert int(process.stdout.readline()) > 0
+            process.stdin.close()
+            assert process.wait(timeout=10) == 0

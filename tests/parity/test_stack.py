@@ -1,0 +1,212 @@
+"""One whole stack with every property that the project's stacks use, from the first update to the end of it."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from docker.errors import NotFound
+
+from tests.parity.support import Entry, Look, Stack, container, image_of, labels, printed
+from tests.support.verbs import free_port
+
+if TYPE_CHECKING:
+    import docker
+
+CANARY = "canary-4f1d9b07"
+PORTS = (free_port(), free_port())
+CHECK = {"tests": ["CMD", "true"], "interval": "1s", "timeout": "5s", "retries": 3, "start_period": "1m0s"}
+SERVER: dict[str, Any] = {
+    "image": {"$ref": ["image", "image_id"]},
+    "command": ["sh", "-c", "trap 'echo ended > /data/ended; exit 0' TERM; while :; do sleep 0.1; done"],
+    "user": "0:0",
+    "group_adds": ["998"],
+    "restart": "on-failure",
+    "capabilities": {"drops": ["ALL"]},
+    "security_opts": ["no-new-privileges:true"],
+    "privileged": False,
+    "ports": [
+        {"internal": port, "external": external, "ip": "127.0.0.1"}
+        for port, external in zip((80, 81), PORTS, strict=True)
+    ],
+    "memory": 64,
+    "memory_swap": 64,
+    "stop_signal": "SIGTERM",
+    "stop_timeout": 10,
+    "destroy_grace_seconds": 10,
+    "envs": ["MODE=test", {"$secret": f"TOKEN={CANARY}-env"}],
+    "healthcheck": CHECK,
+    "wait": True,
+    "wait_timeout": 30,
+    "log_driver": "json-file",
+    "log_opts": {"max-size": "10m", "max-file": "3"},
+    "uploads": [
+        {"file": "/etc/ci/plain.yaml", "content": "plain"},
+        {"file": "/etc/ci/secret.yaml", "content": {"$secret": CANARY}},
+    ],
+    "volumes": [
+        {"volume_name": {"$ref": ["home", "name"]}, "container_path": "/data"},
+        {"host_path": "/tmp", "container_path": "/host", "read_only": True},
+    ],
+}
+CONFINED = {
+    "user": "99:1000",
+    "read_only": True,
+    "network_mode": "none",
+    "tmpfs": {"/tmp": "size=1m,nosuid,nodev,noexec"},
+    "restart": "unless-stopped",
+    "envs": ["RULES=one\ntwo"],
+    "volumes": [{"volume_name": {"$ref": ["socket", "name"]}, "container_path": "/run/x", "read_only": False}],
+}
+JOINED = {
+    "networks_advanced": [{"name": {"$ref": ["net", "name"]}, "aliases": ["docker"]}],
+    "entrypoints": ["sh", "-ec", 'echo "$@" > /said; exec sleep 600', "sh"],
+    "command": ["--first", "a"],
+    "capabilities": {"adds": ["CAP_NET_ADMIN", "CAP_SYS_ADMIN"]},
+    "security_opts": ["seccomp=unconfined"],
+}
+TMPFS = {"type": "tmpfs", "device": "tmpfs", "o": "uid=99,gid=1000,mode=0750,size=1m,nosuid,nodev,noexec"}
+NAMES = ("home", "socket", "net", "server", "confined", "joined")
+
+
+def _stack(unique: str, image: str, **changes: Any) -> list[Entry]:
+    own = labels(part="parity")
+    return [
+        {"type": "Volume", "name": "home", "props": {"name": f"{unique}-home", "labels": own}},
+        {"type": "Volume", "name": "socket", "props": {"name": f"{unique}-socket", "driver_opts": TMPFS}},
+        {"type": "Network", "name": "net", "props": {"name": f"{unique}-net", "driver": "bridge", "labels": own}},
+        {"type": "RemoteImage", "name": "image", "props": {"name": image, "keep_locally": True}},
+        container("server", image, **{**SERVER, "labels": own, "name": f"{unique}-server", **changes}),
+        container("confined", image, name=f"{unique}-confined", **CONFINED),
+        container("joined", image, name=f"{unique}-joined", **JOINED),
+    ]
+
+
+@pytest.fixture(scope="module")
+def deployed(stack: Stack, image: str, unique: str) -> Stack:
+    """The stack, after its first update."""
+    stack.declare(*_stack(unique, image))
+    assert stack.changes() == dict.fromkeys(("host", "image", *NAMES), "create")
+    stack.up().ok()
+    return stack
+
+
+def test_nothing_changes_afterwards_with_and_without_a_refresh(deployed: Stack) -> None:
+    assert deployed.changes() == {}
+    deployed.run("refresh", "--yes", "--skip-preview", "--expect-no-changes").ok()
+    assert deployed.changes() == {}
+
+
+def test_ids_are_those_of_the_engine(deployed: Stack, look: Look, image: str, unique: str) -> None:
+    """A container's id is the engine's, a volume's its name, an image's its id and name."""
+    found = look(f"{unique}-server")
+    recorded = deployed.resources()
+    assert recorded["server"]["id"] == found.id
+    assert recorded["home"]["id"] == f"{unique}-home"
+    assert recorded["image"]["id"] == f"{image_of(found)}{image}"
+
+
+def test_the_container_is_as_declared(deployed: Stack, look: Look, unique: str) -> None:
+    found = look(f"{unique}-server")
+    host, config = found.attrs["HostConfig"], found.attrs["Config"]
+    assert host["Memory"] == host["MemorySwap"] == 64 * 1024 * 1024
+    assert host["CapDrop"] == ["ALL"]
+    assert host["SecurityOpt"] == ["no-new-privileges:true"]
+    assert host["GroupAdd"] == ["998"]
+    assert host["RestartPolicy"]["Name"] == "on-failure"
+    assert host["LogConfig"] == {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}}
+    assert host["PortBindings"]["80/tcp"] == [{"HostIp": "127.0.0.1", "HostPort": str(PORTS[0])}]
+    assert sorted(host["Binds"]) == ["/tmp:/host:ro", f"{unique}-home:/data:rw"]
+    assert config["Healthcheck"]["StartPeriod"] == 60 * 10**9
+    assert (config["StopTimeout"], config["StopSignal"]) == (10, "SIGTERM")
+    assert config["Labels"]["part"] == "parity"
+    assert found.attrs["State"]["Health"]["Status"] == "healthy"
+
+
+def test_a_confined_container_writes_to_its_volume_and_its_tmpfs_alone(
+    deployed: Stack, look: Look, unique: str
+) -> None:
+    found = look(f"{unique}-confined")
+    assert list(found.attrs["NetworkSettings"]["Networks"]) == ["none"]
+    assert printed(found, "sh -c 'echo kept > /run/x/a && echo kept > /tmp/a && cat /run/x/a /tmp/a'") == "kept\n" * 2
+    assert "Read-only file system" in printed(found, "touch /etc/a")
+    assert printed(found, "sh -c 'echo \"$RULES\"'") == "one\ntwo\n"
+
+
+def test_a_container_is_in_its_network_alone_with_its_alias_and_entry_point(
+    deployed: Stack, look: Look, unique: str
+) -> None:
+    found = look(f"{unique}-joined")
+    [(name, network)] = found.attrs["NetworkSettings"]["Networks"].items()
+    assert name == f"{unique}-net"
+    assert "docker" in network["Aliases"]
+    assert printed(found, "cat /said") == "--first a\n"
+
+
+def test_uploaded_files_are_roots_and_readable(deployed: Stack, look: Look, unique: str) -> None:
+    chunks, _ = look(f"{unique}-server").get_archive("/etc/ci")
+    with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as archive:
+        modes = {entry.name: (entry.mode & 0o777, entry.uid, entry.gid) for entry in archive if entry.isfile()}
+    assert modes == {"ci/plain.yaml": (0o644, 0, 0), "ci/secret.yaml": (0o644, 0, 0)}
+
+
+def test_secrets_are_in_the_state_in_cipher_only_after_a_refresh_too(deployed: Stack) -> None:
+    """The stack was refreshed above: reading a container again does not open what was sealed."""
+    assert CANARY not in deployed.exported()
+    state = "".join(path.read_text() for path in deployed.folder.glob("state/.pulumi/**/*.json*"))
+    assert state
+    assert CANARY not in state
+
+
+def test_limits_change_in_place(deployed: Stack, look: Look, image: str, unique: str) -> None:
+    """The container lives on when its limits and its restart policy change."""
+    before = look(f"{unique}-server")
+    deployed.declare(*_stack(unique, image, memory=96, memory_swap=96, restart="unless-stopped"))
+    deployed.up().ok()
+    after = look(f"{unique}-server")
+    assert after.id == before.id
+    assert after.attrs["HostConfig"]["Memory"] == 96 * 1024 * 1024
+    assert after.attrs["HostConfig"]["RestartPolicy"]["Name"] == "unless-stopped"
+
+
+def test_what_was_stopped_or_removed_by_hand_is_healed(deployed: Stack, look: Look, image: str, unique: str) -> None:
+    """With ports made again, since none are read of one that stopped; without, the same one is started again."""
+    deployed.declare(*_stack(unique, image))
+    before = {name: look(f"{unique}-{name}") for name in ("server", "confined", "joined")}
+    assert before["server"].exec_run("touch /data/kept").exit_code == 0
+    before["server"].stop(timeout=1)
+    before["confined"].stop(timeout=0)
+    before["joined"].remove(force=True)
+    assert deployed.changes("--refresh") == {"server": "replace", "confined": "update", "joined": "create"}
+    deployed.up("--refresh").ok()
+    after = {name: look(f"{unique}-{name}") for name in before}
+    assert [name for name in after if after[name].id == before[name].id] == ["confined"]
+    assert {found.status for found in after.values()} == {"running"}
+    assert printed(after["server"], "ls /data/kept") == "/data/kept\n"
+    assert deployed.changes("--refresh") == {}
+
+
+def test_a_replacement_stops_the_old_one_with_its_grace_and_takes_its_name_and_ports(
+    deployed: Stack, look: Look, image: str, unique: str
+) -> None:
+    before = look(f"{unique}-server")
+    before.exec_run(["sh", "-c", ": > /data/ended"])
+    deployed.declare(*_stack(unique, image, user="0:1000", capabilities={"drops": ["CAP_CHOWN"]}))
+    deployed.up().ok()
+    after = look(f"{unique}-server")
+    assert after.id != before.id
+    assert printed(after, "cat /data/ended") == "ended\n"
+    assert deployed.changes("--refresh") == {}
+
+
+def test_the_end_leaves_nothing_but_the_image(
+    deployed: Stack, engine: docker.DockerClient, look: Look, image: str, unique: str
+) -> None:
+    deployed.run("destroy", "--yes", "--skip-preview").ok()
+    for lookup in (engine.containers.get, engine.volumes.get, engine.networks.get):
+        for name in NAMES:
+            with pytest.raises(NotFound):
+                lookup(f"{unique}-{name}")
+    assert engine.images.get(image)
