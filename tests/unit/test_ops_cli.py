@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import typer.main
 
 from ops import cli
 from ops.toolchain import console
@@ -81,7 +80,3 @@ def test_the_command_line_is_built_without_the_slow_libraries() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "", "each of these costs every `make up` 0.05 to 0.4 s"
-
-
-def test_typer_can_build_it() -> None:
-    assert typer.main.get_command(cli.app)
