@@ -149,14 +149,14 @@ def down(named: str | None, *, yes: bool, words: Sequence[str]) -> int:
     volumes = [name for name in (found.get("homeVolume"), *(found.get("retainedVolumes") or ())) if name]
     what, remove = "", ""
     if volumes:
-        what, remove = f"The volumes {', '.join(volumes)}", f"docker volume rm {' '.join(volumes)}"
+        what, remove = ", ".join(volumes), f"docker volume rm {' '.join(volumes)}"
     elif stack.platform == "kubernetes" and done.changed:
         # By the settings, not the outputs: an update that failed has none, but has made the namespace.
         namespace = stack.settings.kubernetes.namespace
-        what = f"The namespace {namespace} with the registry's volume"
+        what = f"the namespace {namespace} with the registry's volume"
         remove = f"{cluster.kubectl(stack)} delete namespace {namespace}"
     if what:
-        console.note(f"{what} stay; the next `{stack.make('up')}` uses them again.\nTo remove them for good: {remove}")
+        console.note(f"What stays for the next `{stack.make('up')}`: {what}.\nTo remove it for good: {remove}")
     console.note(f"To remove its record too, and keep its settings: pulumi stack rm {stack.name} --preserve-config")
     return 0
 
