@@ -99,21 +99,23 @@ def remains(stack: Stack) -> str:
     if state_files.lost(clone, name):
         return "checkpoints, but no state any more"
     state = state_files.state_file(clone, name)
-    if state_files.broken(clone, name) or damage(stack, state):
+    if state.exists() and damage(stack, state):
         return "a state that is damaged"
     latest = (state_files.checkpoint(clone, name, state) or {}).get("latest") or {}
     return "operations that were not finished" if latest.get("pending_operations") else ""
 
 
 def damage(stack: Stack, path: Path) -> str:
-    """What is wrong with a whole checkpoint, as a sentence without its stop; empty for nothing.
+    """What is wrong with a checkpoint, as a sentence without its stop; empty for nothing.
 
-    A flipped bit leaves a secret that does not decrypt: Pulumi itself is asked, with a copy in a backend of its own. Or
-    it leaves the id of nothing, so that a container of the stack, which another checkpoint knows, is in the way.
+    It may be cut. A flipped bit leaves a secret that does not decrypt: Pulumi itself is asked, with a copy in a backend
+    of its own. Or it leaves the id of nothing: a container of the stack, which another checkpoint knows, is in the way.
     """
     clone, name = stack.clone, stack.name
-    if not path.exists() or path.suffix == ".zst":
+    if path.suffix == ".zst":
         return ""
+    if state_files.checkpoint(clone, name, path) is None:
+        return f"The state of stack {name} can't be read"
     with tempfile.TemporaryDirectory(prefix="ci-ops-") as folder:
         copy = Path(folder, ".pulumi", "stacks", clone.name, f"{short(name)}.json")
         copy.parent.mkdir(parents=True)

@@ -27,15 +27,6 @@ OLDEST = dt.datetime.min.replace(tzinfo=dt.UTC)
 """The time of a checkpoint that has none: that of a stack on which no update was ever started."""
 
 
-def broken(clone: Clone, stack: str) -> bool:
-    """Whether there is a state that can't be read. True for a moment while a Pulumi writes it, too."""
-    return _damaged(clone, stack, state_file(clone, stack))
-
-
-def _damaged(clone: Clone, stack: str, path: Path) -> bool:
-    return path.exists() and path.suffix != ".zst" and checkpoint(clone, stack, path) is None
-
-
 def lost(clone: Clone, stack: str) -> bool:
     """Whether the state is gone, but another checkpoint says that something is deployed."""
     found = [] if state_file(clone, stack).exists() else checkpoints(clone, stack)
@@ -48,7 +39,7 @@ def mend(clone: Clone, stack: str, problem: Callable[[Path], str]) -> list[str]:
     Args:
         clone: the clone whose backend it is.
         stack: the stack's name.
-        problem: what is wrong with a whole checkpoint, as a sentence without its stop; empty for nothing.
+        problem: what is wrong with a checkpoint, as a sentence without its stop; empty for nothing.
 
     Returns:
         What was done, one sentence each.
@@ -69,14 +60,13 @@ def mend(clone: Clone, stack: str, problem: Callable[[Path], str]) -> list[str]:
 def _restore(clone: Clone, stack: str, problem: Callable[[Path], str]) -> list[str]:
     """Put the newest good checkpoint in the place of a state that is gone or damaged, which is kept aside."""
     state = state_file(clone, stack)
+    wrong = problem(state) if state.exists() else ""
+    if state.exists() and not wrong:
+        return []
     backups = [path for path in _files(clone, stack) if path.suffix == ".bak"]
-    damaged = [path for path in (state, *backups) if _damaged(clone, stack, path)]
-    whole, wrong = _newest_first(clone, stack), ""
-    if state.exists() and state not in damaged:
-        wrong = problem(state)
-        if not wrong:
-            return []
-        damaged.insert(0, state)
+    damaged = [state] if state.exists() else []
+    damaged += [path for path in backups if checkpoint(clone, stack, path) is None]
+    whole = _newest_first(clone, stack)
     if not (whole or damaged):
         return []  # There never was such a stack, or `pulumi stack rm` has removed it.
     found = next(((when, path) for when, path in whole if path != state and not problem(path)), None)
