@@ -144,12 +144,6 @@ class Stack:
         return {resource["urn"].split("::")[-1]: resource for resource in deployment.get("resources", ())}
 
 
-def image_of(found: Container) -> str:
-    """Give the id of a container's image."""
-    assert found.image is not None
-    return str(found.image.id)
-
-
 def printed(found: Container, command: str) -> str:
     """Run a command in a container; give what it printed."""
     output = found.exec_run(command).output

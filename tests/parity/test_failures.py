@@ -31,7 +31,6 @@ def test_a_command_that_is_not_there_leaves_a_container_to_be_mended(
     assert stack.changes() == {"c": "replace"}
     stack.up().ok()
     assert look(unique).status == "running"
-    assert stack.changes("--refresh") == {}
 
 
 def test_a_taken_port_fails_and_is_mended_once_it_is_free(
@@ -46,7 +45,6 @@ def test_a_taken_port_fails_and_is_mended_once_it_is_free(
         other.remove(force=True)
     stack.up("--refresh").ok()
     assert look(unique).status == "running"
-    assert stack.changes("--refresh") == {}
 
 
 @pytest.mark.parametrize(
@@ -138,6 +136,7 @@ def test_volumes_are_adopted_retained_replaced_and_missed(
 ) -> None:
     """One that exists is taken over and deleted with the stack, a danger that the components guard against.
 
+    Its labels are not the program's, which must not replace it where the program ignores them.
     A retained one outlives the stack. A replaced one is deleted first: made first, it would take over the old one,
     which is then deleted. One that is gone before the end, and a container, are no error.
     """
@@ -145,6 +144,8 @@ def test_volumes_are_adopted_retained_replaced_and_missed(
     props: dict[str, Entry] = {name: {"name": f"{unique}-{name}"} for name in names}
     entries: dict[str, Entry] = {name: {"type": "Volume", "name": name, "props": props[name]} for name in names}
     entries["retained"]["opts"] = {"retain_on_delete": True}
+    entries["adopted"]["opts"] = {"ignore_changes": ["labels"]}
+    props["adopted"]["labels"] = labels(a="b")
     entries["c"] = container("c", image, name=unique)
     engine.volumes.create(f"{unique}-adopted")
     stack.declare(*entries.values())
@@ -153,6 +154,7 @@ def test_volumes_are_adopted_retained_replaced_and_missed(
     stack.declare(*entries.values())
     stack.up().ok()
     assert engine.volumes.get(f"{unique}-replaced").attrs["Labels"] == {"a": "b"}
+    assert not engine.volumes.get(f"{unique}-adopted").attrs["Labels"]
     engine.volumes.get(f"{unique}-gone").remove()
     look(unique).remove(force=True)
     stack.run("destroy", "--yes", "--skip-preview").ok()

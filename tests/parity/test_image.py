@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from offline.plugins.docker.image import digest
-from tests.parity.support import Look, Stack, container, image_of, printed
+from tests.parity.support import Look, Stack, container, printed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,7 +51,7 @@ def test_the_image_is_built_as_declared(built: Stack, engine: docker.DockerClien
     assert recorded["id"] == f"{unique}-built:1"
     assert recorded["outputs"]["repoDigest"] == made.id
     found = look(f"{unique}-c")
-    assert image_of(found) == made.id
+    assert found.attrs["Image"] == made.id
     listed = printed(found, "ls /app").split()
     assert {"a.txt", "link"} <= set(listed)
     assert "ignored" not in listed
@@ -76,13 +76,13 @@ def test_the_digest_of_the_context_is_the_official_one(tmp_path: Path) -> None:
 
 def test_a_changed_file_or_mode_builds_again_and_replaces_the_container(built: Stack, look: Look, unique: str) -> None:
     """The preview sees it, with the container's image unknown until it is built."""
-    before = image_of(look(f"{unique}-c"))
+    before = look(f"{unique}-c").attrs["Image"]
     changed = built.folder / "context" / "a.txt"
     changed.write_text("Another simple file.\n")
     assert built.changes() == {"image": "update", "c": "replace"}
     built.up().ok()
     after = look(f"{unique}-c")
-    assert image_of(after) != before
+    assert after.attrs["Image"] != before
     assert printed(after, "cat /app/a.txt") == "Another simple file.\n"
     changed.chmod(0o755)
     assert built.changes() == {"image": "update", "c": "replace"}
