@@ -121,6 +121,18 @@ def test_an_update_killed_while_it_makes_the_container_is_recovered(verbs: Verbs
     assert "Nothing changed" in again, again
 
 
+def test_a_container_that_the_state_does_not_know_any_more_is_found_by_recover(
+    verbs: Verbs, engine: docker.DockerClient
+) -> None:
+    state = verbs.root / ".local/state/.pulumi/stacks/ci/offline.json"
+    made = str(engine.containers.get(NAME).id)
+    state.write_text(state.read_text().replace(made, f"{int(made[0], 16) ^ 1:x}{made[1:]}"))
+    assert "make recover STACK=offline" in verbs.run("up", status=None)
+    assert "put back the state" in verbs.run("recover")
+    assert "Nothing changed" in verbs.run("up")
+    assert engine.containers.get(NAME).id == made
+
+
 def test_down_leaves_the_home_and_says_so(verbs: Verbs, engine: docker.DockerClient) -> None:
     said = verbs.run("down")
     assert f"docker volume rm {NAME}-home" in said
