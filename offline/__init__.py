@@ -1,1 +1,5 @@
-"""What stands in for things that a closed network cannot fetch. Everything here says that it is a stand-in."""
+"""What a closed network cannot fetch: the tool chain from its Go modules, plugins and images that stand in.
+
+`ops` runs it as a process, `python -m offline`; `lab/` and the tests import it. It imports ops.toolchain. A stand-in
+says that it is one.
+"""
