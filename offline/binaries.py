@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 import struct
 from pathlib import Path
 
-from offline import go
-from ops.toolchain import cache, pins, process
+from offline import debian, go
+from ops.toolchain import cache, pins
 from ops.toolchain.console import OpsError
 
 DOCKER_CLI_MODULE = Path(__file__).with_name("docker-cli")
@@ -82,42 +81,10 @@ def is_static(program: Path) -> bool:
 
 
 def _download_busybox(part: Path) -> None:
-    if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
-        raise OpsError(
-            "A static busybox is needed for the stand-in images, and this is no Debian-like system to get one from.",
-            "Install a statically linked busybox at /bin/busybox.",
-        )
-    # Lists of our own, so that neither root nor a recent `apt-get update` is needed and nothing of the system changes.
-    apt = part / "apt"
-    (apt / "lists" / "partial").mkdir(parents=True)
-    options = ["-o", f"Dir::State::Lists={apt / 'lists'}", "-o", f"Dir::Cache={apt / 'cache'}"]
-    if os.geteuid() == 0:
-        options += ["-o", "APT::Sandbox::User=root"]
-    remedy = f"Install it by hand: apt-get install {BUSYBOX_PACKAGE}"
-    for title, words in (
-        ("reading the package lists", ["update"]),
-        (f"downloading {BUSYBOX_PACKAGE}", ["download", BUSYBOX_PACKAGE]),
-    ):
-        process.run_logged(
-            ["apt-get", "--quiet", *options, *words],
-            title=title,
-            expect="about 10 s",
-            name="apt",
-            cwd=apt,
-            remedy=remedy,
-        )
-    packages = sorted(apt.glob("*.deb"))
-    if not packages:
-        raise OpsError(f"apt-get downloaded no {BUSYBOX_PACKAGE}.", remedy)
-    process.run_logged(
-        ["dpkg-deb", "--extract", packages[0], apt / "tree"],
-        title="unpacking busybox",
-        expect="1 s",
-        name="dpkg",
-        remedy=remedy,
-    )
-    found = [path for path in (apt / "tree/bin/busybox", apt / "tree/usr/bin/busybox") if path.is_file()]
+    remedy = "Install a statically linked busybox at /bin/busybox."
+    root = debian.unpack(BUSYBOX_PACKAGE, part, remedy=remedy)
+    found = [path for path in (root / "bin/busybox", root / "usr/bin/busybox") if path.is_file()]
     if not found or not is_static(found[0]):
         raise OpsError(f"The package {BUSYBOX_PACKAGE} holds no static busybox.", remedy)
     found[0].rename(part / "busybox")
-    shutil.rmtree(apt)
+    shutil.rmtree(root)

@@ -49,7 +49,8 @@ def program() -> Path:
 
 
 def _unpack(part: Path) -> None:
-    debian.unpack("haproxy", part, release=RELEASE)
+    remedy = "Get an image of HAProxy by other means, and name it in ci:docker.proxy.image."
+    debian.unpack("haproxy", part, release=RELEASE, remedy=remedy)
 
 
 def config(labels: dict[str, str], path: str) -> dict[str, Any]:
