@@ -259,6 +259,11 @@ def test_a_certificate_of_another_time_or_for_other_names_is_refused(tmp_path: P
     assert (problem.key, problem.code) == ("ci:registry.tls.certificateFile", "bad_certificate")
 
 
+def test_a_file_without_a_certificate_is_the_one_problem_of_a_registry_with_a_key(tmp_path: Path) -> None:
+    [problem] = with_certificate(tmp_path, Pair("no certificate", RIGHT.key))
+    assert (problem.key, problem.code) == ("ci:registry.tls.certificateFile", "bad_file")
+
+
 def test_a_certificate_that_signs_itself_needs_to_be_trusted_by_name(tmp_path: Path) -> None:
     own = Authority.new(NAMES[0]).server(*NAMES)
     [problem] = with_certificate(tmp_path, own)
