@@ -3,6 +3,7 @@
 import contextlib
 import difflib
 import json
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 import yaml
 from google.protobuf import json_format  # type: ignore[import-untyped]
 
-from components import certificates, docker, kubernetes, password, settings
+from components import certificates, docker, kubernetes, settings
 from components.proxy import haproxy
 from components.settings.model import SECRETS
 from tests.support.engine import Engine, is_secret, is_unknown, set_config
@@ -48,7 +49,7 @@ LEFT_OUT = {
 def test_a_stack_registers_what_is_recorded(name: str, request: pytest.FixtureRequest, monkeypatch: Any) -> None:
     monkeypatch.setattr(certificates, "read", lambda path: f"(the text of {path})\n")
     monkeypatch.setattr(haproxy, "policy", lambda: "(the text of policy.lua)\n")
-    monkeypatch.setattr(password.secrets, "token_urlsafe", lambda _: "(generated)")
+    monkeypatch.setattr(secrets, "token_urlsafe", lambda _: "(generated)")
     warnings: list[str] = []
     monkeypatch.setattr(pulumi.log, "warn", warnings.append)
     both = merged(registered(name, preview=False), registered(name, preview=True))

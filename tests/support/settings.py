@@ -27,7 +27,7 @@ ON_DOCKER: Mapping[str, Any] = {
 """The least that a stack with Jenkins has. `kubernetes_stack` has the same functions with another base."""
 
 
-def raw(*, base: Mapping[str, Any] = ON_DOCKER, **keys: Any) -> dict[str, str]:
+def raw(*, base: Any = ON_DOCKER, **keys: Any) -> dict[str, str]:
     """Give config as the engine hands it over: text as it is, everything else as JSON. None leaves a key out."""
     return {
         key: value if isinstance(value, str) else json.dumps(value)
@@ -36,7 +36,7 @@ def raw(*, base: Mapping[str, Any] = ON_DOCKER, **keys: Any) -> dict[str, str]:
     }
 
 
-def settings(*, base: Mapping[str, Any] = ON_DOCKER, **keys: Any) -> Settings:
+def settings(*, base: Any = ON_DOCKER, **keys: Any) -> Settings:
     """Give the settings of a stack that has these keys; fails the test where they are wrong."""
     found, problems = read(raw(base=base, **keys), frozenset(SECRETS))
     assert not problems, problems
@@ -44,12 +44,12 @@ def settings(*, base: Mapping[str, Any] = ON_DOCKER, **keys: Any) -> Settings:
     return found
 
 
-def problems(*, base: Mapping[str, Any] = ON_DOCKER, secret: Sequence[str] = SECRETS, **keys: Any) -> list[Problem]:
+def problems(*, base: Any = ON_DOCKER, secret: Sequence[str] = SECRETS, **keys: Any) -> list[Problem]:
     """Give what is wrong with a stack that has these keys."""
     return list(read(raw(base=base, **keys), frozenset(secret))[1])
 
 
-def refused(*, base: Mapping[str, Any] = ON_DOCKER, **keys: Any) -> list[tuple[str, str]]:
+def refused(*, base: Any = ON_DOCKER, **keys: Any) -> list[tuple[str, str]]:
     """Return the key and the code of each problem of a stack that has these keys."""
     return [(problem.key, problem.code) for problem in problems(base=base, **keys)]
 
