@@ -23,12 +23,12 @@ CERTIFICATE = {"cert_material": "x", "key_material": "y"}
 def test_a_command_that_is_not_there_leaves_a_container_to_be_mended(
     stack: Stack, look: Look, image: str, unique: str
 ) -> None:
-    """The failed start is reported, the container recorded, and a right command replaces it."""
+    """The failed start is reported, the container recorded, and the next update replaces it."""
     stack.declare(container("c", image, name=unique, command=["/nowhere"]))
     assert "Unable to start container" in stack.up().failed().output
     assert stack.resources()["c"]["initErrors"]
-    stack.declare(container("c", image, name=unique))
     assert stack.changes() == {"c": "replace"}
+    stack.declare(container("c", image, name=unique))
     stack.up().ok()
     assert look(unique).status == "running"
 

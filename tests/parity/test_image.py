@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     import docker
 
 OFFICIAL_DIGEST = "e0dee252c0079ba55696c570dbff861d6e577ba05a343faf5e1ee95517ea0dc9"
-BUILD = {"context": "context", "dockerfile": "context/Dockerfile", "args": {"WORD": "yes"}}
+CANARY = "canary-77d0c1ab"
+ARGS = {"WORD": "yes", "TOKEN": {"$secret": CANARY}}
+BUILD = {"context": "context", "dockerfile": "context/Dockerfile", "args": ARGS}
 
 
 def _declare(stack: Stack, unique: str, **changes: Any) -> None:
@@ -32,7 +34,8 @@ def built(stack: Stack, engine: docker.DockerClient, image: str, unique: str) ->
     """A stack with a built image and a container of it. Its context is the folder `context`."""
     context = stack.folder / "context"
     (context / "ignored").mkdir(parents=True)
-    (context / "Dockerfile").write_text(f"FROM {image}\nARG WORD=none\nCOPY . /app\nRUN echo $WORD > /word\n")
+    steps = (f"FROM {image}", "ARG WORD=none", "ARG TOKEN", "COPY . /app", "RUN echo $WORD > /word\n")
+    (context / "Dockerfile").write_text("\n".join(steps))
     (context / "a.txt").write_text("This is a simple file.\n")
     (context / "link").symlink_to("a.txt")
     (context / "ignored" / "b.txt").write_text("1")
@@ -62,6 +65,10 @@ def test_neither_a_second_preview_nor_an_ignored_file_is_a_change(built: Stack) 
     (built.folder / "context" / "ignored" / "b.txt").write_text("2")
     (built.folder / "context" / "notes.md").write_text("new")
     assert built.changes("--refresh") == {}
+
+
+def test_a_secret_argument_is_in_the_state_in_cipher_only(built: Stack) -> None:
+    assert CANARY not in built.exported()
 
 
 def test_the_digest_of_the_context_is_the_official_one(tmp_path: Path) -> None:

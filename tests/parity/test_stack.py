@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from docker.errors import NotFound
 
-from tests.parity.support import Entry, Look, Stack, container, labels, printed
+from offline.toolchain import bundle
+from tests.parity.support import Entry, Look, Plugins, Stack, container, labels, printed
 from tests.support.verbs import free_port
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import docker
 
 CANARY = "canary-4f1d9b07"
@@ -197,6 +200,23 @@ def test_a_replacement_stops_the_old_one_with_its_grace_and_takes_its_name_and_p
     after = look(f"{unique}-server")
     assert after.id != before.id
     assert printed(after, "cat /data/ended") == "ended\n"
+
+
+def test_the_official_plugins_take_on_the_state_of_the_bundled_ones(
+    deployed: Stack, image: str, unique: str, tmp_path: Path
+) -> None:
+    """And nothing is replaced for it."""
+    official = deployed.plugins
+    if official.bundled:
+        pytest.skip("this takes the official plugins too: CI_TEST_PLUGINS=official")
+    bundle(tmp_path, official.cli, ["host", "docker"])
+    deployed.plugins = Plugins(tmp_path / "bin" / "pulumi", {}, bundled=True)
+    deployed.variables["PULUMI_STACK"] = "organization/parity/test"
+    deployed.declare(*_stack(unique, image))
+    deployed.run("destroy", "--yes", "--skip-preview").ok()
+    deployed.up().ok()
+    deployed.plugins = official
+    assert deployed.changes() == {}
 
 
 def test_the_end_leaves_nothing_but_the_image(
