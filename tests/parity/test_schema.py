@@ -72,6 +72,11 @@ def test_values_survive_the_wire() -> None:
     assert from_struct(to_struct(sent)) == {**sent, "f": {"k": "v"}}
 
 
+BUILD = {"context": ".", "dockerfile": __file__}
+IMAGE = {"imageName": "a:1", "skipPush": True, "build": BUILD}
+CACHED = {**BUILD, "cacheFrom": {"images": ["a"]}}
+
+
 @pytest.mark.parametrize(
     ("inputs", "path", "said"),
     [
@@ -85,29 +90,20 @@ def test_values_survive_the_wire() -> None:
         ({"volumes": [{"hostPath": "relative", "containerPath": "/a"}]}, "volumes[0].hostPath", "not an absolute path"),
         ({"gpus": "all"}, "gpus", "use the official plugin, which knows it"),
         ({"networkDatas": []}, "networkDatas", "does not implement"),
+        ({**IMAGE, "skipPush": False}, "skipPush", "must be true"),
+        ({**IMAGE, "skipPush": None}, "skipPush", "is required"),
+        ({**IMAGE, "buildOnPreview": True}, "buildOnPreview", "must be false"),
+        ({**IMAGE, "registry": {"server": "r"}}, "registry", "does not implement"),
+        ({**IMAGE, "build": CACHED}, "build.cacheFrom", "does not implement"),
+        ({**IMAGE, "build": {"context": "/nowhere", "dockerfile": "x"}}, "build.context", "there is no folder"),
     ],
 )
-def test_a_wrong_input_is_named(inputs: dict[str, Any], path: str, said: str) -> None:
+def test_a_wrong_input_of_a_container_or_an_image_is_named(inputs: dict[str, Any], path: str, said: str) -> None:
     """With where it is, and what is wrong."""
-    _, failures = schema.check(Container.fields, {**CONTAINER, **inputs})
-    assert [failure.path for failure in failures] == [path]
-    assert said in failures[0].reason
-
-
-@pytest.mark.parametrize(
-    ("inputs", "path"),
-    [
-        ({"skipPush": False}, "skipPush"),
-        ({"skipPush": None}, "skipPush"),
-        ({"buildOnPreview": True}, "buildOnPreview"),
-        ({"registry": {"server": "r"}}, "registry"),
-        ({"build": {"context": ".", "dockerfile": "x", "cacheFrom": {"images": ["a"]}}}, "build.cacheFrom"),
-        ({"build": {"context": "/nowhere", "dockerfile": "x"}}, "build.context"),
-    ],
-)
-def test_what_an_image_cannot_do_is_refused_by_name(inputs: dict[str, Any], path: str) -> None:
-    right = {"imageName": "a:1", "skipPush": True, "build": {"context": ".", "dockerfile": __file__}}
-    assert [failure.path for failure in Image(Engine()).check({**right, **inputs})[1]] == [path]
+    kind = Image(Engine()) if "imageName" in inputs else Container(Engine())
+    [failure] = kind.check(inputs if "imageName" in inputs else {**CONTAINER, **inputs})[1]
+    assert failure.path == path
+    assert said in failure.reason
 
 
 def test_defaults_are_the_official_ones() -> None:
