@@ -91,7 +91,7 @@ class Engine:
 
     def configure(self, connection: Connection) -> None:
         """Connect. Raises PluginError, with what to do, when no engine answers."""
-        self._connection = connection
+        self._connection, self._version, self._clients = connection, "auto", threading.local()
         self._version = str(self._connect().api_version)
 
     @property
