@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 from kubernetes import client
 
 from components import labels
+from components.kubernetes import buildkit, endpoints, namespaces
 from ops import builds, cluster, cluster_access, gitlab
 from ops.finding import Finding
 from ops.toolchain.console import OpsError
@@ -16,12 +18,15 @@ if TYPE_CHECKING:
 
     from components.kubernetes.cluster import ApiReader
     from components.settings import Settings
+    from components.settings.buildkit import BuildkitSettings
 
 DATA = "/var/lib/registry"
 """Where the registry's volume is in its pod."""
 
 FULL_PERCENT = 90
 """How full a volume may be before it is no longer well. A push that finds it full fails."""
+
+REMEDY = "Raise ci:registry.storageGib, or delete images and let the garbage be collected"
 
 
 def examine(
@@ -46,7 +51,9 @@ def examine(
             for name in ("registry", "mirror") if settings.registry.mirror else ("registry",):
                 pod = yield from _pod(there, namespace, name)
                 if pod:
-                    yield _volume(there, namespace, name, pod)
+                    yield _volume(there, namespace, name, pod=pod, container=name, data=DATA, remedy=REMEDY)
+            if settings.buildkit is not None:
+                yield from _daemons(there, namespaces.of_buildkit(namespace), settings.buildkit, outputs)
             if settings.gitlab_runner is not None:
                 pod = yield from _pod(there, namespace, "gitlab-runner")
                 if pod:
@@ -58,10 +65,28 @@ def examine(
         yield Finding("cluster", f"{error.what}; `make doctor` says more", "BAD")
 
 
-def _pod(there: ApiReader, namespace: str, app: str) -> Generator[Finding, None, str]:
-    """Find how the newest pod of an app is. Return its name if it is ready."""
+def _daemons(
+    there: ApiReader, namespace: str, wanted: BuildkitSettings, outputs: Mapping[str, Any]
+) -> Iterator[Finding]:
+    """Find how each BuildKit daemon is, its volume, and whether the certificates are still valid."""
+    for replica in range(wanted.replicas):
+        name = f"buildkit-{replica}"
+        pod = yield from _pod(there, namespace, name, "statefulset.kubernetes.io/pod-name")
+        if pod:
+            place = {"pod": pod, "container": endpoints.BUILDKIT, "data": buildkit.VOLUME}
+            yield _volume(there, namespace, f"cache-{name}", **place, remedy="Raise ci:buildkit.storageGib")
+    expires = (outputs.get("buildkit") or {}).get("certificateExpires")
+    if expires:
+        over = dt.datetime.now(dt.UTC).strftime("%F") >= expires
+        yield Finding(
+            "buildkit certificates", f"valid until {expires}", "BAD" if over else "ok", "`make up` renews them"
+        )
+
+
+def _pod(there: ApiReader, namespace: str, app: str, label: str = labels.APP) -> Generator[Finding, None, str]:
+    """Find how the newest pod with a label is. Return its name if it is ready."""
     title = f"{app} pod"
-    pods = client.CoreV1Api(there.client).list_namespaced_pod(namespace, label_selector=f"{labels.APP}={app}").items
+    pods = client.CoreV1Api(there.client).list_namespaced_pod(namespace, label_selector=f"{label}={app}").items
     if not pods:
         yield Finding(title, f"gone from {namespace}; `make up` brings it back", "BAD")
         return ""
@@ -80,13 +105,15 @@ def _pod(there: ApiReader, namespace: str, app: str) -> Generator[Finding, None,
     return ""
 
 
-def _volume(there: ApiReader, namespace: str, name: str, pod: str) -> Finding:
-    """Find how full a volume is, as the registry's pod sees it: the API itself does not tell."""
-    title = f"{name} volume"
-    claim = client.CoreV1Api(there.client).read_namespaced_persistent_volume_claim(name, namespace)
-    size = (claim.status.capacity or {}).get("storage", "unknown size")
+def _volume(  # noqa: PLR0913 - where it is, and what to do
+    there: ApiReader, namespace: str, claim: str, *, pod: str, container: str, data: str, remedy: str
+) -> Finding:
+    """Find how full a volume is, as its pod sees it: the API itself does not tell."""
+    title = f"{claim} volume"
+    volume = client.CoreV1Api(there.client).read_namespaced_persistent_volume_claim(claim, namespace)
+    size = (volume.status.capacity or {}).get("storage", "unknown size")
     try:
-        _, said = cluster.run(there, namespace, pod, name, ("df", "-Pk", DATA))
+        _, said = cluster.run(there, namespace, pod, container, ("df", "-Pk", data))
         _, blocks, used, _, percent, *_ = said.strip().splitlines()[-1].split()
         filled, total = int(percent.rstrip("%")), int(blocks) / 2**20
     except (ValueError, IndexError):
@@ -95,5 +122,4 @@ def _volume(there: ApiReader, namespace: str, name: str, pod: str) -> Finding:
     shown = f"{size}; {filled} % of its file system of {total:.0f} GiB is full ({int(used) / 2**20:.1f} GiB)"
     if filled < FULL_PERCENT:
         return Finding(title, shown)
-    remedy = "Raise ci:registry.storageGib, or delete images and let the garbage be collected"
     return Finding(title, shown, "BAD", remedy)

@@ -8,8 +8,16 @@ from pulumi_kubernetes import core
 
 from components import certificates, password
 from components.kubernetes import access, cluster, endpoints, gitlab_runner, history, namespaces, texts
+from components.kubernetes import buildkit as daemon
 from components.kubernetes.build import Build, BuildArgs, failure_hook
-from components.kubernetes.builders.spec import GIT_SECRET, PUSH_SECRET, STORAGE_SECRET, TRUST, TRUST_FILE
+from components.kubernetes.builders.spec import (
+    BUILD_SECRETS,
+    GIT_SECRET,
+    PUSH_SECRET,
+    STORAGE_SECRET,
+    TRUST,
+    TRUST_FILE,
+)
 from components.kubernetes.cluster import ApiReader
 from components.kubernetes.endpoints import Endpoints
 from components.kubernetes.history import History
@@ -38,13 +46,22 @@ def deploy(settings: Settings, reader: ApiReader | None = None) -> Mapping[str, 
             registry_namespace=spaces.registry,
             builds_namespace=spaces.builds,
             gitlab=settings.gitlab_runner.url if settings.gitlab_runner is not None else None,
+            buildkit=settings.buildkit,
+            buildkit_namespace=spaces.buildkit,
         ),
         on_cluster,
     )
     registry = _registry(settings, endpoint, spaces, secret, pulling, on_cluster)
     pull_config = _docker_config(endpoint, settings.registry.pull_user, pulling)
     logged_in = _logins(settings, endpoint, spaces, secret, pull_config, on_cluster)
-    ready = pulumi.ResourceOptions.merge(on_cluster, pulumi.ResourceOptions(depends_on=[registry, *logged_in]))
+    needed: list[pulumi.Resource] = [registry, *logged_in]
+    more: dict[str, pulumi.Input[object]] = {}
+    if settings.buildkit is not None:
+        wanted = daemon.BuildkitArgs(settings=settings, wanted=settings.buildkit, spaces=spaces)
+        there = daemon.Buildkit("buildkit", wanted, on_cluster)
+        needed.append(there)
+        more["buildkit"] = daemon.outputs(settings, there)
+    ready = pulumi.ResourceOptions.merge(on_cluster, pulumi.ResourceOptions(depends_on=needed))
     builds = _builds(settings, reader or ApiReader(settings.kubernetes), spaces, registry, last, ready)
     if settings.gitlab_runner is not None:
         gitlab_runner.deploy(settings, settings.gitlab_runner, spaces, pull_secret=PULL_SECRET, opts=ready)
@@ -64,6 +81,7 @@ def deploy(settings: Settings, reader: ApiReader | None = None) -> Mapping[str, 
         "pullConfig": pull_config,
         "registryVolume": registry.volume,
         "containerdHosts": _containerd_hosts(settings, registry),
+        **more,
         "next": _next(settings, endpoint),
     }
 
@@ -103,7 +121,11 @@ def _namespaces(settings: Settings, opts: pulumi.ResourceOptions) -> Namespaces:
     return Namespaces(
         "namespaces",
         NamespacesArgs(
-            settings=settings.kubernetes, cpu_millicores=cpu, memory_mib=memory, build_pods=pods_of(settings)
+            settings=settings.kubernetes,
+            cpu_millicores=cpu,
+            memory_mib=memory,
+            build_pods=pods_of(settings),
+            buildkit=settings.buildkit is not None,
         ),
         opts,
     )
@@ -193,6 +215,7 @@ def _logins(  # noqa: PLR0913, PLR0917 - a part of deploy
         PUSH_SECRET: {".dockerconfigjson": _docker_config(endpoint, settings.registry.user, secret, more)},
         PULL_SECRET: {".dockerconfigjson": pull_config},
         GIT_SECRET: {key: value.get_secret_value() for key, value in git.items() if value is not None},
+        BUILD_SECRETS: {name: value.get_secret_value() for name, value in (settings.build_secrets or {}).items()},
         STORAGE_SECRET: {"credentials": storage.get_secret_value()} if storage is not None else {},
     }
     made: list[pulumi.Resource] = [

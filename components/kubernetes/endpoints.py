@@ -1,8 +1,10 @@
-"""The registry's endpoints: where builds push, where nodes and people pull."""
+"""Where builds push, where nodes and people pull, and where a BuildKit daemon that stays is."""
 
+import hashlib
 from dataclasses import dataclass
 from typing import Final
 
+from components.kubernetes.namespaces import of_buildkit
 from components.settings import Settings
 
 PORT: Final = 5000
@@ -11,6 +13,12 @@ PORT: Final = 5000
 REGISTRY: Final = "registry"
 MIRROR: Final = "mirror"
 """Names of the two Services and of the objects behind each."""
+
+BUILDKIT: Final = "buildkit"
+"""Name of the daemons' Service and of the objects behind it."""
+
+BUILDKIT_PORT: Final = 1234
+"""What BuildKit's documentation uses."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +47,25 @@ class Endpoints:
 def service(name: str, namespace: str) -> str:
     """Return a Service's name as pods resolve it. It does not depend on the cluster's domain."""
     return f"{name}.{namespace}.svc"
+
+
+def daemons(settings: Settings) -> tuple[str, ...]:
+    """Return the addresses of the BuildKit daemons that stay; none without `ci:buildkit`."""
+    count = settings.buildkit.replicas if settings.buildkit is not None else 0
+    host = service(BUILDKIT, of_buildkit(settings.kubernetes.namespace))
+    return tuple(f"tcp://{BUILDKIT}-{replica}.{host}:{BUILDKIT_PORT}" for replica in range(count))
+
+
+def daemon(settings: Settings, build: str) -> str | None:
+    """Return the address of the daemon that a build always goes to, since its cache is there; None without one.
+
+    By rendezvous hashing: another number of daemons moves only the builds of those that come or go.
+    """
+    return max(
+        daemons(settings),
+        key=lambda address: hashlib.sha256(f"{build} {address}".encode()).digest(),
+        default=None,
+    )
 
 
 def of(settings: Settings) -> Endpoints:

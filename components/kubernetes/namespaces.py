@@ -1,4 +1,4 @@
-"""The two namespaces: the registry's, which outlives the stack, and the builds'."""
+"""The namespaces: the registry's, which outlives the stack, the builds', and that of a BuildKit daemon that stays."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from pulumi_kubernetes import core
 
 from components import labels
 from components.kubernetes.builders.pod import SERVICE_ACCOUNT
-from components.settings import KubernetesSettings
+from components.settings import KubernetesSettings, Settings
 from components.settings.pod_security import Level
 
 _OTHER_PODS: Final = 10
@@ -22,6 +22,17 @@ ENFORCED: Final = "pod-security.kubernetes.io/enforce"
 def of_builds(namespace: str) -> str:
     """Return the name of the builds' namespace."""
     return f"{namespace}-builds"
+
+
+def of_buildkit(namespace: str) -> str:
+    """Return the name of the namespace of a BuildKit daemon that stays."""
+    return f"{namespace}-buildkit"
+
+
+def names(settings: Settings) -> list[str]:
+    """Return the names of all namespaces of a stack, the registry's first."""
+    first = settings.kubernetes.namespace
+    return [first, of_builds(first), *([of_buildkit(first)] if settings.buildkit is not None else [])]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +49,9 @@ class NamespacesArgs:
     build_pods: int
     """The most pods of builds at one time."""
 
+    buildkit: bool = False
+    """Whether a BuildKit daemon stays."""
+
 
 class Namespaces(pulumi.ComponentResource):
     """The registry's namespace at Pod Security `restricted`, and the builds' namespace at the level in the settings.
@@ -51,6 +65,9 @@ class Namespaces(pulumi.ComponentResource):
     builds: pulumi.Output[str]
     """The name of the builds' namespace, once it exists."""
 
+    buildkit: pulumi.Output[str] | None = None
+    """The name of the BuildKit daemon's namespace, once it exists; None without one."""
+
     def __init__(self, name: str, args: NamespacesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Register both, with the builds' quota, limits and service account."""
         level = args.settings.builds_pod_security
@@ -62,6 +79,11 @@ class Namespaces(pulumi.ComponentResource):
         builds = core.v1.Namespace(f"{name}-builds", metadata=_metadata(of_builds(namespace), level), opts=mine)
         self.registry = registry.metadata.apply(lambda made: made.name or namespace)
         self.builds = builds.metadata.apply(lambda made: made.name or of_builds(namespace))
+        if args.buildkit:
+            wanted = of_buildkit(namespace)
+            # `baseline` forbids the seccomp and AppArmor profiles without which BuildKit can't make its user namespace.
+            made = core.v1.Namespace(f"{name}-buildkit", metadata=_metadata(wanted, "privileged"), opts=mine)
+            self.buildkit = made.metadata.apply(lambda meta: meta.name or wanted)
         core.v1.ServiceAccount(
             f"{name}-builder",
             metadata={"name": SERVICE_ACCOUNT, "namespace": self.builds},

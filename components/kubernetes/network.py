@@ -9,9 +9,11 @@ from urllib.parse import urlsplit
 import pulumi
 from pulumi_kubernetes import networking
 
-from components.kubernetes.endpoints import MIRROR, PORT, REGISTRY
+from components.kubernetes.endpoints import BUILDKIT, BUILDKIT_PORT, MIRROR, PORT, REGISTRY
+from components.kubernetes.namespaces import of_buildkit
 from components.labels import APP
 from components.settings import KubernetesSettings, RegistrySettings
+from components.settings.buildkit import BuildkitSettings
 from components.settings.kubernetes import EVERYWHERE
 
 RESTARTER: Final = "restarter"
@@ -51,15 +53,23 @@ class NetworkArgs:
     gitlab: str | None = None
     """GitLab's URL, if there is a runner."""
 
+    buildkit: BuildkitSettings | None = None
+    buildkit_namespace: pulumi.Input[str] | None = None
+    """Both None without a BuildKit daemon that stays."""
+
 
 class Network(pulumi.ComponentResource):
-    """The network policies of both namespaces. They need a network plugin that enforces them."""
+    """The network policies of all namespaces. They need a network plugin that enforces them."""
 
     def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Register every policy."""
         super().__init__("ci:kubernetes:Network", name, {}, opts)
         mine = pulumi.ResourceOptions(parent=self)
-        namespaces = {"registry": args.registry_namespace, "builds": args.builds_namespace}
+        namespaces = {
+            "registry": args.registry_namespace,
+            "builds": args.builds_namespace,
+            BUILDKIT: args.buildkit_namespace,
+        }
         for (namespace, role), spec in _policies(args).items():
             networking.v1.NetworkPolicy(
                 f"{name}-{namespace}-{role}",
@@ -72,27 +82,28 @@ class Network(pulumi.ComponentResource):
 
 def _policies(args: NetworkArgs) -> Mapping[tuple[str, str], Any]:
     namespace = args.settings.namespace
-    builds = [{"namespaceSelector": {"matchLabels": {_NAME: f"{namespace}-builds"}}}]
+    builds = [_in_namespace(f"{namespace}-builds")]
     dns = _dns(args.settings)
+    pulls = [*builds, *([_in_namespace(of_buildkit(namespace))] if args.buildkit is not None else [])]
     policies: dict[tuple[str, str], Any] = {
         ("builds", "nothing"): _nothing(),
         ("builds", "builds"): {
             "podSelector": {},
             "policyTypes": ["Egress"],
-            "egress": [dns, _to_registry(args), *_to(args.settings.egress)],
+            "egress": [dns, _to_registry(args), *_to_buildkit(args), *_to(args.settings.egress)],
         },
         ("registry", "nothing"): _nothing(),
         ("registry", REGISTRY): {
             "podSelector": {"matchLabels": {APP: REGISTRY}},
             "policyTypes": ["Ingress"],
-            "ingress": [{"from": [*builds, *_blocks(args.registry.allow_from)], "ports": [_tcp(PORT)]}],
+            "ingress": [{"from": [*pulls, *_blocks(args.registry.allow_from)], "ports": [_tcp(PORT)]}],
         },
     }
     if args.registry.mirror is not None:
         policies["registry", MIRROR] = {
             "podSelector": {"matchLabels": {APP: MIRROR}},
             "policyTypes": ["Ingress", "Egress"],
-            "ingress": [{"from": builds, "ports": [_tcp(PORT)]}],
+            "ingress": [{"from": pulls, "ports": [_tcp(PORT)]}],
             # A policy can't name a host, so the upstream may have any address, but only its port is open.
             "egress": [dns, {"to": _blocks(EVERYWHERE), "ports": [_tcp(_port(args.registry.mirror.upstream))]}],
         }
@@ -108,6 +119,15 @@ def _policies(args: NetworkArgs) -> Mapping[tuple[str, str], Any]:
             "podSelector": {"matchLabels": {_SOLVERS: "true"}},
             "policyTypes": ["Ingress"],
             "ingress": [{"ports": [_tcp(_SOLVERS_PORT)]}],
+        }
+    if args.buildkit is not None:
+        policies[BUILDKIT, "nothing"] = _nothing()
+        policies[BUILDKIT, BUILDKIT] = {
+            "podSelector": {"matchLabels": {APP: BUILDKIT}},
+            "policyTypes": ["Ingress", "Egress"],
+            "ingress": [{"from": [*builds, *_blocks(args.buildkit.allow_from)], "ports": [_tcp(BUILDKIT_PORT)]}],
+            # The steps of all builds run in it.
+            "egress": [dns, _to_registry(args), *_to(args.settings.egress)],
         }
     if args.gitlab is not None:
         policies["registry", GITLAB_RUNNER] = {
@@ -129,15 +149,21 @@ def _nothing() -> dict[str, Any]:
 
 def _to_registry(args: NetworkArgs) -> dict[str, Any]:
     roles = [REGISTRY, MIRROR] if args.registry.mirror is not None else [REGISTRY]
-    return {
-        "to": [
-            {
-                "namespaceSelector": {"matchLabels": {_NAME: args.settings.namespace}},
-                "podSelector": {"matchExpressions": [{"key": APP, "operator": "In", "values": roles}]},
-            }
-        ],
-        "ports": [_tcp(PORT)],
-    }
+    return _to_pods(args.settings.namespace, roles, PORT)
+
+
+def _to_pods(namespace: str, roles: Sequence[str], port: int) -> dict[str, Any]:
+    pods = {"podSelector": {"matchExpressions": [{"key": APP, "operator": "In", "values": list(roles)}]}}
+    return {"to": [{**_in_namespace(namespace), **pods}], "ports": [_tcp(port)]}
+
+
+def _to_buildkit(args: NetworkArgs) -> Iterable[dict[str, Any]]:
+    there = _to_pods(of_buildkit(args.settings.namespace), [BUILDKIT], BUILDKIT_PORT)
+    return [there] if args.buildkit is not None else []
+
+
+def _in_namespace(name: str) -> dict[str, Any]:
+    return {"namespaceSelector": {"matchLabels": {_NAME: name}}}
 
 
 def _dns(settings: KubernetesSettings) -> dict[str, Any]:

@@ -80,6 +80,7 @@ def _spec(settings: Settings, build: BuildSettings, targets: tuple[str, ...], co
         mirrors=endpoints.mirrors(settings),
         git_image=kubernetes.git_image,
         config_map=config_map,
+        daemon=endpoints.daemon(settings, build.name) if build.builder == "buildkit" else None,
         trusted_ca=_hash(certificates.read(kubernetes.trusted_ca_file)) if kubernetes.trusted_ca_file else None,
         object_storage={
             **({"AWS_REGION": storage.region} if storage.region else {}),

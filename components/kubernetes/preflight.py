@@ -12,7 +12,7 @@ import yaml
 from components import labels
 from components.kubernetes import cluster, context, tls_preflight
 from components.kubernetes.cluster import ApiReader, NamespaceInfo, ReadError
-from components.kubernetes.namespaces import ENFORCED, of_builds
+from components.kubernetes.namespaces import ENFORCED, names, of_builds
 from components.settings import NotAcceptedError, Problem, Settings
 from components.settings.pod_security import looser
 from components.settings.problems import HIDDEN
@@ -113,11 +113,10 @@ def _namespaces(
     settings: Settings, reader: ApiReader, *, deployed: bool
 ) -> Generator[Problem, None, Mapping[str, NamespaceInfo]]:
     """Yield a problem for a namespace that is still being deleted; return those that exist."""
-    names = (settings.kubernetes.namespace, of_builds(settings.kubernetes.namespace))
     deadline = time.monotonic() + _TERMINATION_SECONDS
     told = False
     while True:
-        found = reader.namespaces(*names)
+        found = reader.namespaces(*names(settings))
         ending = [name for name, info in found.items() if info.terminating]
         if not ending or pulumi.runtime.is_dry_run():
             # A preview creates nothing, so it does not wait. Where the namespace was, there will be none.
@@ -216,11 +215,14 @@ def _cluster(settings: Settings, reader: ApiReader, found: Mapping[str, Namespac
                 instead="give another name, or set adoptNamespaces: true to take it over with its content",
             )
     classes, wanted = reader.storage_classes(), settings.registry.storage_class
-    if wanted is not None and wanted not in classes:
+    of_cache = settings.buildkit.storage_class if settings.buildkit is not None else None
+    for key, given in (("ci:registry.storageClass", wanted), ("ci:buildkit.storageClass", of_cache)):
+        if given is None or given in classes:
+            continue
         yield Problem(
-            key="ci:registry.storageClass",
+            key=key,
             code="not_found",
-            value=wanted,
+            value=given,
             wrong=f"is not a storage class of the cluster, which has {', '.join(sorted(classes)) or 'none'}",
             instead="give one of them (`kubectl get storageclass`)",
         )

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from components.kubernetes.builders.buildctl import CLIENT, UNUSABLE
 from components.settings import BuildSettings
 
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
@@ -19,6 +20,8 @@ _DEADLINE: Final = "longer than specified deadline"
 _NOT_PULLED: Final = re.compile(r"Failed to pull image|ImagePullBackOff|ErrImagePull|InvalidImageName")
 _NO_NODE: Final = re.compile(r"\d+/\d+ nodes are available")
 """Parts of the warnings of the kubelet and of the scheduler."""
+
+_STATUS: Final = "see `make status` for the daemon, and let `make up` renew certificates"
 
 _NOISE: Final = re.compile(r"-+|\s+\d+ \|.*| > importing cache manifest.*|\S+:\d+")
 """Lines that BuildKit prints after a step's own output: rulers, the Dockerfile's text, a missing cache."""
@@ -68,9 +71,7 @@ def _without_pods(build: BuildSettings, key: str, events: Sequence[str]) -> str:
     return _late(build, key) + (f"\n    the last warning: {others[0]}" if others else "")
 
 
-def _of_pod(  # noqa: PLR0911 - one for each kind of end
-    build: BuildSettings, key: str, pod: _Pod, events: Sequence[str]
-) -> str:
+def _of_pod(build: BuildSettings, key: str, pod: _Pod, events: Sequence[str]) -> str:
     status = pod.get("status", {})
     if status.get("reason") == "Evicted":
         # The containers of an evicted pod may end in any way, which would hide the reason.
@@ -81,16 +82,7 @@ def _of_pod(  # noqa: PLR0911 - one for each kind of end
     # The Job controller deletes a late pod. How its containers end then depends on the builder.
     late = "deletionTimestamp" in pod.get("metadata", {}) and any(_DEADLINE in event for event in events)
     for name, state in _failures(pod):
-        if late:
-            return f"{_late(build, key)}{_tail(state)}"
-        if _was_killed(state):
-            memory = build.resources.memory_mib
-            return (
-                f"it was killed, probably because it needs more memory than {memory} MiB; "
-                f"raise {key}.resources.memoryMib, for example to {memory * 2}{_tail(state)}"
-            )
-        hint = _hint(key, name, str(state.get("message", "")))
-        return f"{name} ended with exit code {state.get('exitCode')}{hint}{_tail(state)}"
+        return _of_container(build, key, name, state, late=late)
     waiting = "; ".join(_waiting(pod))
     if waiting:
         return _not_pulled(build, key, waiting) if _NOT_PULLED.search(waiting) else waiting
@@ -100,6 +92,25 @@ def _of_pod(  # noqa: PLR0911 - one for each kind of end
         if (entry.get("type"), entry.get("status")) == ("PodScheduled", "False"):
             return _no_node(key, entry.get("message", ""))
     return _late(build, key)
+
+
+def _of_container(build: BuildSettings, key: str, name: str, state: Mapping[str, Any], *, late: bool) -> str:
+    unusable = _unusable(state)
+    if unusable is not None:
+        return f"it {unusable}; {_STATUS}"
+    if late:
+        return f"{_late(build, key)}{_tail(state)}"
+    if _was_killed(state):
+        if name == CLIENT and not _is_killed(state):
+            more = "raise ci:buildkit.memoryMib"
+            return f"a step was killed, probably because the daemon needs more memory; {more}{_tail(state)}"
+        memory = build.resources.memory_mib
+        return (
+            f"it was killed, probably because it needs more memory than {memory} MiB; "
+            f"raise {key}.resources.memoryMib, for example to {memory * 2}{_tail(state)}"
+        )
+    hint = _hint(key, name, str(state.get("message", "")))
+    return f"{name} ended with exit code {state.get('exitCode')}{hint}{_tail(state)}"
 
 
 def _not_pulled(build: BuildSettings, key: str, message: str) -> str:
@@ -115,8 +126,17 @@ def _no_node(key: str, message: str) -> str:
 
 def _was_killed(state: Mapping[str, Any]) -> bool:
     """Return whether the container was killed, or only one of its steps, as with cgroup v1."""
-    killed = state.get("reason") == "OOMKilled" or state.get("exitCode") == 137  # noqa: PLR2004 - SIGKILL
-    return killed or _STEP_KILLED.search(str(state.get("message", ""))) is not None
+    return _is_killed(state) or _STEP_KILLED.search(str(state.get("message", ""))) is not None
+
+
+def _is_killed(state: Mapping[str, Any]) -> bool:
+    return state.get("reason") == "OOMKilled" or state.get("exitCode") == 137  # noqa: PLR2004 - SIGKILL
+
+
+def _unusable(state: Mapping[str, Any]) -> str | None:
+    """Return what a client said last of a daemon that it can't use; None if that is not why it ended."""
+    [*_, last] = str(state.get("message", "")).strip().splitlines() or [""]
+    return last if last.startswith(UNUSABLE) else None
 
 
 def _late(build: BuildSettings, key: str) -> str:
@@ -137,7 +157,8 @@ def _hint(key: str, container: str, log: str) -> str:
     if "UNAUTHORIZED" in log or "authentication required" in log.lower():
         return ", since a registry refused the login; check ci:registryPassword and ci:dockerConfig"
     if "no space left" in log.lower():
-        return f"; raise {key}.resources.diskMib, or the registry's ci:registry.storageGib"
+        where = "ci:buildkit.storageGib" if container == CLIENT else f"{key}.resources.diskMib"
+        return f"; raise {where}, or the registry's ci:registry.storageGib"
     return ""
 
 

@@ -17,6 +17,10 @@ _STOP_SECONDS: Final = 60
 """How long the registry may take to end. It gives running uploads 50 seconds."""
 
 
+IMMUTABLE: Final = ["spec.storageClassName", "spec.volumeName", "spec.accessModes"]
+"""Fields of a volume claim that can't be changed."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ServerArgs:
     """The inputs of a registry process."""
@@ -53,12 +57,13 @@ def stateful_set(app: str) -> str:
 
 def digest(files: pulumi.Output[Mapping[str, str]]) -> pulumi.Output[str]:
     """Return a digest that changes when one of the files does."""
-    found = files.apply(lambda known: _short(repr(sorted(known.items()))))
+    found = files.apply(lambda known: short(repr(sorted(known.items()))))
     # A secret would hide the whole pod in previews. Nobody can guess the files from it, since they contain a secret.
     return pulumi.Output.unsecret(found)
 
 
-def _short(text: str) -> str:
+def short(text: str) -> str:
+    """Return a digest of a text, for an annotation that changes with it."""
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -69,10 +74,8 @@ def run(
     meta = {"name": args.app, "namespace": args.namespace, "labels": {labels.APP: args.app, **labels.PART}}
     kept = pulumi.ResourceOptions.merge(
         opts,
-        # These fields of a claim are immutable, and a replacement would lose the images.
-        pulumi.ResourceOptions(
-            retain_on_delete=True, ignore_changes=["spec.storageClassName", "spec.volumeName", "spec.accessModes"]
-        ),
+        # A replacement would lose the images.
+        pulumi.ResourceOptions(retain_on_delete=True, ignore_changes=IMMUTABLE),
     )
     volume = core.v1.PersistentVolumeClaim(
         f"{name}-volume",
@@ -123,7 +126,7 @@ def run(
         # StatefulSet updated before the old pod has ended. So each change of the pod changes the Service too.
         metadata={
             **meta,
-            "annotations": {labels.POD: pulumi.Output.json_dumps(template, sort_keys=True).apply(_short)},
+            "annotations": {labels.POD: pulumi.Output.json_dumps(template, sort_keys=True).apply(short)},
         },
         spec={
             "type": "NodePort" if args.node_port is not None else "ClusterIP",

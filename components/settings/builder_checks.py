@@ -5,14 +5,19 @@ from collections.abc import Iterator
 
 from components.settings.builds import BuildSettings
 from components.settings.model import Settings
-from components.settings.pod_security import LEVEL_KEY, NEEDS, Level, in_words
-from components.settings.problems import Problem, no_effect
+from components.settings.pod_security import CLIENT, CLIENT_OVER_SSH, LEVEL_KEY, NEEDS, Level, Needs, in_words
+from components.settings.problems import Problem, no_effect, required
 
 
 def between(settings: Settings) -> Iterator[Problem]:
     """Return every problem between a build and its builder, each under the key that is best changed."""
     for index, build in enumerate(settings.builds):
-        yield from _build(f"ci:builds[{index}]", build, settings.kubernetes.builds_pod_security)
+        needs = _needs(build) if settings.buildkit is not None else NEEDS[build.builder]
+        yield from _build(f"ci:builds[{index}]", build, needs, settings.kubernetes.builds_pod_security)
+        for name in build.secrets:
+            if name not in (settings.build_secrets or {}):
+                how = f"set it with `pulumi config set --secret --path ci:buildSecrets.{name}`"
+                yield required(f"ci:buildSecrets.{name}", f"by ci:builds[{index}].secrets", how)
     image = settings.kubernetes.buildkit_image
     tag = re.search(r"(?:^|/)moby/buildkit(?::([^@]+))?", image)
     if tag and "rootless" not in (tag[1] or ""):
@@ -25,8 +30,15 @@ def between(settings: Settings) -> Iterator[Problem]:
         )
 
 
-def _build(key: str, build: BuildSettings, level: Level) -> Iterator[Problem]:
-    needs = NEEDS[build.builder]
+def _needs(build: BuildSettings) -> Needs:
+    """Return what a build needs beside a BuildKit daemon that stays."""
+    if build.builder != "buildkit":
+        return NEEDS[build.builder]
+    git = build.context.git
+    return CLIENT_OVER_SSH if git is not None and git.credentials == "gitSshKey" else CLIENT
+
+
+def _build(key: str, build: BuildSettings, needs: Needs, level: Level) -> Iterator[Problem]:
     checks = needs.refused_by.get(level)
     if checks is not None:
         others = [name for name, other in NEEDS.items() if level not in other.refused_by]
@@ -41,6 +53,14 @@ def _build(key: str, build: BuildSettings, level: Level) -> Iterator[Problem]:
     if build.builder == "buildkit" and "hours" in build.cache.model_fields_set:
         instead = "remove it, or write cache: {enabled: false} to run every step again"
         yield no_effect(f"{key}.cache.hours", "with BuildKit, which takes layers of any age", instead)
+    if build.secrets and build.builder == "kaniko":
+        yield Problem(
+            f"{key}.secrets",
+            "conflict",
+            "is for builders that mount secrets into a step; kaniko has only arguments and files, which it would keep "
+            "in the image and in the cache",
+            "write builder: buildkit or buildah, or remove it",
+        )
     archive = build.context.archive
     if archive is not None and build.builder != "kaniko" and not archive.startswith("https:"):
         yield Problem(

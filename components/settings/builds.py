@@ -22,6 +22,7 @@ from components.settings.cluster_fields import (
 )
 from components.settings.fields import GitRevision
 from components.settings.pod_security import Builder
+from components.settings.secret_fields import SecretName
 from components.settings.section import OneOf, Section
 
 
@@ -127,7 +128,8 @@ class BuildSettings(Section):
         description=(
             "What builds it. `kaniko` and `buildah` are root in a container with few capabilities, which Pod Security "
             "`baseline` lets in. `buildkit` is not root, but makes mounts in a namespace of its own, which only "
-            "`ci:kubernetes.buildsPodSecurity: privileged` lets it."
+            "`ci:kubernetes.buildsPodSecurity: privileged` lets it; with `ci:buildkit` it is a client, which every "
+            "level lets in."
         ),
         examples=["buildah"],
     )
@@ -147,9 +149,18 @@ class BuildSettings(Section):
         ),
         examples=[["website:1.2.3"]],
     )
+    secrets: tuple[SecretName, ...] = Field(
+        default=(),
+        max_length=50,
+        description=(
+            "The secrets of `ci:buildSecrets` that `RUN --mount=type=secret,id=NAME` in its Dockerfile may read, as "
+            "/run/secrets/NAME. Another value of one builds nothing anew. Not with Kaniko, which has no such mounts."
+        ),
+        examples=[["npmToken"]],
+    )
     args: dict[ArgumentName, OneLine] = Field(
         default_factory=dict,
-        description="Build arguments. They stay readable in the image's history: no secrets.",
+        description="Build arguments. They stay readable in the image's history; for secrets there is `secrets`.",
         examples=[{"VERSION": "1.2.3"}],
     )
     target: Stage | None = Field(default=None, description="The stage to stop at.", examples=["runtime"])

@@ -13,7 +13,10 @@ from components.settings.problems import Problem, duplicate, no_effect, required
 SAMPLE_JOB: Final = "sample"
 """The name of the job that `ci:jenkins.sample` seeds."""
 
-_OF_PLATFORM: Final = {"docker": ("docker", "jenkins", "jobs"), "kubernetes": ("kubernetes", "registry", "builds")}
+_OF_PLATFORM: Final = {
+    "docker": ("docker", "jenkins", "jobs"),
+    "kubernetes": ("kubernetes", "registry", "builds", "buildkit"),
+}
 """The sections that only one platform reads."""
 
 _HEAP_SHARE: Final = 0.9

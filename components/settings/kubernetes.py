@@ -71,7 +71,7 @@ class KubernetesSettings(Section):
     )
     adopt_namespaces: bool = Field(
         default=False,
-        description="Take the two namespaces over although this stack did not make them. What is in them stays.",
+        description="Take the namespaces over although this stack did not make them. What is in them stays.",
     )
     builds_pod_security: Level = Field(
         default="baseline",

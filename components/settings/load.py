@@ -17,13 +17,13 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails, from_json, to_json
 
 from components.settings import checks
-from components.settings.model import SECRETS, Settings
+from components.settings.model import SECRET_MAPS, SECRETS, Settings
 from components.settings.problems import HIDDEN, MOST_PROBLEMS, Code, NotAcceptedError, Problem, SettingsError
 
 PREFIX: Final = "ci:"
 """What every key of this project begins with in a stack's config."""
 
-_TEXT_KEYS: Final = {"platform", *SECRETS}
+_TEXT_KEYS: Final = {"platform", *SECRETS} - {*SECRET_MAPS}
 """Keys whose value is plain text. Every other key's value is JSON."""
 
 _HIDDEN_PARTS: Final = {"script", "users", "passwordHash"}

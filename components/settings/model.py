@@ -8,12 +8,13 @@ from typing import Any, Final, Literal
 
 from pydantic import Field, field_validator
 
+from components.settings.buildkit import BuildkitSettings
 from components.settings.builds import BuildSettings
 from components.settings.docker import DockerSettings
 from components.settings.gitlab import GitlabRunnerSettings
 from components.settings.jenkins import JenkinsSettings, JobSettings
 from components.settings.kubernetes import KubernetesSettings, RegistrySettings
-from components.settings.secret_fields import NewPassword, PrivateKey, RunnerToken, SecretFile, Token
+from components.settings.secret_fields import NewPassword, PrivateKey, RunnerToken, SecretFile, SecretName, Token
 from components.settings.section import Section
 
 
@@ -42,6 +43,7 @@ class Settings(Section):
         description="The images that are built in the cluster.",
         examples=[[{"name": "website", "context": {"directory": "images/website"}}]],
     )
+    buildkit: BuildkitSettings | None = Field(default=None, description=BuildkitSettings.__doc__)
     admin_password: NewPassword | None = _secret(
         "adminPassword",
         "The administrator's password, 12 characters to 72 bytes; without it, one is generated and kept in the state.",
@@ -78,6 +80,11 @@ class Settings(Section):
         '(`{"auths": ...}`).',
         " < config.json",
     )
+    build_secrets: dict[SecretName, SecretFile] | None = _secret(
+        "buildSecrets.NAME --path",
+        "The secrets that builds may mount, by name; each build names its own in `secrets`.",
+        " < file",
+    )
     storage_credentials: SecretFile | None = _secret(
         "storageCredentials",
         "The credentials for the object storage of packed contexts: an AWS credentials file for s3://, a service "
@@ -102,6 +109,9 @@ class Settings(Section):
         host = "127.0.0.1" if address.is_unspecified else f"[{address}]" if address.version == 6 else f"{address}"  # noqa: PLR2004
         return f"http://{host}:{self.jenkins.http_port}"
 
+
+SECRET_MAPS: Final = ("buildSecrets",)
+"""Those of `SECRETS` that are a map of them."""
 
 SECRETS: Final = tuple(str(field.alias) for field in Settings.model_fields.values() if "SecretStr" in repr(field))
 """The keys that must be set with `--secret`, as typed after `ci:`."""

@@ -42,6 +42,12 @@ NEEDS: Final[Mapping[Builder, Needs]] = {
 }
 """By builder. A context out of git adds `runAsNonRoot` to what `restricted` has against it, since ssh must be root."""
 
+CLIENT: Final = Needs(refused_by={})
+"""Of BuildKit's client, for a daemon that stays."""
+
+CLIENT_OVER_SSH: Final = Needs(refused_by={"restricted": ("runAsNonRoot", "runAsUser")})
+"""Of the same with a repository over ssh, which knows no user but those in the image, and root alone is in each."""
+
 RUNNERS_JOBS: Final = Needs(refused_by={"restricted": ("capabilities", "runAsNonRoot")})
 """Of a GitLab Runner's jobs. They may build with kaniko: they have its capabilities, and the user of their image."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from components.settings.load import PREFIX
-from components.settings.model import SECRETS, Settings
+from components.settings.model import SECRET_MAPS, SECRETS, Settings
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 SCHEMA: Final = ROOT / "stacks" / "schema.json"
@@ -26,7 +26,8 @@ def schema() -> str:
     keys: dict[str, Any] = {}
     for name, node in model["properties"].items():
         key = f"{PREFIX}{name}"
-        keys[key] = {**secret, "description": node["description"]} if name in SECRETS else node
+        kind = {"type": "object", "additionalProperties": secret} if name in SECRET_MAPS else secret
+        keys[key] = {**kind, "description": node["description"]} if name in SECRETS else node
     whole = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A stack of the project ci",
@@ -116,7 +117,7 @@ def _default(node: _Schema) -> str:
 
 def _kind(name: str, node: _Schema, definitions: _Schema) -> str:
     if name in SECRETS:
-        return "a secret"
+        return "a map of secrets" if name in SECRET_MAPS else "a secret"
     shape = _shape(node)
     if "$ref" in shape:
         return "a map, below"

@@ -5,6 +5,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field, SecretStr
 
+from components.settings.fields import matches
 from components.settings.problems import NotAcceptedError
 
 _LONGEST_SECRET: Final = 65_536
@@ -66,6 +67,14 @@ def _private_key(value: SecretStr) -> SecretStr:
     return SecretStr(text if text.endswith("\n") else f"{text}\n")
 
 
+SecretName = Annotated[
+    str,
+    matches(
+        r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}",
+        "is not the name of a build's secret",
+        "give the id in RUN --mount=type=secret,id=...: 1 to 63 letters, digits, '_', '-' or '.'",
+    ),
+]
 NewPassword = Annotated[SecretStr, Field(max_length=1000), AfterValidator(_new_password)]
 Token = Annotated[SecretStr, Field(max_length=_LONGEST_SECRET), AfterValidator(_token)]
 SecretFile = Annotated[SecretStr, Field(max_length=_LONGEST_SECRET)]

@@ -14,6 +14,7 @@ import yaml
 from google.protobuf import json_format  # type: ignore[import-untyped]
 
 from components import certificates, docker, kubernetes, settings
+from components.kubernetes import mutual_tls
 from components.proxy import haproxy
 from components.settings.model import SECRETS
 from tests.support.engine import Engine, is_secret, is_unknown, set_config
@@ -50,6 +51,10 @@ def test_a_stack_registers_what_is_recorded(name: str, request: pytest.FixtureRe
     monkeypatch.setattr(certificates, "read", lambda path: f"(the text of {path})\n")
     monkeypatch.setattr(haproxy, "policy", lambda: "(the text of policy.lua)\n")
     monkeypatch.setattr(secrets, "token_urlsafe", lambda _: "(generated)")
+    monkeypatch.setattr(mutual_tls, "period", lambda: 85)
+    monkeypatch.setattr(mutual_tls, "made", lambda: dict.fromkeys(("certificate", "key"), "(made)"))
+    files = ("authority", "server", "serverKey", "client", "clientKey", "expires")
+    monkeypatch.setattr(mutual_tls, "issued", lambda _, hosts: {file: f"({file} of {hosts[0]})" for file in files})
     warnings: list[str] = []
     monkeypatch.setattr(pulumi.log, "warn", warnings.append)
     both = merged(registered(name, preview=False), registered(name, preview=True))

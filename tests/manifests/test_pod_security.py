@@ -13,12 +13,17 @@ from components.settings.pod_security import NEEDS, RUNNERS_JOBS, Builder, Level
 from ops import cluster_sample
 from tests.manifests import programs
 from tests.manifests.test_schema import OLDEST
-from tests.support.manifests import ALL, EVERY_BUILDER, EVERYTHING, LEAST, STACKS, Pod, Stack
+from tests.support.manifests import ALL, DAEMON, EVERY_BUILDER, EVERYTHING, LEAST, STACKS, Pod, Stack
 
 VERSIONS = (f"v{OLDEST}", "latest")
 """A namespace without a version is held to the standards of the API server's own release."""
 
-LEVELS = {EVERY_BUILDER: "privileged", "buildkit": "privileged", LEAST: "restricted"}
+LEVELS = {
+    EVERY_BUILDER: "privileged",
+    "buildkit": "privileged",
+    LEAST: "restricted",
+    DAEMON: "restricted",
+}
 """What those stacks ask for that build with BuildKit, or not at all. The others have baseline."""
 
 
@@ -61,7 +66,9 @@ def test_every_pod_passes_the_level_that_its_namespace_claims(
     claimed = claims(stacks[name])
     for namespace, modes in claimed.items():
         expected = LEVELS.get(name, "baseline") if namespace.endswith("-builds") else "restricted"
-        assert modes == dict.fromkeys(("enforce", "audit", "warn"), expected), namespace
+        expected = "privileged" if (name, namespace) == (DAEMON, "ci-buildkit") else expected
+        named = dict.fromkeys(("enforce", "audit", "warn"), expected)
+        assert modes == {**named, "enforce-version": "latest"}, namespace
     for pod, verdict in zip(pods, judge(pods, version), strict=True):
         assert verdict[claimed[pod.namespace]["enforce"]] == [], pod.owner
 

@@ -107,8 +107,9 @@ class Stack:
         registry: Mapping[str, Any] | None = None,
         kubernetes: Mapping[str, Any] | None = None,
         gitlab_runner: Mapping[str, Any] | None = None,
+        buildkit: Mapping[str, Any] | None = None,
     ) -> None:
-        """Write the stack's settings: these builds, changes to the two sections (None takes a key away), a runner."""
+        """Write the stack's settings: these builds, changes to the first two sections (None takes a key away)."""
         of_registry = {
             **self.cluster.registry,
             "plainHttp": True,
@@ -128,6 +129,7 @@ class Stack:
             "registry": {key: value for key, value in of_registry.items() if value is not None},
             "builds": list(builds),
             **({"gitlabRunner": dict(gitlab_runner)} if gitlab_runner else {}),
+            **({"buildkit": dict(buildkit)} if buildkit is not None else {}),
         }
         self.deployment.configure(**self.settings)
 
@@ -276,7 +278,7 @@ class Stack:
         """Destroy the stack, and what is kept on purpose."""
         if self.settings:
             self.deployment.pulumi("destroy", "--yes")
-        for name in (self.namespace, self.builds):
+        for name in (self.namespace, self.builds, f"{self.namespace}-buildkit"):
             with contextlib.suppress(client.ApiException):  # gone with the stack, or on its way
                 self.core.delete_namespace(name)
 

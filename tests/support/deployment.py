@@ -48,7 +48,9 @@ class Deployment:
         """Write the stack's file, keeping its salt and secrets. Keys are without `ci:`."""
         old = self._content()
         kept = {
-            key: value for key, value in old.get("config", {}).items() if isinstance(value, dict) and "secure" in value
+            key: value
+            for key, value in old.get("config", {}).items()
+            if isinstance(value, dict) and "'secure'" in repr(value)
         }
         config = {**kept, **{f"ci:{key}": value for key, value in keys.items()}}
         self.file.write_text(yaml.safe_dump({**old, "config": config}))

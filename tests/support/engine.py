@@ -82,7 +82,8 @@ class Engine(mocks.MockMonitor, mocks.Mocks):
             case "RemoteImage" | "Image":
                 return {"imageId": "sha256:ready", "repoDigest": "sha256:built"}
             case "Stash":
-                return {"output": KEPT}  # the value of the first deployment, whatever the input is now
+                # The value of the first deployment, whatever the input is now; certificates must be some.
+                return {"output": unwrap(inputs["input"]) if isinstance(unwrap(inputs["input"]), Mapping) else KEPT}
         return {}
 
 

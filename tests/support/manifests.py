@@ -32,6 +32,7 @@ STACKS = {
 """The settings of every stack on Kubernetes that is in the repository, by name."""
 
 EVERYTHING, EVERY_BUILDER, LEAST = "kubernetes-everything", "kubernetes-builders", "kubernetes-least"
+DAEMON = "kubernetes-buildkit"
 AGAIN = "everything, again"
 """The stack that has everything, as an update makes it that finds its Jobs done."""
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from components.kubernetes import results
+from components.kubernetes.builders.buildctl import CLIENT, UNUSABLE
 from tests.support.kubernetes_stack import DIGEST, build, failed, settings, succeeded
 
 OTHER = f"sha256:{'cd' * 32}"
@@ -84,6 +85,25 @@ ENDS: list[tuple[str, list[dict[str, Any]], tuple[str, ...], tuple[str, ...]]] =
         [failed(message="[rootlesskit:parent] error: no space left on device")],
         (),
         (NO_NAMESPACE, f"{KEY}.builder: kaniko"),
+    ),
+    (
+        "the daemon is away, seen by the deadline",
+        [deleted(failed(container=CLIENT, exitCode=143, message=f"waiting\n{UNUSABLE} tcp://x: refused\n"))],
+        (LATE,),
+        (f"{UNUSABLE} tcp://x: refused", "make status"),
+    ),
+    ("the daemon came back", [failed(container=CLIENT, message=f"{UNUSABLE} x\nERROR: no")], (), ("buildctl ended",)),
+    (
+        "the daemon's volume is full",
+        [failed(container=CLIENT, message="no space left")],
+        (),
+        ("ci:buildkit.storageGib",),
+    ),
+    (
+        "the daemon's step was killed",
+        [failed(container=CLIENT, message="exit code: 137")],
+        (),
+        ("ci:buildkit.memoryMib",),
     ),
     ("login refused", [failed(message="UNAUTHORIZED: x")], (), ("ci:registryPassword", "ci:dockerConfig")),
     ("login asked for", [failed(message="Authentication required")], (), ("ci:registryPassword",)),

@@ -86,7 +86,7 @@ def _cache(spec: BuildSpec) -> list[str]:
 
 def _configuration(spec: BuildSpec) -> str:
     """Return registries.conf in TOML. As usual, a name without a host means Docker Hub."""
-    mirrors = {host: (mirror, plain) for host, mirror, plain in mirrored(spec)}
+    mirrors = {host: (mirror, plain) for host, mirror, plain in mirrored(spec.plain_registries, spec.mirrors)}
     text = 'unqualified-search-registries = ["docker.io"]\nshort-name-mode = "disabled"\n'
     for host in sorted({*spec.plain_registries, *mirrors}):
         text += f"\n[[registry]]\nlocation = {json.dumps(host)}\n"

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from components.kubernetes.builders.source import Source
-from components.kubernetes.builders.spec import PUSH_SECRET, SECRETS_FOLDER, TRUST, BuildSpec, resources
+from components.kubernetes.builders.spec import BUILD_SECRETS, PUSH_SECRET, SECRETS_FOLDER, TRUST, BuildSpec, resources
 
 SERVICE_ACCOUNT: Final = "builder"
 LOGINS: Final = f"{SECRETS_FOLDER}/logins"
@@ -13,6 +13,7 @@ LOGINS: Final = f"{SECRETS_FOLDER}/logins"
 SCRATCH: Final = "/tmp"  # noqa: S108 - in the container, and in no image
 """The folder where builders unpack images and keep their own files. It is deleted with the pod."""
 
+_SECRETS: Final = f"{SECRETS_FOLDER}/build"
 _PUBLIC_AUTHORITIES: Final = "/etc/ssl/certs"
 _TRUST_FOLDER: Final = "/trust"
 
@@ -46,6 +47,10 @@ def pod_spec(
     ]
     if spec.trusted_ca is not None:
         volumes.append({"name": "trust", "configMap": {"name": TRUST, "defaultMode": 0o444}})
+    if spec.build.secrets:
+        items = [{"key": name, "path": name} for name in spec.build.secrets]
+        secret = {"secretName": BUILD_SECRETS, "defaultMode": 0o440, "items": items}
+        volumes.append({"name": "secrets", "secret": secret})
     return {
         "restartPolicy": "Never",
         "serviceAccountName": SERVICE_ACCOUNT,
@@ -94,9 +99,13 @@ def scripted(
     ]
     if spec.trusted_ca is not None:
         mounts.append({"name": "trust", "mountPath": _TRUST_FOLDER, "readOnly": True})
+    if spec.build.secrets:
+        mounts.append({"name": "secrets", "mountPath": _SECRETS, "readOnly": True})
+    # Only the files' names are arguments. BuildKit and Buildah give a step the file in memory, in no layer.
+    secrets = [f"--secret=id={name},src={_SECRETS}/{name}" for name in spec.build.secrets]
     return {
         "command": ["/bin/sh", "-euc", _STOPPABLE + script, spec.build.builder],
-        "args": list(arguments),
+        "args": [*secrets, *arguments],
         "env": [{"name": name, "value": value} for name, value in sorted(known.items())],
         "volumeMounts": mounts,
     }
@@ -117,13 +126,13 @@ def scratch_volume(spec: BuildSpec) -> dict[str, Any]:
     return {"name": "scratch", "emptyDir": {"sizeLimit": f"{spec.build.resources.disk_mib}Mi"}}
 
 
-def mirrored(spec: BuildSpec) -> list[tuple[str, str, bool]]:
+def mirrored(plain: Sequence[str], mirrors: Mapping[str, str]) -> list[tuple[str, str, bool]]:
     """Return each host that has a mirror, its mirror, and whether that is reached over plain HTTP.
 
     Only kaniko uses the old name of Docker Hub.
     """
-    found = {host.replace("index.docker.io", "docker.io"): mirror for host, mirror in spec.mirrors.items()}
-    return [(host, mirror, mirror in spec.plain_registries) for host, mirror in sorted(found.items())]
+    found = {host.replace("index.docker.io", "docker.io"): mirror for host, mirror in mirrors.items()}
+    return [(host, mirror, mirror in plain) for host, mirror in sorted(found.items())]
 
 
 def _architecture(platform: str | None) -> dict[str, str]:

@@ -112,10 +112,12 @@ def _from_git(spec: BuildSpec) -> Source:
         env.append({"name": "KNOWN_HOSTS", "value": git.known_hosts or ""})
     if git.credentials is not None:
         item = {"gitToken": "token", "gitSshKey": "key"}[git.credentials]
+        # The client of a daemon is not root, and reads what root's group may.
+        mode = 0o440 if spec.daemon is not None and item == "token" else 0o400
         volumes.append(
             {
                 "name": "git",
-                "secret": {"secretName": GIT_SECRET, "defaultMode": 0o400, "items": [{"key": item, "path": item}]},
+                "secret": {"secretName": GIT_SECRET, "defaultMode": mode, "items": [{"key": item, "path": item}]},
             }
         )
         mounts.append({"name": "git", "mountPath": f"{SECRETS_FOLDER}/git", "readOnly": True})

@@ -11,6 +11,9 @@ PUSH_SECRET: Final = "registry-push"  # noqa: S105 - a name
 
 GIT_SECRET: Final = "git"  # noqa: S105 - a name
 STORAGE_SECRET: Final = "storage"  # noqa: S105 - a name
+BUILD_SECRETS: Final = "build-secrets"
+"""The Secret with the secrets that builds mount into steps."""
+
 TRUST: Final = "trusted-ca"
 """A ConfigMap with the certificate authorities that builds trust beside the public ones."""
 
@@ -41,6 +44,9 @@ class BuildSpec:
     git_image: str
     config_map: str | None = None
     """The ConfigMap with the packed context, named by the context's digest; None for other contexts."""
+
+    daemon: str | None = None
+    """The address of the BuildKit daemon that builds it; None if it is built in its own pod."""
 
     trusted_ca: str | None = None
     """SHA-256 of the certificate authorities that the build trusts beside the public ones; None without them."""

@@ -1,0 +1,179 @@
+"""A BuildKit daemon that stays, on a real cluster: its client, its cache, its certificates, and how it fails."""
+
+import gzip
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from kubernetes import client
+
+from components.kubernetes import mutual_tls
+from components.kubernetes.cluster import ApiReader
+from components.settings import Settings
+from ops import cluster_status
+from tests.cluster.conftest import Make
+from tests.support.cluster import Stack, inline, until
+
+FROM = "FROM alpine:latest\n"
+DAEMON = "buildkit-0"
+ASK = "buildctl --addr=tcp://localhost:1234"
+VALUE = "made-up-value-of-a-secret"
+MOUNT = "RUN --mount=type=secret,id=token"
+STEPS = f"{FROM}{MOUNT} test -s /run/secrets/token && wc -c < /run/secrets/token > /length\nCMD cat /length\n"
+
+
+def build(name: str, dockerfile: str, **keys: Any) -> dict[str, Any]:
+    """Give the settings of a build by the daemon."""
+    return {"name": name, "builder": "buildkit", "context": inline(dockerfile), **keys}
+
+
+SAMPLE = build("sample", f"{FROM}RUN echo made > /made\n", cache={"enabled": True})
+SECRET = build("secret", STEPS, secrets=["token"])
+
+
+def configure(stack: Stack, *builds: dict[str, Any], **buildkit: Any) -> None:
+    """Write the settings of a stack with a daemon, whose builds' namespace enforces `restricted`."""
+    sizes = {"storageGib": 2, "cpuMillicores": 1000, "memoryMib": 1024, **buildkit}
+    stack.configure(*builds, kubernetes={"buildsPodSecurity": "restricted"}, buildkit=sizes)
+
+
+@pytest.fixture(scope="module")
+def stack(new_stack: Make) -> Iterator[Stack]:
+    """Give a stack on which a daemon has built."""
+    with new_stack() as made:
+        configure(made, SAMPLE, SECRET)
+        made.deployment.pulumi("config", "set", "--secret", "--path", "ci:buildSecrets.token", stdin=VALUE)
+        made.deployment.up()
+        yield made
+
+
+def in_daemon(stack: Stack, script: str) -> str:
+    """Run a script in the daemon's pod; give what it printed."""
+    return stack.execute(DAEMON, f"{stack.namespace}-buildkit", script)
+
+
+def daemon(stack: Stack) -> Any:
+    return stack.core.read_namespaced_pod(DAEMON, f"{stack.namespace}-buildkit")
+
+
+def is_ready(stack: Stack, other_than: str = "") -> bool:
+    """Say whether a daemon is ready, and not the one of this uid."""
+    try:
+        pod = daemon(stack)
+    except client.ApiException:
+        return False
+    states = pod.status.container_statuses or []
+    return pod.metadata.uid != other_than and all(each.ready for each in states) and bool(states)
+
+
+def test_a_namespace_that_enforces_restricted_has_its_images_built_and_pushed(stack: Stack) -> None:
+    labels = stack.core.read_namespace(stack.builds).metadata.labels
+    assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+    assert stack.deployment.outputs()["images"]["sample"].partition("@")[2] == stack.digest("sample", "latest")
+    assert set(stack.deployment.up()) == {"same"}
+
+
+def test_only_a_certificate_of_the_stacks_authority_opens_the_daemon(stack: Stack) -> None:
+    ours = f"{ASK} --tlsdir=/certs debug workers"
+    assert "linux/" in in_daemon(stack, ours)
+    assert "failed to list workers" in in_daemon(stack, f"{ASK} debug workers")
+    strange = mutual_tls.issued(mutual_tls.made(), ["localhost"])
+    files = {"cert": strange["client"], "key": strange["clientKey"]}
+    write = "".join(f"printf '%s' '{text}' > /tmp/{name}.pem\n" for name, text in files.items())
+    said = in_daemon(stack, f"{write}{ASK} --tlscacert=/certs/ca.pem --tlscert=/tmp/cert.pem --tlskey=/tmp/key.pem "
+                     "debug workers")  # fmt: skip
+    assert "unknown certificate authority" in said
+
+
+def test_a_secret_is_read_by_its_step_and_is_in_no_layer_history_cache_log_job_environment_or_state(
+    stack: Stack,
+) -> None:
+    job = stack.job("secret")
+    pods = stack.core.list_namespaced_pod(stack.builds)
+    assert VALUE not in f"{job}{pods}"
+    assert VALUE not in stack.log(job.metadata.name)
+    assert VALUE not in stack.deployment.state() + "".join(stack.deployment.said)
+    assert f"{len(VALUE)}" in "".join(pushed(stack, "secret", "latest"))
+    for repository, tag in (("secret", "latest"), ("cache/secret", "buildkit")):
+        assert not [text for text in pushed(stack, repository, tag) if VALUE in text]
+    # What the daemon keeps: the positive control is a step's own file.
+    found = "grep -rlF '{}' /var/lib/buildkit/state 2> /dev/null | head -n 1"
+    assert in_daemon(stack, found.format("made")).strip()
+    assert not in_daemon(stack, found.format(VALUE)).strip()
+
+
+def pushed(stack: Stack, repository: str, reference: str) -> Iterator[str]:
+    """Give all that is behind a tag in the registry: its manifest, its configuration, and its unpacked layers."""
+    kinds = "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json, "
+    index = "application/vnd.oci.image.index.v1+json"
+    manifest = stack.ask(f"/v2/{repository}/manifests/{reference}", accept=kinds + index).json()
+    yield json.dumps(manifest)
+    for part in [manifest.get("config"), *manifest.get("layers", ()), *manifest.get("manifests", ())]:
+        if part:
+            content = stack.ask(f"/v2/{repository}/blobs/{part['digest']}").content
+            yield (gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content).decode(errors="replace")
+
+
+def test_an_update_of_the_daemon_keeps_its_cache(stack: Stack) -> None:
+    before = daemon(stack).metadata.uid
+    kept = cached(stack)
+    assert len(kept) > 2
+    configure(stack, {**SAMPLE, "trigger": "again"}, SECRET, memoryMib=1100)
+    stack.deployment.up()
+    assert is_ready(stack, before)
+    assert kept <= cached(stack)
+    assert "CACHED" in stack.log(stack.job("sample").metadata.name)
+
+
+def cached(stack: Stack) -> set[str]:
+    """Give the ids of what is in the daemon's cache."""
+    lines = [line.split() for line in in_daemon(stack, f"{ASK} --tlsdir=/certs du").splitlines()]
+    return {line[0].rstrip("*") for line in lines if line[1:2] in (["true"], ["false"])}
+
+
+def test_a_daemon_that_is_killed_in_a_build_is_waited_for_and_the_build_is_green(stack: Stack) -> None:
+    slow = build("slow", f"{FROM}RUN echo begun && sleep 15 && echo ended\n")
+    configure(stack, SAMPLE, SECRET, slow, memoryMib=1100)
+    with ThreadPoolExecutor() as pool:
+        update = pool.submit(stack.deployment.up)
+        until(lambda: "begun" in log_of(stack, "slow"))
+        stack.core.delete_namespaced_pod(DAEMON, f"{stack.namespace}-buildkit", grace_period_seconds=0)
+        update.result()
+    assert "the BuildKit daemon went away" in log_of(stack, "slow")
+    assert stack.job("slow").status.failed is None
+    assert stack.digest("slow", "latest")
+
+
+def log_of(stack: Stack, build: str) -> str:
+    try:
+        return stack.log(stack.job(build).metadata.name)
+    except (ValueError, client.ApiException):
+        return ""
+
+
+def test_a_build_whose_daemon_is_away_says_so(stack: Stack) -> None:
+    apps, there = client.AppsV1Api(stack.cluster.api), f"{stack.namespace}-buildkit"
+    until(lambda: is_ready(stack))
+    configure(stack, SAMPLE, SECRET, build("lost", FROM, deadlineSeconds=30), memoryMib=1100)
+    try:
+        apps.patch_namespaced_stateful_set_scale("buildkit", there, {"spec": {"replicas": 0}})
+        # The daemon itself is left as it is found.
+        said = stack.deployment.pulumi("up", "--yes", "--skip-preview", "--refresh=false", status=None)
+        assert {"buildkit-0 pod", "buildkit certificates"} <= bad(stack, expires="2026-01-31")
+    finally:
+        apps.patch_namespaced_stateful_set_scale("buildkit", there, {"spec": {"replicas": 1}})
+    assert "build lost failed: it can't use the BuildKit daemon tcp://buildkit-0" in said
+    assert "make status" in said
+    until(lambda: not {name for name in bad(stack, expires="2126-01-31") if "buildkit" in name})
+
+
+def bad(stack: Stack, *, expires: str) -> set[str]:
+    """Give what `make status` says of the stack's cluster that is not well."""
+    settings = Settings.model_validate_json(json.dumps(stack.settings))
+    outputs = {"buildkit": {"certificateExpires": expires}}
+    reader = ApiReader(settings.kubernetes)
+    found = list(cluster_status.examine(reader, settings, [], outputs))
+    reader.client.rest_client.pool_manager.clear()  # its own `close` leaves the connections open
+    return {each.name for each in found if each.mark == "BAD"}
