@@ -9,7 +9,6 @@ import re
 import shutil
 import signal
 import subprocess
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +16,7 @@ import pytest
 from ops import deploy, recover, state_files
 from ops.toolchain.console import OpsError
 from tests.support import tiny
+from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -196,11 +196,8 @@ def held_update(stack: Stack) -> subprocess.Popen[bytes]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    end = time.monotonic() + 60
-    while not (root / "started").exists():
-        assert process.poll() is None, "the update ended early"
-        assert time.monotonic() < end, "the update did not reach the program"
-        time.sleep(0.05)
+    eventually(lambda: (root / "started").exists() or process.poll() is not None, seconds=60)
+    assert process.poll() is None, "the update ended early"
     return process
 
 

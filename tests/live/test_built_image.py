@@ -2,13 +2,14 @@
 
 import io
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import docker
 import pytest
 
-from tests.support import deployment
+from tests.support import containers, deployment
 from tests.support.deployment import Deployment
 from tests.support.names import PREFIX
 from tests.support.verbs import free_port
@@ -58,20 +59,17 @@ def stack(
             engine.images.remove(tag, force=True)
 
 
-def asked(engine: docker.DockerClient) -> list[str]:
-    text = engine.containers.get(CONTAINER).exec_run(["cat", "/etc/asked"]).output
-    assert isinstance(text, bytes)
-    return text.decode().splitlines()
+inside = partial(containers.inside, CONTAINER)
 
 
-def test_the_image_has_the_pinned_plugins_and_the_client_and_nothing_changes_any_more(
-    stack: Deployment, engine: docker.DockerClient
-) -> None:
-    assert asked(engine) == ["--latest=false --plugin-file /usr/share/jenkins/ref/plugins.txt"]
-    container = engine.containers.get(CONTAINER)
-    pins = container.exec_run(["cat", "/usr/share/jenkins/ref/plugins.txt"]).output
-    assert b"docker-workflow:" in pins
-    assert container.exec_run(["docker", "version"]).exit_code == 0
+def asked() -> list[str]:
+    return inside("cat", "/etc/asked").splitlines()
+
+
+def test_the_image_has_the_pinned_plugins_and_the_client_and_nothing_changes_any_more(stack: Deployment) -> None:
+    assert asked() == ["--latest=false --plugin-file /usr/share/jenkins/ref/plugins.txt"]
+    assert "docker-workflow:" in inside("cat", "/usr/share/jenkins/ref/plugins.txt")
+    assert inside("docker", "version")
     assert set(stack.up()) == {"same"}
     assert set(stack.preview()) == {"same"}
 
@@ -84,16 +82,13 @@ def test_an_edited_plugin_list_is_seen_by_the_preview_and_builds_and_replaces_on
     assert set(stack.preview()) > {"same"}
     before = engine.containers.get(CONTAINER).id
     stack.up()
-    container = engine.containers.get(CONTAINER)
-    assert container.id != before
-    assert b"zz-another:1" in container.exec_run(["cat", "/usr/share/jenkins/ref/plugins.txt"]).output
+    assert engine.containers.get(CONTAINER).id != before
+    assert "zz-another:1" in inside("cat", "/usr/share/jenkins/ref/plugins.txt")
     assert set(stack.up()) == {"same"}
 
 
-def test_a_plugin_of_the_stack_is_installed_after_the_pinned_ones(
-    stack: Deployment, engine: docker.DockerClient
-) -> None:
+def test_a_plugin_of_the_stack_is_installed_after_the_pinned_ones(stack: Deployment) -> None:
     stack.configure(**settings(plugins=["ansicolor:1", "ldap:2"]))
     stack.up()
-    assert asked(engine)[1:] == ["--latest=false --plugins ansicolor:1 ldap:2"]
+    assert asked()[1:] == ["--latest=false --plugins ansicolor:1 ldap:2"]
     assert set(stack.up()) == {"same"}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from contextlib import suppress
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +14,12 @@ import pytest
 from ops import engine as stack_engine
 from ops import recover
 from ops.toolchain.console import OpsError
-from tests.support import certificates, container_files
+from tests.support import certificates, containers
+from tests.support.containers import inside
 from tests.support.names import PREFIX
 from tests.support.settings import docker_labels
 from tests.support.tls import refused
-from tests.support.verbs import Verbs, clone, free_port
+from tests.support.verbs import Verbs, clone
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
@@ -36,28 +36,10 @@ IMAGE = "simple-jenkins-image"
 
 @pytest.fixture(scope="module")
 def verbs(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Verbs]:
-    """Bring the stack dind up once, under names and ports of its own."""
+    """Bring the stack dind up once."""
     made = clone(tmp_path_factory.mktemp("dind"), "dind")
-    ports = {"httpPort": free_port(), "agentPort": free_port()}
-    made.edit(
-        jenkins={"containerName": NAME, "homeVolume": VOLUMES[0], **ports},
-        docker={"dind": {"containerName": ENGINE, "memoryMib": 1024}},
-    )
-    try:
-        made.first = made.run("up")
+    with made.deployed(NAME, *VOLUMES, docker={"dind": {"containerName": ENGINE, "memoryMib": 1024}}):
         yield made
-    finally:
-        made.run("recover")
-        made.run("down")
-        for name in VOLUMES:
-            with suppress(docker.errors.NotFound):
-                engine.volumes.get(name).remove()
-
-
-def run(container: Container, *command: str, user: str = "") -> str:
-    done: Any = container.exec_run(list(command), user=user)
-    assert done.exit_code == 0, done.output
-    return str(done.output.decode())
 
 
 @pytest.fixture
@@ -84,8 +66,8 @@ def test_the_sample_is_green_and_its_image_is_in_that_engine_alone(
     text = verbs.run("sample")
     assert "This is a simple file." in text
     assert "The container sees the workspace of this build." in text
-    assert "On the engine at tcp://docker:2376" in text
-    id_ = run(inner, "docker", "image", "inspect", "-f", "{{.Id}}", IMAGE).strip()
+    id_ = inside(ENGINE, "docker", "image", "inspect", "-f", "{{.Id}}", IMAGE).strip()
+    assert id_.removeprefix("sha256:")[:12] in text
     assert id_ not in {image.id for image in engine.images.list()}
 
 
@@ -101,9 +83,9 @@ def test_status_tells_of_both_containers(verbs: Verbs) -> None:
 
 
 def test_jenkins_has_the_clients_key_to_read_and_neither_a_socket_nor_the_authoritys_key(jenkins: Container) -> None:
-    assert "PRIVATE KEY" in run(jenkins, "cat", "/certs/client/key.pem", user="1000")
-    listed = run(
-        jenkins, "sh", "-c", "ls -d /run/docker.sock /var/run/docker.sock /certs/ca /certs/server 2> /dev/null || :"
+    assert "PRIVATE KEY" in inside(NAME, "cat", "/certs/client/key.pem", user="1000")
+    listed = inside(
+        NAME, "sh", "-c", "ls -d /run/docker.sock /var/run/docker.sock /certs/ca /certs/server 2> /dev/null || :"
     )
     assert listed == ""
     done: Any = jenkins.exec_run(["sh", "-c", "echo x > /certs/client/ca.pem"], user="root")
@@ -113,7 +95,7 @@ def test_jenkins_has_the_clients_key_to_read_and_neither_a_socket_nor_the_author
 
 def test_the_engine_is_published_nowhere_and_speaks_to_nobody_in_clear(inner: Container) -> None:
     assert not any(inner.attrs["NetworkSettings"]["Ports"].values())
-    assert run(inner, "sh", "-c", "netstat -ltn | grep -c ':2375 ' || true").strip() == "0"
+    assert inside(ENGINE, "sh", "-c", "netstat -ltn | grep -c ':2375 ' || true").strip() == "0"
 
 
 def test_the_engine_has_neither_privileges_nor_devices_of_the_host(inner: Container) -> None:
@@ -127,12 +109,10 @@ def test_four_clients_that_are_not_jenkins_are_refused_and_jenkins_own_certifica
     inner: Container, tmp_path: Path
 ) -> None:
     address = next(iter(inner.attrs["NetworkSettings"]["Networks"].values()))["IPAddress"]
-    files = {name: container_files.read(inner, f"/certs/client/{name}.pem") for name in ("ca", "cert", "key")}
+    files = {name: containers.read(inner, f"/certs/client/{name}.pem") for name in ("ca", "cert", "key")}
     own = certificates.Pair(files["cert"], files["key"])
     other = certificates.Authority.new()
-    expired = certificates.Authority.of(
-        *(container_files.read(inner, f"/certs/ca/{name}.pem") for name in ("cert", "key"))
-    )
+    expired = certificates.Authority.of(*(containers.read(inner, f"/certs/ca/{name}.pem") for name in ("cert", "key")))
 
     def ask(pair: certificates.Pair | None, ca: str, name: str = "docker") -> str:
         return refused(address, 2376, ca=ca, pair=pair, name=name, folder=tmp_path)
@@ -148,27 +128,27 @@ def test_four_clients_that_are_not_jenkins_are_refused_and_jenkins_own_certifica
 def test_a_restarted_engine_keeps_its_images_and_builds_on(
     verbs: Verbs, engine: docker.DockerClient, inner: Container
 ) -> None:
-    before = run(inner, "docker", "image", "inspect", "-f", "{{.Id}}", IMAGE)
+    before = inside(ENGINE, "docker", "image", "inspect", "-f", "{{.Id}}", IMAGE)
     inner.restart(timeout=20)
     eventually(lambda: engine.containers.get(ENGINE).attrs["State"]["Health"]["Status"] == "healthy")
-    assert run(inner, "docker", "image", "inspect", "-f", "{{.Id}}", IMAGE) == before
+    assert inside(ENGINE, "docker", "image", "inspect", "-f", "{{.Id}}", IMAGE) == before
     verbs.run("sample")
 
 
 def test_a_removed_engine_comes_back_with_its_images_and_new_certificates_that_jenkins_takes(
     verbs: Verbs, engine: docker.DockerClient, inner: Container
 ) -> None:
-    before = run(inner, "docker", "image", "ls", "-q")
+    before = inside(ENGINE, "docker", "image", "ls", "-q")
     inner.remove(force=True)
     text = verbs.run("up")
     assert "1 create" in text
-    assert run(engine.containers.get(ENGINE), "docker", "image", "ls", "-q") == before
+    assert inside(ENGINE, "docker", "image", "ls", "-q") == before
     verbs.run("sample")
 
 
 def test_what_jobs_start_counts_against_the_engines_own_memory(inner: Container) -> None:
-    limit = run(
-        inner,
+    limit = inside(
+        ENGINE,
         "docker",
         "run",
         "--rm",
@@ -185,14 +165,14 @@ def test_what_jobs_start_counts_against_the_engines_own_memory(inner: Container)
 
 def test_no_secret_is_in_what_docker_shows_or_in_the_state(verbs: Verbs, jenkins: Container, inner: Container) -> None:
     password = verbs.run("password").splitlines()[0]
-    key = container_files.read(inner, "/certs/client/key.pem").splitlines()[1]
+    key = containers.read(inner, "/certs/client/key.pem").splitlines()[1]
     shown = {
         "inspect": json.dumps([jenkins.attrs, inner.attrs]),
         "logs": (jenkins.logs() + inner.logs()).decode(),
         "state": "".join(
             path.read_text(errors="replace") for path in (verbs.root / ".local/state").rglob("*") if path.is_file()
         ),
-        "environment": run(jenkins, "env"),
+        "environment": inside(NAME, "env"),
     }
     assert not [place for place, text in shown.items() if password in text or key in text]
 

@@ -4,6 +4,7 @@ import re
 import socket
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import requests
 
 from components.jenkins import casc, hooks, jobs
 from offline import images
-from tests.support import deployment
+from tests.support import containers, deployment
 from tests.support.deployment import Deployment
 from tests.support.names import PREFIX
 from tests.support.verbs import free_port
@@ -63,12 +64,7 @@ def stack(deployed: Deployment, controller: str) -> Deployment:
     return deployed
 
 
-def inside(*command: str) -> str:
-    """Run a command in the controller as its own user."""
-    done = subprocess.run(
-        ["docker", "exec", CONTAINER, *command], capture_output=True, text=True, check=True, timeout=60
-    )
-    return done.stdout
+inside = partial(containers.inside, CONTAINER)
 
 
 def changed(steps: dict[str, int]) -> dict[str, int]:

@@ -8,8 +8,8 @@ by a GitLab that the tests serve, in CI_TEST_DOCKER_CLI, an image with a docker 
 import contextlib
 import os
 import secrets
-import subprocess
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 from components.gitlab import config
-from tests.support import deployment, fake_gitlab
+from tests.support import containers, deployment, fake_gitlab
 from tests.support.deployment import Deployment
 from tests.support.fake_gitlab import FakeGitlab
 from tests.support.names import PREFIX
@@ -85,9 +85,7 @@ def stack(
         made.destroy()
 
 
-def inside(*command: str) -> str:
-    done = subprocess.run(["docker", "exec", NAME, *command], capture_output=True, text=True, check=True, timeout=60)
-    return done.stdout
+inside = partial(containers.inside, NAME)
 
 
 def test_a_second_update_changes_nothing(stack: Deployment) -> None:

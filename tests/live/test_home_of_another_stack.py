@@ -1,14 +1,14 @@
 """Two stacks of the project and one home: it goes from one to the other, and is never used by both."""
 
-import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 import docker
 import pytest
 
 from components import labels
-from tests.support import deployment
+from tests.support import containers, deployment
 from tests.support.deployment import Deployment
 from tests.support.names import PREFIX
 from tests.support.verbs import free_port
@@ -40,9 +40,7 @@ def stacks(
         engine.volumes.get(HOME).remove()
 
 
-def inside(*command: str) -> str:
-    done = subprocess.run(["docker", "exec", CONTAINER, *command], capture_output=True, text=True, check=True)
-    return done.stdout
+inside = partial(containers.inside, CONTAINER)
 
 
 def test_a_home_goes_on_in_another_stack_once_the_first_is_down_and_not_before(

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import os
 import signal
-from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 import docker
 import docker.errors
 import pytest
 
+from tests.support import containers
 from tests.support.names import PREFIX
-from tests.support.verbs import ROOT, Verbs, clone, free_port
+from tests.support.verbs import ROOT, Verbs, clone
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
@@ -25,26 +26,14 @@ NAME = f"{PREFIX}-verbs"
 
 @pytest.fixture(scope="module")
 def verbs(controller: str, engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Verbs]:
-    """A clone whose offline stack is up, under names and ports that are free; each test leaves it up but the last."""
+    """A clone whose offline stack is up; each test leaves it up but the last."""
     made = clone(tmp_path_factory.mktemp("verbs"), "offline")
-    ports = {"httpPort": free_port(), "agentPort": free_port()}
-    made.edit(jenkins={"containerName": NAME, "homeVolume": f"{NAME}-home", **ports})
     made.run("set", "ci:jenkins.memoryMib", stdin="512")
-    try:
-        made.first = made.run("up")
+    with made.deployed(NAME):
         yield made
-    finally:
-        made.run("recover")
-        made.run("down")
-        with suppress(docker.errors.NotFound):  # if no test got that far
-            engine.volumes.get(f"{NAME}-home").remove()
 
 
-def in_container(engine: docker.DockerClient, *command: str) -> str:
-    code, said = engine.containers.get(NAME).exec_run(list(command))
-    assert code == 0, said
-    assert isinstance(said, bytes)
-    return said.decode()
+inside = partial(containers.inside, NAME)
 
 
 def committed(root: Path) -> dict[str, bytes]:
@@ -74,7 +63,7 @@ def test_the_password_is_all_that_its_verb_prints_and_lies_open_nowhere(
 def test_status_fails_for_a_container_that_was_removed_by_hand_and_up_brings_it_back_with_its_home(
     verbs: Verbs, engine: docker.DockerClient
 ) -> None:
-    in_container(engine, "sh", "-c", "echo kept > /var/jenkins_home/marker")
+    inside("sh", "-c", "echo kept > /var/jenkins_home/marker")
     said = verbs.run("status")
     assert f"version {engine.version()['Version']}, as user 1000" in said
     assert "none seen" in said
@@ -83,7 +72,7 @@ def test_status_fails_for_a_container_that_was_removed_by_hand_and_up_brings_it_
     engine.containers.get(NAME).remove(force=True)
     assert "`make up` brings it back" in verbs.run("status", status=1)
     verbs.run("up")
-    assert in_container(engine, "cat", "/var/jenkins_home/marker") == "kept\n"
+    assert inside("cat", "/var/jenkins_home/marker") == "kept\n"
 
 
 def test_a_preview_says_that_running_builds_may_lose_a_step_just_where_the_container_is_replaced(verbs: Verbs) -> None:

@@ -12,7 +12,6 @@ import re
 import shlex
 import signal
 import subprocess
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +22,7 @@ import pytest
 
 from tests.support.names import PREFIX, stable
 from tests.support.proxy_attacks import CANARY, RAW, is_the_proxys, send
-from tests.support.verbs import Verbs, clone, free_port
+from tests.support.verbs import Verbs, clone
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 JENKINS = f"{PREFIX}-filtered"
-HOME = f"{JENKINS}-home"
 PROXY = f"{PREFIX}-filter"
 TARGET = f"{PROXY}-target"
 """A container beside the stack, for commands that need one."""
@@ -42,27 +40,19 @@ IMAGE = f"{PROXY}:1"
 
 @pytest.fixture(scope="module")
 def verbs(tmp_path_factory: pytest.TempPathFactory, engine: docker.DockerClient, controller: str) -> Iterator[Verbs]:
-    """Bring up the stack that a closed network has, with names and ports of the test's own."""
+    """Bring up the stack that a closed network has, and a container beside it."""
     from offline import images  # noqa: PLC0415
 
     images.ensure("unix:///var/run/docker.sock", [images.PROXY])
     engine.images.get(images.PROXY).tag(*IMAGE.split(":"))
     made = clone(tmp_path_factory.mktemp("proxy"), "proxy")
-    ports = {"httpPort": free_port(), "agentPort": free_port()}
-    made.edit(
-        docker={"proxy": {"containerName": PROXY, "image": IMAGE}},
-        jenkins={"containerName": JENKINS, "homeVolume": HOME, **ports},
-    )
     target = engine.containers.run(
         images.BASE, ["sleep", "3600"], name=TARGET, detach=True, ports={"80/tcp": None}, init=True
     )
     try:
-        made.first = made.run("up")
-        yield made
+        with made.deployed(JENKINS, docker={"proxy": {"containerName": PROXY, "image": IMAGE}}):
+            yield made
     finally:
-        made.run("down")
-        for volume in engine.volumes.list(filters={"name": HOME}):
-            volume.remove()
         target.remove(force=True, v=True)
         for image in (f"{TARGET}:built", f"{TARGET}:tagged", IMAGE):
             with suppress(docker.errors.ImageNotFound):
@@ -368,9 +358,7 @@ def test_a_proxy_that_dies_comes_back_and_the_next_call_works(verbs: Verbs, engi
         os.kill(container.attrs["State"]["Pid"], signal.SIGKILL)
     except PermissionError:
         pytest.skip("to kill the proxy needs root")
-    begun = time.monotonic()
-    eventually(lambda: cli("version").returncode == 0)
-    assert time.monotonic() - begun < 15
+    eventually(lambda: cli("version").returncode == 0, seconds=15)
     assert engine.containers.get(PROXY).attrs["State"]["StartedAt"] != before
     said = verbs.run("up")
     assert "Nothing changed" in said, said

@@ -277,7 +277,7 @@ class Stack:
     def remove(self) -> None:
         """Destroy the stack, and what is kept on purpose."""
         if self.settings:
-            self.deployment.pulumi("destroy", "--yes")
+            self.deployment.destroy()
         for name in (self.namespace, self.builds, f"{self.namespace}-buildkit"):
             with contextlib.suppress(client.ApiException):  # gone with the stack, or on its way
                 self.core.delete_namespace(name)

@@ -6,10 +6,10 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import yaml
 
@@ -23,7 +23,7 @@ class Verbs:
         """Take a clone that is there; see `clone`."""
         self.root, self.stack = root, stack
         self.first = ""
-        """What the first `up` printed, if a fixture keeps it here."""
+        """What the `up` of `deployed` printed."""
         # The clone's own backend, whoever runs the tests.
         self.env = {name: value for name, value in os.environ.items() if not name.startswith("PULUMI_")}
         self.env |= {"YES": "1", "PULUMI_CREDENTIALS_PATH": str(root / "nobody")}
@@ -40,6 +40,21 @@ class Verbs:
             out, err = process.communicate(stdin, timeout=300)
         assert process.returncode == status if status is not None else process.returncode, out + err
         return out + err
+
+    @contextmanager
+    def deployed(self, container: str, *volumes: str, **sections: Mapping[str, Any]) -> Iterator[Self]:
+        """Bring the stack up under a container's name and free ports; in the end remove it, its home and volumes."""
+        home = f"{container}-home"
+        names = {"containerName": container, "homeVolume": home, "httpPort": free_port(), "agentPort": free_port()}
+        self.edit(jenkins=names)
+        self.edit(**sections)
+        try:
+            self.first = self.run("up")
+            yield self
+        finally:
+            self.run("recover")
+            self.run("down")
+            subprocess.run(["docker", "volume", "rm", "--force", home, *volumes], check=True, capture_output=True)
 
     def edit(self, **sections: Mapping[str, Any]) -> None:
         """Lay these settings over the stack's file, as an editor would; `docker` is ci:docker."""
