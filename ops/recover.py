@@ -170,8 +170,8 @@ def orphaned_plugins(root: Path) -> list[psutil.Process]:
 def _pulumi(pid: int) -> str:
     """The name of a process that is Pulumi or one of its plugins, as `pulumi-resource-docker`; else empty."""
     with contextlib.suppress(psutil.Error, ValueError, OverflowError):
-        # A plugin that is a script is the second word of its command.
-        names = [Path(word).name for word in psutil.Process(pid).cmdline()[:2]]
+        # A plugin that is a script comes after its interpreter: `python -I .pulumi-resource-docker`.
+        names = [Path(word).name.removeprefix(".") for word in psutil.Process(pid).cmdline()[:3]]
         return next((name for name in names if name == "pulumi" or name.startswith("pulumi-")), "")
     return ""
 

@@ -48,7 +48,7 @@ def telltale(key: str, value: Any) -> str:
         [value] = value.values()
     if key == "dockerConfig":
         return str(next(iter(json.loads(value)["auths"].values()))["auth"])
-    return next(line for line in value.splitlines() if line.strip("-[]") == line)
+    return next(line for line in str(value).splitlines() if line.strip("-[]") == line)
 
 
 @pytest.mark.parametrize("stack", STACKS)

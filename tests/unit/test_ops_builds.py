@@ -79,7 +79,9 @@ def status(
     keys |= {"kubernetes": {"kubeconfig": str(api.kubeconfig)}, "builds": [build or BUILD]}
     stack = made_stack.on_cluster(api.kubeconfig.parent, **keys)
     outputs = {"images": {"web": IMAGE} if images else {}}
-    resources = [resource()] if deployed else []
+    policy = {"metadata": {"namespace": "ci", "name": "nothing"}, "spec": {}}
+    resources = [{"type": "kubernetes:networking.k8s.io/v1:NetworkPolicy", "inputs": policy}]
+    resources += [resource()] if deployed else []
     found = cluster_status.examine(cluster.reader(stack), stack.settings, resources, outputs)
     return {each.name: each for each in found}
 
@@ -90,6 +92,15 @@ def test_a_build_that_is_done_says_what_it_pushed_and_when(api: FakeApi) -> None
     assert found["build web"] == ("build web", f"{IMAGE}, built 2026-01-31 10:00:07 UTC in 7 s", "ok", "")
     assert found["registry pod"].seen == "ready since 2026-01-31 10:00:00 UTC, 0 restarts"
     assert found["cluster"].seen == f"v1.34.4 at {api.url}"
+
+
+def test_a_user_who_may_not_patch_sees_everything_but_whether_access_was_changed(api: FakeApi) -> None:
+    path = "/apis/networking.k8s.io/v1/namespaces/ci/networkpolicies/nothing"
+    api.answers[f"GET {path}"] = {"spec": {}}
+    api.refuses(f"PATCH {path}", 403, "forbidden")
+    api.has(f"{BATCH}/jobs", job(DONE))
+    found = status(api)
+    assert (found["access"].mark, found["build web"].mark) == ("note", "ok")
 
 
 @pytest.mark.parametrize(

@@ -180,19 +180,26 @@ def test_a_lock_is_stale_only_if_its_process_is_surely_gone() -> None:
 
 def test_only_plugins_of_this_clone_without_a_pulumi_are_orphans(tmp_path: Path) -> None:
     plugin = programs.script(tmp_path / "pulumi-resource-x", "read never")
+    bundled = ["sh", "-u", programs.script(tmp_path / ".pulumi-resource-x", "read never")]
     pulumi = programs.script(tmp_path / "pulumi", f"{plugin}; true")
     other = programs.script(tmp_path / "other", "read never")
     clone = tmp_path / "clone"
     clone.mkdir()
     with contextlib.ExitStack() as running:
-        orphan, _, parent, _ = (
-            running.enter_context(subprocess.Popen([program], cwd=cwd, stdin=subprocess.PIPE))
-            for program, cwd in ((plugin, clone), (plugin, tmp_path), (pulumi, clone), (other, clone))
+        orphan, second, _, parent, _ = (
+            running.enter_context(subprocess.Popen(command, cwd=cwd, stdin=subprocess.PIPE))
+            for command, cwd in (
+                ([plugin], clone),
+                (bundled, clone),
+                ([plugin], tmp_path),
+                ([pulumi], clone),
+                ([other], clone),
+            )
         )
         end = time.monotonic() + 30
         while not psutil.Process(parent.pid).children() and time.monotonic() < end:
             time.sleep(0.02)
-        assert [process.pid for process in recover.orphaned_plugins(clone)] == [orphan.pid]
+        assert {process.pid for process in recover.orphaned_plugins(clone)} == {orphan.pid, second.pid}
         assert recover.holder({"username": "", "timestamp": "", "hostname": socket.gethostname(), "pid": parent.pid})
 
 
