@@ -76,10 +76,13 @@ def _daemons(
             yield _volume(there, namespace, f"cache-{name}", **place, remedy="Raise ci:buildkit.storageGib")
     expires = (outputs.get("buildkit") or {}).get("certificateExpires")
     if expires:
-        over = dt.datetime.now(dt.UTC).strftime("%F") >= expires
-        yield Finding(
-            "buildkit certificates", f"valid until {expires}", "BAD" if over else "ok", "`make up` renews them"
-        )
+        yield certificates(expires)
+
+
+def certificates(expires: str) -> Finding:
+    """Say whether the daemons' certificates are valid still. expires: the day, as 2027-01-31."""
+    over = dt.datetime.now(dt.UTC).strftime("%F") >= expires
+    return Finding("buildkit certificates", f"valid until {expires}", "BAD" if over else "ok", "`make up` renews them")
 
 
 def _access(there: ApiReader, resources: Sequence[Mapping[str, Any]]) -> Finding:

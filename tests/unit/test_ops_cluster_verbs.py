@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from rich.console import Console
 
-from ops import cluster, cluster_sample, doctor
+from ops import cluster, cluster_sample, cluster_status, doctor
 from ops.toolchain.console import OpsError
 from tests.support import made_stack
 from tests.support.fake_api import FakeApi, container
@@ -205,3 +205,7 @@ def test_a_cluster_that_refuses_or_is_not_there_is_the_last_line_of_the_doctor(
     for stack, said in ((stack_of(healthy), "500 etcd is away"), (gone, "can't be used")):
         found = findings(stack)[-1]
         assert (found.mark, said in found.seen) == ("BAD", True), found
+
+
+def test_certificates_that_have_expired_are_told() -> None:
+    assert [cluster_status.certificates(day).mark for day in ("2026-01-31", "2126-01-31")] == ["BAD", "ok"]
