@@ -180,7 +180,7 @@ def test_a_lock_is_stale_only_if_its_process_is_surely_gone() -> None:
 
 def test_only_plugins_of_this_clone_without_a_pulumi_are_orphans(tmp_path: Path) -> None:
     plugin = programs.script(tmp_path / "pulumi-resource-x", "read never")
-    bundled = ["sh", "-u", programs.script(tmp_path / ".pulumi-resource-x", "read never")]
+    bundled: list[str | Path] = ["sh", "-u", programs.script(tmp_path / ".pulumi-resource-x", "read never")]
     pulumi = programs.script(tmp_path / "pulumi", f"{plugin}; true")
     other = programs.script(tmp_path / "other", "read never")
     clone = tmp_path / "clone"
