@@ -2,15 +2,28 @@
 
 import re
 from collections.abc import Iterator
+from typing import Final
 
 from components.settings.builds import BuildSettings
 from components.settings.model import Settings
 from components.settings.pod_security import CLIENT, CLIENT_OVER_SSH, LEVEL_KEY, NEEDS, Level, Needs, in_words
 from components.settings.problems import Problem, no_effect, required
 
+_LONGEST_NAMESPACE: Final = 54
+"""Characters. A label holds 63, and the daemon's namespace is the same name with `-buildkit` behind it."""
+
 
 def between(settings: Settings) -> Iterator[Problem]:
     """Return every problem between a build and its builder, each under the key that is best changed."""
+    namespace = settings.kubernetes.namespace
+    if settings.buildkit is not None and len(namespace) > _LONGEST_NAMESPACE:
+        yield Problem(
+            "ci:kubernetes.namespace",
+            "conflict",
+            "is too long beside ci:buildkit, which has a namespace of this name with -buildkit behind it",
+            f"give at most {_LONGEST_NAMESPACE} characters, or remove ci:buildkit",
+            namespace,
+        )
     for index, build in enumerate(settings.builds):
         needs = _needs(build) if settings.buildkit is not None else NEEDS[build.builder]
         yield from _build(f"ci:builds[{index}]", build, needs, settings.kubernetes.builds_pod_security)

@@ -15,8 +15,8 @@ from components.settings.problems import NotAcceptedError
 _LABEL: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
 """A DNS-1123 label. Source: the Kubernetes documentation, "Object Names and IDs"."""
 
-_LONGEST_NAMESPACE: Final = 54
-"""Characters. A label holds 63, and further namespaces have the same name with `-builds` or `-buildkit` behind it."""
+_LONGEST_NAMESPACE: Final = 56
+"""Characters. A label holds 63, and the builds' namespace is the same name with `-builds` behind it."""
 
 _LONGEST_BUILD: Final = 37
 """Characters. A CronJob's name may have 52, and a Job's is the build's, `-` and 12 hexadecimal digits."""
