@@ -171,24 +171,32 @@ class Stack:
         # On a terminal the kernel sends Ctrl-C to every process of the group, so to Pulumi as well. Without one the
         # signal comes to us alone or to the whole group; in a group of its own Pulumi gets it from us, once.
         terminal = sys.stdin.isatty()
-        pulumi = subprocess.Popen(
-            [str(self.tools.pulumi), *words, "--stack", self.name],
-            cwd=self.clone.root,
-            env={**(env or {}), **self.env},  # the user's own come first
-            process_group=None if terminal else 0,
-        )
+        pulumi: subprocess.Popen[bytes] | None = None
+        early: list[int] = []
 
         def pass_on(number: int, _: FrameType | None) -> None:
-            if not (terminal and number == signal.SIGINT):
+            if pulumi is None:
+                early.append(number)
+            elif not (terminal and number == signal.SIGINT):
                 pulumi.send_signal(signal.SIGINT)
 
+        # Set before Pulumi starts: no signal falls between, and Pulumi can be interrupted where we were started with
+        # interrupts ignored, as `nohup make up &` does. A child would inherit that.
         before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
         try:
+            pulumi = subprocess.Popen(
+                [str(self.tools.pulumi), *words, "--stack", self.name],
+                cwd=self.clone.root,
+                env={**(env or {}), **self.env},  # the user's own come first
+                process_group=None if terminal else 0,
+            )
+            for _ in early:
+                pulumi.send_signal(signal.SIGINT)
             status = pulumi.wait()
+            return status if status >= 0 else 128 - status
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-        return status if status >= 0 else 128 - status
 
 
 def open_stack(named: str | None) -> Stack:

@@ -266,7 +266,9 @@ def test_a_signal_reaches_pulumi_once_and_pulumi_is_waited_for(tmp_path: Path, n
         f"sys.exit(made_stack.of(Path({str(tmp_path)!r}), 'dev', Path({str(program)!r})).run())"
     )
     root = Path(__file__).resolve().parents[2]
-    with subprocess.Popen([sys.executable, "-c", body], cwd=root, stdin=subprocess.DEVNULL) as ours:
+    # As in the background of a shell, which lets its children ignore interrupts.
+    command = ["sh", "-c", 'trap "" INT; exec "$0" -c "$1"', sys.executable, body]
+    with subprocess.Popen(command, cwd=root, stdin=subprocess.DEVNULL) as ours:
         end = time.monotonic() + 30
         while not said.exists() and time.monotonic() < end:
             time.sleep(0.02)
