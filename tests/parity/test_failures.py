@@ -70,8 +70,15 @@ def test_cancelling_stops_a_wait_and_keeps_the_container_recorded(
         pytest.skip("the official plugin does not implement Cancel: it waits on")
     stack.declare(container("c", image, name=unique, **NEVER, wait_timeout=100))
     stack.run("stack").ok()
+    before = {each.id for each in engine.containers.list(filters={"name": unique})}
     process = stack.start("up", "--yes", "--skip-preview")
-    eventually(lambda: engine.containers.list(filters={"name": unique}, ignore_removed=True))
+    eventually(
+        lambda: [
+            each
+            for each in engine.containers.list(filters={"name": unique}, ignore_removed=True)
+            if each.id not in before
+        ]
+    )
     begun = time.monotonic()
     process.send_signal(2)
     output, _ = process.communicate(timeout=60)
