@@ -5,7 +5,7 @@ list of pushers. It compares names alone; the registry behind it checks
 each password. Nothing else reaches the registry, which listens on the pod's own loopback.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from components.kubernetes import restricted
@@ -72,8 +72,8 @@ def configuration(pushers: Sequence[str], *, tls: bool) -> str:
     )
 
 
-def container(image: str, *, tls: bool) -> dict[str, Any]:
-    """Return the container."""
+def container(image: str, probes: Mapping[str, Any], *, tls: bool) -> dict[str, Any]:
+    """Return the container. probes: ask the registry through it."""
     mounts = [{"name": "access", "mount_path": _FOLDER, "read_only": True}]
     if tls:
         mounts.append({"name": "access-tls", "mount_path": _TLS, "read_only": True})
@@ -84,6 +84,7 @@ def container(image: str, *, tls: bool) -> dict[str, Any]:
         "command": ["haproxy", "-W", "-db", "-f", f"{_FOLDER}/{CONFIGURATION}"],
         "resources": restricted.resources(1000, 128),
         "volume_mounts": mounts,
+        **probes,
     }
 
 

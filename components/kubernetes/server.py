@@ -159,6 +159,20 @@ def _pod(args: ServerArgs, claim: Any, files: Any, account: Any) -> dict[str, An
         "resources": restricted.resources(args.settings.cpu_millicores, args.settings.memory_mib),
         "volume_mounts": mounts,
     }
+    probes: dict[str, Any] = {
+        # "/" answers without a login, "/v2/" does not.
+        "readiness_probe": {
+            "http_get": {"path": "/", "port": PORT, "scheme": scheme},
+            "period_seconds": 2,
+            "failure_threshold": 5,
+        },
+        "liveness_probe": {
+            "tcp_socket": {"port": PORT},
+            "initial_delay_seconds": 10,
+            "period_seconds": 20,
+            "failure_threshold": 6,
+        },
+    }
     pod: dict[str, Any] = {
         # On a volume with a million files, changing the group of each at every mount would take minutes.
         **restricted.pod(token=False, fs_group=restricted.USER, fs_group_change_policy="OnRootMismatch"),
@@ -172,24 +186,13 @@ def _pod(args: ServerArgs, claim: Any, files: Any, account: Any) -> dict[str, An
                 # Otherwise it looks for a collector of traces on its own host, and logs that there is none.
                 "env": [{"name": "OTEL_TRACES_EXPORTER", "value": "none"}],
                 "ports": [{"name": "registry", "container_port": PORT, "protocol": "TCP"}],
-                # "/" answers without a login, "/v2/" does not.
-                "readiness_probe": {
-                    "http_get": {"path": "/", "port": PORT, "scheme": scheme},
-                    "period_seconds": 2,
-                    "failure_threshold": 5,
-                },
-                "liveness_probe": {
-                    "tcp_socket": {"port": PORT},
-                    "initial_delay_seconds": 10,
-                    "period_seconds": 20,
-                    "failure_threshold": 6,
-                },
+                **probes,
             }
         ],
         "volumes": volumes,
     }
     if args.access_image is not None:
-        pod["containers"].append(access.container(args.access_image, tls=args.tls_secret is not None))
+        pod["containers"].append(access.container(args.access_image, probes, tls=args.tls_secret is not None))
         pod["volumes"] += access.volumes(files, args.tls_secret)
     if args.collect is not None:
         pod["init_containers"] = [collection.container(common, args.collect)]
