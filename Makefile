@@ -8,7 +8,7 @@ PIN  := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --gen
 CLUSTER := tests/lab tests/manifests tests/cluster
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview down status doctor password set recover sample lab lab-down test test-cluster test-fast check reference lock bench
+.PHONY: help up preview down status doctor password set recover backup restore sample lab lab-down test test-cluster test-fast check reference lock bench
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,10 @@ set: ## set one setting in the stack's file, a secret encrypted: make set KEY=ci
 	$(BOOT) runtime && $(PY) -m ops set $(FOR) $(KEY)
 recover: ## clean up after a Pulumi that was killed
 	$(BOOT) runtime && $(PY) -m ops recover $(FOR) $(SURE)
+backup: ## write all that the stack keeps into one file, with Jenkins stopped meanwhile: make backup FILE=/mnt/ci.zip
+	$(BOOT) runtime && $(PY) -m ops backup $(FOR) $(if $(FILE),--file "$(FILE)")
+restore: ## put back what `make backup` wrote, on a host that has nothing of it, and deploy: make restore FILE=...
+	$(BOOT) runtime && $(PY) -m ops restore $(FOR) $(SURE) $(if $(FILE),--file "$(FILE)")
 sample: ## run Jenkins' sample pipeline, or an image that was built, and follow it
 	$(BOOT) runtime && $(PY) -m ops sample $(FOR)
 lab: ## start a real Kubernetes node on this machine, for STACK=lab

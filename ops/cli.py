@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import importlib
 import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -31,6 +32,9 @@ def _answer_all(value: bool) -> bool:  # noqa: FBT001 - Typer's
 Stack = Annotated[
     str | None,
     typer.Option("--stack", "-s", help="The stack; by default the one that is up, else dev."),
+]
+File = Annotated[
+    Path, typer.Option("--file", help="The archive. With make: FILE=/mnt/backup/ci.zip", resolve_path=True)
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.", callback=_answer_all)]
 
@@ -96,6 +100,18 @@ def set_(
 def recover(stack: Stack = None, yes: Yes = False) -> None:
     """Clean up after a Pulumi that was killed: its lock, half-done operations, what it no longer knows."""
     _run("recover", "recover", stack, yes=yes)
+
+
+@app.command()
+def backup(file: File, stack: Stack = None) -> None:
+    """Write Jenkins' home, the images of an engine beside it, and the state into one file."""
+    _run("backup", "backup", stack, file)
+
+
+@app.command()
+def restore(file: File, stack: Stack = None, yes: Yes = False) -> None:
+    """Put back what `backup` wrote, on a host that has nothing of it, and deploy."""
+    _run("backup", "restore", stack, file, yes=yes)
 
 
 @app.command()

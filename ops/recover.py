@@ -28,7 +28,7 @@ from ops.toolchain import console
 from ops.toolchain.console import OpsError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 CONTAINER = "docker:index/container:Container"
 NETWORK = "docker:index/network:Network"
@@ -116,13 +116,7 @@ def damage(stack: Stack, path: Path) -> str:
         return ""
     if state_files.checkpoint(clone, name, path) is None:
         return f"The state of stack {name} can't be read"
-    with tempfile.TemporaryDirectory(prefix="ci-ops-") as folder:
-        copy = Path(folder, ".pulumi", "stacks", clone.name, f"{short(name)}.json")
-        copy.parent.mkdir(parents=True)
-        copy.write_bytes(state_files.read(path))
-        (Path(folder) / ".pulumi" / "meta.yaml").write_text("version: 1\n")
-        env = {**stack.env, "PULUMI_BACKEND_URL": Path(folder).as_uri()}
-        asked = Stack(clone, name, stack.tools._replace(env=env))
+    with copied(stack, path) as asked:
         try:
             known = _made({"latest": json.loads(asked.ask("stack", "export", "--show-secrets"))["deployment"]})
         except OpsError as failed:
@@ -137,6 +131,15 @@ def damage(stack: Stack, path: Path) -> str:
         lost = [each.name for each in found if each.id in ever - known]
         return f"The state of stack {name} does not know {lost[0]} any more, which is the stack's" if lost else ""
     return ""
+
+
+@contextlib.contextmanager
+def copied(stack: Stack, path: Path) -> Iterator[Stack]:
+    """The stack with a copy of a checkpoint as its state, in a backend of its own."""
+    with tempfile.TemporaryDirectory(prefix="ci-ops-") as folder:
+        state_files.put(Path(folder), stack.clone, stack.name, state_files.read(path))
+        env = {**stack.env, "PULUMI_BACKEND_URL": Path(folder).as_uri()}
+        yield Stack(stack.clone, stack.name, stack.tools._replace(env=env))
 
 
 def _made(content: Mapping[str, Any]) -> set[str]:

@@ -146,6 +146,14 @@ def read(path: Path) -> bytes:
     return gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data
 
 
+def put(backend: Path, clone: Clone, stack: str, data: bytes) -> None:
+    """Write a stack's state into a file backend, which is made if it is not there."""
+    meta = backend / ".pulumi" / "meta.yaml"
+    if not meta.exists():  # without it, Pulumi takes the folder for a backend of the oldest layout
+        cache.write(meta, "version: 1\n")
+    cache.write(backend / clone.state_file(stack).relative_to(clone.state), data.decode(), mode=0o600)
+
+
 def state_file(clone: Clone, stack: str) -> Path:
     """The file of the state, compressed or not; where there are two, Pulumi takes the one that was written last."""
     plain = clone.state_file(stack)

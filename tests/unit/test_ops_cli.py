@@ -15,7 +15,20 @@ from ops import cli
 from ops.toolchain import console
 
 ROOT = Path(__file__).resolve().parents[2]
-VERBS = {"up", "preview", "down", "status", "doctor", "password", "set", "recover", "sample", "env"}
+VERBS = {
+    "up",
+    "preview",
+    "down",
+    "status",
+    "doctor",
+    "password",
+    "set",
+    "recover",
+    "backup",
+    "restore",
+    "sample",
+    "env",
+}
 
 
 def ops(*words: str) -> subprocess.CompletedProcess[str]:

@@ -1,0 +1,124 @@
+"""`backup` and `restore` on a real engine, with `access: dind`: what a stack keeps goes to a host that lacks it."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import shutil
+import signal
+import tarfile
+from typing import TYPE_CHECKING, Any
+
+import docker
+import docker.errors
+import pytest
+
+from tests.support import containers
+from tests.support.names import PREFIX
+from tests.support.verbs import Verbs, clone
+from tests.support.waiting import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+NAME = f"{PREFIX}-backup"
+ENGINE, HOME = f"{NAME}-engine", f"{NAME}-home"
+IMAGES, UNFINISHED = f"{ENGINE}-images", f"{HOME}-unfinished-restore"
+FILL = """
+cd /var/jenkins_home
+mkdir -p jobs/website/builds/7 secrets
+echo 8 > jobs/website/nextBuildNumber
+ln -s builds/7 jobs/website/last
+echo key > secrets/master.key; chmod 700 secrets; chmod 600 secrets/master.key
+head -c 100000000 /dev/urandom > jobs/website/builds/7/log
+mkdir jobs/website/empty; touch -t 202001020304 jobs/website/old
+"""
+
+
+@pytest.fixture(scope="module")
+def verbs(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Verbs]:
+    """Bring a stack up whose jobs have left builds, secrets, and an image in the engine beside Jenkins."""
+    made = clone(tmp_path_factory.mktemp("backup"), "dind")
+    with made.deployed(NAME, IMAGES, docker={"dind": {"containerName": ENGINE, "memoryMib": 1024}}):
+        containers.inside(NAME, "sh", "-ec", FILL, user="1000")
+        made.run("sample")
+        yield made
+
+
+def kept(engine: docker.DockerClient) -> dict[str, tuple[Any, ...]]:
+    """The home's jobs and secrets: owner, mode, time, link and content of each."""
+    chunks = engine.containers.get(NAME).get_archive("/var/jenkins_home")[0]
+    with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as packed:
+        return {
+            each.name: (each.uid, each.gid, each.mode, each.mtime, each.linkname, _digest(packed.extractfile(each)))
+            for each in packed
+            if {"jobs", "secrets"} & set(each.name.split("/")) and not each.islnk()
+        }
+
+
+def _digest(file: Any) -> str:
+    return hashlib.sha256(file.read()).hexdigest() if file else ""
+
+
+def images() -> set[str]:
+    return set(containers.inside(ENGINE, "docker", "image", "ls", "--no-trunc", "-q").split())
+
+
+def kill_when(verbs: Verbs, ask: Callable[[], Any], *words: str) -> None:
+    """Start a verb, and kill it once something is so."""
+    with verbs.start(*words) as process:
+        eventually(ask, seconds=120)
+        assert process.poll() is None, process.communicate()
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+
+
+def there(engine: docker.DockerClient, name: str) -> Any:
+    return engine.containers.list(all=True, filters={"name": f"^/?{name}$"})
+
+
+def test_what_a_stack_keeps_goes_to_a_host_that_has_nothing_of_it_also_after_kills(
+    verbs: Verbs, engine: docker.DockerClient, tmp_path: Path
+) -> None:
+    file, cut = tmp_path / "ci.zip", tmp_path / "cut.zip"
+    before = kept(engine), images(), verbs.run("password")
+    assert len(before[0]) > 8
+    assert before[1]
+
+    kill_when(verbs, lambda: there(engine, f"{HOME}-backup"), "backup", "--file", str(file))
+    assert not file.exists()
+    verbs.run("up")
+    said = verbs.run("backup", "--file", str(file))
+    assert f"{verbs.root}/.local/passphrase" in said
+    assert [engine.containers.get(each).status for each in (NAME, ENGINE)] == ["running"] * 2
+    assert (kept(engine), [each.name for each in tmp_path.iterdir()]) == (before[0], ["ci.zip"])
+    assert "is there, and is not from this archive" in verbs.run("restore", "--file", str(file), status=1)
+
+    verbs.run("down")
+    for volume in (HOME, IMAGES):
+        engine.volumes.get(volume).remove()
+    shutil.rmtree(verbs.root / ".local/state")
+    passphrase = verbs.root / ".local/passphrase"
+    right = passphrase.read_text()
+    passphrase.write_text("another")
+    assert "can't be decrypted" in verbs.run("restore", "--file", str(file), status=1)
+    passphrase.write_text(right)
+    cut.write_bytes(file.read_bytes()[:-20_000])
+    assert "damaged" in verbs.run("restore", "--file", str(cut), status=1)
+    assert not (verbs.root / ".local/state").exists()
+    with pytest.raises(docker.errors.NotFound):
+        engine.volumes.get(HOME)
+
+    kill_when(verbs, lambda: there(engine, UNFINISHED), "restore", "--file", str(file))
+    assert there(engine, UNFINISHED), "the home was full before the kill"
+    assert UNFINISHED in verbs.run("up", status=None)
+    assert not there(engine, NAME)
+    verbs.run("restore", "--file", str(file))
+    assert (kept(engine), images(), verbs.run("password")) == before
+    assert not there(engine, UNFINISHED)
+    assert "Nothing changed" in verbs.run("up")
+
+    containers.inside(NAME, "sh", "-c", "echo 9 > /var/jenkins_home/jobs/website/nextBuildNumber")
+    assert "stays as it is now" in verbs.run("restore", "--file", str(file))
+    assert containers.inside(NAME, "cat", "/var/jenkins_home/jobs/website/nextBuildNumber") == "9\n"

@@ -1,0 +1,84 @@
+"""A backup's archive: what was written is read, and what is not whole or not the stack's is refused."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ops import archive, backup
+from ops.toolchain.console import OpsError
+from tests.support import made_stack
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PARTS = {"state.json": b"{}", "home.tar": bytes(range(256))}
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Path:
+    """Give an archive of a state and of a home."""
+    path = tmp_path / "made.zip"
+    with archive.writing(path, {"project": "ci", "stack": "dev"}) as add:
+        for name, data in PARTS.items():
+            add(name, [data[:100], b"", data[100:]])
+        assert not path.exists()
+    return path
+
+
+def read(path: Path) -> dict[str, bytes]:
+    with archive.opened(path) as packed:
+        assert packed.about["stack"] == "dev"
+        assert not packed.has("images.tar")
+        return {name: b"".join(packed.part(name)) for name in packed.about["sha256"]}
+
+
+def test_every_part_is_read_as_it_was_written_by_its_owner_alone(made: Path) -> None:
+    assert read(made) == PARTS
+    assert made.stat().st_mode & 0o777 == 0o600
+
+
+def test_an_archive_that_is_cut_anywhere_is_refused(made: Path) -> None:
+    data = made.read_bytes()
+    for length in range(len(data)):
+        made.write_bytes(data[:length])
+        with pytest.raises(OpsError, match="damaged"), archive.opened(made):
+            pass
+
+
+def test_an_archive_with_another_byte_is_refused_unless_all_that_it_has_is_the_same(
+    made: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive, "_progress", lambda *_: contextlib.nullcontext(lambda _: None))
+    data, refused = made.read_bytes(), 0
+    for index in range(len(data)):
+        made.write_bytes(data[:index] + bytes([data[index] ^ 1]) + data[index + 1 :])
+        try:
+            assert read(made) == PARTS, index
+        except OpsError:
+            refused += 1
+    assert refused > len(b"".join(PARTS.values()))
+
+
+def test_an_answer_of_the_engine_that_breaks_off_leaves_no_file_and_none_is_overwritten(made: Path) -> None:
+    before = made.read_bytes()
+    with pytest.raises(OpsError, match="not overwritten"), archive.writing(made, {}):
+        pass
+    with pytest.raises(OpsError, match="not given all"), archive.writing(made.with_name("new"), {}) as add:
+        add("home.tar", backup.whole([b"x", bytes(1000)], "it"))
+    assert [path.name for path in made.parent.iterdir()] == [made.name]
+    assert made.read_bytes() == before
+
+
+def test_another_stacks_archive_and_a_stack_in_a_cluster_are_refused(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, cluster = made_stack.on_docker(tmp_path, "offline"), made_stack.on_cluster(tmp_path)
+    monkeypatch.setattr(cluster, "exists", lambda: True)
+    monkeypatch.setattr(backup, "unprepared", {"offline": other, "prod": cluster}.get)
+    with pytest.raises(OpsError, match="ci/dev, not of ci/offline"):
+        backup.restore("offline", made, yes=True)
+    with pytest.raises(OpsError, match="ci:platform: docker"):
+        backup.backup("prod", tmp_path / "new.zip")
