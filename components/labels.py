@@ -11,6 +11,14 @@ STACK: Final = f"{PREFIX}/stack"
 BUILD: Final = f"{PREFIX}/build"
 """A build's name, on its Jobs and pods."""
 
+BRANCH: Final = f"{PREFIX}/branch"
+"""Of a Job that a push started: the first 12 hexadecimal digits of the SHA-256 of the branch's name."""
+
+COMMIT: Final = f"{PREFIX}/commit"
+COMMIT_TAG: Final = f"{PREFIX}/commit-tag"
+BRANCH_TAG: Final = f"{PREFIX}/branch-tag"
+"""Annotations of such a Job's pod: the commit's 40 digits, and the tags of the image."""
+
 FILES: Final = f"{PREFIX}/files"
 CERTIFICATE: Final = f"{PREFIX}/certificate"
 VOLUME: Final = f"{PREFIX}/registry-volume"

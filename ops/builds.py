@@ -8,6 +8,7 @@ from kubernetes import client
 
 from components import labels
 from components.kubernetes import results
+from components.kubernetes.plan import template_name
 from ops.finding import Finding
 
 if TYPE_CHECKING:
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
     from components.kubernetes.cluster import ApiReader
     from components.settings import BuildSettings
+
+TROUBLE = "can't"
+"""How a line of the watcher's log begins when it can't look, or can't start a Job."""
 
 FORMAT = "%Y-%m-%d %H:%M:%S UTC"
 
@@ -31,12 +35,13 @@ def deployed_jobs(resources: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     return found
 
 
-def examine(
+def examine(  # noqa: PLR0913, PLR0917 - what the state and the cluster tell
     there: ApiReader,
     namespace: str,
     builds: Sequence[BuildSettings],
     deployed: Mapping[str, str],
     images: Mapping[str, str],
+    said: Mapping[str, str],
 ) -> Iterator[Finding]:
     """Find how each build is, and each schedule.
 
@@ -46,6 +51,7 @@ def examine(
         builds: `ci:builds`.
         deployed: the Job of each build, as `deployed_jobs` gives it.
         images: the output `images` of the last update that ended well.
+        said: the last line that the watcher of branches said of each build.
     """
     batch = client.BatchV1Api(there.client)
     ours = {"namespace": namespace, "label_selector": labels.BUILD}
@@ -59,17 +65,25 @@ def examine(
         warnings = [*there.events(namespace, name), *ends]
         return results.explain(builds[index], index, there.pods(namespace, name), warnings)
 
+    def last_run(index: int, owner: str) -> tuple[client.V1Job | None, str]:
+        started = [each for each in jobs.values() if _owner(each) == owner]
+        last = max(started, key=lambda each: each.metadata.creation_timestamp, default=None)
+        return last, why(index, last) if outcome(last) == "failed" else ""
+
     for index, build in enumerate(builds):
         name, image = deployed.get(build.name), images.get(build.name, "")
         job = jobs.get(name)
         how = outcome(job)
-        said = why(index, job) if how == "failed" else _told(how, name, job, image)
-        yield Finding(f"build {build.name}", said, "ok" if how in {"done", "kept"} else "BAD")
+        told = why(index, job) if how == "failed" else _told(how, name, job, image)
+        yield Finding(f"build {build.name}", told, "ok" if how in {"done", "kept"} else "BAD")
         if build.schedule:
-            started = [each for each in jobs.values() if _owner(each) == build.name]
-            last = max(started, key=lambda each: each.metadata.creation_timestamp, default=None)
-            failure = why(index, last) if outcome(last) == "failed" else ""
-            yield _schedule(build.name, schedules.get(build.name), last, failure)
+            yield _schedule(build.name, schedules.get(build.name), *last_run(index, build.name))
+        if build.on_push:
+            last, failure = last_run(index, template_name(build.name))
+            watcher = said.get(build.name, "the watcher has said nothing of late")
+            bad = failure or watcher.startswith(TROUBLE)
+            title = f"push {build.name}"
+            yield Finding(title, f"{build.on_push.branch}; {_run(last, failure)}; {watcher}", "BAD" if bad else "ok")
 
 
 def outcome(job: client.V1Job | None) -> str:
@@ -107,12 +121,15 @@ def _schedule(name: str, live: client.V1CronJob | None, last: client.V1Job | Non
     parts = [f"{live.spec.schedule} ({live.spec.time_zone or 'the cluster time zone'})"]
     if live.spec.suspend:
         parts.append("suspended by hand")
-    if last is None:
-        parts.append("has not run yet")
-    else:
-        run = f"the last run, of {_time(last.metadata.creation_timestamp)}"
-        parts.append(f"{run}: {failure}" if failure else f"{run}, is {outcome(last)}")
+    parts.append(_run(last, failure))
     return Finding(title, "; ".join(parts), "BAD" if failure or live.spec.suspend else "ok")
+
+
+def _run(last: client.V1Job | None, failure: str) -> str:
+    if last is None:
+        return "has not run yet"
+    run = f"the last run, of {_time(last.metadata.creation_timestamp)}"
+    return f"{run}: {failure}" if failure else f"{run}, is {outcome(last)}"
 
 
 def _owner(job: client.V1Job) -> str:

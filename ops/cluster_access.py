@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from components.kubernetes.cluster import ApiReader
 
+_Admission = client.AdmissionregistrationV1Api
 _BOUNDS: Mapping[str, tuple[Any, str, str]] = {
     "core/v1:Namespace": (client.CoreV1Api, "namespace", "metadata.labels"),
     "core/v1:ResourceQuota": (client.CoreV1Api, "namespaced_resource_quota", "spec"),
@@ -25,6 +26,12 @@ _BOUNDS: Mapping[str, tuple[Any, str, str]] = {
     "batch/v1:CronJob": (client.BatchV1Api, "namespaced_cron_job", "spec"),
     "networking.k8s.io/v1:NetworkPolicy": (client.NetworkingV1Api, "namespaced_network_policy", "spec"),
     "rbac.authorization.k8s.io/v1:Role": (client.RbacAuthorizationV1Api, "namespaced_role", "rules"),
+    "admissionregistration.k8s.io/v1:ValidatingAdmissionPolicy": (_Admission, "validating_admission_policy", "spec"),
+    "admissionregistration.k8s.io/v1:ValidatingAdmissionPolicyBinding": (
+        _Admission,
+        "validating_admission_policy_binding",
+        "spec",
+    ),
     "rbac.authorization.k8s.io/v1:RoleBinding": (client.RbacAuthorizationV1Api, "namespaced_role_binding", "subjects"),
 }
 """The kinds by Pulumi's token: the client's API and noun for it, and the field that is the stack's alone."""

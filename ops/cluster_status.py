@@ -57,9 +57,13 @@ def examine(
                 pod = yield from _pod(there, namespace, "gitlab-runner")
                 if pod:
                     yield gitlab.known(*cluster.run(there, namespace, pod, "gitlab-runner", gitlab.VERIFY))
+            said: dict[str, str] = {}
+            if any(build.on_push for build in settings.builds):
+                pod = yield from _pod(there, namespace, "push")
+                said = _said(there, namespace, pod) if pod else {}
             jobs = builds.deployed_jobs(resources)
             images = outputs.get("images") or {}
-            yield from builds.examine(there, f"{namespace}-builds", settings.builds, jobs, images)
+            yield from builds.examine(there, f"{namespace}-builds", settings.builds, jobs, images, said)
     except OpsError as error:
         yield Finding("cluster", f"{error.what}; `make doctor` says more", "BAD")
 
@@ -117,6 +121,13 @@ def _pod(there: ApiReader, namespace: str, app: str, label: str = labels.APP) ->
     reasons += [each.message for each in conditions if each.message]
     yield Finding(title, f"not ready ({status.phase}, {restarts}): {(*reasons, 'it starts')[0]}", "BAD")
     return ""
+
+
+def _said(there: ApiReader, namespace: str, pod: str) -> dict[str, str]:
+    """Return the last line that the watcher of branches said of each build."""
+    log = client.CoreV1Api(there.client).read_namespaced_pod_log(pod, namespace, container="watcher", tail_lines=1000)
+    lines = [line.removeprefix("build ").split(": ", 1) for line in log.splitlines() if line.startswith("build ")]
+    return {build: line for build, line in lines}  # noqa: C416 - a list of pairs, for mypy
 
 
 def _volume(  # noqa: PLR0913 - where it is, and what to do

@@ -79,7 +79,7 @@ class Build(pulumi.ComponentResource):
         )
         # The name of a failed Job does not change, so the provider has to replace it in the next update.
         annotations: dict[str, pulumi.Input[str]] = {_REPLACE_UNREADY: "true"}
-        spec = _job_spec(build.retries, build.deadline_seconds, plan.pod, meta["labels"])
+        spec = job_spec(build.retries, build.deadline_seconds, plan.pod, meta["labels"])
         if plan.in_own_registry:
             # A new volume has no images, so it makes the Job another one.
             spec["template"]["metadata"]["annotations"] = {labels.VOLUME: args.volume}
@@ -131,14 +131,15 @@ class Build(pulumi.ComponentResource):
                 "failedJobsHistoryLimit": _KEPT_RUNS,
                 "jobTemplate": {
                     "metadata": {"labels": meta["labels"]},
-                    "spec": _job_spec(build.retries, build.deadline_seconds, pod, meta["labels"]),
+                    "spec": job_spec(build.retries, build.deadline_seconds, pod, meta["labels"]),
                 },
             },
             opts=pulumi.ResourceOptions(parent=self, depends_on=context),
         )
 
 
-def _job_spec(retries: int, deadline_seconds: int, pod: PodSpec, marks: Mapping[str, str]) -> dict[str, Any]:
+def job_spec(retries: int, deadline_seconds: int, pod: PodSpec, marks: Mapping[str, str]) -> dict[str, Any]:
+    """Return the spec of a build's Job. marks: the labels of its pod."""
     template = {"metadata": {"labels": marks}, "spec": pod}
     return {"backoffLimit": retries, "activeDeadlineSeconds": deadline_seconds, "template": template}
 

@@ -23,7 +23,8 @@ from components.kubernetes.endpoints import Endpoints
 from components.kubernetes.history import History
 from components.kubernetes.namespaces import Namespaces, NamespacesArgs
 from components.kubernetes.network import Network, NetworkArgs
-from components.kubernetes.plan import plan
+from components.kubernetes.plan import Plan, plan
+from components.kubernetes.push import Push, PushArgs, watched
 from components.kubernetes.registry import Mirror, MirrorArgs, Registry, RegistryArgs
 from components.settings import Settings
 from components.settings.cluster_checks import logins, pods_of, quota_of
@@ -48,6 +49,7 @@ def deploy(settings: Settings, reader: ApiReader | None = None) -> Mapping[str, 
             gitlab=settings.gitlab_runner.url if settings.gitlab_runner is not None else None,
             buildkit=settings.buildkit,
             buildkit_namespace=spaces.buildkit,
+            watched=[build.context.git.repository for build in settings.builds if build.on_push and build.context.git],
         ),
         on_cluster,
     )
@@ -62,7 +64,12 @@ def deploy(settings: Settings, reader: ApiReader | None = None) -> Mapping[str, 
         needed.append(there)
         more["buildkit"] = daemon.outputs(settings, there)
     ready = pulumi.ResourceOptions.merge(on_cluster, pulumi.ResourceOptions(depends_on=needed))
-    builds = _builds(settings, reader or ApiReader(settings.kubernetes), spaces, registry, last, ready)
+    plans = [plan(settings, index) for index in range(len(settings.builds))]
+    builds = _builds(plans, reader or ApiReader(settings.kubernetes), spaces, registry, last, ready)
+    pushes = [each for each in plans if each.on_push is not None]
+    if pushes:
+        Push("push", PushArgs(settings=settings, plans=pushes, spaces=spaces), ready)
+        more["watched"] = watched(pushes)
     if settings.gitlab_runner is not None:
         gitlab_runner.deploy(settings, settings.gitlab_runner, spaces, pull_secret=PULL_SECRET, opts=ready)
     return {
@@ -87,14 +94,13 @@ def deploy(settings: Settings, reader: ApiReader | None = None) -> Mapping[str, 
 
 
 def _builds(  # noqa: PLR0913, PLR0917 - a part of deploy
-    settings: Settings,
+    plans: Sequence[Plan],
     reader: ApiReader,
     spaces: Namespaces,
     registry: Registry,
     last: History,
     opts: pulumi.ResourceOptions,
 ) -> Mapping[str, Build]:
-    plans = [plan(settings, index) for index in range(len(settings.builds))]
     if not plans:
         return {}
     hook = failure_hook(plans, reader)

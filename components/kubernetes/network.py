@@ -17,6 +17,9 @@ from components.settings.buildkit import BuildkitSettings
 from components.settings.kubernetes import EVERYWHERE
 
 RESTARTER: Final = "restarter"
+PUSH: Final = "push"
+"""Name of the watcher of branches and of its objects."""
+
 GITLAB_RUNNER: Final = "gitlab-runner"
 SOLVER: Final = "acme-solver"
 _SOLVERS: Final = "acme.cert-manager.io/http01-solver"
@@ -56,6 +59,9 @@ class NetworkArgs:
     buildkit: BuildkitSettings | None = None
     buildkit_namespace: pulumi.Input[str] | None = None
     """Both None without a BuildKit daemon that stays."""
+
+    watched: Sequence[str] = ()
+    """The addresses of the repositories whose branches are watched."""
 
 
 class Network(pulumi.ComponentResource):
@@ -112,6 +118,17 @@ def _policies(args: NetworkArgs) -> Mapping[tuple[str, str], Any]:
             "podSelector": {"matchLabels": {APP: RESTARTER}},
             "policyTypes": ["Egress"],
             "egress": [dns, {"ports": [_tcp(port) for port in _API_PORTS]}],
+        }
+    if args.watched:
+        policies["registry", PUSH] = {
+            "podSelector": {"matchLabels": {APP: PUSH}},
+            "policyTypes": ["Egress"],
+            "egress": [
+                dns,
+                {"ports": [_tcp(port) for port in _API_PORTS]},
+                # A policy can't name a host, so git hosts may have any address, but only their ports are open.
+                {"to": _blocks(EVERYWHERE), "ports": [_tcp(port) for port in sorted(set(map(_port, args.watched)))]},
+            ],
         }
     if args.registry.tls is not None and args.registry.tls.issuer is not None:
         # An issuer may check the name over HTTP, with a pod in the certificate's namespace behind the ingress.
@@ -196,7 +213,7 @@ def _block(network: str) -> dict[str, Any]:
 
 def _port(url: str) -> int:
     parts = urlsplit(url)
-    return parts.port or {"https": 443, "http": 80}[parts.scheme]
+    return parts.port or {"https": 443, "http": 80, "ssh": 22}[parts.scheme]
 
 
 def _tcp(port: int) -> dict[str, Any]:

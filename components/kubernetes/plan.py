@@ -8,6 +8,7 @@ from components import certificates
 from components.kubernetes import context, endpoints
 from components.kubernetes.builders import BUILDERS, BuildSpec, PodSpec
 from components.kubernetes.context import Packed
+from components.labels import BRANCH_TAG, COMMIT, COMMIT_TAG
 from components.settings import BuildSettings, Settings
 from components.settings.cluster_checks import RESERVED_TAG, own_repository
 
@@ -32,6 +33,9 @@ class Plan:
     scheduled: PodSpec | None
     """The pod of the CronJob; None without a schedule."""
 
+    on_push: PodSpec | None
+    """The pod that builds the commit which its annotations name; None if no branch is watched."""
+
     settings: BuildSettings
     repository: str
     """The image's name in the output `images`, `host/repository`."""
@@ -39,6 +43,11 @@ class Plan:
     packed: Packed | None
     in_own_registry: bool
     """Whether the image is pushed to the stack's own registry."""
+
+
+def template_name(build: str) -> str:
+    """Return the name of the CronJob that is the template of a build's Jobs on push. No build has such a name."""
+    return f"{build}.push"
 
 
 def plan(settings: Settings, index: int) -> Plan:
@@ -61,6 +70,7 @@ def plan(settings: Settings, index: int) -> Plan:
         config_map=config_map,
         pod=make(replace(spec, destinations=[*spec.destinations, *kept])),
         scheduled=make(spec) if build.schedule else None,
+        on_push=_of_commit(settings, build, targets) if build.on_push else None,
         settings=build,
         repository=f"{registry.pull}/{first}" if first is not None else targets[0].rpartition(":")[0],
         packed=packed,
@@ -87,6 +97,28 @@ def _spec(settings: Settings, build: BuildSettings, targets: tuple[str, ...], co
             **({"S3_ENDPOINT": storage.endpoint, "S3_FORCE_PATH_STYLE": "true"} if storage.endpoint else {}),
         },
     )
+
+
+def _of_commit(settings: Settings, build: BuildSettings, targets: tuple[str, ...]) -> PodSpec:
+    """Return a pod that is the same for every commit: it finds the commit and the tags in its own annotations."""
+    git = build.context.git
+    if git is None:
+        raise AssertionError
+    # The kubelet puts in the variables.
+    context = build.context.model_copy(update={"git": git.model_copy(update={"ref": "$(CI_COMMIT)"})})
+    repositories = dict.fromkeys(target.rpartition(":")[0] for target in targets)
+    tags = tuple(f"{each}:$({name})" for each in repositories for name in ("CI_BRANCH_TAG", "CI_COMMIT_TAG"))
+    spec = _spec(settings, build.model_copy(update={"context": context}), tags, None)
+    variables = {"CI_COMMIT": COMMIT, "CI_COMMIT_TAG": COMMIT_TAG, "CI_BRANCH_TAG": BRANCH_TAG}
+    first = [
+        {"name": name, "valueFrom": {"fieldRef": {"fieldPath": f"metadata.annotations['{annotation}']"}}}
+        for name, annotation in variables.items()
+    ]
+    pod = dict(BUILDERS[build.builder](spec))
+    for kind in ("initContainers", "containers"):
+        # Before the others: a variable can use only those above it.
+        pod[kind] = [{**each, "env": [*first, *each["env"]]} for each in pod[kind]]
+    return pod
 
 
 def _hash(text: str) -> str:

@@ -17,8 +17,9 @@ from components.settings import NotAcceptedError, Problem, Settings
 from components.settings.pod_security import looser
 from components.settings.problems import HIDDEN
 
-_APP_ARMOR: Final = (1, 30)
-"""The first API server whose pods have `appArmorProfile`. Source: the Kubernetes documentation, "AppArmor"."""
+NEWER: Final = (1, 30)
+"""The first API server with `appArmorProfile` in pods, and with ValidatingAdmissionPolicy as `v1`. Source: the
+Kubernetes documentation, "AppArmor" and "Validating Admission Policy"."""
 
 _TERMINATION_SECONDS: Final = 120
 """How long an update waits for the end of a namespace that is being deleted."""
@@ -147,15 +148,19 @@ def _namespaces(
         time.sleep(_PAUSE_SECONDS)
 
 
-def _app_armor(settings: Settings, version: tuple[int, int]) -> Iterator[Problem]:
+def _newer(settings: Settings, version: tuple[int, int]) -> Iterator[Problem]:
+    if version >= NEWER:
+        return
     for index, build in enumerate(settings.builds):
-        if build.builder == "buildkit" and version < _APP_ARMOR:
+        lacking = [("builder", "appArmorProfile in pods", "builder: buildah")] if build.builder == "buildkit" else []
+        lacking += [("onPush", "ValidatingAdmissionPolicy", "a schedule")] if build.on_push is not None else []
+        for key, what, other in lacking:
             yield Problem(
-                key=f"ci:builds[{index}].builder",
+                key=f"ci:builds[{index}].{key}",
                 code="too_old",
-                value=build.builder,
-                wrong=f"needs appArmorProfile in pods, which Kubernetes {version[0]}.{version[1]} does not have",
-                instead=f"use a cluster of {_APP_ARMOR[0]}.{_APP_ARMOR[1]} or newer, or builder: buildah",
+                value=build.builder if key == "builder" else HIDDEN,
+                wrong=f"needs {what}, which Kubernetes {version[0]}.{version[1]} does not have",
+                instead=f"use a cluster of {NEWER[0]}.{NEWER[1]} or newer, or {other}",
             )
 
 
@@ -200,7 +205,7 @@ def _cluster(settings: Settings, reader: ApiReader, found: Mapping[str, Namespac
             wrong=f"points to a cluster of Kubernetes {version[0]}.{version[1]}",
             instead=f"use a cluster of {cluster.OLDEST[0]}.{cluster.OLDEST[1]} or newer",
         )
-    yield from _app_armor(settings, version)
+    yield from _newer(settings, version)
     builds = found.get(of_builds(settings.kubernetes.namespace))
     yield from _loosened(settings, builds.labels if builds is not None else {}, me)
     for name, info in found.items():

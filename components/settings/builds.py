@@ -7,6 +7,7 @@ from pydantic import Field
 from components.settings.cluster_fields import (
     Archive,
     ArgumentName,
+    BranchPattern,
     BuildName,
     Destination,
     GitRepository,
@@ -119,6 +120,22 @@ class BuildResources(Section):
     )
 
 
+class OnPushSettings(Section):
+    """Build the commits that are pushed to a branch, without an update of the stack."""
+
+    branch: BranchPattern = Field(
+        default="main",
+        description=(
+            "The branch, or a pattern in which `*` is any text. An image gets two tags: the branch's name, with `-` "
+            "for what a tag can't have, and the commit's first 12 digits."
+        ),
+        examples=["release/*"],
+    )
+    every_seconds: Annotated[int, Field(ge=5, le=86_400)] = Field(
+        default=60, description="How often the repository is asked for its branches, seconds."
+    )
+
+
 class BuildSettings(Section):
     """One image that is built in the cluster and pushed to the registry."""
 
@@ -191,6 +208,7 @@ class BuildSettings(Section):
         ),
         examples=["17 2 * * *"],
     )
+    on_push: OnPushSettings | None = Field(default=None, description=OnPushSettings.__doc__)
     trigger: OneLine = Field(
         default="", description="Any text. Changing it builds again.", examples=["2026-01-31, new base image"]
     )

@@ -67,6 +67,7 @@ def _images(settings: Settings) -> Iterator[Problem]:
 def _builds(settings: Settings) -> Iterator[Problem]:
     names: dict[str, str] = {}
     pushed: dict[str, str] = {}
+    watched: dict[str, str] = {}
     elsewhere = logins(settings.docker_config.get_secret_value()) if settings.docker_config else {}
     if elsewhere is None:
         yield Problem(
@@ -87,6 +88,7 @@ def _builds(settings: Settings) -> Iterator[Problem]:
                 yield duplicate(target, destination, other, "give each image another tag")
             yield from _destination(target, destination, elsewhere)
         yield from _context(key, build, settings)
+        yield from _on_push(key, build, watched)
         if build.context.git is not None:
             yield from _git(f"{key}.context.git", build.context.git)
     yield from _git_secrets(settings)
@@ -105,6 +107,19 @@ def _destination(key: str, destination: str, elsewhere: dict[str, dict[str, str]
     if domain is None and destination.rpartition(":")[2].startswith(RESERVED_TAG):
         wrong = f"has a tag that begins with {RESERVED_TAG}, under which each single build is kept"
         yield Problem(key, "conflict", wrong, "give another tag", destination)
+
+
+def _on_push(key: str, build: BuildSettings, watched: dict[str, str]) -> Iterator[Problem]:
+    if build.on_push is None:
+        return
+    if build.context.git is None:
+        wrong = "watches a git repository, and the context of this build is none"
+        yield Problem(f"{key}.onPush", "conflict", wrong, "give context: {git: {repository: ...}}, or remove it")
+    for repository in {target.rpartition(":")[0] for target in build.destinations or (f"{build.name}:latest",)}:
+        other = watched.setdefault(repository, f"{key}.onPush")
+        if other != f"{key}.onPush":
+            instead = "give the build a destination in another repository"
+            yield duplicate(f"{key}.onPush", repository, other, instead)
 
 
 def _host(login: str) -> str:
@@ -197,8 +212,8 @@ def _quota(settings: Settings) -> Iterator[Problem]:
 
 
 def _pods(build: BuildSettings) -> int:
-    """Return how many pods of a build can run at one time: its Job's, and its schedule's."""
-    return 2 if build.schedule else 1
+    """Return how many pods of a build can run at one time: its Job's, its schedule's, and its pushes'."""
+    return 1 + (build.schedule is not None) + (build.on_push is not None)
 
 
 def pods_of(settings: Settings) -> int:

@@ -201,6 +201,14 @@ Archive = Annotated[
         "give https://host/path.tar.gz, s3://bucket/path.tar.gz or gs://bucket/path.tar.gz",
     ),
 ]
+BranchPattern = Annotated[
+    str,
+    matches(
+        r"(?!.*(?:\.\.|//|/$|\.lock$))[A-Za-z0-9_*][A-Za-z0-9_./*-]*",
+        "is not the name of a branch, or a pattern of it",
+        "give one, such as main or release/*",
+    ),
+]
 InsidePath = Annotated[str, AfterValidator(_inside)]
 InlineText = Annotated[str, Field(max_length=_LONGEST_INLINE), AfterValidator(_inline_text)]
 BcryptHash = Annotated[str, AfterValidator(_bcrypt)]

@@ -122,11 +122,11 @@ class KubernetesSettings(Section):
     )
     git_image: ImageReference = Field(
         default="alpine/git:v2.52.0",
-        description="The image that clones git contexts: a shell, git, and ssh for ssh:// addresses.",
+        description="The image that reads git repositories: a shell, git, ssh for ssh:// addresses, wget for `onPush`.",
     )
     kubectl_image: ImageReference = Field(
         default="registry.k8s.io/kubectl:v1.34.4",
-        description="The image that restarts the registry when garbage is to be collected: kubectl alone.",
+        description="The image that restarts the registry for a collection, and creates Jobs on push: kubectl alone.",
     )
 
     def image_of(self, builder: Builder) -> str:

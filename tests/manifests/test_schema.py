@@ -20,8 +20,8 @@ library.schema_contents = functools.cache(library.schema_contents)
 OLDEST = "{}.{}".format(*cluster.OLDEST)
 """The oldest API server that a stack is let onto."""
 
-OLDEST_FOR_BUILDKIT = "{}.{}".format(*preflight._APP_ARMOR)  # noqa: SLF001
-"""The oldest API server that a stack with BuildKit is let onto."""
+NEWER = "{}.{}".format(*preflight.NEWER)
+"""The oldest API server that a stack with BuildKit or builds on push is let onto."""
 
 NEWEST: str = library.latest_version()
 """The newest whose schemas are known here."""
@@ -39,9 +39,11 @@ def refused(manifest: Mapping[str, Any], version: str) -> str | None:
     return None
 
 
-def builds_with_buildkit(stack: Stack) -> bool:
-    """Say whether a pod of the stack has its container."""
-    return any(each["name"] == "buildkit" for pod in stack.pods() for each in pod.spec["containers"])
+def needs_newer(stack: Stack) -> bool:
+    """Say whether a pod of the stack has BuildKit's container, or branches are watched."""
+    return bool(stack.of("ValidatingAdmissionPolicy")) or any(
+        each["name"] == "buildkit" for pod in stack.pods() for each in pod.spec["containers"]
+    )
 
 
 @pytest.mark.parametrize("newest", [False, True], ids=["oldest", "newest"])
@@ -50,7 +52,7 @@ def test_every_object_is_valid_for_the_oldest_and_the_newest_api_server(
     stacks: dict[str, Stack], name: str, *, newest: bool
 ) -> None:
     stack = stacks[name]
-    version = NEWEST if newest else OLDEST_FOR_BUILDKIT if builds_with_buildkit(stack) else OLDEST
+    version = NEWEST if newest else NEWER if needs_newer(stack) else OLDEST
     assert [problem for each in stack.objects if (problem := refused(each, version))] == []
 
 
@@ -80,6 +82,7 @@ def test_every_kind_of_object_that_the_platform_has_is_in_one_of_these_stacks(st
         *("Namespace", "ResourceQuota", "LimitRange", "ServiceAccount", "Role", "RoleBinding", "NetworkPolicy"),
         *("PersistentVolumeClaim", "Secret", "ConfigMap", "Certificate", "Service", "Ingress"),
         *("StatefulSet", "Deployment", "Job", "CronJob"),
+        *("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"),
     }
 
 

@@ -37,7 +37,8 @@ AGAIN = "everything, again"
 """The stack that has everything, as an update makes it that finds its Jobs done."""
 
 ALL = (*STACKS, AGAIN)
-SCANNED = (*(name for name in STACKS if not name.startswith("kubernetes-")), EVERYTHING, LEAST, DAEMON)
+ON_PUSH = "kubernetes-push"
+SCANNED = (*(name for name in STACKS if not name.startswith("kubernetes-")), EVERYTHING, LEAST, DAEMON, ON_PUSH)
 """Those for the slow scanners. The others have the same pods."""
 
 

@@ -174,6 +174,8 @@ def test_buildkit_wants_a_cluster_whose_pods_can_say_that_app_armor_does_not_con
     }
     one("ci:builds[1].builder", "too_old", "1.30 or newer", reader=FakeReader(at=(1, 29)), **keys)
     assert look(FakeReader(at=(1, 30)), **keys) == []
+    watched = build(context={"git": {"repository": "https://git.example.org/x.git"}}, onPush={})
+    one("ci:builds[0].onPush", "too_old", "1.30 or newer", reader=FakeReader(at=(1, 29)), builds=[watched])
 
 
 def kubeconfig(folder: Path, content: Any) -> dict[str, Any]:

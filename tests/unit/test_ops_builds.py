@@ -53,9 +53,11 @@ def api(httpserver: HTTPServer, tmp_path: Path) -> FakeApi:
     return made
 
 
-def job(status: dict[str, Any], name: str = JOB, *, scheduled: str = "", suspend: bool = False) -> dict[str, Any]:
-    owner = {"apiVersion": "batch/v1", "kind": "CronJob", "name": "web", "uid": "x"}
-    meta = {"name": name, "creationTimestamp": scheduled or BEGUN, "ownerReferences": [owner] if scheduled else []}
+def job(
+    status: dict[str, Any], name: str = JOB, *, scheduled: str = "", suspend: bool = False, owner: str = "web"
+) -> dict[str, Any]:
+    reference = {"apiVersion": "batch/v1", "kind": "CronJob", "name": owner, "uid": "x"}
+    meta = {"name": name, "creationTimestamp": scheduled or BEGUN, "ownerReferences": [reference] if scheduled else []}
     return {"metadata": meta, "spec": {"suspend": suspend, "template": {}}, "status": status}
 
 
@@ -165,6 +167,23 @@ def test_a_schedule_says_how_its_newest_run_ended_and_whether_it_is_gone_or_susp
     found = status(api, SCHEDULED)["schedule web"]
     assert found.seen.endswith("; suspended by hand; has not run yet")
     assert found.mark == "BAD"
+
+
+@pytest.mark.parametrize(
+    ("ended", "said", "mark"),
+    [(DONE, "commit 012 of main: started Job web-012-345", "ok"), (DONE, "can't look; again in 9 s", "BAD"),
+     (FAILED, "works again", "BAD")],
+)  # fmt: skip
+def test_a_watched_branch_says_how_its_newest_run_ended_and_whether_its_git_host_is_away(
+    api: FakeApi, ended: dict[str, Any], said: str, mark: str
+) -> None:
+    pushed = job(ended, "web-012-345", scheduled="2026-01-31T02:17:00Z", owner="web.push")
+    api.has(f"{BATCH}/jobs", job(DONE), pushed)
+    api.answers[f"GET {PODS}/one/log"] = f"build web: watches main\nbuild web: {said}\nbuild other: can't\n"
+    git = {"git": {"repository": "https://git.example.org/web.git"}}
+    found = status(api, {**BUILD, "context": git, "onPush": {}})["push web"]
+    assert found.seen.startswith("main; the last run, of 2026-01-31 02:17:00 UTC")
+    assert (found.seen.endswith(f"; {said}"), found.mark) == (True, mark), found
 
 
 def test_the_state_tells_each_builds_job_but_not_one_that_is_to_be_deleted() -> None:

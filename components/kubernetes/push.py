@@ -1,0 +1,288 @@
+"""Builds on push: a pod that watches branches, the only Jobs that it may create, and their templates."""
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pulumi
+import yaml
+from pulumi_kubernetes import admissionregistration, apps, batch, core, rbac
+
+from components import certificates, labels
+from components.kubernetes import restricted
+from components.kubernetes.build import job_spec
+from components.kubernetes.builders.spec import SECRETS_FOLDER, TRUST_FILE
+from components.kubernetes.namespaces import Namespaces, of_builds
+from components.kubernetes.network import PUSH
+from components.kubernetes.plan import Plan, template_name
+from components.kubernetes.server import digest
+from components.settings import Settings
+
+SCRIPT: Final = Path(__file__).with_name("push.sh")
+POLICY: Final = Path(__file__).with_name("push_policy.yaml")
+
+_PROXY_PORT: Final = 8001
+_KEPT_RUNS: Final = 10
+_KEPT_RUNS_OF_MANY: Final = 100
+"""How many Jobs that ended well are kept of a build, and how many that failed; the second for a pattern of branches,
+where the newest Job of each branch should be among them."""
+
+_PASSWD: Final = f"push:x:{restricted.USER}:{restricted.USER}::/tmp:/bin/sh\n"
+"""ssh does not start for a user without a name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PushArgs:
+    """The inputs of the watcher."""
+
+    settings: Settings
+    plans: Sequence[Plan]
+    """The plans of the builds that are watched."""
+
+    spaces: Namespaces
+
+
+class Push(pulumi.ComponentResource):
+    """A watcher that passes Pod Security `restricted`. It may list Jobs, and create those of a template."""
+
+    def __init__(self, name: str, args: PushArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Register the templates, the watcher with its rights, and the policy about what it may create."""
+        super().__init__("ci:kubernetes:Push", name, {"watched": watched(args.plans)}, opts)
+        mine = pulumi.ResourceOptions(parent=self)
+        files = {plan.settings.name: self._build(name, args, plan) for plan in args.plans}
+        meta = {"name": PUSH, "namespace": args.spaces.registry, "labels": {labels.APP: PUSH, **labels.PART}}
+        account = core.v1.ServiceAccount(
+            f"{name}-account", metadata=meta, automount_service_account_token=False, opts=mine
+        )
+        guards = [self._rights(name, args, account), *self._policies(name, args)]
+        common = core.v1.ConfigMap(f"{name}-files", metadata=meta, data=_files(args.settings), opts=mine)
+        credentials = pulumi.Output.secret(_credentials(args))
+        core.v1.Secret(f"{name}-git", metadata=meta, string_data=credentials, opts=mine)
+        texts = pulumi.Output.all(common=common.data, **{build: made.data for build, made in files.items()}).apply(
+            lambda known: {f"{build}/{key}": text for build, data in known.items() for key, text in data.items()}
+        )
+        apps.v1.Deployment(
+            f"{name}-watcher",
+            metadata=meta,
+            spec={
+                "replicas": 1,
+                "strategy": {"type": "Recreate"},
+                "selector": {"match_labels": {labels.APP: PUSH}},
+                "template": {
+                    "metadata": {
+                        "labels": meta["labels"],
+                        "annotations": {labels.FILES: digest(texts)},
+                    },
+                    "spec": {
+                        **restricted.pod(token=False, fs_group=restricted.USER),
+                        "service_account_name": account.metadata.name,
+                        "containers": [_watcher(args), _proxy(args)],
+                        "volumes": _volumes(files),
+                    },
+                },
+            },
+            opts=pulumi.ResourceOptions.merge(mine, pulumi.ResourceOptions(depends_on=guards)),
+        )
+        self.register_outputs({})
+
+    def _build(self, name: str, args: PushArgs, plan: Plan) -> core.v1.ConfigMap:
+        """Register a build's template, and what the watcher reads of the build."""
+        build, git, wanted = plan.settings, plan.settings.context.git, plan.settings.on_push
+        if git is None or wanted is None or plan.on_push is None:
+            raise AssertionError
+        marks = {labels.BUILD: build.name, **labels.PART}
+        spec = job_spec(build.retries, build.deadline_seconds, plan.on_push, marks)
+        kept = _KEPT_RUNS_OF_MANY if "*" in wanted.branch else _KEPT_RUNS
+        template = batch.v1.CronJob(
+            f"{name}-{build.name}-template",
+            metadata={
+                "name": template_name(build.name),
+                "namespace": args.spaces.builds,
+                "labels": {**marks, labels.APP: PUSH},
+            },
+            spec={
+                # It never starts a Job. Kubernetes removes the oldest Jobs that belong to it.
+                "schedule": "@yearly",
+                "suspend": True,
+                "successfulJobsHistoryLimit": kept,
+                "failedJobsHistoryLimit": kept,
+                "jobTemplate": {"metadata": {"labels": marks}, "spec": spec},
+            },
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        variables = {
+            "BRANCH": wanted.branch,
+            "REPOSITORY": git.repository,
+            "GIT_USER": git.user,
+            "TOKEN": "yes" if git.credentials == "gitToken" else "",
+            "SECONDS_BETWEEN": str(wanted.every_seconds),
+        }
+        data: dict[str, pulumi.Input[str]] = {
+            "settings": "".join(f"{key}={shlex.quote(value)}\n" for key, value in variables.items()),
+            "known_hosts": f"{git.known_hosts or ''}\n",
+            "job": template.metadata.apply(lambda made: job(spec, marks, template_name(build.name), made.uid)),
+        }
+        return core.v1.ConfigMap(
+            f"{name}-{build.name}",
+            metadata={"name": f"{PUSH}-{build.name}", "namespace": args.spaces.registry},
+            data=data,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+
+    def _rights(self, name: str, args: PushArgs, account: core.v1.ServiceAccount) -> rbac.v1.RoleBinding:
+        mine = pulumi.ResourceOptions(parent=self)
+        meta = {"name": PUSH, "namespace": args.spaces.builds}
+        rule = {"api_groups": ["batch"], "resources": ["jobs"], "verbs": ["create", "list"]}
+        role = rbac.v1.Role(f"{name}-role", metadata=meta, rules=[rule], opts=mine)
+        return rbac.v1.RoleBinding(
+            f"{name}-role-binding",
+            metadata=meta,
+            role_ref={"api_group": "rbac.authorization.k8s.io", "kind": "Role", "name": role.metadata.name},
+            subjects=[{"kind": "ServiceAccount", "name": account.metadata.name, "namespace": args.spaces.registry}],
+            opts=mine,
+        )
+
+    def _policies(self, name: str, args: PushArgs) -> list[pulumi.Resource]:
+        """Register what the API server lets the account create, beside its rights."""
+        mine = pulumi.ResourceOptions(parent=self)
+        namespace = args.settings.kubernetes.namespace
+        places = {
+            "account": f"system:serviceaccount:{namespace}:{PUSH}",
+            "builds-namespace": of_builds(namespace),
+            "builds": str([plan.settings.name for plan in args.plans]),
+        }
+        text = POLICY.read_text(encoding="utf-8")
+        for place, value in places.items():
+            text = text.replace(f"@{place}@", value)
+        templates = {
+            "namespace": args.spaces.builds,
+            "selector": {"match_labels": {labels.APP: PUSH}},
+            "parameter_not_found_action": "Deny",
+        }
+        made: list[pulumi.Resource] = []
+        for role, spec in yaml.safe_load(text).items():
+            meta = {"name": f"{namespace}-{PUSH}-{role}"}
+            policy = admissionregistration.v1.ValidatingAdmissionPolicy(
+                f"{name}-{role}-policy", metadata=meta, spec=spec, opts=mine
+            )
+            of_policy = {"policy_name": policy.metadata.name, "validation_actions": ["Deny"]}
+            binding = admissionregistration.v1.ValidatingAdmissionPolicyBinding(
+                f"{name}-{role}-policy-binding",
+                metadata=meta,
+                spec={**of_policy, "param_ref": templates} if "param_kind" in spec else of_policy,
+                opts=mine,
+            )
+            made += [policy, binding]
+        return made
+
+
+def watched(plans: Sequence[Plan]) -> Mapping[str, Mapping[str, str]]:
+    """Return the branch and the repository of each build that is watched."""
+    found = [(plan.settings.name, plan.settings.context.git, plan.settings.on_push) for plan in plans]
+    return {
+        name: {"branch": wanted.branch, "repository": git.repository} for name, git, wanted in found if git and wanted
+    }
+
+
+def job(spec: Mapping[str, Any], marks: Mapping[str, str], owner: str, uid: str | None) -> str:
+    """Return the Job that the watcher creates, with @places@ on the first line; the second is the pod."""
+    pod = {
+        "metadata": {
+            "labels": marks,
+            "annotations": {labels.COMMIT: "@commit@", labels.COMMIT_TAG: "@short@", labels.BRANCH_TAG: "@tag@"},
+        },
+        "spec": "@pod@",
+    }
+    reference = {"apiVersion": "batch/v1", "kind": "CronJob", "name": owner, "uid": uid, "controller": True}
+    text = json.dumps(
+        {
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "metadata": {
+                "name": "@name@",
+                "labels": {**marks, labels.BRANCH: "@branch@"},
+                "ownerReferences": [reference],
+            },
+            "spec": {**spec, "template": pod},
+        }
+    )
+    return text.replace('"@pod@"', f"\n{json.dumps(spec['template']['spec'])}")
+
+
+def _files(settings: Settings) -> dict[str, str]:
+    trusted = settings.kubernetes.trusted_ca_file
+    return {"passwd": _PASSWD, **({TRUST_FILE: certificates.read(trusted)} if trusted else {})}
+
+
+def _credentials(args: PushArgs) -> dict[str, str]:
+    """Return the files of the Secret with which the watched repositories are read."""
+    used = {plan.settings.context.git.credentials for plan in args.plans if plan.settings.context.git is not None}
+    known = {"gitToken": ("token", args.settings.git_token), "gitSshKey": ("key", args.settings.git_ssh_key)}
+    return {file: value.get_secret_value() for name, (file, value) in known.items() if name in used and value}
+
+
+def _watcher(args: PushArgs) -> dict[str, Any]:
+    environment = {
+        "NAMESPACE": args.spaces.builds,
+        "PROXY_PORT": str(_PROXY_PORT),
+        "BUILD_LABEL": labels.BUILD,
+        "BRANCH_LABEL": labels.BRANCH,
+    }
+    mounts = {"watch": "/watch", "files": "/trust", "git": f"{SECRETS_FOLDER}/git"}
+    return {
+        **restricted.CONTAINER,
+        "name": "watcher",
+        "image": args.settings.kubernetes.git_image,
+        "command": ["/bin/sh", "-c", SCRIPT.read_text(encoding="utf-8")],
+        "env": [{"name": key, "value": value} for key, value in environment.items()],
+        "resources": restricted.resources(500, 128, 128),
+        "volume_mounts": [
+            *({"name": name, "mount_path": path, "read_only": True} for name, path in mounts.items()),
+            {"name": "files", "mount_path": "/etc/passwd", "sub_path": "passwd", "read_only": True},
+            {"name": "tmp", "mount_path": "/tmp"},  # noqa: S108 - in the container
+        ],
+    }
+
+
+def _proxy(args: PushArgs) -> dict[str, Any]:
+    """Return the container that alone has the account's token: what talks to git hosts does not."""
+    paths = f"^/apis/batch/v1/namespaces/{of_builds(args.settings.kubernetes.namespace)}/jobs$"
+    return {
+        **restricted.CONTAINER,
+        "name": "proxy",
+        "image": args.settings.kubernetes.kubectl_image,
+        # The official image has no shell, but kubectl on its path.
+        "command": ["kubectl", "proxy", f"--port={_PROXY_PORT}", f"--accept-paths={paths}", "--cache-dir=/tmp/cache"],
+        "resources": restricted.resources(100, 128, 64),
+        "volume_mounts": [
+            {"name": "token", "mount_path": "/var/run/secrets/kubernetes.io/serviceaccount", "read_only": True},
+            {"name": "cache", "mount_path": "/tmp"},  # noqa: S108 - in the container
+        ],
+    }
+
+
+def _volumes(builds: Mapping[str, core.v1.ConfigMap]) -> list[dict[str, Any]]:
+    of_builds = [
+        {
+            "config_map": {
+                "name": made.metadata.name,
+                "items": [{"key": key, "path": f"{build}/{key}"} for key in ("settings", "known_hosts", "job")],
+            }
+        }
+        for build, made in builds.items()
+    ]
+    token = [
+        {"service_account_token": {"path": "token", "expiration_seconds": 3600}},
+        {"config_map": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
+    ]
+    return [
+        {"name": "watch", "projected": {"sources": of_builds, "default_mode": 0o444}},
+        {"name": "files", "config_map": {"name": PUSH, "default_mode": 0o444}},
+        {"name": "git", "secret": {"secret_name": PUSH, "default_mode": 0o440}},
+        {"name": "token", "projected": {"sources": token, "default_mode": 0o440}},
+        {"name": "tmp", "empty_dir": {"size_limit": "64Mi"}},
+        {"name": "cache", "empty_dir": {"size_limit": "32Mi"}},
+    ]

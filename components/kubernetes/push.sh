@@ -1,0 +1,97 @@
+# Watches the branches of every build and creates a Job for each new commit. It keeps nothing: the Jobs are its memory.
+# A folder of /watch is one build: `settings` has shell variables, `job` a Job on two lines, the first with @places@.
+set -u
+export HOME=/tmp GIT_TERMINAL_PROMPT=0
+jobs=http://127.0.0.1:$PROXY_PORT/apis/batch/v1/namespaces/$NAMESPACE/jobs
+ended='"type": *"(Complete|Failed)", *"status": *"True"'
+trap 'exit 143' TERM
+
+# The credential helper reads the token from its file, so it is in no process's arguments.
+helper='!f() { echo "username=$GIT_USER"; echo "password=$(cat /secrets/git/token)"; }; f'
+# The key belongs to root, so ssh accepts that this user's group may read it.
+options='-o IdentitiesOnly=yes -o StrictHostKeyChecking=yes -o BatchMode=yes'
+export GIT_SSH_COMMAND="ssh -i /secrets/git/key $options -o UserKnownHostsFile=\$KNOWN_HOSTS_FILE"
+if [ -e /trust/ca.crt ]; then
+  cat /etc/ssl/certs/ca-certificates.crt /trust/ca.crt > /tmp/ca.crt
+  export GIT_SSL_CAINFO=/tmp/ca.crt
+fi
+
+say() { echo "build $build: $*"; }
+
+# By default, the API server answers this client with spaces for people.
+api() {
+  if timeout 30 wget -q -U push "$@" 2> "$work/said"; then return 0; fi
+  echo "the API server refuses: $(head -n 1 "$work/said")" > "$work/reason"
+  return 1
+}
+
+# Creates the Job of a branch's commit, unless there is or was one. Fails if that could not be done.
+start() {
+  branch=$1 commit=$2
+  short=$(printf %.12s "$commit")
+  # A tag has no '/'. The registry's own tags begin with build-.
+  tag=$(printf %s "$branch" | tr -c 'A-Za-z0-9_.-' - | sed 's/^build-/_&/; s/^[.-]/_/' | cut -c 1-128)
+  branch=$(printf %s "$branch" | sha256sum | cut -c 1-12)
+  # Another pod is another Job, so a change of the stack builds the branches' heads again.
+  name=$build-$short-$({ sed 1d "$folder/job"; echo "$branch $commit"; } | sha256sum | cut -c 1-12)
+  sed "1s/@name@/$name/g; 1s/@commit@/$commit/g; 1s/@short@/$short/g; 1s/@tag@/$tag/g; 1s/@branch@/$branch/g" \
+    "$folder/job" > "$work/job"
+  # Old Jobs are removed. Without this, the Job of a branch that rests would come back with each look.
+  if grep -qxF "$name" "$work/seen"; then return 0; fi
+  selector="$BUILD_LABEL%3D$build,$BRANCH_LABEL%3D$branch"
+  api -O "$work/found" "$jobs?labelSelector=$selector" || return 1
+  if grep -qE "\"metadata\": *\{\"name\": *\"$name\"" "$work/found"; then
+    echo "$name" >> "$work/seen"
+    return 0
+  fi
+  # A branch's builds run one after another, so that an older one can't take the tag from a newer one.
+  there=$(grep -oE '"metadata": *\{"name": *"' "$work/found" | wc -l)
+  over=$(grep -oE "$ended" "$work/found" | wc -l)
+  if [ "$there" -gt "$over" ]; then
+    say "commit $short of $tag waits for the build before it"
+    return 0
+  fi
+  api -O "$work/made" --header 'Content-Type: application/json' --post-file "$work/job" "$jobs" || return 1
+  echo "$name" >> "$work/seen"
+  say "commit $short of $tag: started Job $name"
+}
+
+look() {
+  set -- -c http.lowSpeedLimit=1 -c http.lowSpeedTime=30
+  if [ -n "$TOKEN" ]; then set -- "$@" -c "credential.helper=$helper"; fi
+  timeout 60 git "$@" ls-remote --heads "$REPOSITORY" > "$work/heads" 2> "$work/reason" || return 1
+  result=0
+  while read -r commit ref; do
+    branch=${ref#refs/heads/}
+    # A pattern's * matches '/' too.
+    # shellcheck disable=SC2254
+    case $branch in $BRANCH) ;; *) continue ;; esac
+    if printf %s "$commit" | grep -qE '^[0-9a-f]{40}$'; then start "$branch" "$commit" || result=1; fi
+  done < "$work/heads"
+  return "$result"
+}
+
+watch() {
+  folder=$1 build=$(basename "$1") work=/tmp/$(basename "$1") delay=0
+  mkdir -p "$work"
+  touch "$work/seen"
+  . "$folder/settings"
+  export GIT_USER KNOWN_HOSTS_FILE="$folder/known_hosts"
+  say "watches $BRANCH of $REPOSITORY every $SECONDS_BETWEEN s"
+  while true; do
+    if look; then
+      if [ "$delay" != 0 ]; then say "works again"; fi
+      delay=0
+    else
+      # Twice as long each time, up to a quarter of an hour.
+      delay=$((delay == 0 ? SECONDS_BETWEEN : delay * 2))
+      if [ "$delay" -gt 900 ]; then delay=$((SECONDS_BETWEEN > 900 ? SECONDS_BETWEEN : 900)); fi
+      say "can't look or start; again in $delay s: $(head -n 1 "$work/reason")"
+    fi
+    sleep $((delay == 0 ? SECONDS_BETWEEN : delay)) & wait $!
+  done
+}
+
+until timeout 5 wget -q -O /dev/null "$jobs?limit=1" 2> /dev/null; do sleep 1; done
+for each in /watch/*/; do watch "${each%/}" & done
+wait

@@ -1,0 +1,151 @@
+"""A push builds the image, once and without an update, and the watcher's account may start nothing else."""
+
+import copy
+import functools
+import operator
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from kubernetes import client, config
+
+from tests.cluster.test_contexts import DOCKERFILE, TOKEN, git, lab
+from tests.support.cluster import Stack, until
+
+__all__ = ["lab"]
+
+EVERY_SECONDS = 5
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("git") / "app.git"
+    folder.mkdir()
+    git(folder, "init", "--quiet", "--initial-branch=main")
+    commit(folder, "the first")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def deployed(stack: Stack, lab: Any, repository: Path) -> Iterator[Stack]:
+    """Give the stack that watches the repository, which the token opens."""
+    from lab import servers  # noqa: PLC0415 - only with a lab
+
+    login, certificate = servers.Login("oauth2", TOKEN), lab.certificate("push", lab.host_address)
+    with servers.git(repository.parent, lab.host_address, login=login, certificate=certificate) as gits:
+        source = {"repository": f"{gits.url}/app.git", "credentials": "gitToken"}
+        build = {"name": "app", "context": {"git": source}, "onPush": {"everySeconds": EVERY_SECONDS}}
+        stack.deployment.secret("gitToken", TOKEN)
+        stack.configure(build, kubernetes={"trustedCaFile": str(lab.ca)})
+        stack.deployment.up()
+        yield stack
+
+
+def commit(folder: Path, text: str, dockerfile: str = DOCKERFILE) -> str:
+    (folder / "Dockerfile").write_text(dockerfile)
+    (folder / "a.txt").write_text(f"{text}\n")
+    git(folder, "add", ".")
+    git(folder, "commit", "--quiet", "--message", text)
+    return git(folder, "rev-parse", "HEAD")
+
+
+def runs(stack: Stack) -> dict[str, Any]:
+    """Give the Jobs that pushes started, by the commit's first 12 digits."""
+    return {name.split("-")[1]: job for name, job in stack.jobs().items() if name.count("-") == 2}
+
+
+def ended(stack: Stack, head: str) -> str | None:
+    """Give how the build of a commit ended."""
+    job = runs(stack).get(head[:12])
+    return next((each.type for each in (job.status.conditions or () if job else ()) if each.status == "True"), None)
+
+
+def built(stack: Stack, head: str, prints: str) -> None:
+    """Wait until a commit is built; its image prints this, under both tags."""
+    assert until(lambda: ended(stack, head)) in {"Complete", "SuccessCriteriaMet"}
+    digest = until(lambda: stack.digest("app", head[:12]))
+    assert stack.digest("app", "main") == digest
+    assert stack.run(f"localhost:{stack.node_port}/app@{digest}") == f"{prints}\nSucceeded"
+
+
+def watcher(stack: Stack) -> Any:
+    [pod] = stack.core.list_namespaced_pod(stack.namespace, label_selector="app.kubernetes.io/name=push").items
+    return pod
+
+
+def test_pushes_are_built_once_whatever_happens_to_the_branch_and_the_watcher(
+    deployed: Stack, repository: Path
+) -> None:
+    first = git(repository, "rev-parse", "HEAD")
+    built(deployed, first, "the first")
+    assert deployed.deployment.outputs()["watched"]["app"]["branch"] == "main"
+    commit(repository, "not built: another came in the same interval")
+    built(deployed, later := commit(repository, "the later"), "the later")
+    uids = {job.metadata.uid for job in runs(deployed).values()}
+
+    pod = watcher(deployed).metadata.name
+    deployed.core.delete_namespaced_pod(pod, deployed.namespace, grace_period_seconds=0)
+    broken = commit(repository, "broken", "FROM alpine:latest\nRUN exit 3\n")
+    assert until(lambda: ended(deployed, broken)) in {"Failed", "FailureTarget"}
+    git(repository, "reset", "--quiet", "--hard", first)
+    built(deployed, forced := commit(repository, "forced"), "forced")
+    git(repository, "checkout", "--quiet", "--detach")
+    git(repository, "branch", "--quiet", "--delete", "--force", "main")
+    git(repository, "checkout", "--quiet", "-b", "main")
+    built(deployed, again := commit(repository, "made again"), "made again")
+    assert {first[:12], later[:12], broken[:12], forced[:12], again[:12]} >= set(runs(deployed))
+    assert uids <= {job.metadata.uid for job in runs(deployed).values()}
+    log = deployed.core.read_namespaced_pod_log(
+        watcher(deployed).metadata.name, deployed.namespace, container="watcher"
+    )
+    assert TOKEN not in log
+    assert "the later" not in log
+    assert set(deployed.deployment.up()) == {"same"}
+
+
+def test_a_stolen_watchers_account_can_start_nothing_but_the_build_of_a_commit(deployed: Stack) -> None:
+    plain: Any = client.ApiClient()
+    until(lambda: bool(runs(deployed)))
+    found = plain.sanitize_for_serialization(next(iter(runs(deployed).values())))
+    meta, template = found["metadata"], found["spec"]["template"]
+    pod = {"labels": {}, "annotations": template["metadata"]["annotations"]}
+    job: dict[str, Any] = {
+        "metadata": {key: meta[key] for key in ("name", "labels", "ownerReferences")},
+        "spec": {
+            **{key: found["spec"][key] for key in ("backoffLimit", "activeDeadlineSeconds")},
+            "template": {"metadata": pod, "spec": template["spec"]},
+        },
+    }
+    job["metadata"]["name"] = f"{meta['name'][:-12]}{'0' * 12}"
+    stolen: Any = config.new_client_from_config(config_file=str(deployed.cluster.kubeconfig))
+    stolen.set_default_header("Impersonate-User", f"system:serviceaccount:{deployed.namespace}:push")
+    batch, core = client.BatchV1Api(stolen), client.CoreV1Api(stolen)
+    refused = []
+    wrong = yaml.safe_load(Path(__file__).with_name("push_attacks.yaml").read_text())
+    for path, value in wrong:
+        changed = copy.deepcopy(job)
+        [*folders, last] = path
+        inside: Any = functools.reduce(operator.getitem, folders, changed)
+        if last == "+":
+            inside.append(value)
+        else:
+            inside[last] = value
+        try:
+            batch.create_namespaced_job(deployed.builds, changed, dry_run="All")
+        except client.ApiException as error:
+            if "denied request" in error.body:
+                refused.append([path, value])
+    assert refused == wrong
+    batch.create_namespaced_job(deployed.builds, job, dry_run="All")
+    forbidden: tuple[Any, ...] = (
+        lambda: batch.create_namespaced_job(deployed.namespace, job, dry_run="All"),
+        lambda: batch.delete_namespaced_job(meta["name"], deployed.builds, dry_run="All"),
+        lambda: core.list_namespaced_secret(deployed.builds),
+        lambda: core.create_namespaced_pod(deployed.builds, {"metadata": {"name": "x"}}, dry_run="All"),
+    )
+    for call in forbidden:
+        with pytest.raises(client.ApiException, match="Forbidden"):
+            call()
+    stolen.rest_client.pool_manager.clear()
