@@ -147,11 +147,14 @@ def read(path: Path) -> bytes:
 
 
 def put(backend: Path, clone: Clone, stack: str, data: bytes) -> None:
-    """Write a stack's state into a file backend, which is made if it is not there."""
-    meta = backend / ".pulumi" / "meta.yaml"
-    if not meta.exists():  # without it, Pulumi takes the folder for a backend of the oldest layout
-        cache.write(meta, "version: 1\n")
-    cache.write(backend / clone.state_file(stack).relative_to(clone.state), data.decode(), mode=0o600)
+    """Write a stack's state into a file backend, which is made if it is not there. A kill leaves no half of it."""
+    path = backend / clone.state_file(stack).relative_to(clone.state)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Without this file, Pulumi takes the folder for a backend of the oldest layout.
+    (backend / ".pulumi" / "meta.yaml").write_text("version: 1\n")
+    unfinished = path.with_name(f"{path.name}.tmp")
+    unfinished.write_bytes(data)
+    unfinished.replace(path)
 
 
 def state_file(clone: Clone, stack: str) -> Path:
