@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import zipfile
 from typing import TYPE_CHECKING
 
 import pytest
@@ -60,6 +61,17 @@ def test_an_archive_with_another_byte_is_refused_unless_all_that_it_has_is_the_s
         except OpsError:
             refused += 1
     assert refused > len(b"".join(PARTS.values()))
+
+
+@pytest.mark.parametrize("change", [{"home.tar": b"other"}, {"more.tar": b"x"}, {"manifest.json": b"{}"}])
+def test_an_archive_with_another_part_than_its_manifest_has_is_refused(made: Path, change: dict[str, bytes]) -> None:
+    with zipfile.ZipFile(made) as packed:
+        parts = {name: packed.read(name) for name in packed.namelist()}
+    with zipfile.ZipFile(made, "w") as packed:
+        for name, data in {**parts, **change}.items():
+            packed.writestr(name, data)
+    with pytest.raises(OpsError, match="damaged"), archive.opened(made):
+        pass
 
 
 def test_an_answer_of_the_engine_that_breaks_off_leaves_no_file_and_none_is_overwritten(made: Path) -> None:
