@@ -98,7 +98,9 @@ class Namespaces(pulumi.ComponentResource):
         )
         core.v1.ResourceQuota(
             f"{name}-quota",
-            metadata={"name": "builds", "namespace": self.builds},
+            # It changes with the builds. Where an update was killed while it made the quota, the next one is another
+            # owner of its fields to the API server, and an older provider than 4.34 knows no enable_patch_force.
+            metadata={"name": "builds", "namespace": self.builds, "annotations": {"pulumi.com/patchForce": "true"}},
             spec={"hard": _quota(args)},
             opts=mine,
         )
