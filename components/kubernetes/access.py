@@ -1,8 +1,8 @@
 """Who may push: an HAProxy in the registry's pod.
 
 The registry knows no roles: whoever logs in may push and delete. HAProxy lets an account only read, unless it is in the
-list of pushers. It compares names alone; the registry behind it checks
-each password. Nothing else reaches the registry, which listens on the pod's own loopback.
+list of pushers. It compares names alone; the registry behind it checks each password. Nothing else reaches the
+registry, which listens on the pod's own loopback.
 """
 
 from collections.abc import Mapping, Sequence
