@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ops import cluster, engine, recover
+from ops import cluster, drain, engine, recover
 from ops.clone import STAND_IN, USUAL
 from ops.stack import Stack, open_stack
 from ops.toolchain import console, docker_engine, process
@@ -25,7 +25,7 @@ ROOM = 24
 REFUSED = "the settings of stack "
 """How the program's own report begins. See components.settings.SettingsError."""
 
-REPLACES_JENKINS = re.compile(r'"resourcePreEvent".*"op":"replace".*::jenkins-controller"')
+REPLACES_JENKINS = re.compile(r'"resourcePreEvent".*"op":"(?:replace|delete)".*::jenkins-controller"')
 """A line of the event log. Source: pulumi/pulumi, sdk/go/common/apitype/events.go."""
 
 UNCHANGED = frozenset({"same", "read", "refresh"})
@@ -61,7 +61,12 @@ def up(named: str | None, *, yes: bool, words: Sequence[str]) -> int:
     stack.get_plugins()
     # Where nobody is asked, the preview would only double the time: the program checks the settings in an update too.
     consent = _consent(yes=yes)
-    done = pulumi(stack, "up", [*consent, *(["--skip-preview"] if consent else []), *words])
+    options = [*consent, *(["--skip-preview"] if consent else []), *words]
+
+    def update() -> Done:
+        return pulumi(stack, "up", options)
+
+    done = drain.update(stack, words, update) if on_docker else update()
     # One that never became healthy is in the state all the same, and Pulumi sees nothing to change in it.
     ill = engine.show_ill(stack.settings, stack.clone.name, stack.name, starting=done.status != 0) if on_docker else []
     jobs = [] if ill or done.status else _bad_jobs(stack, done.outputs)
@@ -186,15 +191,21 @@ def pulumi(stack: Stack, verb: str, words: Sequence[str]) -> Done:
     if refused:
         # Once more, since Pulumi prints the outputs of the whole stack behind it.
         raise OpsError(re.sub(r"<\{%.*?%\}>", "", refused).strip(), code=2)
-    if any(REPLACES_JENKINS.search(line) for line in lines):
-        console.note(
-            "\nThis replaces Jenkins' container. A build loses a plain `sh` step that runs on the controller; steps in "
-            "other containers go on. How to wait for such steps first: docs/how-to, change the stack while builds run."
-        )
+    if verb != "destroy" and any(REPLACES_JENKINS.search(line) for line in lines):
+        console.note(f"\n{_of_builds(stack.settings.jenkins.drain_seconds)}")
     left = recover.remains(stack) if status else ""
     if left:
         console.note(f"\nStack {stack.name} has {left}. To put that right: make recover STACK={stack.name}")
     return Done(status, changes, outputs)
+
+
+def _of_builds(seconds: int) -> str:
+    """What an update that replaces or removes Jenkins' container means for builds."""
+    wait = f"`make up` first waits for running builds, up to {seconds} s; raise ci:jenkins.drainSeconds for longer ones"
+    return (
+        "This replaces Jenkins' container. A build loses a plain `sh` step that runs on the controller; steps in other "
+        f"containers go on. {wait if seconds else 'To wait for such steps first: ci:jenkins.drainSeconds'}."
+    )
 
 
 def _consent(*, yes: bool) -> list[str]:

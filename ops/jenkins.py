@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import api4jenkins
 import httpx
@@ -34,6 +34,12 @@ cores."""
 
 AWAY = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT})
 """Statuses that pass: 503 is Jenkins while it starts, the others come from a reverse proxy in front of it."""
+
+Build = tuple[str, int]
+"""A job's name with its folders, as `team/app`, and a build's number."""
+
+_BUILD = re.compile(r"/((?:job/[^/]+/)+)(\d+)/$")
+"""How a build's address ends."""
 
 
 class AwayError(OpsError):
@@ -122,6 +128,19 @@ class Jenkins:
             position = answer.headers.get("X-Text-Size", position)
             more = answer.headers.get("X-More-Data") == "true"
             yield answer.content
+
+    def quiet(self, *, on: bool) -> None:
+        """Let no build start and pause each pipeline before its next step, or let them go on."""
+        self._ask("POST", "quietDown" if on else "cancelQuietDown")
+
+    def running(self) -> list[Build]:
+        """Give the builds that run or are paused, also those that wait for an executor in the middle."""
+        running = "[currentExecutable[url]]"
+        found = self._json("computer/api/json", tree=f"computer[executors{running},oneOffExecutors{running}]")
+        executors = [each for node in found["computer"] for each in [*node["executors"], *node["oneOffExecutors"]]]
+        urls = [str((each["currentExecutable"] or {}).get("url")) for each in executors]
+        builds = {(match[1], int(match[2])) for match in map(_BUILD.search, urls) if match}
+        return sorted(("/".join(map(unquote, path.split("/")[1::2])), number) for path, number in builds)
 
     def _json(self, path: str, **query: str) -> dict[str, Any]:
         answer = self._ask("GET", path, **query)

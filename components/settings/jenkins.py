@@ -113,6 +113,13 @@ class JenkinsSettings(Section):
     stop_timeout_seconds: Annotated[int, Field(ge=1, le=3600)] = Field(
         default=60, description="How long the controller may take to stop before it is killed, seconds."
     )
+    drain_seconds: Annotated[int, Field(ge=0, le=86_400)] = Field(
+        default=300,
+        description=(
+            "How long `make up` waits for running builds before it replaces or removes the container, seconds; 0 does "
+            "not wait. No build starts meanwhile, and pipelines pause before their next step. For `setup: casc`."
+        ),
+    )
     log_max_size_mib: Annotated[int, Field(ge=1, le=1024)] = Field(
         default=10, description="Size at which the container's log file is rotated, MiB."
     )

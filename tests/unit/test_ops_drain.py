@@ -1,0 +1,163 @@
+"""An update that replaces Jenkins' container waits for its builds. The texts are those of Jenkins and its plugins."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from werkzeug import Request, Response
+
+from ops import deploy, drain, engine
+from tests.support import made_stack
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_httpserver import HTTPServer
+
+WORK = b"[Pipeline] sh\n+ make\n"
+PAUSED = WORK + b"[2026-01-31T10:00:07.123Z] Pausing (Preparing for shutdown)\r\n"
+APP, SITE = "job/team/job/my%20app/7/", "job/site/3/"
+CONTROLLER = "urn:pulumi:dev::ci::ci:docker:Jenkins$docker:index/container:Container::jenkins-controller"
+DONE, FAILED, NOTHING = (
+    deploy.Done(0, {"replace": 1}, {}),
+    deploy.Done(1, {"replace": 1}, {}),
+    deploy.Done(0, {"same": 9}, {}),
+)
+
+
+class World:
+    """A Jenkins whose builds and logs a test gives, one for each time that it is asked, and a stack that has it."""
+
+    def __init__(self, server: HTTPServer, root: Path, patch: pytest.MonkeyPatch) -> None:
+        self.server, self.root, self.patch = server, root, patch
+        self.step = {"op": "replace", "urn": CONTROLLER}
+        self.posted: list[str] = []
+        patch.setattr(drain, "POLL_SECONDS", 0.001)
+        patch.setattr(drain, "AWAY_SECONDS", 0)
+        patch.setattr(drain, "stack_password", lambda _: "correct horse")
+        patch.setattr("signal.signal", lambda *_: None)
+        patch.setattr(engine, "is_stand_in", lambda *_: False)
+        server.expect_request("/crumbIssuer/api/json").respond_with_json({"crumb": "c", "crumbRequestField": "Crumb"})
+        for path in ("/quietDown", "/cancelQuietDown"):
+            server.expect_request(path, method="POST", headers={"Crumb": "c"}).respond_with_handler(self._post)
+
+    def _post(self, request: Request) -> Response:
+        self.posted.append(request.path)
+        return Response(status=302, headers={"Location": "."})
+
+    def builds(self, *times: list[str]) -> None:
+        """Let these builds run, each time that Jenkins is asked; the last for ever."""
+        seen = itertools.chain(times, itertools.repeat(times[-1]))
+        self.server.expect_request("/computer/api/json").respond_with_handler(lambda _: answer(next(seen)))
+
+    def log(self, path: str, *pieces: bytes) -> None:
+        """Let a build's log grow by these pieces; then nothing comes."""
+        sent, seen = [0], itertools.chain(pieces, itertools.repeat(b""))
+
+        def progress(request: Request) -> Response:
+            assert request.args["start"] == str(sum(sent))
+            piece = next(seen)
+            sent.append(len(piece))
+            return Response(piece, headers={"X-Text-Size": str(sum(sent)), "X-More-Data": "true"})
+
+        self.server.expect_request(f"/{path}logText/progressiveText").respond_with_handler(progress)
+
+    def update(self, run: Callable[[], deploy.Done] = lambda: DONE, seconds: int = 20) -> deploy.Done:
+        stack = made_stack.on_docker(self.root, jenkins={"drainSeconds": seconds})
+        found = {"setup": "casc", "container": "ci", "adminUser": "admin", "url": self.server.url_for("")}
+        self.patch.setattr(stack, "outputs", lambda: found)
+        self.patch.setattr(stack, "ask", lambda *_, **__: json.dumps({"steps": [self.step]}))
+        return drain.update(stack, ["--yes"], run)
+
+
+def answer(builds: list[str]) -> Response:
+    """Give the answer of a controller that runs these pipelines, one of them inside of `node`."""
+    flow, placed = "org.jenkinsci.plugins.workflow.job.WorkflowRun", "ExecutorStepExecution$PlaceholderTask"
+    running = [{"currentExecutable": {"_class": flow, "url": f"http://inside:8080/ci/{each}"}} for each in builds]
+    node: list[dict[str, Any]] = [{"currentExecutable": {"_class": f"{placed}$PlaceholderExecutable"}}]
+    body = {"computer": [{"executors": [*node, {"currentExecutable": None}], "oneOffExecutors": running}]}
+    return Response(json.dumps(body), content_type="application/json")
+
+
+@pytest.fixture
+def world(httpserver: HTTPServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    return World(httpserver, tmp_path, monkeypatch)
+
+
+def test_builds_are_named_and_waited_for_until_each_has_ended_or_paused(world: World, capsys: Any) -> None:
+    world.builds([APP, SITE], [APP, SITE], [APP])
+    world.log(SITE, WORK, b"done\n")
+    world.log(APP.replace("%20", " "), WORK, b"", b"", b"", PAUSED)
+    asked: list[int] = []
+
+    def run() -> deploy.Done:
+        asked.append(sum("/my app/" in request.path for request, _ in world.server.log))
+        return DONE
+
+    assert world.update(run) == DONE
+    assert (asked, world.posted) == ([5], ["/quietDown"])
+    said = capsys.readouterr().err
+    assert "waiting for Jenkins' builds site #3, team/my app #7 (at most 20 s)" in said
+    assert "lose" not in said
+
+
+def test_after_the_bound_the_update_goes_on_and_names_the_builds(world: World, capsys: Any) -> None:
+    world.builds([APP, SITE])
+    world.log(APP.replace("%20", " "), PAUSED + b"another branch is still at work\n")
+    world.log(SITE, PAUSED)
+    assert world.update(seconds=1) == DONE
+    assert capsys.readouterr().err.endswith("may lose a plain `sh` step: team/my app #7\n")
+
+
+def test_an_update_that_fails_is_stopped_or_changes_nothing_lets_builds_start_again(world: World) -> None:
+    def stopped() -> deploy.Done:
+        raise KeyboardInterrupt
+
+    world.builds([])
+    assert world.update(lambda: FAILED) == FAILED
+    assert world.update(lambda: NOTHING) == NOTHING
+    with pytest.raises(KeyboardInterrupt):
+        world.update(stopped)
+    assert world.posted == ["/quietDown", "/cancelQuietDown"] * 3
+
+
+@pytest.mark.parametrize(
+    ("step", "stands_in", "seconds", "asked"),
+    [
+        (("replace", CONTROLLER), False, 20, 1),
+        (("delete", CONTROLLER), False, 20, 1),
+        (("update", CONTROLLER), False, 20, 0),
+        (("replace", "urn::proxy-container"), False, 20, 0),
+        (("replace", CONTROLLER), True, 20, 0),
+        (("replace", CONTROLLER), False, 0, 0),
+    ],
+)
+def test_only_a_real_jenkins_that_is_replaced_or_removed_becomes_quiet(
+    world: World, step: tuple[str, str], stands_in: object, seconds: int, asked: int
+) -> None:
+    world.builds([])
+    world.step = {"op": step[0], "urn": step[1]}
+    world.patch.setattr(engine, "is_stand_in", lambda *_: stands_in)
+    world.update(seconds=seconds)
+    assert len(world.posted) == asked
+
+
+def test_a_jenkins_that_does_not_answer_holds_no_update_up(world: World, capsys: Any) -> None:
+    world.server.expect_request("/computer/api/json").respond_with_data("", 503)
+    assert world.update() == DONE
+    assert "The update goes on without waiting" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(300, "up to 300 s"), (0, "ci:jenkins.drainSeconds")])
+def test_a_preview_says_whether_an_update_would_wait(world: World, capsys: Any, seconds: int, said: str) -> None:
+    stack = made_stack.on_docker(world.root, jenkins={"drainSeconds": seconds})
+    event = json.dumps({"resourcePreEvent": {"metadata": {"op": "replace", "urn": CONTROLLER}}}, separators=(",", ":"))
+    world.patch.setattr(stack, "run", lambda *words, **_: Path(words[2]).write_text(event) * 0)
+    deploy.pulumi(stack, "preview", [])
+    assert said in capsys.readouterr().err
+    deploy.pulumi(stack, "destroy", [])
+    assert capsys.readouterr().err == ""
