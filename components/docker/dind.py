@@ -34,9 +34,12 @@ _STOP_SECONDS: Final = 30
 """When the engine stops, its containers get the first number; the engine must not be killed before that."""
 
 _HEALTHY: Final = (
+    f"(cd {CLIENT_CERTIFICATES} && test -s ca.pem && test -s cert.pem && test -s key.pem) || {{ kill 1; exit 1; }}; "
     f"DOCKER_TLS_VERIFY=1 DOCKER_CERT_PATH={CLIENT_CERTIFICATES} docker --host tcp://localhost:{PORT} version"
 )
-"""Asks as Jenkins does, so that an engine is healthy only if its certificates fit."""
+"""Asks as Jenkins does, so that an engine is healthy only if its certificates fit. An engine whose certificates were
+removed is ended: its container then starts again and makes new ones. While they are made process 1 is a shell, which
+ignores the signal."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -146,6 +146,17 @@ def test_a_removed_engine_comes_back_with_its_images_and_new_certificates_that_j
     verbs.run("sample")
 
 
+def test_an_engine_whose_certificates_were_wiped_makes_new_ones_and_jobs_build_on(
+    verbs: Verbs, engine: docker.DockerClient
+) -> None:
+    before = inside(ENGINE, "cat", "/certs/client/key.pem")
+    inside(ENGINE, "sh", "-c", "rm /certs/client/*")
+    verbs.run("up")
+    eventually(lambda: engine.containers.get(ENGINE).attrs["State"]["Health"]["Status"] == "healthy", seconds=90)
+    assert inside(ENGINE, "cat", "/certs/client/key.pem") != before
+    verbs.run("sample")
+
+
 def test_what_jobs_start_counts_against_the_engines_own_memory(inner: Container) -> None:
     limit = inside(
         ENGINE,
