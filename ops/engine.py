@@ -80,13 +80,14 @@ class _Adapter(HTTPAdapter):
 def images(settings: Settings) -> list[str]:
     """The images that a Docker stack starts from, stand-ins among them."""
     jenkins, sidecars = settings.jenkins, settings.docker
+    pruner = [sidecars.prune.image] if sidecars.prune is not None else []
     if settings.gitlab_runner is not None:
-        return [settings.gitlab_runner.image]
+        return [settings.gitlab_runner.image, *pruner]
     found = [jenkins.image or jenkins.base_image]
     if jenkins.image is None and jenkins.docker_client == "image":
         found.append(jenkins.docker_cli_image)
     beside = {"dind": sidecars.dind.image, "proxy": sidecars.proxy.image}.get(sidecars.access)
-    return [*found, *([beside] if beside else [])]
+    return [*found, *([beside] if beside else []), *pruner]
 
 
 def stands_in(image: str) -> bool:
@@ -150,7 +151,8 @@ def show_ill(settings: Settings, project: str, stack: str, *, starting: bool) ->
     """
     wanted = [f"{name}={value}" for name, value in labels.of(project, stack).items()]
     # Another clone's stack of this name has the same labels, but no two containers of an engine have one name.
-    sections = (settings.jenkins, settings.gitlab_runner, settings.docker.dind, settings.docker.proxy)
+    on_host = settings.docker
+    sections = (settings.jenkins, settings.gitlab_runner, on_host.dind, on_host.proxy, on_host.prune)
     names = {section.container_name for section in sections if section is not None}
     found = []
     # Without an engine there is nothing to show, and Pulumi has said so.

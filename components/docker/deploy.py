@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import pulumi
 
 from components import password
-from components.docker import access, gitlab_deploy, host
+from components.docker import access, gitlab_deploy, host, prune
 from components.docker.image import controller_image
 from components.docker.jenkins import Jenkins, JenkinsArgs, home_volume
 from components.jenkins import casc, hooks, jobs
@@ -28,6 +28,7 @@ def deploy(settings: Settings) -> Mapping[str, pulumi.Input[object]]:
     notify = password.kept("notify-token", None) if _has_casc(settings) else None
     home = home_volume("jenkins", jenkins, on_host)
     engine_access = access.of(settings.docker).declare(settings, home, on_host)
+    beside = pulumi.ResourceOptions(providers=[on_host.provider] if on_host.provider else None)
     controller = Jenkins(
         "jenkins",
         JenkinsArgs(
@@ -38,7 +39,7 @@ def deploy(settings: Settings) -> Mapping[str, pulumi.Input[object]]:
             configuration=_shown(settings) if _has_casc(settings) else None,
             files=_files(settings, clear, notify) if clear is not None and notify is not None else {},
         ),
-        pulumi.ResourceOptions(providers=[on_host.provider] if on_host.provider else None),
+        beside,
     )
     return {
         "platform": settings.platform,
@@ -56,7 +57,7 @@ def deploy(settings: Settings) -> Mapping[str, pulumi.Input[object]]:
         "dockerHost": settings.docker.host,
         "access": settings.docker.access,
         "engine": engine_access.engine,
-        "sidecars": dict(engine_access.sidecars),
+        "sidecars": {**engine_access.sidecars, **prune.sidecar(settings, engine_access, beside)},
         "retainedVolumes": list(engine_access.retained_volumes),
         "next": [*_next(settings), *engine_access.next_steps],
     }

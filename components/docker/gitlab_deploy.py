@@ -6,7 +6,7 @@ import pulumi
 import pulumi_docker as docker
 
 from components import certificates
-from components.docker import host
+from components.docker import host, prune
 from components.docker.access import host_socket
 from components.docker.gitlab_runner import GitlabRunner, GitlabRunnerArgs
 from components.gitlab import config
@@ -31,6 +31,8 @@ def deploy(settings: Settings, runner: GitlabRunnerSettings) -> Mapping[str, pul
     text = pulumi.Output.secret(written(settings.gitlab_runner_token.get_secret_value()))
     # The image stays on the host when the stack is destroyed, for other containers may use it.
     image = docker.RemoteImage("gitlab-runner-image", name=runner.image, keep_locally=True, opts=on_host)
+    beside = pulumi.ResourceOptions(providers=[on_host.provider] if on_host.provider else None)
+    access = host_socket.declare(settings, "", on_host)
     made = GitlabRunner(
         "gitlab-runner",
         GitlabRunnerArgs(
@@ -40,7 +42,7 @@ def deploy(settings: Settings, runner: GitlabRunnerSettings) -> Mapping[str, pul
             shown=written(_NO_TOKEN),
             files={**known, config.CONFIG: text},
         ),
-        pulumi.ResourceOptions(providers=[on_host.provider] if on_host.provider else None),
+        beside,
     )
     return {
         "platform": settings.platform,
@@ -49,6 +51,7 @@ def deploy(settings: Settings, runner: GitlabRunnerSettings) -> Mapping[str, pul
         "images": {},
         "container": made.container,
         "dockerHost": settings.docker.host,
+        "sidecars": prune.sidecar(settings, access, beside),
         "jobEngine": runner.engine,
         "next": _next(runner),
     }

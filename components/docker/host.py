@@ -82,10 +82,13 @@ def preflight(settings: Settings, *, project: str, stack: str) -> Iterator[Probl
 
 
 def _names(settings: Settings) -> Sequence[ManagedName]:
-    jenkins, runner = settings.jenkins, settings.gitlab_runner
+    jenkins, runner, prune = settings.jenkins, settings.gitlab_runner, settings.docker.prune
+    key = "ci:docker.prune.containerName"
+    pruner = [ManagedName(kind="container", name=prune.container_name, key=key)] if prune is not None else []
     if runner is not None:
-        return (ManagedName(kind="container", name=runner.container_name, key="ci:gitlabRunner.containerName"),)
+        return (*pruner, ManagedName(kind="container", name=runner.container_name, key="ci:gitlabRunner.containerName"))
     return (
+        *pruner,
         ManagedName(kind="container", name=jenkins.container_name, key="ci:jenkins.containerName"),
         ManagedName(
             kind="volume",

@@ -1,6 +1,6 @@
 """The filtering proxy: the one container that has the engine's socket, so that Jenkins needs none."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -45,6 +45,9 @@ class ProxyArgs:
 
     images: Sequence[str]
     """What the stack is deployed from. Jobs can't put another image under these names; `+` lets them pull one."""
+
+    prunes: Mapping[str, Mapping[str, str]]
+    """The calls of the stack's pruner: by path, the keys of its query."""
 
 
 class Proxy(pulumi.ComponentResource):
@@ -118,4 +121,5 @@ def _configuration(args: ProxyArgs) -> str:
         policy=_FILES["POLICY"],
         name=args.settings.container_name,
         images=args.images,
+        prunes=args.prunes,
     )

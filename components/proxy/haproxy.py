@@ -1,7 +1,7 @@
 """HAProxy's configuration. What may pass is in policy.lua, which HAProxy runs; here is what HAProxy does by itself."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -101,7 +101,15 @@ def policy() -> str:
     return POLICY.read_text()
 
 
-def render(*, socket: str, engine: str, policy: str, name: str, images: Sequence[str]) -> str:
+def render(  # noqa: PLR0913 - all by keyword
+    *,
+    socket: str,
+    engine: str,
+    policy: str,
+    name: str,
+    images: Sequence[str],
+    prunes: Mapping[str, Mapping[str, str]],
+) -> str:
     """Give the whole configuration, for HAProxy 3.0 or newer with Lua.
 
     Args:
@@ -111,12 +119,14 @@ def render(*, socket: str, engine: str, policy: str, name: str, images: Sequence
         name: of the proxy's own container, and of the volume that holds `socket`.
         images: what the stack is deployed from, each with `+` before it if jobs may pull it. No job may put another
             image under these repositories' names.
+        prunes: by path, the keys of the query of each call that removes what is old. Only exactly these pass.
     """
+    calls = [f"'{path}?{'&'.join(map('='.join, query.items()))}'" for path, query in prunes.items()]
     return _CONFIGURATION.format(
         socket=socket,
         engine=engine,
         policy=policy,
-        arguments=" ".join([name, *images]),
+        arguments=" ".join([name, *images, *calls]),
         connections=CONNECTIONS,
         connections_and_health=CONNECTIONS + 8,
         streams=STREAMS,

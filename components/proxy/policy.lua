@@ -1,10 +1,10 @@
 -- What of the engine's API a Docker pipeline may use: HAProxy asks this about each request (`judge_request`), and about
 -- the JSON of those that create something (`judge_body`). Loaded as
 --
---     lua-load-per-thread policy.lua OWN IMAGE...
+--     lua-load-per-thread policy.lua OWN IMAGE... /PATH?KEY=VALUE&...
 --
--- with the name of the proxy's own container, which its volume has too, and the images that the stack is deployed from.
--- `+` before an image says that jobs may pull it.
+-- with the name of the proxy's own container, which its volume has too, the images that the stack is deployed from, and
+-- the calls of the stack's pruner. `+` before an image says that jobs may pull it.
 --
 -- Everything here is a list of what is allowed: calls, keys of their queries, fields of their bodies, and values
 -- where they matter. An engine's JSON decoder takes keys in any case, and merges two of one name. So a key has to be
@@ -268,11 +268,16 @@ local function repository(image)
     return host .. "/" .. (host == "docker.io" and rest:gsub("^library/", "") or rest)
 end
 
-local deployed = {}
+local deployed, prunes = {}, {}
 for index = 2, select("#", ...) do
-    local image = select(index, ...)
-    local name = repository(image:gsub("^%+", ""))
-    deployed[name] = image:sub(1, 1) == "+" and deployed[name] ~= "sealed" and "pulled" or "sealed"
+    local argument = select(index, ...)
+    local path, query = argument:match("^(/[^?]+)%?(.*)$")
+    if path then
+        prunes[path] = query
+    else
+        local name = repository(argument:gsub("^%+", ""))
+        deployed[name] = argument:sub(1, 1) == "+" and deployed[name] ~= "sealed" and "pulled" or "sealed"
+    end
 end
 local OTHER_IMAGE = "an image that this CI is not deployed from"
 local other_image = like(function(value) return not deployed[repository(value)] end, OTHER_IMAGE)
@@ -458,9 +463,19 @@ local CALLS = {
     { "DELETE", "/volumes/{v}", keys("force") },
 }
 
+-- Whoever else makes these calls only removes what the pruner removes within the hour: each key has its one value, and
+-- none may be left out.
+for path, query in pairs(prunes) do
+    local call = { "POST", path, {}, needed = {} }
+    for key, value in query:gmatch("([^&=]+)=([^&]*)") do
+        call[3][key], call.needed[key] = one_of(value), true
+    end
+    CALLS[#CALLS + 1] = call
+end
+
 -- The ends of calls that can last, of which HAProxy lets only so many through at a time.
 local LASTING = {}
-for word in ("build create push start attach logs wait stats events get archive"):gmatch("%a+") do
+for word in ("build create push start attach logs wait stats events get archive prune"):gmatch("%a+") do
     LASTING[word] = "yes"
 end
 
@@ -554,12 +569,19 @@ end
 judge("judge_request", function(txn)
     local url = txn.sf:url()
     local call = call_of(txn.sf:method(), path_of(url))
+    local given = {}
     for _, pair in ipairs(query_of(url)) do
         local shape = (call[3] or {})[pair[1]]
         if not shape then
             refuse("a Docker pipeline does not need " .. pair[1] .. "= of " .. call[2])
         end
         shape(pair[2], pair[1] .. "=")
+        given[pair[1]] = true
+    end
+    for key in pairs(call.needed or {}) do
+        if not given[key] then
+            refuse(call[2] .. " needs " .. key .. "=")
+        end
     end
     txn:set_var("txn.lasts", LASTING[call[2]:match("%a+$")] or "no")
     return call[4] and "body" or "pass"

@@ -53,6 +53,10 @@ def between(settings: Settings) -> Iterator[Problem]:
         yield required("ci:docker.tcp", "by access: tcp", f"give {example}")
     yield from _key("ci:docker.tcp", docker.tcp, "ci:tcpTlsKey", settings.tcp_tls_key)
     yield from _dind(settings)
+    others = (settings.jenkins.container_name, docker.dind.container_name, docker.proxy.container_name)
+    if docker.prune is not None and docker.prune.container_name in others:
+        instead = "give another name, for example jenkins-docker-prune"
+        yield duplicate("ci:docker.prune.containerName", docker.prune.container_name, "another container", instead)
     yield from proxy_checks.between(settings)
 
 

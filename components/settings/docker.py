@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from components.settings.engines import DindSettings, TcpSettings, TlsFiles
+from components.settings.engines import DindSettings, PruneSettings, TcpSettings, TlsFiles
 from components.settings.fields import AbsolutePath, DockerHost
 from components.settings.proxy import ProxySettings
 from components.settings.section import Section
@@ -54,6 +54,7 @@ class DockerSettings(Section):
     proxy: ProxySettings = Field(default_factory=ProxySettings, description=ProxySettings.__doc__)
     dind: DindSettings = Field(default_factory=DindSettings, description=DindSettings.__doc__)
     tcp: TcpSettings | None = Field(default=None, description=TcpSettings.__doc__)
+    prune: PruneSettings | None = Field(default=None, description=PruneSettings.__doc__)
 
     @property
     def is_local(self) -> bool:

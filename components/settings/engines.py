@@ -64,6 +64,25 @@ class DindSettings(Section):
     )
 
 
+class PruneSettings(Section):
+    """Removes, every hour, what jobs leave on their engine. Never a volume, nor an image with a tag or in use."""
+
+    until_hours: Annotated[int, Field(ge=1, le=87_600)] = Field(
+        default=168,
+        description=(
+            "What is removed is older, hours: stopped containers and images without a tag by when they were made, "
+            "build cache by when it was used last. Containers with a label `pulumi-container-ci/project` stay."
+        ),
+    )
+    keep_gib: Annotated[int, Field(ge=1, le=65_536)] = Field(
+        default=20, description="How much of the build cache is kept whatever its age, GiB."
+    )
+    image: ImageReference = Field(
+        default="docker:28.5.2-cli", description="An image with the docker client, a shell and `test`."
+    )
+    container_name: DockerName = Field(default="jenkins-docker-prune", description="The name of its container.")
+
+
 class TlsFiles(Section):
     """The certificates for an engine on TCP. Anyone who has the key has root on that engine's host."""
 

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import re
+import secrets
+import subprocess
+import tarfile
+from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +36,7 @@ if TYPE_CHECKING:
 
 NAME = f"{PREFIX}-dind"
 ENGINE = f"{NAME}-engine"
+PRUNER = f"{NAME}-prune"
 VOLUMES = (f"{NAME}-home", f"{ENGINE}-images")
 IMAGE = "simple-jenkins-image"
 
@@ -38,7 +45,9 @@ IMAGE = "simple-jenkins-image"
 def verbs(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Verbs]:
     """Bring the stack dind up once."""
     made = clone(tmp_path_factory.mktemp("dind"), "dind")
-    with made.deployed(NAME, *VOLUMES, docker={"dind": {"containerName": ENGINE, "memoryMib": 1024}}):
+    prune = {"untilHours": 1, "image": "ci-offline-controller:1", "containerName": PRUNER}
+    dind = {"containerName": ENGINE, "memoryMib": 1024}
+    with made.deployed(NAME, *VOLUMES, docker={"dind": dind, "prune": prune}):
         yield made
 
 
@@ -75,8 +84,9 @@ def test_a_second_update_changes_nothing(verbs: Verbs) -> None:
     assert "Nothing changed" in verbs.run("up")
 
 
-def test_status_tells_of_both_containers(verbs: Verbs) -> None:
+def test_status_tells_of_each_container(verbs: Verbs) -> None:
     text = verbs.run("status")
+    assert re.search(rf"pruner +{PRUNER}: running, healthy", text)
     assert re.search(rf"engine +{ENGINE}: running, healthy", text)
     assert re.search(rf"container +{NAME}: running, healthy", text)
     assert "as user 1000" in text
@@ -155,6 +165,43 @@ def test_an_engine_whose_certificates_were_wiped_makes_new_ones_and_jobs_build_o
     eventually(lambda: engine.containers.get(ENGINE).attrs["State"]["Health"]["Status"] == "healthy", seconds=90)
     assert inside(ENGINE, "cat", "/certs/client/key.pem") != before
     verbs.run("sample")
+
+
+def old_image(folder: Path, *tags: str) -> str:
+    """Load an image without files that was made in 2020 into the engine; give its id."""
+    about = {"architecture": "amd64", "os": "linux", "created": "2020-01-01T00:00:00Z", "rootfs": {"type": "layers"}}
+    config = json.dumps({**about, "config": {"Cmd": ["x"], "Labels": {"made-for": secrets.token_hex(8)}}}).encode()
+    manifest = json.dumps([{"Config": "config.json", "RepoTags": list(tags), "Layers": []}]).encode()
+    with tarfile.open(folder / "image.tar", "w") as packed:
+        for name, content in {"config.json": config, "manifest.json": manifest}.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            packed.addfile(member, io.BytesIO(content))
+    with (folder / "image.tar").open("rb") as file:
+        subprocess.run(["docker", "exec", "-i", ENGINE, "docker", "load"], stdin=file, check=True, capture_output=True)
+    return f"sha256:{hashlib.sha256(config).hexdigest()}"
+
+
+def test_the_pruner_removes_what_is_old_and_nothing_that_has_a_name_or_is_used(
+    verbs: Verbs, engine: docker.DockerClient, inner: Container, tmp_path: Path
+) -> None:
+    gone, used, tagged = old_image(tmp_path), old_image(tmp_path), old_image(tmp_path, "kept:1")
+    images = partial(inside, ENGINE, "docker", "image", "ls", "-q", "--no-trunc")
+    inside(ENGINE, "docker", "volume", "create", "kept")
+    inside(ENGINE, "docker", "create", "--name", "user", used)
+    for name, label in (("job", "a=b"), ("own", "pulumi-container-ci/project=keep")):
+        made = inside(ENGINE, "docker", "create", "--name", name, "--label", label, "alpine:latest").strip()
+        file = f"/var/lib/docker/containers/{made}/config.v2.json"
+        inside(ENGINE, "sed", "-i", 's/"Created":"[^"]*"/"Created":"2020-01-01T00:00:00Z"/', file)
+    inner.restart(timeout=20)  # it reads when a container was made at its start
+    eventually(lambda: engine.containers.get(ENGINE).health == "healthy")
+    assert gone in images()
+    engine.containers.get(PRUNER).restart(timeout=5)
+    eventually(lambda: gone not in images())
+    eventually(lambda: engine.containers.get(PRUNER).health == "healthy")
+    assert {used, tagged} <= set(images().split())
+    assert {*inside(ENGINE, "docker", "ps", "-a", "--format", "{{.Names}}").split()} == {"user", "own"}
+    assert inside(ENGINE, "docker", "volume", "ls", "-q").split() == ["kept"]
 
 
 def test_what_jobs_start_counts_against_the_engines_own_memory(inner: Container) -> None:

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from components.docker.access.proxy import prunes
 from components.proxy import haproxy
+from tests.support.settings import settings
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
@@ -27,6 +29,9 @@ OWN_ID: Final = "3a2b1c0d9e8f"
 
 ID: Final = "5e1f" * 16
 IMAGES: Final = ("haproxy:3.2.21-alpine", "ci-jenkins", "registry.example.org:5000/ci/jenkins:1", "+docker:28.5.2-cli")
+
+PRUNES: Final = prunes(settings(docker={"acceptRootOnHost": True, "access": "proxy", "prune": {}}))
+"""The calls of the stack's pruner."""
 
 
 class _Notes(BaseHTTPRequestHandler):
@@ -114,7 +119,7 @@ def program() -> Sequence[str]:
 
 def _rules(entrance: Path, engine: Path) -> str:
     text = haproxy.render(
-        socket=str(entrance), engine=str(engine), policy=str(haproxy.POLICY), name=NAME, images=IMAGES
+        socket=str(entrance), engine=str(engine), policy=str(haproxy.POLICY), name=NAME, images=IMAGES, prunes=PRUNES
     )
     # Another port than the container's, as tests share this machine's loopback; and less patience with silence.
     text = text.replace(f"bind 127.0.0.1:{haproxy.HEALTH_PORT}", f"bind unix@{entrance.with_name('health')}")

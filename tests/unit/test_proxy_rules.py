@@ -127,6 +127,29 @@ def test_what_makes_a_container_no_more_than_it_is_passes(proxy: filtering.Filte
     assert passes(proxy, created(evil(**host)))
 
 
+UNTIL = "%22until%22%3A%7B%22168h%22%3Atrue%7D%7D"
+KEPT = "%7B%22label%21%22%3A%7B%22pulumi-container-ci%2Fproject%22%3Atrue%7D"
+DANGLING = f"%7B%22dangling%22%3A%7B%22true%22%3Atrue%7D%2C{UNTIL}"
+CACHE = "&keep-storage=21474836480"
+
+
+@pytest.mark.parametrize(
+    ("what", "query", "others"),
+    [
+        ("containers", f"filters={KEPT}%2C{UNTIL}", ["", f"filters=%7B{UNTIL}", f"filters%3D{KEPT}%2C{UNTIL}"]),
+        ("images", f"filters={DANGLING}", ["filters=", f"filters=%7B{UNTIL}", f"filters={DANGLING}&all=1"]),
+        ("build", f"filters=%7B{UNTIL}{CACHE}", [f"filters=%7B{UNTIL}", CACHE, f"all=1&filters=%7B{UNTIL}{CACHE}"]),
+    ],
+)
+def test_what_the_docker_client_of_the_pruner_sends_passes_and_no_other_prune_does(
+    proxy: filtering.Filter, what: str, query: str, others: list[str]
+) -> None:
+    assert passes(proxy, request(f"POST /v1.41/{what}/prune?{query}"))
+    for other in [*others, query.replace("168h", "1h"), query.replace("true", "false")]:
+        refusal(proxy, request(f"POST /v1.41/{what}/prune?{other}"))
+    refusal(proxy, request(f"POST /v1.41/volumes/prune?{query}"))
+
+
 def test_a_strings_text_is_free_however_it_is_encoded(proxy: filtering.Filter) -> None:
     texts = ['{"Privileged": true}', "<>&'+=", "\u00fc\u001b\u2028\U0001f600", "\\", '"Privileged', f"{NAME}:1"]
     body = {"Image": "a", "Env": [f"A={text}" for text in texts], "Labels": {text: text for text in [*texts, "host"]}}

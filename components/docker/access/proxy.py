@@ -1,11 +1,13 @@
 """`access: proxy`: the host's own engine, through a proxy that lets through what a Docker pipeline needs."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import pulumi
 import pulumi_docker as docker
 
+from components import labels
 from components.docker.access import host_socket
 from components.docker.access.mode import EngineAccess
 from components.docker.image import BUILT
@@ -37,11 +39,29 @@ def _images(settings: Settings) -> tuple[str, ...]:
     return (settings.docker.proxy.image, *((jenkins.image,) if jenkins.image else built))
 
 
+def prunes(settings: Settings) -> Mapping[str, Mapping[str, str]]:
+    """Give the calls of the stack's pruner, which are let through as they are and no others: path, and query."""
+    prune = settings.docker.prune
+    if prune is None:
+        return {}
+    until = {f"{prune.until_hours}h": True}
+    filters: dict[str, dict[str, dict[str, bool]]] = {
+        "containers": {"label!": {labels.PROJECT: True}, "until": until},
+        "images": {"dangling": {"true": True}, "until": until},
+        "build": {"until": until},
+    }
+    found = {f"/{what}/prune": {"filters": json.dumps(each, separators=(",", ":"))} for what, each in filters.items()}
+    found["/build/prune"]["keep-storage"] = str(prune.keep_gib * 2**30)
+    return found
+
+
 def declare(settings: Settings, _: pulumi.Input[str], opts: pulumi.ResourceOptions) -> EngineAccess:
     """Start the proxy, and give Jenkins its socket on a volume that Jenkins cannot write to."""
     made = settings.docker.proxy
     engine = host_socket.find(settings.docker)
-    proxy = Proxy("proxy", ProxyArgs(settings=made, engine=engine, images=_images(settings)), opts)
+    proxy = Proxy(
+        "proxy", ProxyArgs(settings=made, engine=engine, images=_images(settings), prunes=prunes(settings)), opts
+    )
     return EngineAccess(
         engine=settings.docker.host,
         environment={
