@@ -50,6 +50,6 @@ check: ## lint, format and types
 reference: ## regenerate the schema and the settings reference
 	$(BOOT) dev && $(PY) -m components.settings.reference
 lock: ## regenerate the lock files from the .in files
-	$(BOOT) dev && $(PIN) requirements.in -o requirements.txt && $(PIN) requirements-dev.in -o requirements-dev.txt && $(PIN) offline/go-requirements.in -o offline/go-requirements.txt && $(PIN) tests/manifests/checkov-requirements.in -o tests/manifests/checkov-requirements.txt
+	$(BOOT) dev && $(PIN) requirements.in -o requirements.txt && $(PIN) requirements-dev.in -o requirements-dev.txt && $(PIN) offline/go-requirements.in -o offline/go-requirements.txt && $(PIN) policies/requirements.in -o policies/requirements.txt && $(PIN) tests/manifests/checkov-requirements.in -o tests/manifests/checkov-requirements.txt
 bench: ## measure: make bench ARGS="docker --rounds 5"; `python -m benchmarks report` renders it
 	$(BOOT) dev && $(PY) -m benchmarks run $(ARGS)
