@@ -32,8 +32,15 @@ PULL_SECONDS = 120
 RUN_SECONDS = 60
 """How long the image may run. A server never ends by itself; it is stopped then, and that is no fault."""
 
-HOPELESS = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "CreateContainerConfigError"})
-"""Reasons to wait that do not go away. The kubelet tries again with longer and longer pauses."""
+HOPELESS = frozenset({"InvalidImageName", "CreateContainerConfigError"})
+"""Reasons to wait that do not go away."""
+
+NOT_PULLED = "ErrImagePull"
+"""The reason for as long as the kubelet has not begun to wait. It tries again after 10 s: the Secret, or the registry's
+own login file, may have come to the node a moment too late."""
+
+PULLS = 2
+"""How many times a pull may fail before that counts as the answer."""
 
 HINTS = {
     "server gave http response to https": "Nodes expect TLS there: give ci:registry.tls, or tell each node's "
@@ -142,13 +149,17 @@ def _trouble(status: client.V1PodStatus) -> tuple[str, str]:
 
 def _await_start(core: client.CoreV1Api, namespace: str, pod: str) -> None:
     """Wait until the container runs or has run."""
+    seen = [""]
 
     def settled(new: client.V1PodStatus) -> bool:
-        return new.phase != "Pending" or _trouble(new)[0] in HOPELESS
+        reason = _trouble(new)[0]
+        if reason != seen[-1]:  # the same try may be told twice
+            seen.append(reason)
+        return new.phase != "Pending" or reason in HOPELESS or seen.count(NOT_PULLED) == PULLS
 
     done, status = _watch(core, namespace, pod, PULL_SECONDS, settled)
     reason, message = _trouble(status)
-    if reason in HOPELESS:
+    if reason in {*HOPELESS, NOT_PULLED}:
         raise OpsError(f"The node can't run the image: {reason}, {message}", _hint(message))
     if not done:
         said = f"The pod did not start within {PULL_SECONDS} s: {reason or status.phase} {message}"

@@ -53,6 +53,9 @@ def waiting(reason: str, message: str) -> dict[str, Any]:
     return {"status": {"phase": "Pending", "containerStatuses": [state]}}
 
 
+BACK_OFF = waiting("ImagePullBackOff", "Back-off pulling image")
+
+
 def run(api: FakeApi) -> str:
     screen = io.StringIO()
     there = cluster.reader(stack_of(api))
@@ -96,15 +99,21 @@ def test_the_samples_pod_pulls_by_digest_with_the_pull_secret_and_ends_by_itself
         ("something new", "make status"),
     ],
 )
-def test_an_image_that_cannot_be_pulled_is_explained_at_once_and_the_pod_removed(
+def test_an_image_that_cannot_be_pulled_twice_is_explained_and_the_pod_removed(
     api: FakeApi, message: str, advice: str
 ) -> None:
-    api.answers[f"WATCH {PODS}"] = [waiting("ContainerCreating", ""), waiting("ErrImagePull", message), ended(0)]
+    failed = waiting("ErrImagePull", message)
+    api.answers[f"WATCH {PODS}"] = [waiting("ContainerCreating", ""), failed, failed, BACK_OFF, failed, ended(0)]
     with pytest.raises(OpsError, match="ErrImagePull") as caught:
         run(api)
     assert message in caught.value.what
     assert advice in caught.value.remedy
     assert api.asked[-1] == f"DELETE {POD}"
+
+
+def test_an_image_whose_pull_is_refused_once_is_run_after_the_next_try(api: FakeApi) -> None:
+    api.answers[f"WATCH {PODS}"] = [waiting("ErrImagePull", "401 Unauthorized"), BACK_OFF, ended(0)]
+    assert "The pod ended well" in run(api)
 
 
 def test_a_pod_that_the_quota_refuses_is_told_in_the_clusters_words(api: FakeApi) -> None:
