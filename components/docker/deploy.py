@@ -10,7 +10,7 @@ from components import password
 from components.docker import access, gitlab_deploy, host, prune
 from components.docker.image import controller_image
 from components.docker.jenkins import Jenkins, JenkinsArgs, home_volume
-from components.jenkins import casc, hooks, jobs
+from components.jenkins import casc, configuration, hooks, jobs
 from components.settings import Settings
 from components.settings.checks import SAMPLE_JOB
 
@@ -81,9 +81,10 @@ def _files(
         hooks.NOTIFY_TOKEN_FILE: notify.apply(hooks.notify_token),
         **hooks.scripts(settings),
     }
-    if settings.git_token is not None:
-        token = settings.git_token.get_secret_value()
-        files[f"{casc.SECRETS_FOLDER}/{casc.GIT_TOKEN}"] = pulumi.Output.secret(token)
+    secrets = {**(settings.jenkins_secrets or {}), configuration.GIT_TOKEN: settings.git_token}
+    for name, secret in secrets.items():
+        if secret is not None:
+            files[f"{casc.SECRETS_FOLDER}/{name}"] = pulumi.Output.secret(secret.get_secret_value())
     return files
 
 

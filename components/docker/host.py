@@ -14,6 +14,7 @@ from components import certificates, labels
 from components.docker import access, tls, tls_preflight
 from components.docker.engine import Engine, EngineError
 from components.docker.managed_names import ManagedName, conflicts
+from components.jenkins import configuration
 from components.settings import GitlabRunnerSettings, JenkinsSettings, Problem, Settings
 
 
@@ -59,6 +60,7 @@ def preflight(settings: Settings, *, project: str, stack: str) -> Iterator[Probl
         *(tls_preflight.preflight(endpoint) if endpoint else ()),
         *mode.preflight(settings),
         *_authorities(settings.gitlab_runner),
+        *configuration.problems(settings),
     ]
     yield from found
     there = None if found else engine(settings)

@@ -4,6 +4,7 @@ from typing import Any, Final
 
 import yaml
 
+from components.jenkins import configuration
 from components.settings import Settings
 
 FOLDER: Final = "/etc/ci/casc"
@@ -13,9 +14,6 @@ FILE: Final = f"{FOLDER}/jenkins.yaml"
 
 SECRETS_FOLDER: Final = "/run/secrets"
 """Where configuration as code looks for its variables' values, one file each. Source: the plugin's secrets.adoc."""
-
-GIT_TOKEN: Final = "gitToken"  # noqa: S105 - a name
-"""The credential's id in Jenkins, and the name of the file that holds its value."""
 
 _Tree = dict[str, Any]
 
@@ -37,7 +35,9 @@ def render(settings: Settings, *, password_hash: str) -> str:
     tree: _Tree = {"jenkins": _jenkins(settings, password_hash), "unclassified": {"location": _location(settings)}}
     if settings.git_token is not None:
         tree["credentials"] = _credentials()
-    return yaml.dump(tree, Dumper=_Yaml, sort_keys=False, allow_unicode=True, width=120)
+    text = yaml.dump(tree, Dumper=_Yaml, sort_keys=False, allow_unicode=True, width=120)
+    own = settings.jenkins.configuration
+    return text if own is None else configuration.merged(text, configuration.read(own))
 
 
 def _jenkins(settings: Settings, password_hash: str) -> _Tree:
@@ -67,10 +67,10 @@ def _location(settings: Settings) -> _Tree:
 def _credentials() -> _Tree:
     token = {
         "scope": "GLOBAL",
-        "id": GIT_TOKEN,
+        "id": configuration.GIT_TOKEN,
         "description": "Reads the jobs' private repositories (ci:gitToken).",
         # Git hosts accept any user name with a token.
         "username": "git",
-        "password": f"${{{GIT_TOKEN}}}",
+        "password": f"${{{configuration.GIT_TOKEN}}}",
     }
     return {"system": {"domainCredentials": [{"credentials": [{"usernamePassword": token}]}]}}

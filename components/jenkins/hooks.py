@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from components.jenkins.casc import GIT_TOKEN
+from components.jenkins import configuration
 from components.settings import Settings
 
 _REF: Final = "/usr/share/jenkins/ref"
@@ -36,7 +36,9 @@ _TOKENS: Final = """\
 
 def scripts(settings: Settings) -> Mapping[str, str]:
     """Return the scripts, and what they read besides the jobs, by path in the container."""
-    credentials = [] if settings.git_token is None else [GIT_TOKEN]
+    credentials = [] if settings.git_token is None else [configuration.GIT_TOKEN]
+    if settings.jenkins.configuration is not None:
+        credentials += configuration.credential_ids(configuration.read(settings.jenkins.configuration))
     accounts = json.dumps({"users": [settings.jenkins.admin_user], "credentials": credentials})
     files = {
         f"{_REF}/{_SCRIPTS.name}/{path.name}.override": path.read_text(encoding="utf-8")

@@ -22,7 +22,12 @@ _OF_PLATFORM: Final = {
 _HEAP_SHARE: Final = 0.9
 """The largest part of the container's memory that a heap may have. Java needs some for itself."""
 
-_SET_BY_HAND: Final = {"executors": "executors", "admin_user": "adminUser", "url": "url"}
+_SET_BY_HAND: Final = {
+    "executors": "executors",
+    "admin_user": "adminUser",
+    "url": "url",
+    "configuration": "configuration",
+}
 """What the setup wizard leaves to the person who follows it."""
 
 _OF_BRANCHES: Final = {
@@ -42,6 +47,9 @@ def between(settings: Settings) -> Iterator[Problem]:
                 instead = f"remove it, or write ci:platform: {platform}"
                 yield no_effect(f"ci:{key}", f"on the platform {settings.platform}", instead)
     yield from gitlab_checks.between(settings)
+    if settings.jenkins_secrets and settings.jenkins.configuration is None:
+        instead = "give the file that uses them, or run `pulumi config rm ci:jenkinsSecrets`"
+        yield no_effect("ci:jenkinsSecrets", "without ci:jenkins.configuration", instead)
     if settings.platform == "kubernetes":
         yield from cluster_checks.between(settings)
         return

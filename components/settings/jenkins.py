@@ -4,6 +4,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field
 
+from components.settings.cluster_fields import LocalPath
 from components.settings.fields import (
     AbsolutePath,
     Address,
@@ -134,6 +135,15 @@ class JenkinsSettings(Section):
         ),
     )
     admin_user: UserName = Field(default="admin", description="The administrator's name.")
+    configuration: LocalPath | None = Field(
+        default=None,
+        description=(
+            "A YAML file of configuration as code that is merged over the stack's own: mappings are merged, lists "
+            "appended. It may set tools, clouds, credentials and what plugins have under `unclassified`, and use "
+            "`ci:jenkinsSecrets` as `${NAME}`; docs/how-to has the list."
+        ),
+        examples=["examples/jenkins.yaml"],
+    )
     sample: bool = Field(
         default=True, description="Create the job `sample`, which builds an image and runs a command in it."
     )

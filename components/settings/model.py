@@ -14,7 +14,16 @@ from components.settings.docker import DockerSettings
 from components.settings.gitlab import GitlabRunnerSettings
 from components.settings.jenkins import JenkinsSettings, JobSettings
 from components.settings.kubernetes import KubernetesSettings, RegistrySettings
-from components.settings.secret_fields import NewPassword, PrivateKey, RunnerToken, SecretFile, SecretName, Token
+from components.settings.secret_fields import (
+    JenkinsSecret,
+    JenkinsSecretName,
+    NewPassword,
+    PrivateKey,
+    RunnerToken,
+    SecretFile,
+    SecretName,
+    Token,
+)
 from components.settings.section import Section
 
 
@@ -47,6 +56,9 @@ class Settings(Section):
     admin_password: NewPassword | None = _secret(
         "adminPassword",
         "The administrator's password, 12 characters to 72 bytes; without it, one is generated and kept in the state.",
+    )
+    jenkins_secrets: dict[JenkinsSecretName, JenkinsSecret] | None = _secret(
+        "jenkinsSecrets.NAME --path", "The secrets that `ci:jenkins.configuration` uses as `${NAME}`."
     )
     gitlab_runner_token: RunnerToken | None = _secret(
         "gitlabRunnerToken",
@@ -110,7 +122,7 @@ class Settings(Section):
         return f"http://{host}:{self.jenkins.http_port}"
 
 
-SECRET_MAPS: Final = ("buildSecrets",)
+SECRET_MAPS: Final = ("buildSecrets", "jenkinsSecrets")
 """Those of `SECRETS` that are a map of them."""
 
 SECRETS: Final = tuple(str(field.alias) for field in Settings.model_fields.values() if "SecretStr" in repr(field))

@@ -46,6 +46,14 @@ def _token(value: SecretStr) -> SecretStr:
     return value
 
 
+def _jenkins_secret(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value()
+    if not text.strip() or "${" in text:
+        wrong = "is empty, or has ${, which configuration as code would take for a variable"
+        raise NotAcceptedError(wrong, "set it with `pulumi config set --secret --path`")
+    return value
+
+
 def _runner_token(value: SecretStr) -> SecretStr:
     text = value.get_secret_value()
     if text.startswith(("GR1348941", "glrtr-")):
@@ -75,8 +83,18 @@ SecretName = Annotated[
         "give the id in RUN --mount=type=secret,id=...: 1 to 63 letters, digits, '_', '-' or '.'",
     ),
 ]
+JenkinsSecretName = Annotated[
+    str,
+    matches(
+        # Configuration as code may take a variable of the container's environment for one in other words.
+        r"(?!gitToken$)[a-z][A-Za-z0-9]{0,62}",
+        "is not a name for one of Jenkins' secrets, or is that of ci:gitToken",
+        "give 1 to 63 letters and digits, the first a small letter, for example mailPassword",
+    ),
+]
 NewPassword = Annotated[SecretStr, Field(max_length=1000), AfterValidator(_new_password)]
 Token = Annotated[SecretStr, Field(max_length=_LONGEST_SECRET), AfterValidator(_token)]
 SecretFile = Annotated[SecretStr, Field(max_length=_LONGEST_SECRET)]
+JenkinsSecret = Annotated[SecretStr, Field(max_length=_LONGEST_SECRET), AfterValidator(_jenkins_secret)]
 RunnerToken = Annotated[SecretStr, Field(max_length=1000), AfterValidator(_runner_token)]
 PrivateKey = Annotated[SecretStr, Field(max_length=_LONGEST_SECRET), AfterValidator(_private_key)]
