@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from components.kubernetes.cluster import ApiReader
 
+_Rbac = client.RbacAuthorizationV1Api
 _Admission = client.AdmissionregistrationV1Api
 _BOUNDS: Mapping[str, tuple[Any, str, str]] = {
     "core/v1:Namespace": (client.CoreV1Api, "namespace", "metadata.labels"),
@@ -25,14 +26,16 @@ _BOUNDS: Mapping[str, tuple[Any, str, str]] = {
     "core/v1:LimitRange": (client.CoreV1Api, "namespaced_limit_range", "spec"),
     "batch/v1:CronJob": (client.BatchV1Api, "namespaced_cron_job", "spec"),
     "networking.k8s.io/v1:NetworkPolicy": (client.NetworkingV1Api, "namespaced_network_policy", "spec"),
-    "rbac.authorization.k8s.io/v1:Role": (client.RbacAuthorizationV1Api, "namespaced_role", "rules"),
+    "rbac.authorization.k8s.io/v1:Role": (_Rbac, "namespaced_role", "rules"),
     "admissionregistration.k8s.io/v1:ValidatingAdmissionPolicy": (_Admission, "validating_admission_policy", "spec"),
     "admissionregistration.k8s.io/v1:ValidatingAdmissionPolicyBinding": (
         _Admission,
         "validating_admission_policy_binding",
         "spec",
     ),
-    "rbac.authorization.k8s.io/v1:RoleBinding": (client.RbacAuthorizationV1Api, "namespaced_role_binding", "subjects"),
+    "rbac.authorization.k8s.io/v1:RoleBinding": (_Rbac, "namespaced_role_binding", "subjects"),
+    "rbac.authorization.k8s.io/v1:ClusterRole": (_Rbac, "cluster_role", "rules"),
+    "rbac.authorization.k8s.io/v1:ClusterRoleBinding": (_Rbac, "cluster_role_binding", "subjects"),
 }
 """The kinds by Pulumi's token: the client's API and noun for it, and the field that is the stack's alone."""
 

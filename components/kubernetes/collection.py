@@ -7,8 +7,9 @@ import pulumi
 from pulumi_kubernetes import batch, core, rbac
 
 from components import labels
-from components.kubernetes import restricted, texts
+from components.kubernetes import restricted, retention, texts
 from components.kubernetes.network import RESTARTER
+from components.settings.kubernetes import KeepSettings
 
 _DEADLINE_SECONDS: Final = 300
 """How long a restart may take. It deletes one or two pods and does not wait for them."""
@@ -31,16 +32,24 @@ exit 0
 full volume, does not start again right after it was killed, and keeps only the last lines of a long output."""
 
 
-def container(common: dict[str, Any], flags: Sequence[str]) -> dict[str, Any]:
+def script(keep: KeepSettings | None) -> str:
+    """Return the init container's script: SCRIPT, behind what removes old tags if these settings are given."""
+    if keep is None:
+        return SCRIPT
+    return f"(\n{retention.SCRIPT})\ncase $? in 0) ;; 4) FLAGS= ;; *) exit 0 ;; esac\n{SCRIPT}"
+
+
+def container(common: dict[str, Any], flags: Sequence[str], keep: KeepSettings | None = None) -> dict[str, Any]:
     """Return the init container. common: the fields that it shares with the registry's container."""
+    environment = {"OTEL_TRACES_EXPORTER": "none", "FLAGS": " ".join(flags)}
+    if keep is not None:
+        environment |= retention.environment(keep)
     return {
         **common,
         "name": "collect",
-        "command": ["/bin/sh", "-uc", SCRIPT],
-        "env": [
-            {"name": "OTEL_TRACES_EXPORTER", "value": "none"},
-            {"name": "FLAGS", "value": " ".join(flags)},
-        ],
+        "command": ["/bin/sh", "-uc", script(keep)],
+        "env": [{"name": key, "value": value} for key, value in environment.items()],
+        "volume_mounts": [*common["volume_mounts"], *([retention.MOUNT] if keep is not None else [])],
     }
 
 
@@ -50,23 +59,25 @@ def restarts(  # noqa: PLR0913 - by keyword
     schedule: str,
     pods: Sequence[str],
     image: str,
+    shell_image: str | None,
     namespace: pulumi.Input[str],
     opts: pulumi.ResourceOptions,
 ) -> None:
     """Register a CronJob that deletes these pods on a schedule, with the rights to delete these only.
 
     image: contains kubectl.
+    shell_image: contains a shell and wget, and asks before that which images are in use; None for not asking.
     """
     meta: dict[str, Any] = {"name": RESTARTER, "namespace": namespace, "labels": {labels.APP: RESTARTER}}
     account = core.v1.ServiceAccount(
         f"{name}-restarter", metadata=meta, automount_service_account_token=False, opts=opts
     )
-    role = rbac.v1.Role(
-        f"{name}-restart-role",
-        metadata=meta,
-        rules=[{"api_groups": [""], "resources": ["pods"], "resource_names": pods, "verbs": ["get", "delete"]}],
-        opts=opts,
-    )
+    rules: list[dict[str, Any]] = [
+        {"api_groups": [""], "resources": ["pods"], "resource_names": pods, "verbs": ["get", "delete"]}
+    ]
+    if shell_image is not None:
+        rules.append(retention.RULE)
+    role = rbac.v1.Role(f"{name}-restart-role", metadata=meta, rules=rules, opts=opts)
     binding = rbac.v1.RoleBinding(
         f"{name}-restart-binding",
         metadata=meta,
@@ -74,22 +85,20 @@ def restarts(  # noqa: PLR0913 - by keyword
         subjects=[{"kind": "ServiceAccount", "name": account.metadata.name, "namespace": namespace}],
         opts=opts,
     )
-    kubectl = {
-        **restricted.CONTAINER,
-        "name": "kubectl",
-        "image": image,
-        # The official image has no shell, but kubectl on its path.
-        "command": ["kubectl", "delete", "pod", *pods, "--ignore-not-found", "--wait=false", "--cache-dir=/tmp/cache"],
-        "resources": restricted.resources(100, 128, 64),
-        "volume_mounts": [{"name": "tmp", "mount_path": "/tmp"}],  # noqa: S108 - in the container
-    }
+    needed: list[pulumi.Resource] = [binding]
     pod = {
         **restricted.pod(token=True),
         "restart_policy": "Never",
         "service_account_name": account.metadata.name,
-        "containers": [kubectl],
+        "containers": [
+            restricted.kubectl("kubectl", image, "delete", "pod", *pods, "--ignore-not-found", "--wait=false")
+        ],
         "volumes": [{"name": "tmp", "empty_dir": {"size_limit": "32Mi"}}],
     }
+    if shell_image is not None:
+        needed += retention.rights(name, meta, account, opts)
+        pod["init_containers"] = retention.asking(image, shell_image)
+        pod["volumes"].append(retention.WORK)
     batch.v1.CronJob(
         f"{name}-restart",
         metadata=meta,
@@ -107,5 +116,5 @@ def restarts(  # noqa: PLR0913 - by keyword
                 }
             },
         },
-        opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[binding])),
+        opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=needed)),
     )

@@ -6,7 +6,7 @@ from typing import Any
 import pulumi
 from pulumi_kubernetes import core
 
-from components import certificates, password
+from components import certificates, labels, password
 from components.kubernetes import access, cluster, endpoints, gitlab_runner, history, namespaces, texts
 from components.kubernetes import buildkit as daemon
 from components.kubernetes.build import Build, BuildArgs, failure_hook
@@ -26,6 +26,7 @@ from components.kubernetes.network import Network, NetworkArgs
 from components.kubernetes.plan import Plan, plan
 from components.kubernetes.push import Push, PushArgs, watched
 from components.kubernetes.registry import Mirror, MirrorArgs, Registry, RegistryArgs
+from components.kubernetes.retention import IMAGES
 from components.settings import Settings
 from components.settings.cluster_checks import logins, pods_of, quota_of
 
@@ -66,6 +67,14 @@ def deploy(settings: Settings, reader: ApiReader | None = None) -> Mapping[str, 
     ready = pulumi.ResourceOptions.merge(on_cluster, pulumi.ResourceOptions(depends_on=needed))
     plans = [plan(settings, index) for index in range(len(settings.builds))]
     builds = _builds(plans, reader or ApiReader(settings.kubernetes), spaces, registry, last, ready)
+    if builds and (settings.registry.keep or settings.docker_config):
+        # For the retention of this registry, or of another stack's that this one may push to.
+        core.v1.ConfigMap(
+            "images",
+            metadata={"name": IMAGES, "namespace": spaces.registry, "labels": labels.PART},
+            data={name: build.image for name, build in builds.items()},
+            opts=on_cluster,
+        )
     pushes = [each for each in plans if each.on_push is not None]
     if pushes:
         Push("push", PushArgs(settings=settings, plans=pushes, spaces=spaces), ready)

@@ -250,13 +250,9 @@ def _watcher(args: PushArgs) -> dict[str, Any]:
 def _proxy(args: PushArgs) -> dict[str, Any]:
     """Return the container that alone has the account's token: what talks to git hosts does not."""
     paths = f"^/apis/batch/v1/namespaces/{of_builds(args.settings.kubernetes.namespace)}/jobs$"
+    words = ("proxy", f"--port={_PROXY_PORT}", f"--accept-paths={paths}")
     return {
-        **restricted.CONTAINER,
-        "name": "proxy",
-        "image": args.settings.kubernetes.kubectl_image,
-        # The official image has no shell, but kubectl on its path.
-        "command": ["kubectl", "proxy", f"--port={_PROXY_PORT}", f"--accept-paths={paths}", "--cache-dir=/tmp/cache"],
-        "resources": restricted.resources(100, 128, 64),
+        **restricted.kubectl("proxy", args.settings.kubernetes.kubectl_image, *words),
         "volume_mounts": [
             {"name": "token", "mount_path": "/var/run/secrets/kubernetes.io/serviceaccount", "read_only": True},
             {"name": "cache", "mount_path": "/tmp"},  # noqa: S108 - in the container

@@ -74,6 +74,7 @@ class Registry(pulumi.ComponentResource):
                 node_port=settings.node_port,
                 access_image=settings.access_image,
                 collect=(["--delete-untagged"] if garbage.delete_untagged else []) if garbage else None,
+                keep=settings.keep,
             ),
             mine,
         )
@@ -89,6 +90,7 @@ class Registry(pulumi.ComponentResource):
                 schedule=garbage.schedule,
                 pods=[f"{server.stateful_set(app)}-0" for app in (REGISTRY, *([MIRROR] if mirror_too else []))],
                 image=args.kubectl_image,
+                shell_image=settings.image if settings.keep is not None else None,
                 namespace=args.namespace,
                 opts=mine,
             )

@@ -52,3 +52,16 @@ def resources(cpu_millicores: int, memory_mib: int, disk_mib: int = 256) -> dict
             "ephemeral-storage": f"{disk_mib}Mi",
         },
     }
+
+
+def kubectl(name: str, image: str, *words: str) -> dict[str, Any]:
+    """Return a container that runs kubectl with these words. The pod has the volume `tmp`."""
+    return {
+        **CONTAINER,
+        "name": name,
+        "image": image,
+        # The official image has no shell, but kubectl on its path.
+        "command": ["kubectl", *words, "--cache-dir=/tmp/cache"],
+        "resources": resources(100, 128, 64),
+        "volume_mounts": [{"name": "tmp", "mount_path": "/tmp"}],  # noqa: S108 - in the container
+    }

@@ -9,9 +9,10 @@ import pulumi
 from pulumi_kubernetes import apps, core
 
 from components import labels
-from components.kubernetes import access, collection, restricted, texts
+from components.kubernetes import access, collection, restricted, retention, texts
 from components.kubernetes.endpoints import PORT
 from components.settings import RegistrySettings
+from components.settings.kubernetes import KeepSettings
 
 _STOP_SECONDS: Final = 60
 """How long the registry may take to end. It gives running uploads 50 seconds."""
@@ -48,6 +49,9 @@ class ServerArgs:
 
     collect: Sequence[str] | None = None
     """Flags of the garbage collection before the start; None for no collection."""
+
+    keep: KeepSettings | None = None
+    """Which tags stay when old ones are removed before the collection; None removes none."""
 
 
 def stateful_set(app: str) -> str:
@@ -195,5 +199,7 @@ def _pod(args: ServerArgs, claim: Any, files: Any, account: Any) -> dict[str, An
         pod["containers"].append(access.container(args.access_image, probes, tls=args.tls_secret is not None))
         pod["volumes"] += access.volumes(files, args.tls_secret)
     if args.collect is not None:
-        pod["init_containers"] = [collection.container(common, args.collect)]
+        pod["init_containers"] = [collection.container(common, args.collect, args.keep)]
+    if args.keep is not None:
+        pod["volumes"].append(retention.VOLUME)
     return pod

@@ -216,6 +216,17 @@ class CollectionSettings(Section):
     )
 
 
+class KeepSettings(Section):
+    """Which tags stay. Of each repository, the collection removes those that are neither new enough nor in use."""
+
+    last_tags: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        description="How many tags of a repository stay whatever their age: those that were pushed last.", examples=[20]
+    )
+    days: Annotated[int, Field(ge=1, le=36_500)] = Field(
+        description="How long every tag stays after its last push, days.", examples=[30]
+    )
+
+
 class RegistrySettings(Section):
     """The registry that builds push to and the cluster pulls from."""
 
@@ -288,4 +299,13 @@ class RegistrySettings(Section):
     mirror: MirrorSettings | None = Field(default=None, description=MirrorSettings.__doc__)
     garbage_collection: CollectionSettings | None = Field(
         default=CollectionSettings(), description="`null` never collects."
+    )
+    keep: KeepSettings | None = Field(
+        default=None,
+        description=(
+            "`null` keeps every tag. Otherwise old tags are removed before each scheduled collection, unless a pod of "
+            "the cluster runs the image, or `images` of a stack in the cluster names it. Needs "
+            "`garbageCollection: {deleteUntagged: true}`."
+        ),
+        examples=[{"lastTags": 20, "days": 30}],
     )

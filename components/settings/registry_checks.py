@@ -37,6 +37,11 @@ def _registry(settings: Settings) -> Iterator[Problem]:
         )
     if registry.ingress is not None and registry.node_port is not None:
         yield no_effect("ci:registry.nodePort", "beside an ingress, since the registry has one name", "remove one")
+    collection = registry.garbage_collection
+    if registry.keep is not None and (collection is None or not collection.delete_untagged):
+        key = "ci:registry.garbageCollection" + ("" if collection is None else ".deleteUntagged")
+        instead = "write garbageCollection: {deleteUntagged: true}, or remove ci:registry.keep"
+        yield required(key, "by ci:registry.keep: without it, the images of removed tags would stay", instead)
     version = re.search(r"(?:^|/)(?:registry|distribution):v?(\d+)(?:\.(\d+))?(?:\.(\d+))?(?:[-@]|$)", registry.image)
     if version and tuple(int(part or 0) for part in version.groups()) < _OLDEST_REGISTRY:
         yield Problem(

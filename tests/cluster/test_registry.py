@@ -1,10 +1,16 @@
 """The registry on a real cluster: who logs in, what survives, what is collected, and who reaches whom."""
 
 import base64
+import hashlib
+import itertools
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import pytest
-from kubernetes import client
+import requests
+from kubernetes import client, config
 
 from tests.support.cluster import PASSWORD, Stack, inline, logins, until
 
@@ -141,23 +147,31 @@ def is_new(stack: Stack, old: str) -> bool:
     return bool(pod.metadata.uid != old and ready == ["True"])
 
 
-def test_the_schedule_collects_what_was_deleted_and_nothing_else(deployed: Stack) -> None:
-    def inside(script: str) -> str:
-        return deployed.execute("registry-server-0", deployed.namespace, script, container="registry")
+def inside(stack: Stack, script: str) -> str:
+    """Run a script in the registry's container; give what it printed."""
+    return stack.execute("registry-server-0", stack.namespace, script, container="registry")
 
+
+def collect_now(stack: Stack) -> str:
+    """Do what the schedule does; give the uid of the pod that it deletes."""
+    inside(stack, "rm -f /var/lib/registry/.collected")  # else a restart a minute ago counts as the collection
+    batch = client.BatchV1Api(stack.cluster.api)
+    schedule: Any = batch.read_namespaced_cron_job("restarter", stack.namespace)
+    old: str = stack.core.read_namespaced_pod("registry-server-0", stack.namespace).metadata.uid
+    now: Any = {"metadata": {"generateName": "now-"}, "spec": schedule.spec.job_template.spec}
+    batch.create_namespaced_job(stack.namespace, now)
+    return old
+
+
+def test_the_schedule_collects_what_was_deleted_and_nothing_else(deployed: Stack) -> None:
     def used() -> int:
         """The KiB of layers that the registry holds."""
-        return int(inside("du -sk /var/lib/registry/docker/registry/v2/blobs | cut -f1"))
+        return int(inside(deployed, "du -sk /var/lib/registry/docker/registry/v2/blobs | cut -f1"))
 
     image, kept = deployed.digest("one", "latest"), deployed.digest("two", "latest")
     before = used()
-    inside("rm -f /var/lib/registry/.collected")  # else a restart a minute ago counts as the collection
     assert deployed.ask(f"/v2/one/manifests/{image}", "DELETE").status_code == 202
-    batch = client.BatchV1Api(deployed.cluster.api)
-    schedule: Any = batch.read_namespaced_cron_job("restarter", deployed.namespace)
-    old = deployed.core.read_namespaced_pod("registry-server-0", deployed.namespace).metadata.uid
-    now: Any = {"metadata": {"name": "now"}, "spec": schedule.spec.job_template.spec}
-    batch.create_namespaced_job(deployed.namespace, now)
+    old = collect_now(deployed)
     until(lambda: is_new(deployed, old))
     assert before - used() > 250
     assert deployed.digest("two", "latest") == kept
@@ -170,6 +184,81 @@ def test_what_restarts_the_registry_may_do_nothing_else(deployed: Stack) -> None
     [rule] = role.rules
     assert (rule.resources, rule.resource_names) == (["pods"], ["registry-server-0"])
     assert set(rule.verbs) == {"get", "delete"}
+
+
+@pytest.fixture(scope="module")
+def keeping(deployed: Stack) -> Stack:
+    """Give the stack with a registry that removes old tags. What comes after these tests destroys it."""
+    keep = {"keep": {"lastTags": 1, "days": 1}, "garbageCollection": {"deleteUntagged": True}}
+    deployed.configure(ONE, TWO, kubernetes=NOWHERE, registry=keep)
+    deployed.deployment.up()
+    return deployed
+
+
+KIND = "application/vnd.docker.distribution.manifest.v2+json"
+INDEX = "application/vnd.oci.image.index.v1+json"
+
+
+def test_old_tags_go_and_what_is_used_an_indexs_images_and_what_is_pushed_meanwhile_stay(keeping: Stack) -> None:
+    def push(repository: str, reference: str, content: bytes, kind: str) -> str | None:
+        url = f"http://{keeping.cluster.node}:{keeping.node_port}/v2/{repository}/manifests/{reference}"
+        try:
+            answer = requests.put(url, content, auth=("ci", PASSWORD), headers={"Content-Type": kind}, timeout=10)
+        except requests.RequestException:
+            return None
+        return str(answer.headers["Docker-Content-Digest"]) if answer.status_code == 201 else None
+
+    def images(repository: str) -> Iterator[bytes]:
+        content = keeping.ask(f"/v2/{repository}/manifests/latest", accept=KIND).content
+        # A space more makes it another image, with the same configuration.
+        return (content + b" " * count for count in itertools.count(1))
+
+    ones, twos = images("one"), images("two")
+    runs, moved = (push("two", tag, next(twos), KIND) for tag in ("runs", "moved"))
+    push("two", "moved", next(twos), KIND)
+    gone = push("one", "gone", next(ones), KIND)
+    links = "/var/lib/registry/docker/registry/v2/repositories/*/_manifests/tags/*/current/link"
+    inside(keeping, f"touch -d '2020-01-01 00:00' {links}")
+    untagged = next(ones)
+    child = push("one", f"sha256:{hashlib.sha256(untagged).hexdigest()}", untagged, KIND)
+    part = {"mediaType": KIND, "digest": child, "size": len(untagged), "platform": {"os": "a", "architecture": "b"}}
+    index = json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": [part]}).encode()
+    assert push("one", "index", index, INDEX)
+    local, outputs = f"localhost:{keeping.node_port}/two", keeping.deployment.outputs()
+    with keeping.shell(f"{local}@{runs}"), keeping.shell(f"{local}@{moved}"), ThreadPoolExecutor() as pool:
+        old = collect_now(keeping)
+        done = pool.submit(until, lambda: is_new(keeping, old))
+        rounds = itertools.takewhile(lambda _: not wait([done], 0.2).done, itertools.count())
+        tags = [f"meanwhile-{each}" for each in rounds if push("one", f"meanwhile-{each}", next(ones), KIND)]
+        done.result()
+    said = keeping.core.read_namespaced_pod_log("registry-server-0", keeping.namespace, container="collect")
+    assert "removes one:gone, pushed" in said
+    assert keeping.digest("one", str(gone)) is None
+    assert len(tags) > 3
+    assert all(keeping.digest("one", str(stays)) for stays in (child, *tags))
+    assert all(keeping.digest("two", str(stays)) for stays in ("runs", runs, moved))
+    assert keeping.ask("/v2/one/manifests/index", accept=INDEX).status_code == 200
+    for name, image in outputs["images"].items():
+        assert keeping.digest(name, "latest") == image.partition("@")[2]
+    assert keeping.run(outputs["images"]["two"]) == "two\nSucceeded"
+    assert set(keeping.deployment.up()) == {"same"}
+
+
+def test_what_asks_which_images_are_in_use_may_list_pods_and_no_other_config_maps(keeping: Stack) -> None:
+    stolen: Any = config.new_client_from_config(config_file=str(keeping.cluster.kubeconfig))
+    stolen.set_default_header("Impersonate-User", f"system:serviceaccount:{keeping.namespace}:restarter")
+    core = client.CoreV1Api(stolen)
+    assert core.list_pod_for_all_namespaces(limit=1).items
+    assert core.list_config_map_for_all_namespaces(field_selector="metadata.name=ci-images").items
+    for forbidden in (
+        core.list_config_map_for_all_namespaces,
+        core.list_secret_for_all_namespaces,
+        lambda: core.patch_namespaced_config_map("ci-images", keeping.namespace, {}, dry_run="All"),
+        lambda: core.delete_namespaced_pod("registry-server-0", keeping.builds, dry_run="All"),
+    ):
+        with pytest.raises(client.ApiException, match="Forbidden"):
+            forbidden()
+    stolen.rest_client.pool_manager.clear()
 
 
 def test_a_destroyed_stack_leaves_its_images_and_the_next_one_has_them(deployed: Stack) -> None:

@@ -82,7 +82,7 @@ def test_every_kind_of_object_that_the_platform_has_is_in_one_of_these_stacks(st
         *("Namespace", "ResourceQuota", "LimitRange", "ServiceAccount", "Role", "RoleBinding", "NetworkPolicy"),
         *("PersistentVolumeClaim", "Secret", "ConfigMap", "Certificate", "Service", "Ingress"),
         *("StatefulSet", "Deployment", "Job", "CronJob"),
-        *("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"),
+        *("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "ClusterRole", "ClusterRoleBinding"),
     }
 
 
