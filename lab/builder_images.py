@@ -1,16 +1,12 @@
 """The lab's images of the builders that need more than one program: BuildKit without root, and Buildah."""
 
-from __future__ import annotations
-
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from offline import programs as machine
 from offline.archive import Entry
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
 
 UID = 1000
 """The user of BuildKit's published image without root."""

@@ -1,18 +1,13 @@
 """The lab's control groups: every process of the lab is in them, so that none is forgotten when it is taken down."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from lab.layout import Layout
+from lab.layout import Layout
 
 ROOT = Path("/sys/fs/cgroup")
 BUSY_SECONDS = 5.0

@@ -1,7 +1,5 @@
 """The lab's command line: `python -m lab up | down | status | build`."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

@@ -1,13 +1,11 @@
 """Bringing the lab up and down."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import shutil
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lab import (
     cgroups,
@@ -22,15 +20,11 @@ from lab import (
     processes,
     programs,
 )
+from lab.layout import Layout
+from lab.node import Program
+from lab.processes import Process
 from ops.toolchain import cache, console
 from ops.toolchain.console import OpsError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from lab.layout import Layout
-    from lab.node import Program
-    from lab.processes import Process
 
 EXPECTED = {
     "containerd", "etcd", "kube-apiserver", "kube-controller-manager", "kube-network-policies", "kube-proxy",

@@ -1,18 +1,12 @@
 """The configuration files of the lab's programs: the files of `templates/` with one lab's paths and addresses."""
 
-from __future__ import annotations
-
 import json
 import string
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lab import layout
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from lab.layout import Layout
+from lab.layout import Layout
 
 TEMPLATES = Path(__file__).with_name("templates")
 PAUSE = "docker.io/ci-lab/pause:1"

@@ -1,7 +1,5 @@
 """The lab's git image: this machine's git and ssh with the libraries they load, for what clones a build's context."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from offline import programs

@@ -1,20 +1,15 @@
 """Waiting for the lab, and asking how it is."""
 
-from __future__ import annotations
-
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import requests
 
 from lab import processes
+from lab.layout import Layout
 from ops.toolchain import console
 from ops.toolchain.console import OpsError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from lab.layout import Layout
 
 STEP_SECONDS = 0.1
 

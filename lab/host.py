@@ -1,19 +1,14 @@
 """What a lab needs of the machine: root, Debian's packages, a file system that containerd can work on."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lab import configs
+from lab.layout import Layout
 from ops.toolchain import process
 from ops.toolchain.console import OpsError
-
-if TYPE_CHECKING:
-    from lab.layout import Layout
 
 SBIN = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where the programs are that need root; a user's PATH often lacks half of it."""

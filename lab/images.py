@@ -1,19 +1,15 @@
 """The lab's images, made from its own programs and busybox, as archives that containerd takes in without a registry."""
 
-from __future__ import annotations
-
 import dataclasses
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lab import builder_images, configs, git_image
 from offline import archive, binaries, gitlab_runner, images, proxy
 from offline.archive import Entry
 from ops.toolchain import cache
 from ops.toolchain.console import OpsError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
 
 CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 BUSYBOX = "ci-lab/busybox:1"

@@ -1,21 +1,14 @@
 """A lab as tests and people see it: where everything is, and how to have it."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from pathlib import Path
 
 from lab import cluster, configs, images, layout, pki, processes, programs
+from lab.layout import Layout
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
-    from lab.layout import Layout
-
-
-STARTED: list[Lab] = []
+STARTED: list["Lab"] = []
 """The labs that this process brought up."""
 
 

@@ -1,7 +1,5 @@
 """Where one lab keeps its things and what its addresses are: all of it follows from the data folder's path."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import hashlib

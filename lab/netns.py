@@ -1,16 +1,11 @@
 """The lab's network namespace: one wire to the machine, nothing of the machine's own network changed."""
 
-from __future__ import annotations
-
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lab import layout
+from lab.layout import Layout
 from ops.toolchain.console import OpsError
-
-if TYPE_CHECKING:
-    from lab.layout import Layout
 
 JUDGED = (
     "POSTROUTING -m owner --uid-owner 0 -j RETURN",  # the node's own: probes of the kubelet

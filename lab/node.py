@@ -1,17 +1,11 @@
 """The node's programs, in the order in which they are started, with the flags that matter and why."""
 
-from __future__ import annotations
-
 import dataclasses
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from pathlib import Path
 
 from lab import layout
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
-    from lab.layout import Layout
+from lab.layout import Layout
 
 CONTAINERD = "containerd"
 MOUNTS = """\

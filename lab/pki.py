@@ -1,12 +1,12 @@
 """The lab's certificate authority and what it signs: ECDSA P-256 throughout, good for a year."""
 
-from __future__ import annotations
-
 import base64
 import datetime as dt
 import ipaddress
 import secrets
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
 
 import yaml
 from cryptography import x509
@@ -15,13 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from lab import layout
+from lab.layout import Layout
 from ops.toolchain import cache
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from lab.layout import Layout
 
 GOOD_FOR = dt.timedelta(days=365)
 CLOCK_SKEW = dt.timedelta(hours=1)
@@ -45,7 +40,7 @@ class Authority:
         self._folder, self._key, self._certificate = folder, key, certificate
 
     @classmethod
-    def new(cls, folder: Path) -> Authority:
+    def new(cls, folder: Path) -> Self:
         """Make an authority. Its key is kept too, so that a test can have a server's certificate made later."""
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ci-lab")])
@@ -61,7 +56,7 @@ class Authority:
         return made
 
     @classmethod
-    def load(cls, folder: Path) -> Authority:
+    def load(cls, folder: Path) -> Self:
         """The authority whose `ca.crt` and `ca.key` are in a folder."""
         key = serialization.load_pem_private_key((folder / "ca.key").read_bytes(), None)
         if not isinstance(key, ec.EllipticCurvePrivateKey):

@@ -1,7 +1,5 @@
 """The lab's processes: started into its namespaces and its control group, known again, ended with all they began."""
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import json
@@ -9,17 +7,13 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lab import cgroups
+from lab.layout import Layout
 from ops.toolchain import cache, process
 from ops.toolchain.console import OpsError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from lab.layout import Layout
 
 DETACHED = 'log=$1; shift; setsid sh -c "$0" "$@" >>"$log" 2>&1 </dev/null & echo $!'
 """Starts a script, its word 0, in the background of a shell that ends at once; prints its number. Word 1 is the log."""

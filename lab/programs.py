@@ -1,7 +1,5 @@
 """The lab's programs, built from the Go modules beside this file and kept in the user's cache."""
 
-from __future__ import annotations
-
 import dataclasses
 from pathlib import Path
 

@@ -4,8 +4,6 @@ They listen on the machine's end of the lab's wire, `Lab.host_address`, where ev
 With a certificate of the lab's authority (`Lab.certificate`) they speak TLS.
 """
 
-from __future__ import annotations
-
 import base64
 import contextlib
 import dataclasses
@@ -16,13 +14,10 @@ import os
 import ssl
 import subprocess
 import threading
+from collections.abc import Iterator
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 GIT_SECONDS = 60
 LARGEST = 64 * 2**20
