@@ -1,18 +1,14 @@
 """Image archives made without an engine or a registry: the same content gives the same bytes, so the same image id."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import json
 import struct
 import tarfile
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+from typing import IO, Any
 
 EPOCH = "1970-01-01T00:00:00Z"
 """When every such image was made, as far as it says: the true time would give each build another id."""

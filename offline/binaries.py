@@ -1,7 +1,5 @@
 """The two programs of the stand-in images: the docker CLI, built from its Go module, and busybox."""
 
-from __future__ import annotations
-
 import platform
 import shutil
 import struct

@@ -2,8 +2,6 @@
 
 # ruff: noqa: S603, S607 - the programs are the machine's own, and a loader from a signed package
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

@@ -1,14 +1,10 @@
 """The image that stands in for `docker:dind`: this machine's own Docker engine, made to run in a container."""
 
-from __future__ import annotations
-
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from offline import archive, binaries, programs
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 _ENGINE = ("dockerd", "containerd", "containerd-shim-runc-v2", "runc", "docker-init", "docker-proxy")
 _FIREWALL = ("iptables", "ip6tables", "iptables-save", "iptables-restore", "ip6tables-save", "ip6tables-restore")

@@ -1,10 +1,9 @@
 """What the stand-in images need of a Docker engine, through the docker SDK."""
 
-from __future__ import annotations
-
 import contextlib
 import tempfile
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import docker
 import docker.errors
@@ -13,9 +12,6 @@ import requests
 from offline import archive, binaries
 from ops.toolchain import console
 from ops.toolchain.console import OpsError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 PULL_SECONDS = 15
 """How long a registry may keep us waiting for its first word. A closed network mostly says no within a second."""

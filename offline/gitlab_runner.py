@@ -3,8 +3,6 @@
 A stack with a runner can be deployed with it, changed and taken down, and no more. It says so in its log.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any, Final
 

@@ -2,8 +2,6 @@
 
 # ruff: noqa: S603 - the programs are ours or the user's, and no shell reads the words
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

@@ -4,19 +4,15 @@ All are made here without a registry: from packages of Debian, a docker client b
 machine's own engine. Each carries a label that says so.
 """
 
-from __future__ import annotations
-
 import io
 import subprocess
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from offline import archive, binaries, controller, dind, engine, gitlab_runner, proxy
 from ops.toolchain import cache, console
 from ops.toolchain.console import OpsError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 CONTROLLER = "ci-offline-controller:1"
 PROXY = "ci-offline-proxy:1"

@@ -1,7 +1,5 @@
 """Programs of this machine as files of an image: each with the libraries that it loads."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

@@ -1,7 +1,5 @@
 """The image that stands in for `haproxy`: the same program, as Debian has it."""
 
-from __future__ import annotations
-
 import platform
 from pathlib import Path
 from typing import Any

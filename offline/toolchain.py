@@ -1,18 +1,13 @@
 """What stands in for the tool chain: the Pulumi CLI from its Go module, a language host and plugins for a CLI."""
 
-from __future__ import annotations
-
 import shutil
 import sys
+from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from offline import go, kubernetes
 from offline.plugins import install
 from ops.toolchain import pins
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
 
 CLI_MODULE = Path(__file__).with_name("pulumi")
 CLI_PACKAGE = "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"

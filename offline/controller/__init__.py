@@ -4,8 +4,6 @@ It shows that the container is made right: its user, groups, mounts, ports, volu
 engine of the jobs. It imitates nothing of Jenkins.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any, Final
 

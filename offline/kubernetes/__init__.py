@@ -3,8 +3,6 @@
 The engine finds it in a folder that `offline/toolchain.py` fills.
 """
 
-from __future__ import annotations
-
 import json
 import platform
 import shutil

@@ -5,8 +5,6 @@ and without the clone it came from. The Python has the project's requirements; l
 stays the virtual environment's own. OSError is raised where a folder can't be written.
 """
 
-from __future__ import annotations
-
 import compileall
 import os
 import shutil

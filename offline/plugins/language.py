@@ -4,8 +4,6 @@ The program runs in this process, so in the virtual environment that the plugin 
 host has beside that (`pulumi install`, policy packs, code generation) is refused by name.
 """
 
-from __future__ import annotations
-
 import os
 import queue
 import runpy
@@ -15,17 +13,15 @@ import traceback
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import grpc  # type: ignore[import-untyped,unused-ignore]
 import pulumi
 from google.protobuf import empty_pb2  # type: ignore[import-untyped,unused-ignore]
 from pulumi.automation._server import LanguageServer
 from pulumi.runtime.proto import language_pb2, language_pb2_grpc
 
 from .rpc import Servicer, engine_address, serve
-
-if TYPE_CHECKING:
-    import grpc  # type: ignore[import-untyped,unused-ignore]
 
 
 class LanguageHost(Servicer, LanguageServer):

@@ -1,20 +1,16 @@
 """Serving a plugin: the port on standard output, errors as gRPC statuses, an end when the engine is gone."""
 
-from __future__ import annotations
-
 import os
 import signal
 import stat
 import sys
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import wraps
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import grpc  # type: ignore[import-untyped,unused-ignore]
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 # Pulumi allows messages of 400 MiB; -1 lifts gRPC's own limit of 4 MiB in both directions.
 OPTIONS = (

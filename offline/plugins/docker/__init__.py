@@ -5,8 +5,6 @@ the stubs alone 0.02 s. So the packages that hold the stubs are registered here 
 SDK is imported already.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import os
 import sys

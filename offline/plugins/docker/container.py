@@ -1,7 +1,5 @@
 """docker:index/container:Container."""
 
-from __future__ import annotations
-
 import time
 from typing import Any, ClassVar
 

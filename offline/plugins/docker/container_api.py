@@ -1,7 +1,5 @@
 """A container's properties, as the engine's API takes them and shows them."""
 
-from __future__ import annotations
-
 import io
 import re
 import tarfile

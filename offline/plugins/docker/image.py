@@ -1,25 +1,19 @@
 """docker:index/image:Image: an image built on the engine from a local context."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import platform
 import stat
 from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from ..rpc import PluginError
-from .engine import failing_as
+from .engine import Engine, failing_as
 from .resource import Made, ResourceType, Say, State
 from .schema import DEFAULTS, Change, Failure, Fields, mapping, only, record, text
 from .values import has_unknown, secret
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from .engine import Engine
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 # Lines of a failed build that its error shows.
@@ -155,7 +149,7 @@ def digest(context: Path, dockerfile: Path) -> str:
     return total.hexdigest()
 
 
-def _add(total: hashlib._Hash, name: str, mode: str, content: bytes) -> None:
+def _add(total: "hashlib._Hash", name: str, mode: str, content: bytes) -> None:
     total.update(name.encode() + mode.encode() + hashlib.sha256(content).digest() + b"\0")
 
 

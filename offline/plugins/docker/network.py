@@ -1,7 +1,5 @@
 """docker:index/network:Network."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from .engine import Engine, failing_as, found, labels_to_list, labels_to_map

@@ -1,7 +1,5 @@
 """The docker provider: its own settings, and the calls of the protocol for its resource types."""
 
-from __future__ import annotations
-
 import threading
 from functools import partial
 from typing import Any

@@ -1,7 +1,5 @@
 """docker:index/remoteImage:RemoteImage: an image that is there, or is pulled."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 from ..rpc import PluginError

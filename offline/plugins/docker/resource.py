@@ -1,7 +1,5 @@
 """What a type of resource tells the provider."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field

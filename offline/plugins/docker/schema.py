@@ -4,8 +4,6 @@ The rules are those of the official plugin's framework, in which nothing tells a
 0, false and an empty list are equal.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -49,8 +47,8 @@ class Field:
     """
 
     kind: Literal["text", "whole", "flag", "list", "set", "map", "object"]
-    item: Field | None = None
-    fields: Mapping[str, Field] = field(default_factory=dict)
+    item: "Field | None" = None
+    fields: "Mapping[str, Field]" = field(default_factory=dict)
     required: bool = False
     replaces: bool = False
     computed: bool = False

@@ -3,8 +3,6 @@
 On the wire a value that is not known yet is a string with a fixed UUID, and a secret an object with a signature.
 """
 
-from __future__ import annotations
-
 from typing import Any, Final
 
 from google.protobuf import struct_pb2  # type: ignore[import-untyped,unused-ignore]
