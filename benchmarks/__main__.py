@@ -1,28 +1,22 @@
 """`python -m benchmarks run` and `python -m benchmarks report`."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import json
 import signal
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Any, Final
 
 import typer
 
 from benchmarks import kubernetes, measure, report
 from benchmarks.comparison import comparison
 from benchmarks.docker_host import docker_host
-from benchmarks.model import BenchmarkError, Options
+from benchmarks.model import BenchmarkError, Options, SetUp
 from benchmarks.project import CLONE
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from benchmarks.model import SetUp
 
 SET_UPS: Final[Mapping[str, SetUp]] = {
     "docker": docker_host,

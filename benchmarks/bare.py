@@ -3,18 +3,12 @@
 Its state is this stack's, without the components. So a preview of it has nothing to do, and nothing is deployed twice.
 """
 
-from __future__ import annotations
-
 import json
 import re
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping
+from typing import Any, Final
 
-from benchmarks.project import output
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from benchmarks.project import Program, Project
+from benchmarks.project import Program, Project, output
 
 _SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
 """The key that marks a value in the state as more than JSON; here always a secret. Source: pulumi, runtime/rpc.py."""

@@ -5,8 +5,6 @@ A way in the cluster is measured from the creation of its Job until the Job is c
 into the stack's registry included. The empty Job is what a pod's start and end alone take.
 """
 
-from __future__ import annotations
-
 import base64
 import dataclasses
 import functools
@@ -14,19 +12,15 @@ import json
 import secrets
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from contextlib import ExitStack
+from typing import Any, Final
 
 from benchmarks.contexts import BASE, CONTEXTS, STEPS, files, packed
 from benchmarks.docker_host import LABEL, docker, jenkins, remove
 from benchmarks.kubernetes import Stack, build
-from benchmarks.model import PREFIX, Benchmark, BenchmarkError, Command, Meter, Variant
+from benchmarks.model import PREFIX, Benchmark, BenchmarkError, Command, Meter, Options, Variant
 from benchmarks.project import Project, config_of, output, said
 from components.labels import BUILD
-
-if TYPE_CHECKING:
-    from contextlib import ExitStack
-
-    from benchmarks.model import Options
 
 ENGINES: Final = ("socket", "dind", "proxy", "tcp")
 BUILDERS: Final = ("kaniko", "buildkit", "buildah")

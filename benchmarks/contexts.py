@@ -1,14 +1,10 @@
 """The contexts that every way builds. They are made new in each round, and are the same on every machine."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import tarfile
-from typing import TYPE_CHECKING, Final, Literal
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from collections.abc import Mapping
+from typing import Final, Literal
 
 STEPS: Final = ("cold", "warm", "changed")
 """What is built of each context, one after the other: for the first time; the same again; with another last file."""

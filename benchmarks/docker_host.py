@@ -1,24 +1,17 @@
 """The Docker platform: previews, updates with nothing to do, and the first one beside `docker run` and `compose`."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import json
 import socket
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Final
 
 from benchmarks import bare
-from benchmarks.model import PREFIX, Benchmark, Command, Variant, static
-from benchmarks.project import Project, output, said
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from contextlib import ExitStack
-    from pathlib import Path
-
-    from benchmarks.model import Options
-    from benchmarks.project import Program
+from benchmarks.model import PREFIX, Benchmark, Command, Options, Variant, static
+from benchmarks.project import Program, Project, output, said
 
 NAME: Final = f"{PREFIX}-jenkins"
 """Of the container and of its volume. Only one variant's is there at a time."""

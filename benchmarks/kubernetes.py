@@ -1,22 +1,16 @@
 """The Kubernetes platform: previews with nothing to do by number of builds, and twenty builds beside `kubectl`."""
 
-from __future__ import annotations
-
 import functools
 import json
 import shutil
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from typing import Any, Final
 
 from benchmarks import bare
-from benchmarks.model import PREFIX, Benchmark, BenchmarkError, Command, Variant, static
+from benchmarks.model import PREFIX, Benchmark, BenchmarkError, Command, Options, Variant, static
 from benchmarks.project import Project, merged, output
 from components.labels import BUILD
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from contextlib import ExitStack
-
-    from benchmarks.model import Options
 
 SIZES: Final = (1, 20, 100)
 """How many builds the stacks of the previews have."""

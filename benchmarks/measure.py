@@ -1,7 +1,5 @@
 """Runs commands and measures them: seconds, processor time, and the most memory at one moment. Names the machine."""
 
-from __future__ import annotations
-
 import contextlib
 import datetime as dt
 import os
@@ -12,16 +10,12 @@ import subprocess
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from benchmarks.model import BenchmarkError
+from benchmarks.model import Benchmark, BenchmarkError, Command, Meter
 from benchmarks.project import said
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from benchmarks.model import Benchmark, Command, Meter
 
 SAMPLE_SECONDS: Final = 0.1
 """Time between two looks at the memory. A look takes 2 to 5 ms of one processor, the same for all variants."""

@@ -1,7 +1,5 @@
 """What a benchmark is: variants of one task, each a command line with what must be done before it."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack

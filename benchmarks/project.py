@@ -3,22 +3,18 @@
 The copy has a backend of its own, so that neither the clone's state nor what it has deployed is touched.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import os
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import yaml
 
 from benchmarks.model import BenchmarkError, Command
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 CLONE: Final = Path(__file__).resolve().parents[1]
 _LEFT_OUT: Final = (".*", "tests", "docs", "__pycache__")

@@ -1,14 +1,10 @@
 """Renders figures as Markdown tables and charts."""
 
-from __future__ import annotations
-
 import re
 import statistics
-from typing import TYPE_CHECKING, Any, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
 
 Found = dict[str, Any]
 """One benchmark in a file of figures: `name`, `title`, `goals`, `skipped`, `rounds` (see `measure.rounds`)."""
