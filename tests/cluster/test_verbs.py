@@ -1,7 +1,5 @@
 """The operator's verbs on a real cluster, in a clone of its own: what `make up STACK=lab` promises."""
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import json
@@ -13,17 +11,15 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import yaml
 from kubernetes import client
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from tests.support.cluster import Cluster
+from tests.support.cluster import Cluster
 
 ROOT = Path(__file__).resolve().parents[2]
 STACK = "lab"

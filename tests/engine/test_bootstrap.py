@@ -1,7 +1,5 @@
 """The Python environment, made for real from an empty lock file: no network, a few seconds each."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """`recover` on state files that the real CLI wrote: what is found again, what is kept, and what is never touched."""
 
-from __future__ import annotations
-
 import errno
 import json
 import os
@@ -9,19 +7,15 @@ import re
 import shutil
 import signal
 import subprocess
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from ops import deploy, recover, state_files
+from ops.stack import Stack
 from ops.toolchain.console import OpsError
 from tests.support import tiny
 from tests.support.waiting import eventually
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from ops.stack import Stack
 
 PROGRAM = """\
 import pathlib, time

@@ -1,21 +1,17 @@
 """A stack with the real CLI: its own file, its settings as the program reads them, and no secret in clear."""
 
-from __future__ import annotations
-
 import json
 import stat
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from ops import deploy, settings
+from ops.stack import Stack
 from ops.toolchain.console import OpsError
 from tests.support import tiny
-
-if TYPE_CHECKING:
-    from ops.stack import Stack
 
 ROOT = Path(__file__).resolve().parents[2]
 CANARY = "canary-4b1c-of-a-secret"

@@ -1,13 +1,13 @@
 """`backup` and `restore` on a real engine, with `access: dind`: what a stack keeps goes to a host that lacks it."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import shutil
 import signal
 import tarfile
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import docker
 import docker.errors
@@ -17,10 +17,6 @@ from tests.support import containers
 from tests.support.names import PREFIX
 from tests.support.verbs import Verbs, clone
 from tests.support.waiting import eventually
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 NAME = f"{PREFIX}-backup"
 ENGINE, HOME = f"{NAME}-engine", f"{NAME}-home"

@@ -1,7 +1,5 @@
 """`access: dind` on a real engine: deployed by the operator's verbs, used, refused, restarted, removed."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import json
@@ -9,13 +7,16 @@ import re
 import secrets
 import subprocess
 import tarfile
+from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import docker
 import docker.errors
 import pytest
+from docker.models.containers import Container
 
 from ops import engine as stack_engine
 from ops import recover
@@ -27,12 +28,6 @@ from tests.support.settings import docker_labels
 from tests.support.tls import refused
 from tests.support.verbs import Verbs, clone
 from tests.support.waiting import eventually
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from docker.models.containers import Container
 
 NAME = f"{PREFIX}-dind"
 ENGINE = f"{NAME}-engine"

@@ -1,12 +1,11 @@
 """The operator's verbs from start to end on the real engine, in a clone of its own: what `make up` promises."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal
+from collections.abc import Iterator
 from functools import partial
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import docker
 import docker.errors
@@ -16,10 +15,6 @@ from tests.support import containers
 from tests.support.names import PREFIX
 from tests.support.verbs import ROOT, Verbs, clone
 from tests.support.waiting import eventually
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 NAME = f"{PREFIX}-verbs"
 

@@ -4,17 +4,16 @@ Everything is asked through the proxy that the stack has deployed, as Jenkins' o
 has to be the proxy: an answer of the engine itself would not count.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re
 import shlex
 import signal
 import subprocess
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import docker
 import docker.errors
@@ -24,9 +23,6 @@ from tests.support.names import PREFIX, stable
 from tests.support.proxy_attacks import CANARY, RAW, is_the_proxys, send
 from tests.support.verbs import Verbs, clone
 from tests.support.waiting import eventually
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
 JENKINS = f"{PREFIX}-filtered"

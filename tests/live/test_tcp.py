@@ -1,14 +1,15 @@
 """Engines on TCP, really: the jobs' (`access: tcp`), and the one that Jenkins itself runs on (`host: tcp://...`)."""
 
-from __future__ import annotations
-
 import io
 import json
 import tarfile
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+import docker
 import pytest
+from docker.models.containers import Container
 
 from components.docker import dind
 from offline import images
@@ -19,13 +20,6 @@ from tests.support.names import PREFIX
 from tests.support.tls import refused
 from tests.support.verbs import Verbs, clone
 from tests.support.waiting import eventually
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    import docker
-    from docker.models.containers import Container
 
 HOST = "unix:///var/run/docker.sock"
 NAME = f"{PREFIX}-tcp"

@@ -1,7 +1,5 @@
 """What judges the manifests: two Go programs, checkov in an environment of its own, and cert-manager's own schema."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import subprocess

@@ -1,11 +1,9 @@
 """Fixtures: the plugins under test, a Docker engine, a test image, and stacks that clean up after themselves."""
 
-from __future__ import annotations
-
 import os
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import docker
 import pytest
@@ -15,9 +13,6 @@ from offline.engine import load
 from offline.toolchain import bundle
 from ops.toolchain import docker_engine, pulumi_cli, toolchain
 from tests.parity.support import Look, Plugins, Stack
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,5 @@
 """Driving the Pulumi CLI against a stack of its own, and looking at what it did."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil
@@ -10,7 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from docker.models.containers import Container
 
@@ -42,12 +40,12 @@ class Run:
     output: str
     bundled: bool
 
-    def ok(self) -> Run:
+    def ok(self) -> Self:
         """Fail with the output unless the run succeeded."""
         assert self.code == 0, self.output
         return self
 
-    def failed(self) -> Run:
+    def failed(self) -> Self:
         """Fail unless the run failed; with the bundled plugins, also when it shows a traceback."""
         assert self.code != 0, self.output
         # The official language host shows that of the exec script when an update ends early.

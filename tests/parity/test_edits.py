@@ -3,8 +3,6 @@
 All edits are previewed in one run: one resource per edit. The containers are made, never started.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

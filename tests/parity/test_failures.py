@@ -1,19 +1,15 @@
 """What goes wrong, and how the next update mends it."""
 
-from __future__ import annotations
-
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import docker
 import pytest
 from docker.errors import NotFound
 
 from tests.parity.support import Entry, Look, Stack, container, labels
 from tests.support.verbs import free_port
 from tests.support.waiting import eventually
-
-if TYPE_CHECKING:
-    import docker
 
 PORT = free_port()
 NEVER = {"healthcheck": {"tests": ["CMD", "false"], "interval": "1s", "retries": 1}, "wait": True}

@@ -1,19 +1,14 @@
 """docker.Image: built on the engine, and built again when a file of its context changes."""
 
-from __future__ import annotations
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
-from typing import TYPE_CHECKING, Any
-
+import docker
 import pytest
 
 from offline.plugins.docker.image import digest
 from tests.parity.support import Look, Stack, container, printed
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    import docker
 
 OFFICIAL_DIGEST = "e0dee252c0079ba55696c570dbff861d6e577ba05a343faf5e1ee95517ea0dc9"
 CANARY = "canary-77d0c1ab"

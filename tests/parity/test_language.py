@@ -1,20 +1,15 @@
 """The language host: programs run, fail and stop as with the official one."""
 
-from __future__ import annotations
-
 import json
 import signal
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.parity.support import Stack
 from tests.support.waiting import eventually
-
-if TYPE_CHECKING:
-    from tests.parity.support import Stack
 
 HEAD = "import os, signal, sys, time\nimport pulumi\n"
 SEEN = """

@@ -1,7 +1,5 @@
 """The parts of the bundled plugins, without an engine: values, checks, differences, the connection, installation."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from dataclasses import replace

@@ -1,22 +1,17 @@
 """One whole stack with every property that the project's stacks use, from the first update to the end of it."""
 
-from __future__ import annotations
-
 import io
 import tarfile
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
+import docker
 import pytest
 from docker.errors import NotFound
 
 from offline.toolchain import bundle
 from tests.parity.support import Entry, Look, Plugins, Stack, container, labels, printed
 from tests.support.verbs import free_port
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    import docker
 
 CANARY = "canary-4f1d9b07"
 PORTS = (free_port(), free_port())

@@ -1,18 +1,13 @@
 """An API server that a test makes up: what it has, what it refuses, and what it was asked."""
 
-from __future__ import annotations
-
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import yaml
+from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from pytest_httpserver import HTTPServer
 
 
 class FakeApi:

@@ -1,16 +1,16 @@
 """A real HAProxy with the project's rules before an engine that only takes notes: which requests get through?"""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import re
 import shutil
 import socketserver
 import subprocess
+from collections.abc import Callable, Iterator, Sequence
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 from threading import Event, Thread
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 
@@ -18,10 +18,6 @@ from components.docker.access.proxy import prunes
 from components.proxy import haproxy
 from tests.support.settings import settings
 from tests.support.waiting import eventually
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
 NAME: Final = "jenkins-docker-proxy"
 OWN_ID: Final = "3a2b1c0d9e8f"
@@ -38,7 +34,7 @@ class _Notes(BaseHTTPRequestHandler):
     """Answers every request, as an engine that agrees to all of it."""
 
     protocol_version = "HTTP/1.1"
-    server: _Engine
+    server: "_Engine"
 
     def setup(self) -> None:
         super().setup()

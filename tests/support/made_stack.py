@@ -1,19 +1,14 @@
 """A stack with settings that a test gives, without Pulumi."""
 
-from __future__ import annotations
+from pathlib import Path
+from typing import Any
 
-from typing import TYPE_CHECKING, Any
-
+from components.settings import Settings
 from ops.clone import Clone
 from ops.stack import Stack
 from ops.toolchain.toolchain import Toolchain
 from tests.support import kubernetes_stack
 from tests.support import settings as docker_stack
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from components.settings import Settings
 
 
 def of(root: Path, name: str, program: Path | None = None) -> Stack:

@@ -1,11 +1,6 @@
 """Programs that stand in for real ones at the process boundary."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from pathlib import Path
 
 
 def script(path: Path, body: str) -> Path:

@@ -3,23 +3,19 @@
 The corpus is in proxy_attacks.yaml. Bodies are sent in every disguise; here is what only a program can write.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import socket
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from string import Template
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import yaml
 
 from tests.support.filter import ID, NAME, OWN_ID
 from tests.support.names import PREFIX
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 V: Final = "/v1.41"
 CANARY: Final = f"{PREFIX}-canary"

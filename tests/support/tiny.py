@@ -1,18 +1,13 @@
 """A clone with a tiny program, on the real CLI and a file backend of its own. It needs no provider."""
 
-from __future__ import annotations
-
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import yaml
 
 from ops.clone import Clone
 from ops.stack import Stack
 from ops.toolchain import toolchain
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 PROJECT = {
     "name": "ci",

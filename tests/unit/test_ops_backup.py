@@ -1,19 +1,14 @@
 """A backup's archive: what was written is read, and what is not whole or not the stack's is refused."""
 
-from __future__ import annotations
-
 import contextlib
 import zipfile
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from ops import archive, backup
 from ops.toolchain.console import OpsError
 from tests.support import made_stack
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 PARTS = {"state.json": b"{}", "home.tar": bytes(range(256))}
 

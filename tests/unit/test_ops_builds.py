@@ -1,22 +1,16 @@
 """What `status` says of a stack in a cluster: its servers, and every way that a build can stand."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
+from pytest_httpserver import HTTPServer
 
 from components import labels
 from ops import builds, cluster, cluster_status
+from ops.finding import Finding
 from tests.support import made_stack
 from tests.support.fake_api import FakeApi, container
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from pytest_httpserver import HTTPServer
-
-    from ops.finding import Finding
 
 BUILD = {"name": "web", "context": {"inline": {"Dockerfile": "FROM x"}}, "resources": {"memoryMib": 512}}
 SCHEDULED = {**BUILD, "schedule": "17 2 * * *"}

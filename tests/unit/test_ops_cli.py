@@ -1,7 +1,5 @@
 """The command line and the Makefile: every verb is there, says what it is for, and fails without a traceback."""
 
-from __future__ import annotations
-
 import errno
 import os
 import re

@@ -1,25 +1,19 @@
 """The verbs on a stack in a cluster: where it is, what is started for it, and what is said of it."""
 
-from __future__ import annotations
-
 import json
 import socket
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from pytest_httpserver import HTTPServer
 
 from ops import cluster, deploy, recover
+from ops.stack import Stack
 from ops.toolchain import docker_engine
 from ops.toolchain.console import OpsError
 from tests.support import fake_api, made_stack
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from pytest_httpserver import HTTPServer
-
-    from ops.stack import Stack
 
 LAB = {"kubeconfig": cluster.LAB_KUBECONFIG}
 

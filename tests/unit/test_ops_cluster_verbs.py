@@ -1,26 +1,20 @@
 """`sample` and `doctor` in a cluster, against an API server that a test makes up: what each end is told as."""
 
-from __future__ import annotations
-
 import contextvars
 import io
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
+from pytest_httpserver import HTTPServer
 from rich.console import Console
 
 from ops import cluster, cluster_sample, cluster_status, doctor
+from ops.finding import Finding
+from ops.stack import Stack
 from ops.toolchain.console import OpsError
 from tests.support import made_stack
 from tests.support.fake_api import FakeApi, container
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from pytest_httpserver import HTTPServer
-
-    from ops.finding import Finding
-    from ops.stack import Stack
 
 IMAGE = "localhost:30500/web@sha256:" + "a" * 64
 PODS = "/api/v1/namespaces/ci-builds/pods"

@@ -1,7 +1,5 @@
 """Which stack a verb acts on, which images it needs, which keys are settings, and how Pulumi is run for it."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import signal
@@ -10,21 +8,19 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psutil
 import pytest
 
 from ops import deploy, engine, jenkins_jobs, recover, settings, status
 from ops.finding import Finding
+from ops.stack import Stack
 from ops.toolchain import docker_engine, process
 from ops.toolchain.console import OpsError
 from tests.support import made_stack, programs
 from tests.support.settings import RUNNER_TOKEN
 from tests.support.settings import settings as docker_settings
-
-if TYPE_CHECKING:
-    from ops.stack import Stack
 
 JENKINS, CLIENT = "jenkins/jenkins:2.568.2-lts-jdk21", "docker:28.5.2-cli"
 HOST = {"acceptRootOnHost": True}

@@ -1,15 +1,14 @@
 """What the proxy lets through and what not, as a real HAProxy does it with the project's rules."""
 
-from __future__ import annotations
-
 import contextlib
 import copy
 import json
 import re
 import socket
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -18,9 +17,6 @@ from tests.support import filter as filtering
 from tests.support.filter import ID, NAME, OWN_ID
 from tests.support.proxy_attacks import CANARY, SMUGGLED, V, attacks, created, evil, is_the_proxys, request, send
 from tests.support.waiting import eventually
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 RECORDED = json.loads(Path(__file__).parents[1].joinpath("support/pipeline_requests.json").read_text())
 """What clients send for the commands of a pipeline, taken off their sockets. Of the bodies of `docker run`, the first

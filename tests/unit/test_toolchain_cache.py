@@ -1,7 +1,5 @@
 """The cache: whole or absent, one builder at a time."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from pathlib import Path

@@ -2,13 +2,12 @@
 
 # ruff: noqa: FBT001, PLR0913, PLR0917 - cases of tables, and fixtures
 
-from __future__ import annotations
-
 import os
 import re
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import requests
@@ -18,9 +17,6 @@ from offline import toolchain as closed
 from ops.toolchain import cache, pins, process, pulumi_cli, toolchain
 from ops.toolchain.console import OpsError
 from tests.support import programs
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -2,8 +2,6 @@
 
 # ruff: noqa: FBT001 - a truth is often a case of a table
 
-from __future__ import annotations
-
 import io
 import os
 import re
@@ -11,24 +9,21 @@ import shutil
 import socket
 import subprocess
 import types
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import docker.errors
 import pytest
 
+from components.settings import Settings
 from ops import doctor, recover
 from ops import engine as stack_engine
 from ops.toolchain import console, docker_engine, process
 from ops.toolchain.console import OpsError
 from tests.support import fake_docker, made_stack, programs
 from tests.support.settings import settings
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from components.settings import Settings
 
 
 @contextmanager
