@@ -128,13 +128,7 @@ def config_of(stack: str) -> dict[str, Any]:
 def output(command: Command, text: str = "") -> str:
     """Run a command that is not measured; give what it prints on stdout, or raise BenchmarkError with its end."""
     done = subprocess.run(  # noqa: S603 - our own commands, as lists of words
-        list(command.words),
-        cwd=command.cwd,
-        env=command.env,
-        input=text,
-        capture_output=True,
-        text=True,
-        check=False,
+        list(command.words), cwd=command.cwd, env=command.env, input=text, capture_output=True, text=True, check=False
     )
     if done.returncode:
         said = (done.stdout + done.stderr)[-2000:]

@@ -7,19 +7,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from lab import (
-    cgroups,
-    configs,
-    health,
-    host,
-    images,
-    layout,
-    netns,
-    node,
-    pki,
-    processes,
-    programs,
-)
+from lab import cgroups, configs, health, host, images, layout, netns, node, pki, processes, programs
 from lab.layout import Layout
 from lab.node import Program
 from lab.processes import Process

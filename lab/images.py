@@ -110,12 +110,7 @@ def all_of(programs: Mapping[str, Path], versions: Mapping[str, str]) -> list[Im
         ),
         _kaniko(programs["executor"], versions["executor"]),
         _registry(userland, programs["registry"], versions["registry"]),
-        Image(
-            GIT,
-            (*userland, *git_image.entries(), bundle),
-            {"Entrypoint": ["git"], "Env": [images.PATH]},
-            NODE,
-        ),
+        Image(GIT, (*userland, *git_image.entries(), bundle), {"Entrypoint": ["git"], "Env": [images.PATH]}, NODE),
         *_builders((*userland, bundle), programs, versions),
         Image(
             f"ci-lab/kubectl:{versions['kubectl']}",
@@ -193,11 +188,7 @@ def _archive(image: Image) -> Path:
     def build(part: Path) -> None:
         with (part / "image.tar").open("wb") as file:
             archive.write(
-                file,
-                name=image.name,
-                entries=image.entries,
-                config=image.config,
-                architecture=binaries.architecture(),
+                file, name=image.name, entries=image.entries, config=image.config, architecture=binaries.architecture()
             )
 
     what = "lab-image-" + image.name.rpartition("/")[2].replace(":", "-")

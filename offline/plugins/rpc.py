@@ -13,11 +13,7 @@ from typing import Any, NoReturn, TypeVar
 import grpc  # type: ignore[import-untyped,unused-ignore]
 
 # Pulumi allows messages of 400 MiB; -1 lifts gRPC's own limit of 4 MiB in both directions.
-OPTIONS = (
-    ("grpc.max_receive_message_length", -1),
-    ("grpc.max_send_message_length", -1),
-    ("grpc.so_reuseport", 0),
-)
+OPTIONS = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1), ("grpc.so_reuseport", 0))
 # Calls served at once; the engine sends as many as its parallelism.
 _WORKERS = 32
 

@@ -67,11 +67,7 @@ def deployed(
         servers.git(repository.parent.parent, lab.host_address, login=login, certificate=served_from) as gits,
         servers.files(files, lab.host_address, certificate=served_from) as archives,
     ):
-        source = {
-            "repository": f"{gits.url}/team/app.git",
-            "credentials": "gitToken",
-            "directory": "images/app",
-        }
+        source = {"repository": f"{gits.url}/team/app.git", "credentials": "gitToken", "directory": "images/app"}
         builds: list[dict[str, Any]] = [
             {"name": "branch", "context": {"git": {**source, "ref": "main"}}},
             {"name": "tag", "context": {"git": {**source, "ref": "v1"}}},

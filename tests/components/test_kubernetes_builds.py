@@ -130,12 +130,7 @@ def test_a_build_that_another_has_followed_in_a_failed_update_runs_again_since_t
 
 @pytest.mark.parametrize(
     "last",
-    [
-        {},
-        {"images": {}, "builds": {"website": "x"}},
-        {"images": None, "builds": None},
-        {"images": {"website": IMAGE}},
-    ],
+    [{}, {"images": {}, "builds": {"website": "x"}}, {"images": None, "builds": None}, {"images": {"website": IMAGE}}],
 )
 def test_outputs_that_tell_nothing_of_a_build_are_no_reason_not_to_run_it(engine: Engine, last: dict[str, Any]) -> None:
     assert "suspend" not in job(deploy(engine, last=last, builds=[build()]))["spec"]

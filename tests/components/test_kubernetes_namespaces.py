@@ -26,10 +26,7 @@ EVERYTHING: dict[str, Any] = {
     "gitlabRunnerToken": "glrt-0123456789abcdefghij",
 }
 SOLVER = "acme.cert-manager.io/http01-solver"
-ANYWHERE = (
-    "0.0.0.0/0 but 169.254.0.0/16 100.100.100.200/32 168.63.129.16/32",
-    "::/0 but fe80::/10 fd00:ec2::254/128",
-)
+ANYWHERE = ("0.0.0.0/0 but 169.254.0.0/16 100.100.100.200/32 168.63.129.16/32", "::/0 but fe80::/10 fd00:ec2::254/128")
 """Every address but those behind which clouds keep their nodes' credentials."""
 
 

@@ -184,11 +184,7 @@ def held_update(stack: Stack) -> subprocess.Popen[bytes]:
     (root / "wait").touch()
     words = ["up", "--yes", "--skip-preview", "--stack", "dev"]
     process = subprocess.Popen(
-        [str(stack.tools.pulumi), *words],
-        cwd=root,
-        env=stack.env,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        [str(stack.tools.pulumi), *words], cwd=root, env=stack.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     eventually(lambda: (root / "started").exists() or process.poll() is not None, seconds=60)
     assert process.poll() is None, "the update ended early"

@@ -201,14 +201,7 @@ def test_the_pruner_removes_what_is_old_and_nothing_that_has_a_name_or_is_used(
 
 def test_what_jobs_start_counts_against_the_engines_own_memory(inner: Container) -> None:
     limit = inside(
-        ENGINE,
-        "docker",
-        "run",
-        "--rm",
-        "alpine:latest",
-        "sh",
-        "-c",
-        "cat /sys/fs/cgroup/memory/memory.stat || true",
+        ENGINE, "docker", "run", "--rm", "alpine:latest", "sh", "-c", "cat /sys/fs/cgroup/memory/memory.stat || true"
     )
     found = re.search(r"hierarchical_memory_limit (\d+)", limit)
     if found is None:

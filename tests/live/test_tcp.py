@@ -102,8 +102,7 @@ def verbs(
     """Bring the stack tcp up once, with the builder's address and the stand-in controller."""
     made = clone(tmp_path_factory.mktemp("tcp"), "tcp")
     made.edit(
-        jenkins={"image": controller},
-        docker={"tcp": {"host": builder.host, **write(made.root, builder.ca, client)}},
+        jenkins={"image": controller}, docker={"tcp": {"host": builder.host, **write(made.root, builder.ca, client)}}
     )
     made.run("set", "ci:tcpTlsKey", stdin=client.key)
     with made.deployed(NAME):

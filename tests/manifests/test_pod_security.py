@@ -18,12 +18,7 @@ from tests.support.manifests import ALL, DAEMON, EVERY_BUILDER, EVERYTHING, LEAS
 VERSIONS = (f"v{OLDEST}", "latest")
 """A namespace without a version is held to the standards of the API server's own release."""
 
-LEVELS = {
-    EVERY_BUILDER: "privileged",
-    "buildkit": "privileged",
-    LEAST: "restricted",
-    DAEMON: "restricted",
-}
+LEVELS = {EVERY_BUILDER: "privileged", "buildkit": "privileged", LEAST: "restricted", DAEMON: "restricted"}
 """What those stacks ask for that build with BuildKit, or not at all. The others have baseline."""
 
 

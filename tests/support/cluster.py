@@ -241,13 +241,7 @@ class Stack:
         return status.phase if status.phase in {"Succeeded", "Failed"} else None
 
     def ask(
-        self,
-        path: str,
-        method: str = "GET",
-        *,
-        user: str = "ci",
-        password: str | None = PASSWORD,
-        accept: str = "*/*",
+        self, path: str, method: str = "GET", *, user: str = "ci", password: str | None = PASSWORD, accept: str = "*/*"
     ) -> Any:
         """Ask the registry from this machine, through the node's port; None as password asks without a login.
 

@@ -65,12 +65,7 @@ def listening(
 
 
 def container(
-    name: str,
-    *,
-    owner: str | None = None,
-    port: int | None = None,
-    ip: str = "127.0.0.1",
-    volume: str | None = None,
+    name: str, *, owner: str | None = None, port: int | None = None, ip: str = "127.0.0.1", volume: str | None = None
 ) -> dict[str, Any]:
     """Return a container as the engine lists it; `owner` is project/stack."""
     return {

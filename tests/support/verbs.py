@@ -78,10 +78,7 @@ STAND_INS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         # Without privileges, it starts on machines too that keep a capability back.
         "docker": {"dind": {"image": "ci-offline-dind:1", "privileged": False}},
     },
-    "proxy": {
-        "jenkins": {"image": "ci-offline-controller:1"},
-        "docker": {"proxy": {"image": "ci-offline-proxy:1"}},
-    },
+    "proxy": {"jenkins": {"image": "ci-offline-controller:1"}, "docker": {"proxy": {"image": "ci-offline-proxy:1"}}},
 }
 """The images that stand in on a closed network, for the stacks that have other ones."""
 

@@ -152,10 +152,7 @@ IGNORE: list[tuple[str, str, list[str], list[str]]] = [
         "a folder anywhere but for one file",
         "**/node_modules\n!a/node_modules/keep",
         ["a/node_modules/keep"],
-        [
-            "a/node_modules/other",
-            "node_modules/x",
-        ],
+        ["a/node_modules/other", "node_modules/x"],
     ),
     ("the end of line of Windows", "a\r\nb\r\n", ["c"], ["a", "b"]),
 ]

@@ -27,9 +27,7 @@ def update(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def look(reader: FakeReader | None = None, *, deployed: bool = False, **keys: Any) -> list[Problem]:
-    return list(
-        preflight(settings(**keys), reader or FakeReader(), project="ci", stack="test", deployed=deployed),
-    )
+    return list(preflight(settings(**keys), reader or FakeReader(), project="ci", stack="test", deployed=deployed))
 
 
 def one(key: str, code: str, *parts: str, reader: FakeReader | None = None, **keys: Any) -> str:

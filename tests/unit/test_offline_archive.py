@@ -94,12 +94,7 @@ def elf(*kinds: int) -> bytes:
 
 @pytest.mark.parametrize(
     ("data", "static"),
-    [
-        (elf(1, 1, 2), True),
-        (elf(1, binaries.PT_INTERP, 2), False),
-        (b"#!/bin/sh\n", False),
-        (b"", False),
-    ],
+    [(elf(1, 1, 2), True), (elf(1, binaries.PT_INTERP, 2), False), (b"#!/bin/sh\n", False), (b"", False)],
 )
 def test_a_program_that_needs_a_loader_is_told_from_a_static_one(tmp_path: Path, data: bytes, *, static: bool) -> None:
     program = tmp_path / "program"

@@ -46,8 +46,7 @@ def test_root_on_the_host_has_to_be_confirmed_for_each_access_with_a_reason_of_i
 
 
 @pytest.mark.parametrize(
-    "address",
-    ["0.0.0.0", "::", "::0", "0:0:0:0:0:0:0:0", "0000::0000", "::0.0.0.0", "::ffff:0.0.0.0", "::FFFF:0:0"],
+    "address", ["0.0.0.0", "::", "::0", "0:0:0:0:0:0:0:0", "0000::0000", "::0.0.0.0", "::ffff:0.0.0.0", "::FFFF:0:0"]
 )
 def test_every_spelling_of_every_interface_needs_public(address: str) -> None:
     assert refused(jenkins={"bindAddress": address}) == [("ci:jenkins.bindAddress", "not_confirmed")]

@@ -192,12 +192,7 @@ def test_a_go_module_is_built_statically_and_a_failure_shows_its_logs_end(
     [("go1.99.0", "local", True), ("go1.21.0", "auto", True), ("go1.21.0", "local", False), ("go1.19.8", "", False)],
 )
 def test_a_go_is_taken_if_it_can_build_the_module_or_fetch_one_that_can(
-    env: dict[str, str],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    version: str,
-    choice: str,
-    taken: bool,
+    env: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, choice: str, taken: bool
 ) -> None:
     own = programs.script(tmp_path / "bin/go", f"echo {version}; echo {choice}")
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")

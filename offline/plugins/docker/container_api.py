@@ -29,12 +29,7 @@ _HOST = {
     "groupAdds": "GroupAdd",
     "tmpfs": "Tmpfs",
 }
-_TIMES = {
-    "interval": "Interval",
-    "timeout": "Timeout",
-    "startPeriod": "StartPeriod",
-    "startInterval": "StartInterval",
-}
+_TIMES = {"interval": "Interval", "timeout": "Timeout", "startPeriod": "StartPeriod", "startInterval": "StartInterval"}
 # What the official plugin records where a program sets none: it would replace a container whose state lacks it.
 _UNSET: State = {
     **dict.fromkeys(("attach", "logs", "rm", "stdinOpen", "tty", "wait"), False),

@@ -6,14 +6,7 @@ from typing import Any
 
 import grpc  # type: ignore[import-untyped,unused-ignore]
 from google.protobuf import empty_pb2  # type: ignore[import-untyped,unused-ignore]
-from pulumi.runtime.proto import (
-    engine_pb2,
-    engine_pb2_grpc,
-    plugin_pb2,
-    provider_pb2,
-    provider_pb2_grpc,
-    status_pb2,
-)
+from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
 
 from ..rpc import OPTIONS, PluginError, Servicer, answering, engine_address, serve
 from .container import Container
