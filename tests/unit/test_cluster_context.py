@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -116,46 +117,7 @@ def test_names_in_any_alphabet_and_of_any_length_stay(tmp_path: Path) -> None:
     assert set(names) <= set(texts(pack_directory(tree(tmp_path, *names), "Dockerfile")))
 
 
-# Source: Docker's documentation, "Build context", the part on .dockerignore files.
-IGNORE: list[tuple[str, str, list[str], list[str]]] = [
-    ("a plain name at the root alone", "temp", ["a/temp"], ["temp"]),
-    ("a folder with all that is in it", "temp", [], ["temp/a", "temp/b/c"]),
-    ("a slash in front or behind", "/temp/\n/x", ["a/x"], ["temp/a", "x"]),
-    ("one level below", "*/temp*", ["temp", "a/b/temp"], ["a/temporary.txt", "a/temp"]),
-    ("two levels below", "*/*/temp*", ["a/temp"], ["a/b/temporary.txt"]),
-    ("one letter", "temp?", ["temp", "tempab"], ["tempa", "tempb"]),
-    ("a range of letters", "[a-c].txt", ["d.txt"], ["a.txt", "b.txt"]),
-    ("any number of folders", "**/*.go", ["a.py"], ["a.go", "a/b.go", "a/b/c/d.go"]),
-    ("any number of names and letters", "**.go\na**z", ["a.py"], [".go", "a/b.go", "az", "a/b/c/z"]),
-    ("what is in a folder, but not the folder", "a/**", ["b"], ["a/b", "a/c/d"]),
-    ("capitals are other letters", "readme", ["README"], ["readme"]),
-    ("letters with a special meaning", r"\*a", ["ba"], ["*a"]),
-    ("any letter but some", "[^a-c].txt", ["a.txt"], ["d.txt"]),
-    ("any number of folders in the middle", "a/**/z", ["z", "b/z"], ["a/z", "a/b/z", "a/b/c/z"]),
-    ("a comment", "# a\nb", ["a", "# a"], ["b"]),
-    ("a mark of a comment behind a blank", " #a", ["a"], ["#a"]),
-    ("blank lines and blanks around", "\n\n  a  \n\t\nb", ["c"], ["a", "b"]),
-    ("dots", "./a\nb/../c\n.", ["b", "d"], ["a", "c"]),
-    ("a path outside", "../a", ["a", "x/a"], []),
-    ("an exception", "*.md\n!README.md", ["README.md", "a/b.md"], ["a.md"]),
-    (
-        "an exception of an exception",
-        "*.md\n!README*.md\nREADME-secret.md",
-        ["README.md"],
-        ["README-secret.md", "a.md"],
-    ),
-    ("the last match", "*.md\nREADME-secret.md\n!README*.md", ["README.md", "README-secret.md"], ["a.md"]),
-    ("an exception in an ignored folder", "a\n!a/b", ["a/b"], ["a/c"]),
-    ("everything but one folder", "*\n!src", ["src/a", "src/b/c"], ["x", "y/src"]),
-    ("everything but one kind", "*\n!**/*.go", ["a.go", "a/b.go", "a/b/c.go"], ["x", "a/y"]),
-    (
-        "a folder anywhere but for one file",
-        "**/node_modules\n!a/node_modules/keep",
-        ["a/node_modules/keep"],
-        ["a/node_modules/other", "node_modules/x"],
-    ),
-    ("the end of line of Windows", "a\r\nb\r\n", ["c"], ["a", "b"]),
-]
+IGNORE = yaml.safe_load(Path(__file__).with_name("dockerignore.yaml").read_text())
 
 
 @pytest.mark.parametrize(("ignore", "stays", "goes"), [pytest.param(*case[1:], id=case[0]) for case in IGNORE])

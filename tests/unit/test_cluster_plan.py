@@ -4,11 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from components.kubernetes import context
 from components.kubernetes.plan import Plan
 from components.kubernetes.plan import plan as plan_of
-from tests.support.kubernetes_stack import PEM_KEY, build, settings
+from tests.support.kubernetes_stack import build, settings
 
 CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 
@@ -21,62 +22,19 @@ def plan(*, name: str = "website", stack: dict[str, Any] | None = None, index: i
     return plan_of(found, index)
 
 
-def git(**keys: Any) -> dict[str, Any]:
-    return {"context": {"git": {"repository": "https://git.example.org/x.git", **keys}}}
+CHANGES = yaml.safe_load(Path(__file__).with_name("build_changes.yaml").read_text())
 
 
-DECIDES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
-    ("a file's text", {}, {"context": {"inline": {"Dockerfile": "FROM alpine:3.22\n"}}}),
-    ("a further file", {}, {"context": {"inline": {"Dockerfile": "FROM scratch\n", "a": ""}}}),
-    ("the Dockerfile", {"context": {"inline": {"Dockerfile": "", "b": ""}}}, {"dockerfile": "b"}),
-    ("an argument's value", {"args": {"A": "1"}}, {"args": {"A": "2"}}),
-    ("an argument's name", {"args": {"A": "1"}}, {"args": {"B": "1"}}),
-    ("a label", {}, {"labels": {"a": "1"}}),
-    ("the stage", {}, {"target": "test"}),
-    ("a destination", {}, {"destinations": ["website:1"]}),
-    ("a further destination", {"destinations": ["a:1"]}, {"destinations": ["a:1", "a:2"]}),
-    ("the platform", {}, {"platform": "linux/arm64"}),
-    ("whether layers are kept", {}, {"cache": {"enabled": False}}),
-    ("the trigger", {}, {"trigger": "again"}),
-    ("the builder's image", {}, {"stack": {"kubernetes": {"kanikoImage": "kaniko:2"}}}),
-    ("the repository", git(), git(repository="https://git.example.org/y.git")),
-    ("the ref", git(), git(ref="v2")),
-    ("the folder", git(), git(directory="a")),
-    ("the git image", git(), {"stack": {"kubernetes": {"gitImage": "git:2"}}}),
-    ("the mirror", {}, {"stack": {"registry": {"plainHttp": True, "mirror": {}}}}),
-    ("the namespace", {}, {"stack": {"kubernetes": {"namespace": "team"}}}),
-]
+def each(rows: str) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize(("before", "after"), [pytest.param(*row[1:], id=row[0]) for row in CHANGES[rows]])
 
 
-@pytest.mark.parametrize(("before", "after"), [pytest.param(b, a, id=i) for i, b, a in DECIDES])
+@each("decides")
 def test_what_decides_the_result_changes_the_job(before: dict[str, Any], after: dict[str, Any]) -> None:
     assert plan(**before).job != plan(**{**before, **after}).job
 
 
-DECIDES_NOT: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
-    ("the deadline", {}, {"deadlineSeconds": 60}),
-    ("the retries", {}, {"retries": 3}),
-    ("a schedule", {}, {"schedule": "@daily"}),
-    ("the order of arguments", {"args": {"A": "1", "B": "2"}}, {"args": {"B": "2", "A": "1"}}),
-    ("the order of labels", {"labels": {"a": "1", "b": "2"}}, {"labels": {"b": "2", "a": "1"}}),
-    (
-        "the order of files",
-        {"context": {"inline": {"Dockerfile": "", "a": ""}}},
-        {"context": {"inline": {"a": "", "Dockerfile": ""}}},
-    ),
-    ("other builds", {}, {"index": 2}),
-    ("the name by which nodes pull", {}, {"stack": {"registry": {"plainHttp": True, "nodePort": 30500}}}),
-    ("the password", {}, {"stack": {"registryPassword": "another-long-password"}}),
-    ("a quota", {}, {"stack": {"kubernetes": {"quota": {"cpuMillicores": 9000, "memoryMib": 9000}}}}),
-    ("the registry's size", {}, {"stack": {"registry": {"plainHttp": True, "storageGib": 99}}}),
-    ("where the kubeconfig is", {}, {"stack": {"kubernetes": {"kubeconfig": "elsewhere"}}}),
-    ("a git image that is not used", {}, {"stack": {"kubernetes": {"gitImage": "git:2"}}}),
-    ("an object storage that is not used", {}, {"stack": {"kubernetes": {"objectStorage": {"region": "x"}}}}),
-    ("a git token's value", git(credentials="gitToken"), {"stack": {"gitSshKey": PEM_KEY}}),
-]
-
-
-@pytest.mark.parametrize(("before", "after"), [pytest.param(b, a, id=i) for i, b, a in DECIDES_NOT])
+@each("decides-not")
 def test_what_decides_nothing_does_not_build_again(before: dict[str, Any], after: dict[str, Any]) -> None:
     assert plan(**before).job == plan(**{**before, **after}).job
 

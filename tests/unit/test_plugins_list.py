@@ -4,39 +4,12 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 LIST = Path(__file__).parents[2] / "components" / "jenkins" / "image" / "plugins.txt"
 
-WANTED = {
-    "configuration-as-code",
-    "credentials",
-    "credentials-binding",
-    "docker-workflow",
-    "git",
-    "job-dsl",
-    "pipeline-graph-view",
-    "plain-credentials",
-    "ssh-credentials",
-    "timestamper",
-    "workflow-aggregator",
-}
-
-NEEDED = {
-    # Read from the plugins' own pom.xml, required (not optional) dependencies of the direct kind.
-    "configuration-as-code": "caffeine-api commons-lang3-api commons-text-api json-api prism-api snakeyaml-api",
-    "docker-workflow": "cloudbees-folder docker-commons pipeline-model-definition workflow-basic-steps workflow-cps "
-    "workflow-durable-task-step workflow-step-api",
-    "git": "git-client mailer scm-api script-security structs workflow-scm-step",
-    "git-client": "apache-httpcomponents-client-4-api gson-api mina-sshd-api-common mina-sshd-api-core",
-    "job-dsl": "branch-api cloudbees-folder script-security structs",
-    "mailer": "display-url-api instance-identity jakarta-mail-api",
-    "pipeline-graph-view": "display-url-api ionicons-api jackson3-api workflow-job",
-    "pipeline-model-definition": "pipeline-model-api pipeline-model-extensions pipeline-stage-tags-metadata",
-    "prism-api": "antisamy-markup-formatter bootstrap5-api font-awesome-api plugin-util-api",
-    "ssh-credentials": "bouncycastle-api variant",
-    "workflow-aggregator": "pipeline-build-step pipeline-groovy-lib pipeline-input-step pipeline-milestone-step "
-    "pipeline-stage-step workflow-multibranch",
-}
+KNOWN = yaml.safe_load(Path(__file__).with_name("plugins.yaml").read_text())
+WANTED, NEEDED = set(KNOWN["wanted"]), KNOWN["needed"]
 
 
 def lines() -> list[str]:
