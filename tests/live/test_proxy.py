@@ -13,12 +13,15 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from string import Template
 from typing import Any
 
 import docker
 import docker.errors
 import pytest
+import yaml
 
+from offline import images
 from tests.support.names import PREFIX, stable
 from tests.support.proxy_attacks import CANARY, RAW, is_the_proxys, send
 from tests.support.verbs import Verbs, clone
@@ -37,8 +40,6 @@ IMAGE = f"{PROXY}:1"
 @pytest.fixture(scope="module")
 def verbs(tmp_path_factory: pytest.TempPathFactory, engine: docker.DockerClient, controller: str) -> Iterator[Verbs]:
     """Bring up the stack that a closed network has, and a container beside it."""
-    from offline import images  # noqa: PLC0415
-
     images.ensure("unix:///var/run/docker.sock", [images.PROXY])
     engine.images.get(images.PROXY).tag(*IMAGE.split(":"))
     made = clone(tmp_path_factory.mktemp("proxy"), "proxy")
@@ -188,86 +189,25 @@ def test_a_command_that_needs_a_registry_gets_as_far_as_the_engine(verbs: Verbs,
     assert re.search(r"localhost:1|does not exist locally|connection refused", said), said
 
 
-FORBIDDEN = {
-    "swarm init": "POST /swarm/init",
-    "plugin ls": "GET /plugins",
-    "secret ls": "GET /secrets",
-    f"volume create --opt type=none --opt o=bind --opt device=/ {CANARY}": "DriverOpts.",
-    f"network create --driver macvlan {CANARY}": 'Driver = "macvlan"',
-    f"volume rm {PROXY}": "a volume that is not the proxy's",
-    "volume prune --force": "POST /volumes/prune",
-    "system prune --force": "POST /containers/prune",
-    "system df": "GET /system/df",
-    f"update --memory 100m {TARGET}": f"POST /containers/{TARGET}/update",
-    f"commit {TARGET} x": "POST /commit",
-    f"rename {TARGET} {PROXY}": "that is not the proxy's",
-    f"export {TARGET}": f"GET /containers/{TARGET}/export",
-    f"exec --privileged {TARGET} id": "Privileged = true; accepted: false",
-    f"exec {PROXY} id": "that is not the proxy's",
-    f"rm -f {PROXY}": "that is not the proxy's",
-    f"logs {PROXY}": "that is not the proxy's",
-    "build --network host -": 'networkmode= = "host"',
-    "build --security-opt seccomp=unconfined -": "does not need securityopt=",
-    "build --tag {proxy_image} -": "an image that this CI is not deployed from",
-    "build --tag {controller_image} -": "an image that this CI is not deployed from",
-    "tag alpine:latest {proxy_image}": "an image that this CI is not deployed from",
-    "rmi -f {proxy_image}": "an image that this CI is not deployed from",
-    "pull {proxy_image}": "an image that this CI is not deployed from",
-    "load": "POST /images/load",
-}
-"""Commands, and words of what the client prints."""
+NAMES = {"PROXY": PROXY, "TARGET": TARGET, "CANARY": CANARY, "IMAGE": IMAGE, "CONTROLLER": images.CONTROLLER}
+_TEXT = Path(__file__).with_name("proxy_commands.yaml").read_text()
+REFUSED = yaml.safe_load(Template(_TEXT).substitute(NAMES))
 
 
-@pytest.mark.parametrize("command", FORBIDDEN, ids=stable)
+@pytest.mark.parametrize("command", REFUSED["forbidden"], ids=stable)
 def test_a_command_that_a_pipeline_does_not_need_is_refused_in_words(verbs: Verbs, command: str) -> None:
-    from offline import images  # noqa: PLC0415
-
-    words = command.format(proxy_image=IMAGE, controller_image=images.CONTROLLER).split()
-    done = cli(*words, stdin="FROM alpine:latest\n")
+    done = cli(*command.split(), stdin="FROM alpine:latest\n")
     assert done.returncode != 0
     assert "refused by the proxy of this CI (ci:docker.access: proxy): " in done.stderr
-    assert FORBIDDEN[command] in done.stderr
+    assert REFUSED["forbidden"][command] in done.stderr
 
 
-ESCAPES = {
-    "--privileged": "Privileged = true",
-    "-v /:/host": "no folder of the host",
-    "-v /var/run:/x:ro": "no folder of the host",
-    "--mount type=bind,source=/,target=/host": "Mounts[0]",
-    "--mount type=volume,target=/h,volume-opt=type=none,volume-opt=o=bind,volume-opt=device=/": "DriverConfig.Options",
-    "--pid host": "PidMode",
-    f"--pid container:{PROXY}": "PidMode",
-    "--ipc host": "IpcMode",
-    "--uts host": "UTSMode",
-    "--userns host": "UsernsMode",
-    "--network host": "NetworkMode",
-    f"--network container:{TARGET}": "NetworkMode",
-    "--cgroupns host": "CgroupnsMode",
-    "--cgroup-parent /": "CgroupParent",
-    "--cap-add SYS_ADMIN": "CapAdd",
-    "--cap-add ALL": "CapAdd",
-    "--device /dev/null": "Devices",
-    "--device-cgroup-rule 'b *:* rwm'": "DeviceCgroupRules",
-    "--security-opt seccomp=unconfined": "SecurityOpt",
-    "--security-opt systempaths=unconfined": "",
-    "--runtime io.example.other": "Runtime",
-    "--sysctl kernel.msgmax=1": "Sysctls",
-    "--log-driver syslog --log-opt syslog-address=tcp://127.0.0.1:6379": "LogConfig",
-    "--device-read-bps /dev/sda:1mb": "BlkioDeviceReadBps",
-    f"--volumes-from {PROXY}": "VolumesFrom",
-    f"--link {PROXY}:side": "Links",
-    f"--link {TARGET}:../side": "Links",
-    f"-v {PROXY}:/x": "Binds",
-}
-"""Ways out of a container, as options of `docker run`, and the field that the answer names."""
-
-
-@pytest.mark.parametrize("options", ESCAPES, ids=stable)
+@pytest.mark.parametrize("options", REFUSED["escapes"], ids=stable)
 def test_a_known_way_out_of_a_container_is_refused_in_words(verbs: Verbs, options: str) -> None:
     done = cli("run", "--rm", *shlex.split(options), "alpine:latest", "true")
     assert done.returncode != 0
     assert "refused by the proxy of this CI" in done.stderr
-    assert ESCAPES[options] in done.stderr
+    assert REFUSED["escapes"][options] in done.stderr
 
 
 def test_the_proxy_knows_itself_by_any_beginning_of_its_id(verbs: Verbs, engine: docker.DockerClient) -> None:

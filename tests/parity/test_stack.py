@@ -3,68 +3,22 @@
 import io
 import tarfile
 from pathlib import Path
+from string import Template
 from typing import Any
 
 import docker
 import pytest
+import yaml
 from docker.errors import NotFound
 
 from offline.toolchain import bundle
-from tests.parity.support import Entry, Look, Plugins, Stack, container, labels, printed
+from tests.parity.support import HERE, Entry, Look, Plugins, Stack, container, labels, printed
 from tests.support.verbs import free_port
 
 CANARY = "canary-4f1d9b07"
 PORTS = (free_port(), free_port())
-CHECK = {"tests": ["CMD", "true"], "interval": "1s", "timeout": "5s", "retries": 3, "start_period": "1m0s"}
-SERVER: dict[str, Any] = {
-    "image": {"$ref": ["image", "image_id"]},
-    "command": ["sh", "-c", "trap 'echo ended > /data/ended; exit 0' TERM; while :; do sleep 0.1; done"],
-    "user": "0:0",
-    "group_adds": ["998"],
-    "restart": "on-failure",
-    "capabilities": {"drops": ["ALL"]},
-    "security_opts": ["no-new-privileges:true"],
-    "privileged": False,
-    "ports": [
-        {"internal": port, "external": external, "ip": "127.0.0.1"}
-        for port, external in zip((80, 81), PORTS, strict=True)
-    ],
-    "memory": 64,
-    "memory_swap": 64,
-    "stop_signal": "SIGTERM",
-    "stop_timeout": 10,
-    "destroy_grace_seconds": 10,
-    "envs": ["MODE=test", {"$secret": f"TOKEN={CANARY}-env"}],
-    "healthcheck": CHECK,
-    "wait": True,
-    "wait_timeout": 30,
-    "log_driver": "json-file",
-    "log_opts": {"max-size": "10m", "max-file": "3"},
-    "uploads": [
-        {"file": "/etc/ci/plain.yaml", "content": "plain"},
-        {"file": "/etc/ci/secret.yaml", "content": {"$secret": CANARY}},
-    ],
-    "volumes": [
-        {"volume_name": {"$ref": ["home", "name"]}, "container_path": "/data"},
-        {"host_path": "/tmp", "container_path": "/host", "read_only": True},
-    ],
-}
-CONFINED = {
-    "user": "99:1000",
-    "read_only": True,
-    "network_mode": "none",
-    "tmpfs": {"/tmp": "size=1m,nosuid,nodev,noexec"},
-    "restart": "unless-stopped",
-    "envs": ["RULES=one\ntwo"],
-    "volumes": [{"volume_name": {"$ref": ["socket", "name"]}, "container_path": "/run/x", "read_only": False}],
-}
-JOINED = {
-    "networks_advanced": [{"name": {"$ref": ["net", "name"]}, "aliases": ["docker"]}],
-    "entrypoints": ["sh", "-ec", 'echo "$@" > /said; exec sleep 600', "sh"],
-    "command": ["--first", "a"],
-    "capabilities": {"adds": ["CAP_NET_ADMIN", "CAP_SYS_ADMIN"]},
-    "security_opts": ["seccomp=unconfined"],
-}
+VALUES = {"PORT_0": PORTS[0], "PORT_1": PORTS[1], "CANARY": CANARY}
+CONTAINERS = yaml.safe_load(Template((HERE / "containers.yaml").read_text()).safe_substitute(VALUES))
 TMPFS = {"type": "tmpfs", "device": "tmpfs", "o": "uid=99,gid=1000,mode=0750,size=1m,nosuid,nodev,noexec"}
 NAMES = ("home", "socket", "net", "server", "confined", "joined")
 
@@ -76,9 +30,9 @@ def _stack(unique: str, image: str, **changes: Any) -> list[Entry]:
         {"type": "Volume", "name": "socket", "props": {"name": f"{unique}-socket", "driver_opts": TMPFS}},
         {"type": "Network", "name": "net", "props": {"name": f"{unique}-net", "driver": "bridge", "labels": own}},
         {"type": "RemoteImage", "name": "image", "props": {"name": image, "keep_locally": True}},
-        container("server", image, **{**SERVER, "labels": own, "name": f"{unique}-server", **changes}),
-        container("confined", image, name=f"{unique}-confined", **CONFINED),
-        container("joined", image, name=f"{unique}-joined", **JOINED),
+        container("server", image, **{**CONTAINERS["server"], "labels": own, "name": f"{unique}-server", **changes}),
+        container("confined", image, name=f"{unique}-confined", **CONTAINERS["confined"]),
+        container("joined", image, name=f"{unique}-joined", **CONTAINERS["joined"]),
     ]
 
 
