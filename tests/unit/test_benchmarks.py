@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from benchmarks import bare, docker_host, measure, report
 from benchmarks.model import Benchmark, BenchmarkError, Command, Meter, Variant
@@ -97,30 +98,9 @@ def test_the_same_figures_give_the_same_chart(tmp_path: Path) -> None:
     assert (tmp_path / "first.svg").read_bytes() == (tmp_path / "second.svg").read_bytes()
 
 
-SECRET = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "plaintext": '{"key":"hidden"}'}
-
-
+STATE = yaml.safe_load(Path(__file__).with_name("deployed_state.yaml").read_text())
 URN = "urn:pulumi:dev::ci::"
 STACK, PROVIDER = f"{URN}pulumi:pulumi:Stack::ci-dev", f"{URN}pulumi:providers:kubernetes::cluster"
-REGISTRY = f"{URN}ci:kubernetes:Registry::registry"
-SETTINGS = {"version": "4.34.2", "enablePatchForce": "true", "kubeClientSettings": '{"qps":2000}', "__internal": {}}
-USERS = {"kind": "Secret", "apiVersion": "v1", "data": SECRET, "type": "Opaque", "__defaults": ["type"]}
-RESOURCES: list[dict[str, Any]] = [
-    {"urn": STACK, "type": "pulumi:pulumi:Stack", "custom": False, "outputs": {"secret": SECRET}},
-    {"urn": PROVIDER, "type": "pulumi:providers:kubernetes", "custom": True, "inputs": SETTINGS},
-    {"urn": REGISTRY, "type": "ci:kubernetes:Registry", "custom": False, "parent": STACK},
-    {
-        "urn": f"{URN}ci:kubernetes:All$ci:kubernetes:Registry$kubernetes:core/v1:Secret::users",
-        "type": "kubernetes:core/v1:Secret",
-        "custom": True,
-        "parent": REGISTRY,
-        "provider": f"{PROVIDER}::an-id",
-        "dependencies": [REGISTRY, PROVIDER],
-        "inputs": USERS,
-        "ignoreChanges": ["data"],
-    },
-]
-STATE = {"version": 3, "deployment": {"manifest": {}, "resources": RESOURCES}}
 
 
 def test_the_bare_programs_state_is_the_stacks_without_components_and_outputs() -> None:
