@@ -1,6 +1,5 @@
 """Contexts that builds fetch from elsewhere, over TLS with a company's own authority, and a registry with TLS."""
 
-import subprocess
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from tests.support import servers
 from tests.support.cluster import Cluster, Stack
+from tests.support.git import git
 
 TOKEN = "glpat-0123456789abcdef"
 DOCKERFILE = 'FROM alpine:latest\nCOPY a.txt /a.txt\nCMD ["cat", "/a.txt"]\n'
@@ -20,12 +21,6 @@ def lab(cluster: Cluster) -> Any:
     if cluster.lab is None:
         pytest.skip("the servers for contexts stand in the lab's network, and this is another cluster")
     return cluster.lab
-
-
-def git(folder: Path, *words: str) -> str:
-    author = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
-    done = subprocess.run(["git", *author, *words], cwd=folder, check=True, capture_output=True, text=True)
-    return done.stdout.strip()
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +45,6 @@ def deployed(
     stack: Stack, lab: Any, repository: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Stack, dict[str, str]]]:
     """Give the stack with a build of each of these contexts; and what each image prints."""
-    from lab import servers  # noqa: PLC0415 - only with a lab
-
     files = tmp_path_factory.mktemp("files")
     (files / "a.txt").write_text("out of an archive\n")
     (files / "Dockerfile").write_text(DOCKERFILE)
@@ -62,17 +55,17 @@ def deployed(
     inside = [f"{name}.{stack.namespace}.svc" for name in ("registry", "mirror")]
     certificate, key = lab.certificate("registry", *inside, "localhost", lab.node_address)
     lab.trust(f"localhost:{stack.node_port}", server=f"https://localhost:{stack.node_port}", ca=lab.ca)
-    login = servers.Login("oauth2", TOKEN)
+    login = ("oauth2", TOKEN)
     with (
         servers.git(repository.parent.parent, lab.host_address, login=login, certificate=served_from) as gits,
-        servers.files(files, lab.host_address, certificate=served_from) as archives,
+        servers.files(files, lab.host_address, served_from) as archives,
     ):
-        source = {"repository": f"{gits.url}/team/app.git", "credentials": "gitToken", "directory": "images/app"}
+        source = {"repository": f"{gits}/team/app.git", "credentials": "gitToken", "directory": "images/app"}
         builds: list[dict[str, Any]] = [
             {"name": "branch", "context": {"git": {**source, "ref": "main"}}},
             {"name": "tag", "context": {"git": {**source, "ref": "v1"}}},
             {"name": "commit", "context": {"git": {**source, "ref": git(repository, "rev-parse", "v1")}}},
-            {"name": "archive", "context": {"archive": f"{archives.url}/context.tar.gz"}},
+            {"name": "archive", "context": {"archive": f"{archives}/context.tar.gz"}},
         ]
         builds += [
             {**build, "name": f"{build['name']}-{builder}", "builder": builder}

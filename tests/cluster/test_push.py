@@ -11,8 +11,10 @@ import pytest
 import yaml
 from kubernetes import client, config
 
-from tests.cluster.test_contexts import DOCKERFILE, TOKEN, git, lab
+from tests.cluster.test_contexts import DOCKERFILE, TOKEN, lab
+from tests.support import servers
 from tests.support.cluster import Stack, until
+from tests.support.git import git
 
 __all__ = ["lab"]
 
@@ -31,11 +33,9 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def deployed(stack: Stack, lab: Any, repository: Path) -> Iterator[Stack]:
     """Give the stack that watches the repository, which the token opens."""
-    from lab import servers  # noqa: PLC0415 - only with a lab
-
-    login, certificate = servers.Login("oauth2", TOKEN), lab.certificate("push", lab.host_address)
+    login, certificate = ("oauth2", TOKEN), lab.certificate("push", lab.host_address)
     with servers.git(repository.parent, lab.host_address, login=login, certificate=certificate) as gits:
-        source = {"repository": f"{gits.url}/app.git", "credentials": "gitToken"}
+        source = {"repository": f"{gits}/app.git", "credentials": "gitToken"}
         build = {"name": "app", "context": {"git": source}, "onPush": {"everySeconds": EVERY_SECONDS}}
         stack.deployment.secret("gitToken", TOKEN)
         stack.configure(build, kubernetes={"trustedCaFile": str(lab.ca)})

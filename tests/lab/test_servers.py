@@ -6,22 +6,23 @@ from pathlib import Path
 
 import requests
 
-from lab import pki, servers
+from lab import pki
+from tests.support import servers
 
 HERE = "127.0.0.1"
 
 
 def test_nobody_pushes_to_the_git_server(tmp_path: Path) -> None:
     subprocess.run(["git", "init", "--quiet", tmp_path / "app"], check=True)
-    with servers.git(tmp_path, HERE) as served:
-        answer = requests.get(f"{served.url}/app/info/refs?service=git-receive-pack", timeout=10)
+    with servers.git(tmp_path, HERE) as url:
+        answer = requests.get(f"{url}/app/info/refs?service=git-receive-pack", timeout=10)
     assert answer.status_code == 403
 
 
 def test_a_client_that_says_nothing_keeps_no_other_waiting(tmp_path: Path) -> None:
     certificate = pki.Authority.new(tmp_path).server("files", [HERE])
-    with servers.files(tmp_path, HERE, certificate=certificate) as served:
-        port = int(served.url.rpartition(":")[2])
+    with servers.files(tmp_path, HERE, certificate) as url:
+        port = int(url.rpartition(":")[2])
         with socket.create_connection((HERE, port), timeout=10):
-            answer = requests.get(f"{served.url}/ca.crt", verify=str(tmp_path / "ca.crt"), timeout=10)
+            answer = requests.get(f"{url}/ca.crt", verify=str(tmp_path / "ca.crt"), timeout=10)
     assert answer.ok

@@ -1,43 +1,28 @@
 """A Docker engine that only answers: the two listings that the preflight reads, over a real unix socket."""
 
 import json
-import socketserver
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
+from werkzeug import Request, Response
+
 from components import labels
+from tests.support import servers
 
 
 @contextmanager
 def serving(path: Path, answer: Callable[[str], tuple[int, object]]) -> Iterator[str]:
     """Answer GET requests at `path` with the status and JSON that `answer` gives for a target; give the host."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            status, body = answer(self.path)
-            text = json.dumps(body).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(text)))
-            self.end_headers()
-            self.wfile.write(text)
+    def respond(request: Request) -> Response:
+        status, body = answer(str(request.environ["REQUEST_URI"]))
+        return Response(json.dumps(body), status, mimetype="application/json")
 
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    with socketserver.ThreadingUnixStreamServer(str(path), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield f"unix://{path}"
-        finally:
-            server.shutdown()
-            thread.join()
-            path.unlink()
+    with servers.serving(respond, f"unix://{path}"):
+        yield f"unix://{path}"
+    path.unlink(missing_ok=True)
 
 
 @contextmanager

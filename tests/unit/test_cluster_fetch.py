@@ -11,20 +11,13 @@ from typing import Any
 import pytest
 
 from components.kubernetes.builders import BUILDERS, BuildSpec
-from lab import servers
+from tests.support import servers
+from tests.support.git import QUIET, git
 from tests.support.kubernetes_stack import build, settings
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="there is no git on this machine")
 
 TOKEN = "glpat-0123456789"
-QUIET = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null"}
-
-
-def git(folder: Path, *words: str) -> str:
-    who = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
-    return subprocess.run(
-        ["git", *who, *words], cwd=folder, check=True, capture_output=True, text=True, env={**os.environ, **QUIET}
-    ).stdout.strip()
 
 
 @pytest.fixture
@@ -137,8 +130,8 @@ def test_a_repository_that_is_not_there_fails(tmp_path: Path) -> None:
 @pytest.fixture
 def server(repository: Path) -> Iterator[str]:
     """Serve the repository over http to whoever has the token; give its address."""
-    with servers.git(repository.parent, "127.0.0.1", login=servers.Login("oauth2", TOKEN)) as served:
-        yield f"{served.url}/website.git"
+    with servers.git(repository.parent, "127.0.0.1", login=("oauth2", TOKEN)) as url:
+        yield f"{url}/website.git"
 
 
 def test_a_token_is_read_from_its_file_and_opens_the_repository(tmp_path: Path, server: str) -> None:

@@ -16,7 +16,7 @@ from components import labels
 from components.kubernetes import push
 from tests.support.cluster import until
 from tests.support.fake_api import FakeApi
-from tests.unit.test_cluster_fetch import git
+from tests.support.git import git
 
 pytestmark = pytest.mark.skipif(not all(map(shutil.which, ("git", "wget"))), reason="no git or no wget here")
 
