@@ -141,20 +141,18 @@ def _start(lab: Layout, built: Mapping[str, Path], wanted: list[images.Image], a
     if containerd_path is None:
         raise AssertionError("host.prepare has found it")
     containerd = _launch(lab, node.containerd(lab, containerd_path))
-    _launch(lab, node.etcd(lab, built))
-    _launch(lab, node.apiserver(lab, built))
-    for program in node.upstreams(lab, built):
-        _launch(lab, program)
+    programs = node.programs(lab, built)
+    for name in ("etcd", "kube-apiserver", "upstream", "upstream-tls"):
+        _launch(lab, programs[name])
     with ThreadPoolExecutor() as pool:
         imports = pool.submit(_import, lab, wanted, archives)
         health.wait(lab, "The API server", lambda: health.api_ready(lab))
-        _launch(lab, node.enforcer(lab, built))
-        for program in (*node.controllers(lab, built), *node.workers(lab, built)):
-            _launch(lab, program, containerd)
+        for name in ("kube-network-policies", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy"):
+            _launch(lab, programs[name], containerd)
         names = {image.short: image.name for image in wanted if image.kept == images.NODE}
         objects = configs.objects(lab, coredns=names["coredns"], busybox=names["busybox"])
         kubectl(lab, built, "apply", "--server-side", "-f", "-", data=objects.encode())
-        _launch(lab, node.provisioner(lab, built))
+        _launch(lab, programs["local-path-provisioner"])
         imports.result()
     health.wait(lab, "The node", lambda: health.node_ready(lab))
     health.wait(lab, "The cluster DNS", lambda: health.dns_ready(lab))

@@ -1,4 +1,4 @@
-"""The configuration files of the lab's programs: the files of `templates/` with one lab's paths and addresses."""
+"""The configuration of the lab's programs: the files of `templates/` with one lab's paths and addresses."""
 
 import json
 import string
@@ -12,11 +12,31 @@ TEMPLATES = Path(__file__).with_name("templates")
 PAUSE = "docker.io/ci-lab/pause:1"
 CNI_PLUGINS = Path("/usr/lib/cni")
 """Where Debian's containernetworking-plugins are."""
+_FILES = ("containerd.toml", "kubelet.yaml", "kube-proxy.yaml", "upstream.yaml", "upstream-tls.yaml")
 
 
-def render(template: str, **values: object) -> str:
-    """Give a template's text with its values. A path becomes a quoted string that TOML, YAML and JSON all read."""
-    quoted = {name: json.dumps(str(value)) if isinstance(value, Path) else value for name, value in values.items()}
+def render(template: str, lab: Layout, **more: object) -> str:
+    """Give a template's text with a lab's values, which stand between double quotes for TOML, YAML and JSON alike.
+
+    Args:
+        template: its name.
+        lab: whose.
+        more: values that other templates have not.
+    """
+    values = {
+        "data": lab.data,
+        "run": lab.run,
+        "netns": lab.netns,
+        "node": lab.node_address,
+        "pods": layout.PODS,
+        "services": layout.SERVICES,
+        "dns": layout.DNS,
+        "api_port": layout.API_PORT,
+        "upstream_port": layout.UPSTREAM_PORT,
+        "upstream_tls_port": layout.UPSTREAM_TLS_PORT,
+        **more,
+    }
+    quoted = {name: json.dumps(str(value), ensure_ascii=False)[1:-1] for name, value in values.items()}
     return string.Template((TEMPLATES / template).read_text()).substitute(quoted)
 
 
@@ -27,42 +47,12 @@ def files(lab: Layout, snapshotter: str) -> Mapping[str, str]:
         lab: whose they are.
         snapshotter: containerd's: `overlayfs`, or `native` where the data is itself on an overlay.
     """
-    certificate, key = lab.pki / "node.crt", lab.pki / "node.key"
-    upstream = lab.data / "upstream"
+    more = {"snapshotter": snapshotter, "pause": PAUSE, "cni_plugins": CNI_PLUGINS}
     return {
-        "containerd.toml": render(
-            "containerd.toml",
-            root=lab.data / "containerd",
-            state=lab.run / "containerd",
-            opt=lab.data / "containerd" / "opt",
-            socket=lab.socket,
-            pause=PAUSE,
-            cni_plugins=CNI_PLUGINS,
-            cni=lab.config / "cni",
-            snapshotter=snapshotter,
-            certs_d=lab.certs_d,
-        ),
-        "cni/10-ci-lab.conflist": render("cni.json", pods=layout.PODS),
-        "kubelet.yaml": render(
-            "kubelet.yaml",
-            ca=lab.ca,
-            certificate=lab.pki / "kubelet.crt",
-            key=lab.pki / "kubelet.key",
-            dns=layout.DNS,
-            resolv_conf=lab.config / "resolv.conf",
-            socket=str(lab.socket),
-            cgroup=lab.cgroup,
-            flexvolume=lab.data / "flexvolume",
-        ),
-        "kube-proxy.yaml": render(
-            "kube-proxy.yaml", kubeconfig=lab.config / "kube-proxy.kubeconfig", pods=layout.PODS, node=lab.netns
-        ),
+        **{name: render(name, lab, **more) for name in _FILES},
+        "cni/10-ci-lab.conflist": render("cni.json", lab),
         # For pods that do not ask for the cluster's DNS. It knows the lab's names too.
         "resolv.conf": f"nameserver {layout.DNS}\n",
-        "upstream.yaml": render("upstream.yaml", root=upstream, port=layout.UPSTREAM_PORT),
-        "upstream-tls.yaml": render(
-            "upstream-tls.yaml", root=upstream, port=layout.UPSTREAM_TLS_PORT, certificate=certificate, key=key
-        ),
     }
 
 
@@ -74,17 +64,7 @@ def objects(lab: Layout, coredns: str, busybox: str) -> str:
         coredns: the DNS server's image.
         busybox: the image in which a volume's folder is made and removed.
     """
-    names = " ".join(layout.NAMES)
-    volumes = lab.data / "volumes"
-    return render(
-        "cluster.yaml",
-        node=lab.node_address,
-        names=names,
-        dns=layout.DNS,
-        volumes=volumes,
-        coredns=coredns,
-        busybox=busybox,
-    )
+    return render("cluster.yaml", lab, names=" ".join(layout.NAMES), coredns=coredns, busybox=busybox)
 
 
 def mirror(server: str, ca: Path | None = None) -> str:

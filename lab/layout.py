@@ -19,7 +19,6 @@ API = SERVICES[1]
 """The address of the Service `kubernetes`: always the first one."""
 
 API_PORT = 6443
-ETCD_PORT = 2379
 UPSTREAM_PORT = 5000
 UPSTREAM_TLS_PORT = 5443
 POLICY_QUEUE = 100

@@ -74,10 +74,7 @@ def test_no_flag_of_the_labs_programs_holds_a_secret_and_every_file_with_one_is_
     assert len(secret) > 12
     assert {stat.S_IMODE(path.stat().st_mode) for path in secret} == {0o600}
     built = {name: Path("/built") / name for module in programs.ALL for name in module.programs}
-    started = [
-        node.etcd(lab, built), node.apiserver(lab, built), *node.controllers(lab, built), *node.workers(lab, built),
-        node.provisioner(lab, built), *node.upstreams(lab, built), node.enforcer(lab, built),
-    ]  # fmt: skip
+    started = node.programs(lab, built).values()
     words = " ".join(str(word) for program in started for word in (*program.command, *program.env.values()))
     [token] = lab.pki.rglob("token")
     assert not re.search(rf"password|BEGIN|token=|{token.read_text()}", words)
