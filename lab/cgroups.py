@@ -34,13 +34,13 @@ def counted() -> Path:
 def make(lab: Layout) -> None:
     """Make the lab's group in every tree: the kubelet does not start without."""
     for tree in hierarchies():
-        (tree / lab.cgroup).mkdir(exist_ok=True)
+        (tree / lab.netns).mkdir(exist_ok=True)
     join_file(lab).parent.mkdir(exist_ok=True)
 
 
 def join_file(lab: Layout) -> Path:
     """The file that the numbers of the lab's own programs are written to; one tree is enough to find them again."""
-    return counted() / lab.cgroup / "programs" / "cgroup.procs"
+    return counted() / lab.netns / "programs" / "cgroup.procs"
 
 
 def members(lab: Layout) -> list[int]:
@@ -55,7 +55,7 @@ def members(lab: Layout) -> list[int]:
 
 def memory(lab: Layout) -> int:
     """The bytes that the whole lab takes, the page cache with it; 0 when it is not there."""
-    group = counted() / lab.cgroup
+    group = counted() / lab.netns
     for name in ("memory.current", "memory.usage_in_bytes"):
         with contextlib.suppress(OSError):
             return int((group / name).read_text())
@@ -82,5 +82,5 @@ def remove(lab: Layout) -> None:
 def _groups(lab: Layout) -> Iterator[Path]:
     """The lab's groups in all trees, the innermost first."""
     for tree in hierarchies():
-        for folder, _, _ in os.walk(tree / lab.cgroup, topdown=False):
+        for folder, _, _ in os.walk(tree / lab.netns, topdown=False):
             yield Path(folder)

@@ -25,10 +25,10 @@ Data = Annotated[
 @app.command()
 def up(data: Data = layout.DEFAULT_DATA) -> None:
     """Build what is not built yet, and start the lab, unless it is up and well."""
-    lab = Lab(layout.at(data))
-    if not cluster.up(lab.layout):
+    lab = Lab.at(data)
+    if not cluster.up(lab):
         console.note("the lab is up and well already")
-        if cluster.outdated(lab.layout):
+        if cluster.outdated(lab):
             console.note("  it was started from another version of lab; for this one: make lab-down lab")
     console.table(_facts(lab))
 
@@ -45,22 +45,22 @@ def build() -> None:
 @app.command()
 def down(data: Data = layout.DEFAULT_DATA) -> None:
     """Take the lab down. What was built stays in the cache, so that the next start takes seconds."""
-    lab = layout.at(data)
+    lab = Lab.at(data)
     console.note("the lab is down" if cluster.down(lab) else f"there is no lab at {lab.data}")
 
 
 @app.command()
 def status(data: Data = layout.DEFAULT_DATA) -> None:
     """Show how the lab is. Ends with 0 when it is up and well, else with 1."""
-    lab = Lab(layout.at(data))
-    if not lab.layout.data.exists():
-        console.note(f"there is no lab at {lab.layout.data}; to have one: make lab")
+    lab = Lab.at(data)
+    if not lab.data.exists():
+        console.note(f"there is no lab at {lab.data}; to have one: make lab")
         raise typer.Exit(1)
-    rows = [(made.name, f"pid {made.pid}" if made.alive else "has ended") for made in processes.known(lab.layout)]
-    console.table([*rows, ("memory", f"{cgroups.memory(lab.layout) / 2**20:.0f} MiB"), *_facts(lab)])
-    problems = health.problems(lab.layout, cluster.EXPECTED)
+    rows = [(made.name, f"pid {made.pid}" if made.alive else "has ended") for made in processes.known(lab)]
+    console.table([*rows, ("memory", f"{cgroups.memory(lab) / 2**20:.0f} MiB"), *_facts(lab)])
+    problems = health.problems(lab, cluster.EXPECTED)
     for problem in problems:
-        console.note(f"error: {problem} (logs: {lab.layout.logs})")
+        console.note(f"error: {problem} (logs: {lab.logs})")
     raise typer.Exit(1 if problems else 0)
 
 
@@ -68,7 +68,7 @@ def _facts(lab: Lab) -> list[tuple[str, str]]:
     return [
         ("kubeconfig", str(lab.kubeconfig)),
         ("kubectl", str(lab.kubectl)),
-        ("node", f"{lab.node_name} at {lab.node_address}; this machine is {lab.host_address} to it"),
+        ("node", f"{lab.netns} at {lab.node_address}; this machine is {lab.host_address} to it"),
         ("upstream", f"http://{lab.upstream} and https://{lab.upstream_tls}: plays the public registry"),
         ("authority", str(lab.ca)),
         ("registries", f"{lab.certs_d}/<host:port>/hosts.toml"),

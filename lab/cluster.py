@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from lab import cgroups, configs, health, host, images, layout, netns, node, pki, processes, programs
+from lab import cgroups, configs, health, host, images, netns, node, pki, processes, programs
 from lab.layout import Layout
 from lab.node import Program
 from lab.processes import Process
@@ -60,7 +60,7 @@ def prepare() -> tuple[Mapping[str, Path], list[images.Image], Mapping[str, Path
     """
     host.prepare()
     built = programs.ensure()
-    wanted = images.all_of(built, versions())
+    wanted = images.all_of(built, programs.versions())
     return built, wanted, images.archives(wanted)
 
 
@@ -78,11 +78,10 @@ def outdated(lab: Layout) -> bool:
 
 
 def version() -> str:
-    """The hash of this package's sources, pins included, its tests and the helpers for tests not."""
+    """The hash of this package's sources, pins included, but for those that only look at a lab."""
     here = Path(__file__).parent
     files = [*here.glob("*.py"), *here.glob("templates/*"), *here.glob("modules/*/go.sum")]
-    kept = [path for path in sorted(files) if not path.name.startswith("test_") and path.name not in BESIDE]
-    return cache.digest(*kept)
+    return cache.digest(*(path for path in sorted(files) if path.name not in BESIDE))
 
 
 def down(lab: Layout) -> bool:
@@ -97,11 +96,6 @@ def down(lab: Layout) -> bool:
     with cache.locked(lab.lock, "bringing the lab up or down"):
         clear(lab)
     return there
-
-
-def versions() -> dict[str, str]:
-    """Each program's version, without the v."""
-    return {name: module.version.removeprefix("v") for module in programs.ALL for name in module.programs}
 
 
 def clear(lab: Layout) -> None:
@@ -176,13 +170,12 @@ def lay_out(lab: Layout) -> None:
     pki.make(lab)
     for name, text in configs.files(lab, host.snapshotter(lab)).items():
         cache.write(lab.config / name, text)
-    plain = f"http://{upstream(lab)}"
-    secure = f"{lab.node_address}:{layout.UPSTREAM_TLS_PORT}"
+    plain = f"http://{lab.upstream}"
     # The registry that every image without a host in its name is from: here, the one that stands for it.
     for name, text in {
         "docker.io": configs.mirror(plain),
-        plain.removeprefix("http://"): configs.mirror(plain),
-        secure: configs.mirror(f"https://{secure}", lab.ca),
+        lab.upstream: configs.mirror(plain),
+        lab.upstream_tls: configs.mirror(f"https://{lab.upstream_tls}", lab.ca),
     }.items():
         cache.write(lab.certs_d / name / "hosts.toml", text)
 
@@ -195,17 +188,12 @@ def _launch(lab: Layout, program: Program, containerd: Process | None = None) ->
 def _import(lab: Layout, wanted: list[images.Image], archives: Mapping[str, Path]) -> None:
     """Put each image where it belongs."""
     health.wait(lab, "containerd", lambda: _containerd_answers(lab))
-    health.wait(lab, "The upstream registry", lambda: health.answers(f"http://{upstream(lab)}/v2/"))
+    health.wait(lab, "The upstream registry", lambda: health.answers(f"http://{lab.upstream}/v2/"))
     for image in wanted:
         if image.kept == images.NODE:
             ctr(lab, "--namespace", "k8s.io", "images", "import", archives[image.name])
         else:
             push(lab, archives[image.name], image.name)
-
-
-def upstream(lab: Layout) -> str:
-    """Give host and port of the registry that plays the public one."""
-    return f"{lab.node_address}:{layout.UPSTREAM_PORT}"
 
 
 def push(lab: Layout, archive: Path, name: str) -> None:
@@ -221,7 +209,7 @@ def push(lab: Layout, archive: Path, name: str) -> None:
     """
     own = ("--namespace", "upstream", "images")  # apart from the node's, so that the kubelet has to pull
     ctr(lab, *own, "import", "--no-unpack", archive)
-    ctr(lab, *own, "push", "--plain-http", f"{upstream(lab)}/{name}", f"docker.io/{name}")
+    ctr(lab, *own, "push", "--plain-http", f"{lab.upstream}/{name}", f"docker.io/{name}")
 
 
 def ctr(lab: Layout, *words: str | Path) -> None:

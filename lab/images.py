@@ -1,7 +1,7 @@
 """The lab's images, made from its own programs and busybox, as archives that containerd takes in without a registry."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,47 +12,19 @@ from ops.toolchain import cache
 from ops.toolchain.console import OpsError
 
 CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
-BUSYBOX = "ci-lab/busybox:1"
-GIT = "ci-lab/git:1"
-BUILDAH = "ci-lab/buildah:1"
-GITLAB_RUNNER = "ci-lab/gitlab-runner:1"
-HAPROXY = "ci-lab/haproxy:1"
+_NAMES = {
+    # Debian's Buildah is as old as the machine, and its image has no version.
+    **{name: f"ci-lab/{name}:1" for name in ("buildah", "busybox", "git", "gitlab-runner", "haproxy")},
+    **{name: f"ci-lab/{name}:{{{name}}}" for name in ("coredns", "kubectl", "registry")},
+    "buildkit": "ci-lab/buildkit:{buildkitd}",
+    "kaniko": "ci-lab/kaniko:{executor}",
+    "pause": configs.PAUSE,
+}
 NODE = "node"
 UPSTREAM = "upstream"
 
 PAUSE_SCRIPT = "#!/bin/sh\ntrap 'exit 0' TERM INT\nwhile :; do sleep 86400 & wait $!; done\n"
 """The process that holds a pod's namespaces. As process 1 of a pod that shares them it also waits for orphans."""
-REGISTRY_CONFIG = """\
-version: 0.1
-log:
-  fields:
-    service: registry
-storage:
-  cache:
-    blobdescriptor: inmemory
-  filesystem:
-    rootdirectory: /var/lib/registry
-http:
-  addr: :5000
-  headers:
-    X-Content-Type-Options: [nosniff]
-health:
-  storagedriver:
-    enabled: true
-    interval: 10s
-    threshold: 3
-"""
-"""What the official image has at /etc/distribution/config.yml."""
-REGISTRY_ENTRYPOINT = """\
-#!/bin/sh
-set -e
-case "$1" in
-    *.yaml|*.yml) set -- registry serve "$@" ;;
-    serve|garbage-collect|help|-*) set -- registry "$@" ;;
-esac
-exec "$@"
-"""
-"""Takes the same words as the official image's: a configuration's path, or a verb of the registry's."""
 _USERS = """\
 root:x:0:0:root:/root:/bin/sh
 user:x:1000:1000::/home/user:/bin/sh
@@ -77,12 +49,20 @@ class Image:
         return self.name.rpartition("/")[2].partition(":")[0]
 
 
+def names(versions: Mapping[str, str]) -> dict[str, str]:
+    """Give the names of the images on the node, as a Pod spec has them, by their short names.
+
+    versions: the programs' versions without the v: they are the tags.
+    """
+    return {short: name.format_map(versions) for short, name in _NAMES.items()}
+
+
 def all_of(programs: Mapping[str, Path], versions: Mapping[str, str]) -> list[Image]:
     """Every image.
 
     Args:
         programs: the lab's programs by name, as `programs.ensure` has them.
-        versions: their versions without the v, by the same names: they are the tags.
+        versions: their versions without the v, by the same names.
 
     Raises:
         OpsError: when the machine has no bundle of certificate authorities.
@@ -92,45 +72,34 @@ def all_of(programs: Mapping[str, Path], versions: Mapping[str, str]) -> list[Im
     userland = _userland()
     bundle = Entry(str(CA_BUNDLE), mode=0o644, source=CA_BUNDLE)
     shell = {"Cmd": ["/bin/sh"], "Env": [images.PATH]}
-    return [
-        Image(
-            configs.PAUSE,
-            (*userland, Entry("/pause", content=PAUSE_SCRIPT)),
-            {"Entrypoint": ["/pause"], "User": "65535:65535", "Env": [images.PATH]},
-            NODE,
-        ),
-        Image(BUSYBOX, userland, shell, NODE),
-        Image("library/busybox:1", userland, shell, UPSTREAM),
-        Image("library/alpine:latest", userland, shell, UPSTREAM),
-        Image(
-            f"ci-lab/coredns:{versions['coredns']}",
-            (Entry("/coredns", source=programs["coredns"]),),
-            {"Entrypoint": ["/coredns"]},
-            NODE,
-        ),
-        _kaniko(programs["executor"], versions["executor"]),
-        _registry(userland, programs["registry"], versions["registry"]),
-        Image(GIT, (*userland, *git_image.entries(), bundle), {"Entrypoint": ["git"], "Env": [images.PATH]}, NODE),
-        *_builders((*userland, bundle), programs, versions),
-        Image(
-            f"ci-lab/kubectl:{versions['kubectl']}",
-            (Entry("/bin/kubectl", source=programs["kubectl"]),),
-            {"Entrypoint": ["/bin/kubectl"], "Env": ["PATH=/bin"], "User": "65532"},
-            NODE,
-        ),
-        Image(HAPROXY, tuple(proxy.entries()), proxy.config({}, images.PATH), NODE),
-        Image(GITLAB_RUNNER, (*userland, *gitlab_runner.entries()), gitlab_runner.config({}, images.PATH), NODE),
-    ]
-
-
-def _builders(common: tuple[Entry, ...], programs: Mapping[str, Path], versions: Mapping[str, str]) -> list[Image]:
-    """The builders that bring a shell. Debian's Buildah is as old as the machine, and its image has no version."""
-    without_root, config = builder_images.buildkit(programs)
+    without_root, of_user = builder_images.buildkit(programs)
     machines_own, of_root = builder_images.buildah()
+    pause = (*userland, Entry("/pause", content=PAUSE_SCRIPT))
+    path = images.PATH
+    on_node: dict[str, tuple[Sequence[Entry], Mapping[str, Any]]] = {
+        "pause": (pause, {"Entrypoint": ["/pause"], "User": "65535:65535", "Env": [path]}),
+        "busybox": (userland, shell),
+        "coredns": (_alone("/coredns", programs["coredns"]), {"Entrypoint": ["/coredns"]}),
+        "kaniko": _kaniko(programs["executor"]),
+        "registry": _registry(userland, programs["registry"]),
+        "git": ((*userland, *git_image.entries(), bundle), {"Entrypoint": ["git"], "Env": [path]}),
+        "buildkit": ((*userland, bundle, *without_root), of_user),
+        "buildah": ((*userland, bundle, *machines_own), of_root),
+        "kubectl": (
+            _alone("/bin/kubectl", programs["kubectl"]),
+            {"Entrypoint": ["/bin/kubectl"], "Env": ["PATH=/bin"], "User": "65532"},
+        ),
+        "haproxy": (proxy.entries(), proxy.config({}, path)),
+        "gitlab-runner": ((*userland, *gitlab_runner.entries()), gitlab_runner.config({}, path)),
+    }
     return [
-        Image(f"ci-lab/buildkit:{versions['buildkitd']}", (*common, *without_root), config, NODE),
-        Image(BUILDAH, (*common, *machines_own), of_root, NODE),
+        *(Image(names(versions)[short], tuple(of), config, NODE) for short, (of, config) in on_node.items()),
+        *(Image(f"library/{name}", userland, shell, UPSTREAM) for name in ("busybox:1", "alpine:latest")),
     ]
+
+
+def _alone(path: str, program: Path) -> tuple[Entry, ...]:
+    return (Entry(path, source=program),)
 
 
 def _userland() -> tuple[Entry, ...]:
@@ -140,7 +109,7 @@ def _userland() -> tuple[Entry, ...]:
     return (*images.userland(binaries.busybox()), users, groups)
 
 
-def _kaniko(executor: Path, version: str) -> Image:
+def _kaniko(executor: Path) -> tuple[Sequence[Entry], Mapping[str, Any]]:
     """Laid out as the published executor image is: nothing but /kaniko, which any user may write to."""
     entries = (
         Entry("/kaniko", mode=0o777),
@@ -156,16 +125,16 @@ def _kaniko(executor: Path, version: str) -> Image:
         "Env": [*env, "DOCKER_CONFIG=/kaniko/.docker/"],
         "WorkingDir": "/workspace",
     }
-    return Image(f"ci-lab/kaniko:{version}", entries, config, NODE)
+    return entries, config
 
 
-def _registry(userland: tuple[Entry, ...], registry: Path, version: str) -> Image:
+def _registry(userland: tuple[Entry, ...], registry: Path) -> tuple[Sequence[Entry], Mapping[str, Any]]:
     """Laid out as the official image is."""
     entries = (
         *userland,
         Entry("/bin/registry", source=registry),
-        Entry("/entrypoint.sh", content=REGISTRY_ENTRYPOINT),
-        Entry("/etc/distribution/config.yml", mode=0o644, content=REGISTRY_CONFIG),
+        Entry("/entrypoint.sh", content=(configs.TEMPLATES / "registry-entrypoint.sh").read_text()),
+        Entry("/etc/distribution/config.yml", mode=0o644, content=(configs.TEMPLATES / "registry.yaml").read_text()),
         Entry("/etc/ssl/certs/ca-certificates.crt", mode=0o644, source=CA_BUNDLE),
         Entry("/var/lib/registry"),
     )
@@ -176,7 +145,7 @@ def _registry(userland: tuple[Entry, ...], registry: Path, version: str) -> Imag
         "ExposedPorts": {"5000/tcp": {}},
         "Volumes": {"/var/lib/registry": {}},
     }
-    return Image(f"ci-lab/registry:{version}", entries, config, NODE)
+    return entries, config
 
 
 def archives(wanted: Iterable[Image]) -> dict[str, Path]:

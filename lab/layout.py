@@ -5,6 +5,7 @@ import functools
 import hashlib
 import ipaddress
 from pathlib import Path
+from typing import Self
 
 CLONE = Path(__file__).resolve().parents[1]
 DEFAULT_DATA = CLONE / ".local" / "lab"
@@ -34,6 +35,11 @@ class Layout:
     data: Path
     """Absolute. Everything the lab keeps on disk is under it."""
 
+    @classmethod
+    def at(cls, data: Path | None = None) -> Self:
+        """The lab whose data is in a folder, by default `.local/lab` of the clone."""
+        return cls((data or DEFAULT_DATA).resolve())
+
     @functools.cached_property
     def id(self) -> str:
         """Six hex digits: short enough for an interface's name, which has 15 characters at most."""
@@ -41,7 +47,7 @@ class Layout:
 
     @property
     def netns(self) -> str:
-        """The network namespace's name, and also the node's."""
+        """The name of the network namespace, of the node, and of the control group of everything that is the lab's."""
         return f"ci-lab-{self.id}"
 
     @property
@@ -57,7 +63,7 @@ class Layout:
 
     @property
     def host_address(self) -> str:
-        """The machine's address on the wire."""
+        """The machine's address on the wire: pods reach a test's own server there."""
         return str(self.link[1])
 
     @property
@@ -71,14 +77,19 @@ class Layout:
         return f"https://{self.node_address}:{API_PORT}"
 
     @property
+    def upstream(self) -> str:
+        """Host and port of the registry that plays the public one: plain HTTP, no users, library/{alpine,busybox}."""
+        return f"{self.node_address}:{UPSTREAM_PORT}"
+
+    @property
+    def upstream_tls(self) -> str:
+        """The same images by HTTPS, with a certificate of the lab's authority."""
+        return f"{self.node_address}:{UPSTREAM_TLS_PORT}"
+
+    @property
     def run(self) -> Path:
         """Sockets and mounts: a short path, because a socket's has 107 characters at most (unix(7))."""
         return Path("/run") / self.netns
-
-    @property
-    def cgroup(self) -> str:
-        """The control group of everything that belongs to the lab, below each hierarchy's root."""
-        return self.netns
 
     @property
     def socket(self) -> Path:
@@ -107,7 +118,7 @@ class Layout:
 
     @property
     def certs_d(self) -> Path:
-        """Containerd's hosts.toml files, one folder for each registry; read anew at each pull."""
+        """Containerd's folder of `<host:port>/hosts.toml` files, read anew at each pull."""
         return self.data / "certs.d"
 
     @property
@@ -124,8 +135,3 @@ class Layout:
     def pids(self) -> Path:
         """A file for each of the lab's processes."""
         return self.data / "pids"
-
-
-def at(data: Path | None = None) -> Layout:
-    """The layout of a lab whose data is in a folder, by default `.local/lab` of the clone."""
-    return Layout((data or DEFAULT_DATA).resolve())

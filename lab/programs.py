@@ -1,7 +1,10 @@
 """The lab's programs, built from the Go modules beside this file and kept in the user's cache."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
+
+import yaml
 
 from offline import binaries, go
 from ops.toolchain import cache
@@ -14,16 +17,12 @@ class Module:
     """One Go module and the programs that are built from it."""
 
     name: str
-    """Its folder under `modules`."""
-    packages: tuple[str, ...]
+    """Its folder under `modules`, where `modules.yaml` says what the rest is."""
+    packages: Sequence[str]
     pinned: str
-    """The module whose version in go.mod is the programs' version."""
     expect: str
-    """How long a build takes on two quiet cores."""
     output: str = ""
-    """The program's name, where the package's last word is not a good one. Only for a module of one program."""
-    stamps: tuple[str, ...] = ()
-    """Variables that the version is linked into."""
+    stamps: Sequence[str] = ()
 
     @property
     def folder(self) -> Path:
@@ -71,63 +70,8 @@ class Module:
         )
 
 
-_VERSION = "k8s.io/component-base/version"
-KUBERNETES = Module(
-    "kubernetes",
-    tuple(
-        f"k8s.io/kubernetes/cmd/{name}"
-        for name in ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl")
-    ),
-    pinned="k8s.io/kubernetes",
-    expect="about 6 min on 2 cores",
-    stamps=(
-        *(f"{_VERSION}.{name}" for name in ("gitVersion", "gitMajor", "gitMinor", "gitTreeState")),
-        "k8s.io/client-go/pkg/version.gitVersion",
-    ),
-)
-ETCD = Module(
-    "etcd", ("go.etcd.io/etcd/server/v3",), pinned="go.etcd.io/etcd/server/v3", expect="about 30 s", output="etcd"
-)
-REGISTRY = Module(
-    "registry",
-    ("github.com/distribution/distribution/v3/cmd/registry",),
-    pinned="github.com/distribution/distribution/v3",
-    expect="about 75 s",
-    stamps=("github.com/distribution/distribution/v3/version.version",),
-)
-KANIKO = Module(
-    "kaniko",
-    ("github.com/GoogleContainerTools/kaniko/cmd/executor",),
-    pinned="github.com/GoogleContainerTools/kaniko",
-    expect="about 90 s",
-    stamps=("github.com/GoogleContainerTools/kaniko/pkg/version.version",),
-)
-BUILDKIT = Module(
-    "buildkit",
-    (
-        "github.com/moby/buildkit/cmd/buildctl",
-        "github.com/moby/buildkit/cmd/buildkitd",
-        "github.com/rootless-containers/rootlesskit/v3/cmd/rootlesskit",
-    ),
-    pinned="github.com/moby/buildkit",
-    expect="about 100 s",
-    stamps=("github.com/moby/buildkit/version.Version",),
-)
-COREDNS = Module("coredns", (".",), pinned="github.com/coredns/coredns", expect="about 75 s", output="coredns")
-STORAGE = Module(
-    "storage",
-    ("github.com/rancher/local-path-provisioner",),
-    pinned="github.com/rancher/local-path-provisioner",
-    expect="about 75 s",
-)
-POLICY = Module(
-    "policy",
-    ("sigs.k8s.io/kube-network-policies/cmd",),
-    pinned="sigs.k8s.io/kube-network-policies",
-    expect="about 60 s",
-    output="kube-network-policies",
-)
-ALL = (ETCD, KUBERNETES, REGISTRY, KANIKO, BUILDKIT, COREDNS, STORAGE, POLICY)
+ALL = tuple(Module(name, **keys) for name, keys in yaml.safe_load((MODULES / "modules.yaml").read_text()).items())
+ETCD, KUBERNETES, *_ = ALL
 
 
 def ensure() -> dict[str, Path]:
@@ -137,3 +81,8 @@ def ensure() -> dict[str, Path]:
         OpsError: when a build fails.
     """
     return {program: module.ensure() / program for module in ALL for program in module.programs}
+
+
+def versions() -> dict[str, str]:
+    """Each program's version, without the v."""
+    return {name: module.version.removeprefix("v") for module in ALL for name in module.programs}

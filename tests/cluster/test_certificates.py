@@ -90,7 +90,7 @@ def issued(kind: None, stack: Stack, lab: "Lab") -> tuple[Stack, dict[str, Any],
     """Give the stack with a certificate from cert-manager; what it asked for; the certificate."""
     del kind
     host = f"localhost:{stack.node_port}"
-    lab.trust(host, server=f"https://{host}", ca=lab.ca)
+    lab.trust(host)
     tls = {"tls": {"issuer": "lab"}, "plainHttp": None}
     stack.configure(ONE, registry=tls, kubernetes={"trustedCaFile": str(lab.ca)})
     with ThreadPoolExecutor(1) as cert_manager:

@@ -54,7 +54,7 @@ def deployed(
     served_from = lab.certificate("contexts", lab.host_address)
     inside = [f"{name}.{stack.namespace}.svc" for name in ("registry", "mirror")]
     certificate, key = lab.certificate("registry", *inside, "localhost", lab.node_address)
-    lab.trust(f"localhost:{stack.node_port}", server=f"https://localhost:{stack.node_port}", ca=lab.ca)
+    lab.trust(f"localhost:{stack.node_port}")
     login = ("oauth2", TOKEN)
     with (
         servers.git(repository.parent.parent, lab.host_address, login=login, certificate=served_from) as gits,

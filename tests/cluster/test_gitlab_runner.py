@@ -33,7 +33,7 @@ OWN = "app.kubernetes.io/name=gitlab-runner"
 @pytest.fixture(scope="module")
 def gitlab_server(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeGitlab]:
     """A GitLab that the lab's pods reach: at this machine's end of the lab's wire."""
-    address = cluster.lab.layout.host_address if cluster.lab is not None else "127.0.0.1"
+    address = cluster.lab.host_address if cluster.lab is not None else "127.0.0.1"
     with fake_gitlab.serve(address, TOKEN, tmp_path_factory.mktemp("gitlab"), EXAMPLE) as fake:
         yield fake
 

@@ -50,10 +50,10 @@ def succeeds(*words: str) -> str:
 
 
 def test_a_second_up_finds_it_up_and_starts_nothing(lab: Lab) -> None:
-    before = processes.known(lab.layout)
-    assert cluster.up(lab.layout) is False
-    assert processes.known(lab.layout) == before
-    assert health.problems(lab.layout, cluster.EXPECTED) == []
+    before = processes.known(lab)
+    assert cluster.up(lab) is False
+    assert processes.known(lab) == before
+    assert health.problems(lab, cluster.EXPECTED) == []
 
 
 def test_pods_look_up_services_and_the_labs_names_and_learn_at_once_that_others_do_not_exist(
@@ -78,7 +78,7 @@ def test_images_come_from_the_upstream_by_a_bare_name_and_by_tls(lab: Lab, run: 
 @pytest.fixture
 def another(lab: Lab, tmp_path: Path) -> Iterator[layout.Layout]:
     """Give the layout of a second lab, beside the first; it is gone afterwards."""
-    made = layout.at(tmp_path / "second")
+    made = layout.Layout.at(tmp_path / "second")
     yield made
     cluster.down(made)
 
@@ -91,7 +91,7 @@ def up_by_hand(lab: layout.Layout) -> subprocess.Popen[str]:
 def traces(lab: layout.Layout) -> list[str]:
     """What of a lab is on the machine outside its data."""
     mounts = [line for line in Path("/proc/self/mounts").read_text().splitlines() if lab.netns in line]
-    groups = [str(tree) for tree in cgroups.hierarchies() if (tree / lab.cgroup).exists()]
+    groups = [str(tree) for tree in cgroups.hierarchies() if (tree / lab.netns).exists()]
     other = [str(path) for path in (lab.run, Path("/sys/class/net") / lab.veth, lab.data) if path.exists()]
     return [*mounts, *groups, *other, *(["netns"] if netns.exists(lab) else [])]
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from lab import cgroups, cluster, health, host, layout, netns, processes
+from lab import cgroups, cluster, health, host, netns, processes
+from lab.layout import Layout
 from lab.processes import Process
 from ops.toolchain.console import OpsError
 
@@ -37,7 +38,7 @@ def test_a_process_that_has_ended_and_was_not_waited_for_is_not_alive() -> None:
 
 
 def test_a_pid_file_that_was_cut_off_is_passed_over(tmp_path: Path) -> None:
-    lab = layout.at(tmp_path)
+    lab = Layout.at(tmp_path)
     lab.pids.mkdir()
     (lab.pids / "cut.json").write_text('{"name": "cu')
     (lab.pids / "old.json").write_text('{"name": "old"}')
@@ -45,7 +46,7 @@ def test_a_pid_file_that_was_cut_off_is_passed_over(tmp_path: Path) -> None:
 
 
 def test_a_lab_that_does_not_exist_has_no_processes_and_down_does_nothing(tmp_path: Path) -> None:
-    lab = layout.at(tmp_path / "none")
+    lab = Layout.at(tmp_path / "none")
     assert cgroups.members(lab) == []
     assert cgroups.memory(lab) == 0
     assert cluster.down(lab) is False
@@ -55,14 +56,14 @@ def test_a_lab_that_does_not_exist_has_no_processes_and_down_does_nothing(tmp_pa
 def test_a_folder_that_is_no_labs_is_never_removed(verb: Any, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("all I have")
     with pytest.raises(OpsError, match=r"--data"):
-        verb(layout.at(tmp_path))
+        verb(Layout.at(tmp_path))
     assert (tmp_path / "thesis.txt").read_text() == "all I have"
 
 
 def test_a_user_who_is_not_root_and_addresses_that_are_in_use_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lab = layout.at(tmp_path / "lab")
+    lab = Layout.at(tmp_path / "lab")
     monkeypatch.setattr(netns, "taken", lambda lab: "eth7")
     with pytest.raises(OpsError, match=rf"{lab.link}.*eth7"):
         cluster.lay_out(lab)
@@ -72,7 +73,7 @@ def test_a_user_who_is_not_root_and_addresses_that_are_in_use_are_named(
 
 
 def test_a_process_that_died_is_shown_with_its_log_and_a_wait_says_what_for(tmp_path: Path) -> None:
-    lab = layout.at(tmp_path)
+    lab = Layout.at(tmp_path)
     with pytest.raises(OpsError, match=r"The node.*0\.0 s"):
         health.wait(lab, "The node", lambda: False, seconds=0)
     lab.logs.mkdir()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import images, layout, programs
+from lab import images, programs
 from lab.lab import Lab
 from lab.programs import Module
 from tests.manifests.programs import TOOLS
@@ -45,7 +45,7 @@ def test_the_stacks_for_the_lab_name_images_that_it_has() -> None:
     texts = [path.read_text() for path in ROOT.glob("**/stacks/Pulumi.*.yaml")]
     named = {name for text in texts for name in re.findall(r"ci-lab/\S+", text)}
     assert len(named) > 3
-    assert named <= set(Lab(layout.at(None)).images.values())
+    assert named <= set(Lab.at().images.values())
 
 
 @pytest.fixture

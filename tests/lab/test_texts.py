@@ -20,12 +20,12 @@ ODD = Path('/srv/a "quoted" folder/läb')
 
 @pytest.fixture
 def lab(tmp_path: Path) -> Layout:
-    return layout.at(tmp_path / "lab")
+    return Layout.at(tmp_path / "lab")
 
 
 def test_the_same_folder_gives_the_same_lab_by_any_path_and_another_folder_shares_nothing(tmp_path: Path) -> None:
     (tmp_path / "other").symlink_to(tmp_path)
-    one, same, two = (layout.at(tmp_path / name) for name in ("lab", "other/lab", "two"))
+    one, same, two = (Layout.at(tmp_path / name) for name in ("lab", "other/lab", "two"))
     assert one == same
     assert {one.netns, one.veth, str(one.run)}.isdisjoint({two.netns, two.veth, str(two.run)})
     assert not one.link.overlaps(two.link)
@@ -64,7 +64,7 @@ def test_an_odd_path_stays_as_it_is_in_every_configuration() -> None:
 
 def test_every_process_of_a_pod_is_below_the_labs_own_group_and_a_full_disk_evicts_none(lab: Layout) -> None:
     read = yaml.safe_load(configs.files(lab, "native")["kubelet.yaml"])
-    assert (read["cgroupRoot"], read["cgroupsPerQOS"]) == (f"/{lab.cgroup}", True)
+    assert (read["cgroupRoot"], read["cgroupsPerQOS"]) == (f"/{lab.netns}", True)
     assert (read["evictionHard"]["nodefs.available"], read["imageGCHighThresholdPercent"]) == ("1%", 100)
 
 
