@@ -80,7 +80,12 @@ def outdated(lab: Layout) -> bool:
 def version() -> str:
     """The hash of this package's sources, pins included, but for those that only look at a lab."""
     here = Path(__file__).parent
-    files = [*here.glob("*.py"), *here.glob("templates/*"), *here.glob("modules/*/go.sum")]
+    files = [
+        *here.glob("*.py"),
+        *here.glob("templates/*"),
+        *here.glob("modules/*.yaml"),
+        *here.glob("modules/*/go.sum"),
+    ]
     return cache.digest(*(path for path in sorted(files) if path.name not in BESIDE))
 
 

@@ -35,32 +35,19 @@ def wait(lab: Layout, what: str, condition: Callable[[], bool], seconds: float =
         time.sleep(STEP_SECONDS)
 
 
-def get(lab: Layout, path: str, seconds: float = 2) -> requests.Response | None:
+def get(lab: Layout, path: str) -> requests.Response | None:
     """One GET to the API server as the administrator; None when it does not answer."""
-    with requests.Session() as session:
-        session.trust_env = False  # a proxy of the user's is not for the lab's addresses
-        session.verify = str(lab.ca)
-        session.cert = (str(lab.pki / "admin.crt"), str(lab.pki / "admin.key"))
-        try:
-            return session.get(f"{lab.api}{path}", timeout=seconds)
-        except (OSError, requests.RequestException):  # OSError: a certificate's file is not there
-            return None
+    return _get(f"{lab.api}{path}", verify=str(lab.ca), cert=(str(lab.pki / "admin.crt"), str(lab.pki / "admin.key")))
 
 
 def answers(url: str) -> bool:
     """Whether a server of the lab's answers with success."""
-    with requests.Session() as session:
-        session.trust_env = False
-        try:
-            return session.get(url, timeout=2).ok
-        except requests.RequestException:
-            return False
+    return _is_ok(_get(url))
 
 
 def api_ready(lab: Layout) -> bool:
     """Whether the API server serves."""
-    answer = get(lab, "/readyz")
-    return answer is not None and answer.ok
+    return _is_ok(get(lab, "/readyz"))
 
 
 def node_ready(lab: Layout) -> bool:
@@ -92,3 +79,16 @@ def _condition(lab: Layout, path: str, name: str) -> bool:
         return False
     found: list[dict[str, Any]] = answer.json().get("status", {}).get("conditions", [])
     return any(condition["type"] == name and condition["status"] == "True" for condition in found)
+
+
+def _get(url: str, **certificates: Any) -> requests.Response | None:
+    with requests.Session() as session:
+        session.trust_env = False  # a proxy of the user's is not for the lab's addresses
+        try:
+            return session.get(url, timeout=2, **certificates)
+        except (OSError, requests.RequestException):  # OSError: a certificate's file is not there
+            return None
+
+
+def _is_ok(answer: requests.Response | None) -> bool:
+    return answer is not None and answer.ok

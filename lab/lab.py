@@ -45,7 +45,8 @@ class Lab(Layout):
         Returns:
             The certificate's file and its key's.
         """
-        return pki.Authority.load(self.pki).server(name, hosts)
+        authority = pki.Authority.of(self.ca.read_text(), (self.pki / "ca.key").read_text())
+        return authority.server(*hosts).write(self.pki, name)
 
     def down(self) -> None:
         """Take it down."""

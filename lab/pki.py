@@ -1,25 +1,23 @@
-"""The lab's certificate authority and what it signs: ECDSA P-256 throughout, good for a year."""
+"""Certificate authorities and what they sign, ECDSA P-256 throughout: the lab's own, and any that a test wants."""
 
 import base64
 import datetime as dt
 import ipaddress
 import secrets
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from lab import layout
+from lab import configs, layout
 from lab.layout import Layout
 from ops.toolchain import cache
 
-GOOD_FOR = dt.timedelta(days=365)
-CLOCK_SKEW = dt.timedelta(hours=1)
+_PKCS8 = serialization.PrivateFormat.PKCS8
 ADMIN = ("kubernetes-admin", "system:masters")
 """The user and the group that may do everything, as RBAC has it from the start."""
 CLIENTS = {
@@ -32,128 +30,124 @@ CLIENTS = {
 """Certificates by which the lab's programs are known: the file's name, the user, the group."""
 
 
-class Authority:
-    """A certificate authority in a folder; what it has signed lies beside its own certificate."""
+@dataclass(frozen=True)
+class Pair:
+    """A certificate and its key, in PEM."""
 
-    def __init__(self, folder: Path, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate) -> None:
-        """Take the parts of an authority that exists; see `new` and `load`."""
-        self._folder, self._key, self._certificate = folder, key, certificate
+    certificate: str
+    key: str
+
+    def write(self, folder: Path, name: str, *, mode: int = 0o600) -> tuple[Path, Path]:
+        """Write `<name>.crt` and `<name>.key`, which has this mode; give their paths."""
+        public, private = folder / f"{name}.crt", folder / f"{name}.key"
+        cache.write(private, self.key, mode)
+        cache.write(public, self.certificate)
+        return public, private
+
+
+class Authority:
+    """A certificate authority."""
+
+    def __init__(self, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate) -> None:
+        """Take the parts of one that is there; see `new` and `of`."""
+        self._key, self._certificate = key, certificate
 
     @classmethod
-    def new(cls, folder: Path) -> Self:
-        """Make an authority. Its key is kept too, so that a test can have a server's certificate made later."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ci-lab")])
-        unsigned = _unsigned(name, name, key).add_extension(
-            x509.BasicConstraints(ca=True, path_length=0), critical=True
-        )
+    def new(cls, name: str = "ci-lab", *, days: int = 365) -> Self:
+        """Make one that is good for so many days from now; negative: whose time has been over for so long."""
+        key, subject = ec.generate_private_key(ec.SECP256R1()), _subject(name)
         usage = x509.KeyUsage(
             digital_signature=True, key_cert_sign=True, crl_sign=True, content_commitment=False, key_encipherment=False,
             data_encipherment=False, key_agreement=False, encipher_only=False, decipher_only=False,
         )  # fmt: skip
-        made = cls(folder, key, unsigned.add_extension(usage, critical=True).sign(key, hashes.SHA256()))
-        made._write("ca", made._certificate, key)
-        return made
+        unsigned = _unsigned(subject, subject, key, days).add_extension(usage, critical=True)
+        unsigned = unsigned.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        return cls(key, unsigned.sign(key, hashes.SHA256()))
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
-        """The authority whose `ca.crt` and `ca.key` are in a folder."""
-        key = serialization.load_pem_private_key((folder / "ca.key").read_bytes(), None)
-        if not isinstance(key, ec.EllipticCurvePrivateKey):
-            raise TypeError(f"{folder / 'ca.key'} is no elliptic curve's key")
-        return cls(folder, key, x509.load_pem_x509_certificate((folder / "ca.crt").read_bytes()))
+    def of(cls, certificate: str, key: str) -> Self:
+        """Take one by its PEM texts."""
+        loaded = serialization.load_pem_private_key(key.encode(), None)
+        if not isinstance(loaded, ec.EllipticCurvePrivateKey):
+            raise TypeError("the authority's key is no elliptic curve's")
+        return cls(loaded, x509.load_pem_x509_certificate(certificate.encode()))
 
-    def client(self, file: str, user: str, group: str) -> None:
-        """Sign a client's certificate: `<file>.crt` and `<file>.key`."""
-        names = [x509.NameAttribute(NameOID.COMMON_NAME, user)]
-        if group:
-            names.append(x509.NameAttribute(NameOID.ORGANIZATION_NAME, group))
-        self._sign(file, x509.Name(names), ExtendedKeyUsageOID.CLIENT_AUTH, ())
+    @property
+    def pem(self) -> str:
+        """Its certificate."""
+        return self._certificate.public_bytes(serialization.Encoding.PEM).decode()
 
-    def server(self, file: str, names: Sequence[str]) -> tuple[Path, Path]:
-        """Sign a server's certificate for DNS names and IP addresses; returns its file and its key's."""
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
-        return self._sign(file, subject, ExtendedKeyUsageOID.SERVER_AUTH, names)
+    def itself(self) -> Pair:
+        """Give its own certificate and key, as of a server whose certificate nobody else has signed."""
+        return Pair(self.pem, private_pem(self._key))
+
+    def server(self, *names: str, days: int = 365, since: int = -60) -> Pair:
+        """Sign a server's certificate for these DNS names and IP addresses, good from and for so many days from now."""
+        found = x509.SubjectAlternativeName([_name(name) for name in names])
+        return self._sign(_subject(names[0]), ExtendedKeyUsageOID.SERVER_AUTH, days, found, since=since)
+
+    def client(self, user: str = "jenkins", group: str = "", *, days: int = 365) -> Pair:
+        """Sign a client's certificate."""
+        return self._sign(_subject(user, group), ExtendedKeyUsageOID.CLIENT_AUTH, days)
 
     def _sign(
-        self, file: str, subject: x509.Name, purpose: x509.ObjectIdentifier, names: Sequence[str]
-    ) -> tuple[Path, Path]:
+        self, subject: x509.Name, purpose: x509.ObjectIdentifier, days: int, *more: x509.ExtensionType, since: int = -60
+    ) -> Pair:
         key = ec.generate_private_key(ec.SECP256R1())
-        unsigned = _unsigned(subject, self._certificate.subject, key)
-        unsigned = unsigned.add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
-        if names:
-            unsigned = unsigned.add_extension(
-                x509.SubjectAlternativeName([_name(name) for name in names]), critical=False
-            )
-        return self._write(file, unsigned.sign(self._key, hashes.SHA256()), key)
-
-    def _write(self, file: str, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> tuple[Path, Path]:
-        public, private = self._folder / f"{file}.crt", self._folder / f"{file}.key"
-        cache.write(private, private_pem(key), 0o600)
-        cache.write(public, certificate.public_bytes(serialization.Encoding.PEM).decode())
-        return public, private
+        unsigned = _unsigned(subject, self._certificate.subject, key, days, since)
+        for extension in (x509.ExtendedKeyUsage([purpose]), *more):
+            unsigned = unsigned.add_extension(extension, critical=False)
+        signed = unsigned.sign(self._key, hashes.SHA256())
+        return Pair(signed.public_bytes(serialization.Encoding.PEM).decode(), private_pem(key))
 
 
-def private_pem(key: ec.EllipticCurvePrivateKey) -> str:
+def private_pem(key: ec.EllipticCurvePrivateKey, form: serialization.PrivateFormat = _PKCS8) -> str:
     """A private key as text, not encrypted."""
-    form = serialization.PrivateFormat.TraditionalOpenSSL  # the API server reads a tokens key in no other
     return key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()).decode()
 
 
 def make(lab: Layout) -> None:
     """All that the lab's programs need: the authority, its certificates, the tokens' key and the kubeconfigs."""
     lab.pki.mkdir(parents=True, mode=0o700)
-    authority = Authority.new(lab.pki)
-    for file, (user, group) in CLIENTS.items():
-        authority.client(file, user, group)
-    authority.client("kubelet-client", f"system:node:{lab.netns}", "system:nodes")
+    authority = Authority.new()
+    authority.itself().write(lab.pki, "ca")
+    for file, (user, group) in {**CLIENTS, "kubelet-client": (f"system:node:{lab.netns}", "system:nodes")}.items():
+        pair = authority.client(user, group)
+        pair.write(lab.pki, file)
+        cache.write(lab.config / f"{file}.kubeconfig", kubeconfig(lab, authority, file, pair), 0o600)
+    cache.write(lab.kubeconfig, (lab.config / "admin.kubeconfig").read_text(), 0o600)
     api = ("kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local")
     node = (lab.node_address, "127.0.0.1", "localhost")
-    authority.server("apiserver", (*api, str(layout.API), *node))
-    authority.server("kubelet", (lab.netns, *node))
-    authority.server("node", (*layout.NAMES, *node))
-    tokens = ec.generate_private_key(ec.SECP256R1())
-    cache.write(lab.pki / "tokens.key", private_pem(tokens), 0o600)
+    authority.server(*api, str(layout.API), *node).write(lab.pki, "apiserver")
+    authority.server(lab.netns, *node).write(lab.pki, "kubelet")
+    authority.server(*layout.NAMES, *node).write(lab.pki, "node")
+    # The API server reads a tokens key in no other form.
+    form = serialization.PrivateFormat.TraditionalOpenSSL
+    cache.write(lab.pki / "tokens.key", private_pem(ec.generate_private_key(ec.SECP256R1()), form), 0o600)
     token = secrets.token_hex(32)
     cache.write(lab.pki / "known-tokens.csv", f'{token},enforcer,enforcer,"{ADMIN[1]}"\n', 0o600)
     account = lab.pki / "run" / "secrets" / "kubernetes.io" / "serviceaccount"
     cache.write(account / "token", token, 0o600)
     cache.write(account / "ca.crt", lab.ca.read_text())
-    for file in (*CLIENTS, "kubelet-client"):
-        cache.write(lab.config / f"{file}.kubeconfig", kubeconfig(lab, file), 0o600)
-    cache.write(lab.kubeconfig, kubeconfig(lab, "admin"), 0o600)
 
 
-def kubeconfig(lab: Layout, client: str) -> str:
+def kubeconfig(lab: Layout, authority: Authority, client: str, pair: Pair) -> str:
     """A client's kubeconfig, with everything in it: it can be taken elsewhere on this machine."""
-
-    def inline(file: str) -> str:
-        return base64_text((lab.pki / file).read_bytes())
-
-    user = {"client-certificate-data": inline(f"{client}.crt"), "client-key-data": inline(f"{client}.key")}
-    cluster = {"certificate-authority-data": inline("ca.crt"), "server": lab.api}
-    return yaml.safe_dump(
-        {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{"name": lab.netns, "cluster": cluster}],
-            "users": [{"name": client, "user": user}],
-            "contexts": [{"name": lab.netns, "context": {"cluster": lab.netns, "user": client}}],
-            "current-context": lab.netns,
-        }
-    )
+    texts = {"ca": authority.pem, "certificate": pair.certificate, "key": pair.key}
+    inline = {name: base64.b64encode(text.encode()).decode() for name, text in texts.items()}
+    return configs.render("kubeconfig.yaml", lab, client=client, **inline)
 
 
-def base64_text(data: bytes) -> str:
-    """Bytes as one line of base64."""
-    return base64.b64encode(data).decode()
+def _unsigned(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, days: int, since: int = -60
+) -> x509.CertificateBuilder:
+    start, end = (dt.datetime.now(dt.UTC) + dt.timedelta(days=of) for of in (since, days))
+    return x509.CertificateBuilder(issuer, subject, key.public_key(), x509.random_serial_number(), start, end)
 
 
-def _unsigned(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
-    now = dt.datetime.now(dt.UTC)
-    return x509.CertificateBuilder(
-        issuer, subject, key.public_key(), x509.random_serial_number(), now - CLOCK_SKEW, now + GOOD_FOR
-    )
+def _subject(name: str, group: str = "") -> x509.Name:
+    names = [x509.NameAttribute(NameOID.COMMON_NAME, name)]
+    return x509.Name(names + ([x509.NameAttribute(NameOID.ORGANIZATION_NAME, group)] if group else []))
 
 
 def _name(name: str) -> x509.GeneralName:

@@ -20,7 +20,9 @@ def test_nobody_pushes_to_the_git_server(tmp_path: Path) -> None:
 
 
 def test_a_client_that_says_nothing_keeps_no_other_waiting(tmp_path: Path) -> None:
-    certificate = pki.Authority.new(tmp_path).server("files", [HERE])
+    authority = pki.Authority.new()
+    certificate = authority.server(HERE).write(tmp_path, "files")
+    (tmp_path / "ca.crt").write_text(authority.pem)
     with servers.files(tmp_path, HERE, certificate) as url:
         port = int(url.rpartition(":")[2])
         with socket.create_connection((HERE, port), timeout=10):

@@ -18,10 +18,11 @@ import docker.errors
 import pytest
 from docker.models.containers import Container
 
+from lab.pki import Authority, Pair
 from ops import engine as stack_engine
 from ops import recover
 from ops.toolchain.console import OpsError
-from tests.support import certificates, containers
+from tests.support import containers
 from tests.support.containers import inside
 from tests.support.names import PREFIX
 from tests.support.settings import docker_labels
@@ -115,11 +116,11 @@ def test_four_clients_that_are_not_jenkins_are_refused_and_jenkins_own_certifica
 ) -> None:
     address = next(iter(inner.attrs["NetworkSettings"]["Networks"].values()))["IPAddress"]
     files = {name: containers.read(inner, f"/certs/client/{name}.pem") for name in ("ca", "cert", "key")}
-    own = certificates.Pair(files["cert"], files["key"])
-    other = certificates.Authority.new()
-    expired = certificates.Authority.of(*(containers.read(inner, f"/certs/ca/{name}.pem") for name in ("cert", "key")))
+    own = Pair(files["cert"], files["key"])
+    other = Authority.new()
+    expired = Authority.of(*(containers.read(inner, f"/certs/ca/{name}.pem") for name in ("cert", "key")))
 
-    def ask(pair: certificates.Pair | None, ca: str, name: str = "docker") -> str:
+    def ask(pair: Pair | None, ca: str, name: str = "docker") -> str:
         return refused(address, 2376, ca=ca, pair=pair, name=name, folder=tmp_path)
 
     assert ask(own, files["ca"]) == ""

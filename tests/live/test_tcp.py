@@ -12,9 +12,9 @@ import pytest
 from docker.models.containers import Container
 
 from components.docker import dind
+from lab.pki import Authority, Pair
 from offline import images
 from tests.support import containers
-from tests.support.certificates import Authority, Pair
 from tests.support.containers import inside
 from tests.support.names import PREFIX
 from tests.support.tls import refused
@@ -82,7 +82,7 @@ def write(folder: Path, ca: str, pair: Pair) -> dict[str, str]:
     (folder / "docker").mkdir(exist_ok=True)
     (folder / "docker" / "ca.pem").write_text(ca)
     pair.write(folder / "docker", "cert")
-    return {"caFile": "docker/ca.pem", "certificateFile": "docker/cert.pem"}
+    return {"caFile": "docker/ca.pem", "certificateFile": "docker/cert.crt"}
 
 
 @pytest.fixture(scope="module")

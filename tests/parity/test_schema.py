@@ -10,6 +10,7 @@ import pulumi  # noqa: F401 (the whole of it, before the plugin takes its bare p
 import pytest
 import yaml
 
+from lab.pki import Authority
 from offline.plugins import install
 from offline.plugins.docker import schema
 from offline.plugins.docker.container import Container
@@ -22,7 +23,6 @@ from offline.plugins.docker.values import UNKNOWN, from_struct, secret, to_struc
 from offline.plugins.docker.volume import Volume
 from offline.plugins.rpc import PluginError
 from tests.support import tls_server
-from tests.support.certificates import Authority
 
 REGISTRATIONS = Path(__file__).parents[1] / "registrations"
 TYPES = {

@@ -5,7 +5,7 @@ import ssl
 from http.client import HTTPException, HTTPSConnection
 from pathlib import Path
 
-from tests.support.certificates import Pair
+from lab.pki import Pair
 
 
 def refused(  # noqa: PLR0913 - all by keyword but the address

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from werkzeug import Response
 
+from lab.pki import Pair
 from tests.support import servers
-from tests.support.certificates import Pair
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from components import labels
 from components.kubernetes import preflight as module
 from components.kubernetes.preflight import preflight
 from components.settings import Problem
-from tests.support.certificates import Authority, Pair
+from lab.pki import Authority, Pair
 from tests.support.kubernetes_stack import FakeReader, build, settings
 
 PLAIN = {"plainHttp": True}
@@ -268,7 +268,7 @@ def test_a_certificate_that_signs_itself_needs_to_be_trusted_by_name(tmp_path: P
     own = Authority.new(NAMES[0]).server(*NAMES)
     [problem] = with_certificate(tmp_path, own)
     assert (problem.key, problem.code) == ("ci:kubernetes.trustedCaFile", "required")
-    assert with_certificate(tmp_path, own, trustedCaFile=str(tmp_path / "tls.pem")) == []
+    assert with_certificate(tmp_path, own, trustedCaFile=str(tmp_path / "tls.crt")) == []
 
 
 @pytest.mark.parametrize("content", [b"", b"not a certificate", b"\xff\xfe", None])

@@ -9,8 +9,8 @@ import pytest
 
 from components.docker import host, tls, tls_preflight
 from components.settings import Problem, Settings
+from lab.pki import Authority, Pair
 from tests.support import tls_server
-from tests.support.certificates import Authority, Pair
 from tests.support.settings import settings
 
 AUTHORITY, OTHER = Authority.new(), Authority.new("another authority")
@@ -138,7 +138,7 @@ def test_the_hosts_own_certificates_are_looked_at_and_its_sockets_group_has_to_b
 ) -> None:
     with tls_server.serving(case.folder, pair=SERVER, clients=AUTHORITY.pem) as port:
         case.stack(port)
-        files = {"caFile": str(case.folder / "ca.pem"), "certificateFile": str(case.folder / "client.pem")}
+        files = {"caFile": str(case.folder / "ca.pem"), "certificateFile": str(case.folder / "client.crt")}
         host_of = {"acceptRootOnHost": True, "host": f"tcp://127.0.0.1:{port}", "tls": files, "socketGroup": group}
         stack = settings(docker=host_of, dockerTlsKey=key)
         found = [(each.key, each.code) for each in host.preflight(stack, project="ci", stack="test")]
