@@ -2,15 +2,9 @@
 
 import contextlib
 import dataclasses
-import json
 import os
 import random
 import re
-import shutil
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,38 +13,22 @@ import pytest
 import yaml
 from kubernetes import client
 
+from tests.support import verbs as verbs_of
 from tests.support.cluster import Cluster
 
-ROOT = Path(__file__).resolve().parents[2]
 STACK = "lab"
 HELLO = {"Dockerfile": 'FROM busybox:1\nCOPY a.txt /\nCMD ["cat", "/a.txt"]\n', "a.txt": "This is a simple file.\n"}
 KUBECONFIG = ".local/lab/kubeconfig"
 
 
-class Verbs:
+class Verbs(verbs_of.Verbs):
     """`python -m ops` in one clone, on a stack in a namespace of its own."""
 
     def __init__(self, root: Path, namespace: str, cluster: Cluster) -> None:
-        self.root = root
-        self.namespace = namespace
-        self.cluster = cluster
-        # The clone's own backend, whoever runs the tests; their plugins are what is tried.
-        theirs = {name for name in os.environ if name.startswith("PULUMI_")} - {"PULUMI_HOME"}
-        self.env = {name: value for name, value in os.environ.items() if name not in theirs}
-        self.env |= {"YES": "1", "PULUMI_CREDENTIALS_PATH": str(root / "nobody")}
-
-    def start(self, verb: str, *words: str) -> subprocess.Popen[str]:
-        """Start a verb on the stack."""
-        command = [sys.executable, "-m", "ops", verb, "--stack", STACK, *words]
-        pipe = subprocess.PIPE
-        return subprocess.Popen(command, cwd=self.root, env=self.env, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
-
-    def run(self, verb: str, *words: str, stdin: str = "", fails: bool = False) -> str:
-        """Run a verb, and give what it printed, stdout first."""
-        with self.start(verb, *words) as process:
-            out, err = process.communicate(stdin, timeout=400)
-        assert (process.returncode != 0) is fails, out + err
-        return out + err
+        super().__init__(root, STACK)
+        self.namespace, self.cluster = namespace, cluster
+        # Whoever runs the tests: their plugins are what is tried.
+        self.env |= {name: value for name, value in os.environ.items() if name == "PULUMI_HOME"}
 
     def configure(self, *builds: dict[str, Any]) -> None:
         """Give the stack these builds."""
@@ -80,10 +58,7 @@ def build(name: str, files: dict[str, str]) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def verbs(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Verbs]:
     """A clone with a stack that is not up yet."""
-    root = tmp_path_factory.mktemp("verbs") / "clone"
-    leave = shutil.ignore_patterns(".git", ".local", ".venv", "*_cache", "__pycache__", "tests")
-    shutil.copytree(ROOT, root, ignore=leave)
-    (root / ".venv").symlink_to(sys.prefix)
+    root = verbs_of.copy_project(tmp_path_factory.mktemp("verbs") / "clone")
     (root / KUBECONFIG).parent.mkdir(parents=True)
     (root / KUBECONFIG).symlink_to(cluster.kubeconfig)
     namespace = f"verbs-{random.randrange(16**4):04x}"
@@ -106,24 +81,14 @@ def verbs(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 def killed_when(verbs: Verbs, condition: Callable[[], object]) -> None:
     """Update, and kill Pulumi without warning when a condition holds; then recover."""
-    with verbs.start("up") as update:
-        end = time.monotonic() + 240
-        while not _quietly(condition):
-            assert time.monotonic() < end
-            assert update.poll() is None, update.communicate()
-            time.sleep(0.02)
-        [lock] = (verbs.root / ".local/state/.pulumi/locks").rglob("*.json")
-        os.kill(json.loads(lock.read_text())["pid"], signal.SIGKILL)
-        update.communicate(timeout=120)
-        assert update.returncode
-    verbs.run("recover")
 
-
-def _quietly(ask: Callable[[], object]) -> object:
-    try:
-        return ask()
-    except client.ApiException:
+    def quietly() -> object:
+        with contextlib.suppress(client.ApiException):
+            return condition()
         return None
+
+    assert verbs.killed_when(quietly, "up")
+    verbs.run("recover")
 
 
 def test_an_update_that_is_killed_again_and_again_is_recovered_and_nothing_is_built_twice(verbs: Verbs) -> None:
@@ -186,10 +151,10 @@ def test_a_failed_build_is_told_by_up_and_by_status_and_runs_again_alone(verbs: 
     verbs.run("up")
     before = {name: job.metadata.uid for name, job in verbs.jobs().items()}
     verbs.configure(build("hello", HELLO), build("broken", {"Dockerfile": "FROM busybox:1\nRUN echo why && false\n"}))
-    said = verbs.run("up", fails=True)
+    said = verbs.run("up", status=None)
     assert "build broken failed" in said
     assert "a build that failed runs again, the others do not" in said
-    status = verbs.run("status", fails=True)
+    status = verbs.run("status", status=None)
     assert "build broken failed: kaniko ended with exit code 1" in status
     verbs.configure(build("hello", HELLO), build("broken", {"Dockerfile": "FROM busybox:1\nRUN true\n"}))
     assert "image broken:" in verbs.run("up")
@@ -242,7 +207,7 @@ def loosened(verbs: Verbs) -> Loosened:
 
     before, changed = each("read"), each("patch")
     assert not [name for name in LOOSENED if before[name] == changed[name]], "nothing was changed"
-    return Loosened(before, verbs.run("status", fails=True), verbs.run("up"), each("read"))
+    return Loosened(before, verbs.run("status", status=None), verbs.run("up"), each("read"))
 
 
 @pytest.mark.parametrize("name", LOOSENED)
@@ -265,5 +230,5 @@ def test_down_leaves_the_namespace_and_the_images_and_says_so(verbs: Verbs) -> N
     assert f"delete namespace {verbs.namespace}" in said
     claims = verbs.core.list_namespaced_persistent_volume_claim(verbs.namespace).items
     assert "registry" in {claim.metadata.name for claim in claims}
-    assert "nothing is deployed" in verbs.run("status", fails=True)
+    assert "nothing is deployed" in verbs.run("status", status=None)
     assert "Stack lab is up" in verbs.run("up"), "what stayed is taken over"

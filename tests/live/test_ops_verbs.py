@@ -1,7 +1,6 @@
 """The operator's verbs from start to end on the real engine, in a clone of its own: what `make up` promises."""
 
 import json
-import os
 import signal
 from collections.abc import Iterator
 from functools import partial
@@ -14,7 +13,6 @@ import pytest
 from tests.support import containers
 from tests.support.names import PREFIX
 from tests.support.verbs import ROOT, Verbs, clone
-from tests.support.waiting import eventually
 
 NAME = f"{PREFIX}-verbs"
 
@@ -91,13 +89,8 @@ def test_the_sample_says_that_this_is_not_jenkins_and_shows_the_image(
 
 def test_an_update_killed_while_it_makes_the_container_is_recovered(verbs: Verbs, engine: docker.DockerClient) -> None:
     engine.containers.get(NAME).remove(force=True)
-    with verbs.start("up") as update:
-        eventually(lambda: engine.api.containers(all=True, filters={"name": f"^/{NAME}$"}), seconds=120)
-        assert update.poll() is None, "the update ended before it could be killed"
-        [lock] = (verbs.root / ".local/state/.pulumi/locks").rglob("*.json")
-        os.kill(json.loads(lock.read_text())["pid"], signal.SIGKILL)
-        assert update.wait(120) == 128 + signal.SIGKILL
-        update.communicate()
+    there = partial(engine.api.containers, all=True, filters={"name": f"^/{NAME}$"})
+    assert verbs.killed_when(there, "up") == 128 + signal.SIGKILL
     said = verbs.run("recover")
     assert f"removed the half-made container {NAME}" in said
     verbs.run("up")

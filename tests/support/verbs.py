@@ -1,17 +1,21 @@
 """`python -m ops` in a clone of its own, the way an operator uses it."""
 
+import json
 import os
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
 import yaml
+
+from tests.support.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -37,9 +41,19 @@ class Verbs:
     def run(self, *words: str, stdin: str = "", status: int | None = 0) -> str:
         """Run a verb on the stack, and give what it printed, stdout first. A status of None is any but 0."""
         with self.start(*words) as process:
-            out, err = process.communicate(stdin, timeout=300)
+            out, err = process.communicate(stdin, timeout=400)
         assert process.returncode == status if status is not None else process.returncode, out + err
         return out + err
+
+    def killed_when(self, condition: Callable[[], object], *words: str) -> int:
+        """Start a verb, and kill its Pulumi without warning when a condition holds; give the verb's status."""
+        with self.start(*words) as process:
+            eventually(lambda: condition() or process.poll() is not None, seconds=240)
+            assert process.poll() is None, process.communicate()
+            [lock] = (self.root / ".local/state/.pulumi/locks").rglob("*.json")
+            os.kill(json.loads(lock.read_text())["pid"], signal.SIGKILL)
+            process.communicate(timeout=120)
+        return process.returncode
 
     @contextmanager
     def deployed(self, container: str, *volumes: str, **sections: Mapping[str, Any]) -> Iterator[Self]:
