@@ -113,20 +113,3 @@ def test_what_did_not_change_comes_from_the_cache_and_each_failure_is_told_with_
     assert FROM_CACHE[builder] in stack.log(stack.job(f"{builder}-sample").metadata.name)
     assert stack.job(f"{builder}-many").metadata.uid == before
     assert PASSWORD not in "".join(stack.deployment.said)
-
-
-@pytest.mark.parametrize(
-    ("builder", "enforced", "checks"),
-    [
-        ("kaniko", "restricted", "capabilities, runAsNonRoot"),
-        ("buildah", "restricted", "capabilities, runAsNonRoot, runAsUser and seccompProfile"),
-        ("buildkit", "baseline", "appArmorProfile and seccompProfile"),
-    ],
-)
-def test_a_namespace_that_forbids_the_builder_is_refused_at_preview_with_the_checks_names(
-    stack: Stack, builder: str, enforced: str, checks: str
-) -> None:
-    stack.configure(many(builder), kubernetes={"buildsPodSecurity": enforced})
-    said = stack.deployment.pulumi("preview", status=None)
-    assert f'ci:builds[0].builder = "{builder}"' in said
-    assert checks in said

@@ -3,8 +3,6 @@
 import contextlib
 import re
 from collections.abc import Iterator
-from random import Random
-from typing import Any
 
 import pytest
 from kubernetes import client
@@ -99,23 +97,6 @@ def test_a_failed_build_is_run_again_alone_and_going_back_gives_the_tags_back(de
     assert image.rpartition("@")[2] == deployed.digest("layers", "latest") != tag
     assert deployed.run(image) == "made\nSucceeded"
     assert set(deployed.deployment.up()) == {"same"}
-
-
-def test_a_quota_that_is_too_small_and_a_folder_that_is_too_big_are_refused_at_preview(deployed: Stack) -> None:
-    big = deployed.deployment.root / "big"
-    big.mkdir()
-    (big / "Dockerfile").write_text("FROM scratch\nCOPY noise /\n")
-    (big / "noise").write_bytes(Random(1).randbytes(2_000_000))
-    too_big: dict[str, Any] = {"name": "big", "context": {"directory": "big"}}
-    try:
-        deployed.configure(HELLO, LAYERS, kubernetes={"quota": {"cpuMillicores": 1500, "memoryMib": 4096}})
-        assert "ci:kubernetes.quota.cpuMillicores" in deployed.deployment.pulumi("preview", status=None)
-        deployed.configure(HELLO, LAYERS, too_big)
-        said = deployed.deployment.pulumi("preview", status=None)
-        assert "ci:builds[2].context.directory" in said
-        assert "git" in said
-    finally:
-        deployed.configure(HELLO, LAYERS)
 
 
 def test_a_context_on_a_volume_is_built(deployed: Stack) -> None:

@@ -105,12 +105,6 @@ def test_only_the_builds_namespace_reaches_the_mirror_and_others_do_without_its_
         until(reaches)
 
 
-def test_the_pull_secret_names_the_registry_as_builds_and_as_nodes_know_it(deployed: Stack) -> None:
-    outputs = deployed.deployment.outputs()
-    secret = deployed.core.read_namespaced_secret(outputs["pullSecret"], deployed.builds)
-    assert set(logins(secret)) == {f"registry.{deployed.namespace}.svc:5000", f"localhost:{deployed.node_port}"}
-
-
 def test_a_rotated_password_lets_the_old_one_in_no_more_and_leaves_images_and_the_pull_account(deployed: Stack) -> None:
     before = deployed.digest("two", "latest")
     jobs = {name: job.metadata.uid for name, job in deployed.jobs().items()}
@@ -176,14 +170,6 @@ def test_the_schedule_collects_what_was_deleted_and_nothing_else(deployed: Stack
     assert before - used() > 250
     assert deployed.digest("two", "latest") == kept
     assert deployed.run(deployed.deployment.outputs()["images"]["two"]) == "two\nSucceeded"
-
-
-def test_what_restarts_the_registry_may_do_nothing_else(deployed: Stack) -> None:
-    api = client.RbacAuthorizationV1Api(deployed.cluster.api)
-    role: Any = api.read_namespaced_role("restarter", deployed.namespace)
-    [rule] = role.rules
-    assert (rule.resources, rule.resource_names) == (["pods"], ["registry-server-0"])
-    assert set(rule.verbs) == {"get", "delete"}
 
 
 @pytest.fixture(scope="module")

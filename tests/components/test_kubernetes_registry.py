@@ -12,14 +12,6 @@ CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 KEY = "-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY-----\n"
 
 
-def test_the_same_password_gives_the_same_files_in_every_run() -> None:
-    first, second = (deploy(Engine(preview=False)) for _ in range(2))
-    assert first["registry-files"] == second["registry-files"]
-    assert first["registry-server"] == second["registry-server"]
-    other = deploy(Engine(preview=False), registryPassword="another-long-password")
-    assert other["registry-files"] != first["registry-files"]
-
-
 def test_a_change_of_the_files_starts_the_process_again_and_a_preview_shows_the_pod(engine: Engine) -> None:
     deploy(engine)
     assert not is_secret(engine.inputs["registry-server"]["spec"])

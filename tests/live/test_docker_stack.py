@@ -1,7 +1,6 @@
 """The Docker platform on a real engine: deployed, used, broken by hand, healed, destroyed."""
 
 import re
-import socket
 import subprocess
 from collections.abc import Iterator
 from functools import partial
@@ -150,13 +149,6 @@ def test_no_secret_is_anywhere_but_in_its_file(stack: Deployment, engine: docker
     assert inside("cat", "/run/secrets/gitToken") == TOKEN
 
 
-def test_a_removed_container_comes_back_with_its_home(stack: Deployment, engine: docker.DockerClient) -> None:
-    inside("sh", "-c", "echo kept > /var/jenkins_home/marker")
-    engine.containers.get(CONTAINER).remove(force=True)
-    assert stack.up().get("create") == 1
-    assert inside("cat", "/var/jenkins_home/marker") == "kept\n"
-
-
 def test_a_stopped_container_is_started_again(stack: Deployment, engine: docker.DockerClient) -> None:
     engine.containers.get(CONTAINER).stop(timeout=5)
     changes = stack.up()
@@ -240,20 +232,6 @@ def test_the_hosts_docker_client_can_be_mounted_as_the_article_does(deployed: De
     assert set(deployed.up()) == {"same"}
 
 
-def test_a_taken_port_is_refused_with_its_holder_and_the_running_controller_stays(
-    deployed: Deployment, engine: docker.DockerClient, controller: str
-) -> None:
-    before = engine.containers.get(CONTAINER).id
-    with socket.socket() as holder:
-        holder.bind(("127.0.0.1", 0))
-        holder.listen()
-        port = holder.getsockname()[1]
-        deployed.configure(**settings(controller, httpPort=port))
-        text = deployed.pulumi("up", "--yes", status=None)
-    assert f"ci:jenkins.httpPort = {port} is in use on 127.0.0.1 by another process" in text
-    assert engine.containers.get(CONTAINER).id == before
-
-
 def test_a_volume_of_somebody_else_is_refused_and_stays(
     deployed: Deployment, engine: docker.DockerClient, controller: str
 ) -> None:
@@ -268,13 +246,3 @@ def test_a_volume_of_somebody_else_is_refused_and_stays(
         assert engine.volumes.get(HOME)
     finally:
         engine.volumes.get(foreign).remove(force=True)
-
-
-def test_the_home_outlives_the_stack_and_is_taken_up_again(stack: Deployment, engine: docker.DockerClient) -> None:
-    inside("sh", "-c", "echo outlives > /var/jenkins_home/marker")
-    stack.destroy()
-    with pytest.raises(docker.errors.NotFound):
-        engine.containers.get(CONTAINER)
-    assert engine.volumes.get(HOME)
-    stack.up()
-    assert inside("cat", "/var/jenkins_home/marker") == "outlives\n"

@@ -17,7 +17,6 @@ from offline import images
 from tests.support import containers
 from tests.support.containers import inside
 from tests.support.names import PREFIX
-from tests.support.tls import refused
 from tests.support.verbs import Verbs, clone
 from tests.support.waiting import eventually
 
@@ -145,19 +144,6 @@ def test_jenkins_holds_no_socket_and_the_key_is_nowhere_but_in_its_file(
             if path.is_file():
                 shown[str(path)] = path.read_text(errors="replace")
     assert not [place for place, text in shown.items() if line in text]
-
-
-def test_four_other_clients_are_refused_and_the_stacks_own_is_not(
-    builder: Builder, client: Pair, tmp_path: Path
-) -> None:
-    def ask(pair: Pair | None, name: str = builder.address) -> str:
-        return refused(builder.address, 2376, ca=builder.ca, pair=pair, name=name, folder=tmp_path)
-
-    assert ask(client) == ""
-    assert ask(None)
-    assert ask(Authority.new().client())
-    assert ask(builder.authority.client(days=-1))
-    assert "Hostname mismatch" in ask(client, name="builder.example.org")
 
 
 def test_a_wrong_certificate_is_refused_at_preview_and_jenkins_goes_on(

@@ -39,7 +39,11 @@ def test_what_no_model_can_read_is_refused_like_any_other_wrong_value(key: str, 
 
 
 @pytest.mark.parametrize("level", LEVELS)
-def test_every_builder_is_let_into_just_the_levels_that_do_not_refuse_it(level: Level) -> None:
+def test_every_builder_is_let_into_just_the_levels_that_do_not_refuse_it_and_told_the_checks_that_do(
+    level: Level,
+) -> None:
     for builder, needs in NEEDS.items():
-        found = refused(builds=[build(builder=builder)], kubernetes={"buildsPodSecurity": level})
-        assert found == [("ci:builds[0].builder", "conflict")] * (level in needs.refused_by), builder
+        found = problems(builds=[build(builder=builder)], kubernetes={"buildsPodSecurity": level})
+        checks = needs.refused_by.get(level, ())
+        assert [(each.key, each.code) for each in found] == [("ci:builds[0].builder", "conflict")] * bool(checks)
+        assert not [check for check in checks if check not in str(found[0])], builder
