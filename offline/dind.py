@@ -12,22 +12,14 @@ _EXTENSIONS = "xtables"
 """The folder, among its libraries, from which iptables loads what a rule asks for."""
 _AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
 _OPENSSL_CONF = "/etc/ssl/openssl.cnf"
-_OPENSSL_TEXT = """\
-[req]
-distinguished_name = subject
-x509_extensions = authority
-[subject]
-[authority]
-basicConstraints = critical,CA:TRUE
-"""
-"""The least that `openssl req` asks for. Distributions have theirs in different places."""
+_OPENSSL_TEXT = Path(__file__).with_name("openssl.cnf")
 _ENTRYPOINT = Path(__file__).with_name("engine-entrypoint.sh")
 
 
 def sources() -> list[Path]:
     """The project's own files that decide the image; the engine's programs come with the machine."""
     here = Path(__file__).resolve()
-    return [here, here.with_name("programs.py"), _ENTRYPOINT]
+    return [here, here.with_name("programs.py"), _ENTRYPOINT, _OPENSSL_TEXT]
 
 
 def entries(base: bytes) -> list[archive.Entry]:
@@ -51,7 +43,7 @@ def entries(base: bytes) -> list[archive.Entry]:
         *programs.entries(placed | {str(path): path for path in extensions}),
         *(archive.Entry(f"/usr/sbin/{name}", link=f"/usr/sbin/{path.name}") for name, path in multi.items()),
         *([archive.Entry(str(_AUTHORITIES), mode=0o644, source=_AUTHORITIES)] if _AUTHORITIES.exists() else ()),
-        archive.Entry(_OPENSSL_CONF, mode=0o644, content=_OPENSSL_TEXT),
+        archive.Entry(_OPENSSL_CONF, mode=0o644, source=_OPENSSL_TEXT),
         archive.Entry("/usr/local/bin/docker", source=binaries.docker_cli()),
         archive.Entry("/usr/local/bin/dockerd-entrypoint.sh", source=_ENTRYPOINT),
         archive.Entry("/usr/share/ci/images.tar", mode=0o644, content=base),

@@ -8,46 +8,18 @@ from typing import Any, Final
 
 from offline import archive
 
-_PORT: Final = 9252
-
-_PROGRAM: Final = f"""\
-#!/bin/sh
-# Stands in for GitLab Runner. Takes the words that the stack gives the real one.
-verb=$1
-for word; do case $word in --config=*) config=${{word#--config=}} ;; esac; done
-echo "This is not GitLab Runner but a stand-in for it: it asks GitLab for nothing and runs no job."
-if [ "$verb" != run ]; then
-  echo "The stand-in can't $verb."
-  exit 3
-fi
-for key in url token executor; do
-  if ! grep -q "^$key = " "$config"; then
-    echo "FATAL: $config can't be read, or has no $key" >&2
-    exit 1
-  fi
-done
-if ! grep -Eq '^[rs]_[0-9a-zA-Z]{{12}}$' "${{config%/*}}/.runner_system_id"; then
-  echo "FATAL: no system id beside $config" >&2
-  exit 1
-fi
-echo "config: $(grep '^concurrent = ' "$config"), $(grep '^executor = ' "$config"), user $(id -u)"
-mkdir -p "$HOME/www" && : > "$HOME/www/metrics" || exit 1
-httpd -f -p {_PORT} -h "$HOME/www" &
-server=$!
-trap 'echo "asked to stop, as the real one would be: no job runs"; kill $server; exit 0' QUIT TERM INT
-wait $server
-"""
+_PROGRAM: Final = Path(__file__).with_name("gitlab-runner.sh")
 
 
 def sources() -> list[Path]:
-    """The project's own file that decides the image."""
-    return [Path(__file__).resolve()]
+    """The project's own files that decide the image."""
+    return [Path(__file__).resolve(), _PROGRAM]
 
 
 def entries() -> list[archive.Entry]:
     """Every file of it, beside a shell and its tools."""
     return [
-        archive.Entry("/usr/bin/gitlab-runner", content=_PROGRAM),
+        archive.Entry("/usr/bin/gitlab-runner", source=_PROGRAM),
         # As in the real image on Ubuntu: its user's, and the stack runs it as another.
         archive.Entry("/home/gitlab-runner", mode=0o750, owner=999),
     ]

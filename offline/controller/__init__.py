@@ -13,13 +13,7 @@ UID: Final = 1000
 HOME: Final = "/var/jenkins_home"
 """The user and the home of Jenkins' image, which the stack counts on."""
 
-_PAGE: Final = """\
-<!doctype html><meta charset="utf-8"><title>Not Jenkins</title>
-<h1>This is not Jenkins.</h1>
-<p>It stands in for Jenkins on a network where its image cannot be pulled. It has no jobs and no login.
-<code>make sample</code> runs the steps of the sample job in this container, with its docker client and as its user.</p>
-"""
-
+_PAGE: Final = "page.html"
 _SCRIPTS: Final = {
     "jenkins.sh": "/usr/local/bin/jenkins.sh",
     "sample.sh": "/usr/local/bin/sample",
@@ -30,7 +24,7 @@ _SCRIPTS: Final = {
 def sources() -> list[Path]:
     """The project's own files that decide the image, beside those that every image has."""
     here = Path(__file__).resolve()
-    return [here, *(here.with_name(name) for name in sorted(_SCRIPTS))]
+    return [here, *(here.with_name(name) for name in sorted([*_SCRIPTS, _PAGE]))]
 
 
 def entries(docker_cli: Path) -> list[archive.Entry]:
@@ -40,7 +34,10 @@ def entries(docker_cli: Path) -> list[archive.Entry]:
         *(archive.Entry(path, source=here.with_name(name)) for name, path in _SCRIPTS.items()),
         archive.Entry("/usr/local/bin/docker", source=docker_cli),
         # `/login` is what the health check asks for.
-        *(archive.Entry(f"/usr/share/www{path}/index.html", mode=0o644, content=_PAGE) for path in ("", "/login")),
+        *(
+            archive.Entry(f"/usr/share/www{path}/index.html", mode=0o644, source=here.with_name(_PAGE))
+            for path in ("", "/login")
+        ),
         archive.Entry(HOME, owner=UID),
     ]
 

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from ..rpc import PluginError
 from .container_api import create_body, nanoseconds, read_state, update_arguments, upload_archive
-from .engine import Engine, explain, failing_as, found
+from .engine import explain, failing_as, found
 from .resource import Made, ResourceType, Say, State
 from .schema import (
     Change,
@@ -116,10 +116,6 @@ class Container(ResourceType):
     fields: ClassVar[Fields] = {**replacing(_FIXED), **_UPDATED, **_RECORDED}
     meta: ClassVar[str] = '{"schema_version":"2"}'
 
-    def __init__(self, engine: Engine) -> None:
-        """Act on `engine`."""
-        self._engine = engine
-
     def compare(self, state: State, inputs: dict[str, Any]) -> dict[str, Change]:
         """Compare; a container whose making failed, and which was never read since, is made anew."""
         failed: dict[str, Change] = {"networkDatas": "add"} if state.get("networkDatas") is None else {}
@@ -127,7 +123,6 @@ class Container(ResourceType):
 
     def create(self, planned: State, say: Say) -> Made:
         """Make the container, join its networks, upload its files, start it, and wait when asked to."""
-        del say
         with failing_as("Unable to create container"):
             made = self._engine.client.create_container_from_config(  # type: ignore[no-untyped-call]
                 create_body(planned), planned["name"]
@@ -153,7 +148,6 @@ class Container(ResourceType):
 
     def update(self, id_: str, state: State, planned: State, say: Say) -> State:
         """Start a container that stopped, and change its limits and restart policy in place."""
-        del say
         client = self._engine.client
         with failing_as(f"Unable to update the container {planned['name']}"):
             if planned["mustRun"] and not state.get("mustRun") and planned["start"]:

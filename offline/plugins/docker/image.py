@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ..rpc import PluginError
-from .engine import Engine, failing_as
+from .engine import failing_as
 from .resource import Made, ResourceType, Say, State
 from .schema import DEFAULTS, Change, Failure, Fields, mapping, only, record, text
 from .values import has_unknown, secret
@@ -35,10 +35,6 @@ class Image(ResourceType):
         "build": record(_BUILD, required=True),
     }
 
-    def __init__(self, engine: Engine) -> None:
-        """Act on `engine`."""
-        self._engine = engine
-
     def check(self, inputs: dict[str, Any]) -> tuple[dict[str, Any], list[Failure]]:
         """Check the inputs, and hash the context, so that a changed file is a changed input."""
         checked, failures = super().check(inputs)
@@ -62,12 +58,10 @@ class Image(ResourceType):
 
     def plan(self, inputs: dict[str, Any], prior: State) -> State:
         """Give the inputs alone: every output is unknown until the image is built."""
-        del prior
         return inputs
 
     def refreshed(self, inputs: dict[str, Any], state: State) -> dict[str, Any]:
         """Keep the inputs: an image is not looked at again."""
-        del state
         return inputs
 
     def create(self, planned: State, say: Say) -> Made:
@@ -119,7 +113,6 @@ class Image(ResourceType):
 
     def update(self, id_: str, state: State, planned: State, say: Say) -> State:
         """Build again."""
-        del id_, state
         return self.create(planned, say).state
 
 

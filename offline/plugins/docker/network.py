@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from .engine import Engine, failing_as, found, labels_to_list, labels_to_map
+from .engine import failing_as, found, labels_to_list, labels_to_map
 from .resource import Made, ResourceType, Say, State
 from .schema import Fields, replacing, text
 from .volume import LABELS
@@ -19,13 +19,8 @@ class Network(ResourceType):
     }
     meta: ClassVar[str] = '{"schema_version":"1"}'
 
-    def __init__(self, engine: Engine) -> None:
-        """Act on `engine`."""
-        self._engine = engine
-
     def create(self, planned: State, say: Say) -> Made:
         """Make the network."""
-        del say
         with failing_as("Unable to create network"):
             made = self._engine.client.create_network(
                 planned["name"], driver=planned["driver"] or None, labels=labels_to_map(planned["labels"]) or None
@@ -34,13 +29,11 @@ class Network(ResourceType):
 
     def read(self, id_: str, state: State) -> Made | None:
         """Look at the network."""
-        del state
         there = found(lambda: self._engine.client.inspect_network(id_))
         return _made(there) if there else None
 
     def delete(self, id_: str, state: State) -> None:
         """Remove the network, waiting for containers that are leaving it."""
-        del state
         self._engine.remove(
             f"network {id_}", lambda: self._engine.client.remove_network(id_), busy="has active endpoints"
         )

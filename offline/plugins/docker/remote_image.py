@@ -3,7 +3,7 @@
 from typing import Any, ClassVar
 
 from ..rpc import PluginError
-from .engine import Engine, failing_as
+from .engine import failing_as
 from .resource import Made, ResourceType, Say, State
 from .schema import Fields, only, text
 
@@ -19,13 +19,8 @@ class RemoteImage(ResourceType):
     }
     deletes_first: ClassVar[bool] = False
 
-    def __init__(self, engine: Engine) -> None:
-        """Act on `engine`."""
-        self._engine = engine
-
     def create(self, planned: State, say: Say) -> Made:
         """Find the image, or pull it."""
-        del say
         name = planned["name"]
         there = self._engine.image(name)
         if there is None:

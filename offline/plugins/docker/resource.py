@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from . import schema
+from .engine import Engine
 
 State = dict[str, Any]
 Say = Callable[[str], None]
@@ -37,6 +38,10 @@ class ResourceType(ABC):
     # What the official plugin's framework keeps in the state.
     meta: ClassVar[str] = ""
 
+    def __init__(self, engine: Engine) -> None:
+        """Act on `engine`."""
+        self._engine = engine
+
     def check(self, inputs: dict[str, Any]) -> tuple[dict[str, Any], list[schema.Failure]]:
         """Check inputs; return them with defaults, and all that is wrong with them."""
         return schema.check(self.fields, inputs)
@@ -67,7 +72,6 @@ class ResourceType(ABC):
 
     def update(self, id_: str, state: State, planned: State, say: Say) -> State:
         """Change the resource in place: here, there is nothing to change on the engine."""
-        del id_, state, say
         return planned
 
     def delete(self, id_: str, state: State) -> None:  # noqa: B027 (images stay on the engine)

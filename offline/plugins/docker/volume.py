@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from .engine import Engine, failing_as, found, labels_to_list, labels_to_map
+from .engine import failing_as, found, labels_to_list, labels_to_map
 from .resource import Made, ResourceType, Say, State
 from .schema import Fields, mapping, record, replacing, text, unordered
 
@@ -20,13 +20,8 @@ class Volume(ResourceType):
     }
     meta: ClassVar[str] = '{"schema_version":"1"}'
 
-    def __init__(self, engine: Engine) -> None:
-        """Act on `engine`."""
-        self._engine = engine
-
     def create(self, planned: State, say: Say) -> Made:
         """Make the volume. One of that name that is there already is taken over, as the engine does."""
-        del say
         with failing_as("Unable to create volume"):
             made = self._engine.client.create_volume(
                 name=planned["name"],
@@ -38,13 +33,11 @@ class Volume(ResourceType):
 
     def read(self, id_: str, state: State) -> Made | None:
         """Look at the volume."""
-        del state
         there = found(lambda: self._engine.client.inspect_volume(id_))
         return _made(there) if there else None
 
     def delete(self, id_: str, state: State) -> None:
         """Remove the volume with its data, waiting for a container that still uses it."""
-        del state
         self._engine.remove(
             f"volume {id_}", lambda: self._engine.client.remove_volume(id_, force=True), busy="volume is in use"
         )
