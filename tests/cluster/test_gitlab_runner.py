@@ -59,7 +59,7 @@ def runner(cluster: Cluster, gitlab_server: FakeGitlab) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def deployed(stack: Stack, runner: dict[str, Any]) -> Stack:
-    stack.configure(gitlab_runner=runner)
+    stack.configure(gitlabRunner=runner)
     stack.deployment.secret("gitlabRunnerToken", TOKEN)
     stack.deployment.up()
     return stack

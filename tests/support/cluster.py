@@ -16,6 +16,7 @@ import tenacity
 from kubernetes import client, config, stream
 
 from tests.support.deployment import Deployment
+from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
     from lab.lab import Lab
@@ -101,36 +102,14 @@ class Stack:
         taken = {port.node_port for service in services.items for port in service.spec.ports or ()}
         self.node_port = self.node_port or secrets.choice([port for port in _NODE_PORTS if port not in taken])
 
-    def configure(
-        self,
-        *builds: Mapping[str, Any],
-        registry: Mapping[str, Any] | None = None,
-        kubernetes: Mapping[str, Any] | None = None,
-        gitlab_runner: Mapping[str, Any] | None = None,
-        buildkit: Mapping[str, Any] | None = None,
-    ) -> None:
-        """Write the stack's settings: these builds, changes to the first two sections (None takes a key away)."""
-        of_registry = {
-            **self.cluster.registry,
-            "plainHttp": True,
-            "nodePort": self.node_port,
-            "storageGib": 1,
-            **(registry or {}),
-        }
-        of_cluster = {
-            "kubeconfig": str(self.cluster.kubeconfig),
-            "namespace": self.namespace,
-            **self.cluster.kubernetes,
-            **(kubernetes or {}),
-        }
-        self.settings = {
-            "platform": "kubernetes",
-            "kubernetes": {key: value for key, value in of_cluster.items() if value is not None},
-            "registry": {key: value for key, value in of_registry.items() if value is not None},
-            "builds": list(builds),
-            **({"gitlabRunner": dict(gitlab_runner)} if gitlab_runner else {}),
-            **({"buildkit": dict(buildkit)} if buildkit is not None else {}),
-        }
+    def configure(self, *builds: Mapping[str, Any], **sections: Mapping[str, Any]) -> None:
+        """Write the stack's settings: these builds, and sections, over those that each stack has; None takes a key."""
+        registry = {**self.cluster.registry, "plainHttp": True, "nodePort": self.node_port, "storageGib": 1}
+        kubernetes = {"kubeconfig": str(self.cluster.kubeconfig), "namespace": self.namespace}
+        usual = {"registry": registry, "kubernetes": {**kubernetes, **self.cluster.kubernetes}}
+        merged = {name: {**usual.get(name, {}), **sections.get(name, {})} for name in (*usual, *sections)}
+        of = {name: {key: each for key, each in keys.items() if each is not None} for name, keys in merged.items()}
+        self.settings = {"platform": "kubernetes", "builds": list(builds), **of}
         self.deployment.configure(**self.settings)
 
     @property
@@ -166,26 +145,16 @@ class Stack:
 
         volume: a claim to mount at /v.
         """
-        name = f"run-{secrets.token_hex(3)}"
-        container: dict[str, Any] = {"name": "run", "image": image, "imagePullPolicy": "Always"}
+        container: dict[str, Any] = {"imagePullPolicy": "Always"}
         if command:
             container["command"] = list(command)
         if volume:
             container["volumeMounts"] = [{"name": "v", "mountPath": "/v"}]
-        spec = {
-            "restartPolicy": "Never",
-            "automountServiceAccountToken": False,
-            "imagePullSecrets": [{"name": "registry-pull"}],
-            "containers": [container],
-            "volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": volume}}] if volume else [],
-        }
-        self.core.create_namespaced_pod(self.builds, {"metadata": {"name": name}, "spec": spec})
-        try:
+        volumes = [{"name": "v", "persistentVolumeClaim": {"claimName": volume}}] if volume else []
+        with self._pod(image, container, restartPolicy="Never", volumes=volumes) as name:
             patience = time.monotonic() + 60
             phase = until(lambda: self._ended(name, patience))
             return f"{self.core.read_namespaced_pod_log(name, self.builds)}{phase}"
-        finally:
-            self.core.delete_namespaced_pod(name, self.builds, grace_period_seconds=0)
 
     @contextlib.contextmanager
     def shell(self, image: str) -> Iterator[Callable[[str], str]]:
@@ -193,17 +162,23 @@ class Stack:
 
         Only a pod whose address the API server knows is held to NetworkPolicies, so that is awaited.
         """
-        name = f"shell-{secrets.token_hex(3)}"
-        container = {"name": "shell", "image": image, "command": ["sleep", "600"]}
+        with self._pod(image, {"command": ["sleep", "600"]}) as name:
+            until(lambda: self.core.read_namespaced_pod(name, self.builds).status.phase == "Running")
+            yield lambda script: self.execute(name, self.builds, script)
+
+    @contextlib.contextmanager
+    def _pod(self, image: str, container: Mapping[str, Any], **more: Any) -> Iterator[str]:
+        """Start a pod of one container in the builds' namespace; give its name. It is deleted in the end."""
+        name = f"test-{secrets.token_hex(3)}"
         spec = {
             "automountServiceAccountToken": False,
             "imagePullSecrets": [{"name": "registry-pull"}],
-            "containers": [container],
+            "containers": [{"name": "test", "image": image, **container}],
+            **more,
         }
         self.core.create_namespaced_pod(self.builds, {"metadata": {"name": name}, "spec": spec})
         try:
-            until(lambda: self.core.read_namespaced_pod(name, self.builds).status.phase == "Running")
-            yield lambda script: self.execute(name, self.builds, script)
+            yield name
         finally:
             self.core.delete_namespaced_pod(name, self.builds, grace_period_seconds=0)
 
@@ -212,18 +187,8 @@ class Stack:
         # A client of its own, since `stream` puts itself in the place of the client's requests.
         own: Any = client.CoreV1Api(config.new_client_from_config(config_file=str(self.cluster.kubeconfig)))
         ask, words = own.connect_get_namespaced_pod_exec, ["sh", "-c", script]
-        session: Any = stream.stream(
-            ask,
-            pod,
-            namespace,
-            command=words,
-            stdout=True,
-            stderr=True,
-            stdin=False,
-            tty=False,
-            _preload_content=False,
-            **container,
-        )
+        options = {"stdout": True, "stderr": True, "stdin": False, "tty": False, "_preload_content": False}
+        session: Any = stream.stream(ask, pod, namespace, command=words, **options, **container)
         try:
             session.run_forever(timeout=60)
             return str(session.read_all())
@@ -279,12 +244,7 @@ class Stack:
 
 def until(look: Callable[[], Any], seconds: float = _SECONDS) -> Any:
     """Look again and again until there is something to give; fails after so many seconds."""
-    again = tenacity.Retrying(
-        stop=tenacity.stop_after_delay(seconds),
-        wait=tenacity.wait_fixed(0.3),
-        retry=tenacity.retry_if_result(lambda found: found is None or found is False),
-    )
-    return again(look)
+    return eventually(look, seconds=seconds, every=0.3)
 
 
 def inline(dockerfile: str, **files: str) -> dict[str, Any]:
