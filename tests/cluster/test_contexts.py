@@ -108,14 +108,3 @@ def test_the_token_is_in_no_pod_and_no_log(deployed: tuple[Stack, dict[str, str]
     assert TOKEN not in stack.deployment.state()
     for name in stack.jobs():
         assert TOKEN not in stack.log(name)
-
-
-def test_a_ref_that_does_not_exist_fails_while_fetching(deployed: tuple[Stack, dict[str, str]]) -> None:
-    stack, _ = deployed
-    builds = stack.settings["builds"]
-    wrong = {**builds[0], "context": {"git": {**builds[0]["context"]["git"], "ref": "no-such-branch"}}}
-    stack.deployment.configure(**{**stack.settings, "builds": [wrong, *builds[1:]]})
-    said = stack.deployment.pulumi("up", "--yes", "--skip-preview", status=None)
-    assert "while fetching ci:builds[0].context.git" in said
-    stack.deployment.configure(**stack.settings)
-    stack.deployment.up()

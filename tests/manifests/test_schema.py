@@ -11,7 +11,7 @@ import pytest
 
 from components.kubernetes import cluster, preflight
 from tests.manifests import programs
-from tests.support.manifests import AGAIN, ALL, EVERYTHING, Stack
+from tests.support.manifests import ALL, Stack
 
 library: Any = importlib.import_module("kubernetes_validate.utils")  # without types
 # It would read 2 MB anew for every object.
@@ -84,10 +84,3 @@ def test_every_kind_of_object_that_the_platform_has_is_in_one_of_these_stacks(st
         *("StatefulSet", "Deployment", "Job", "CronJob"),
         *("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "ClusterRole", "ClusterRoleBinding"),
     }
-
-
-def test_a_build_that_is_done_is_declared_again_as_a_job_that_does_nothing(stacks: dict[str, Stack]) -> None:
-    first, again = stacks[EVERYTHING].of("Job"), stacks[AGAIN].of("Job")
-    assert not any(job["spec"].get("suspend") for job in first)
-    assert all(job["spec"]["suspend"] is True for job in again)
-    assert {job["metadata"]["name"] for job in first} == {job["metadata"]["name"] for job in again}

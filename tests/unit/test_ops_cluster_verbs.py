@@ -73,12 +73,6 @@ def test_the_samples_pod_pulls_by_digest_with_the_pull_secret_and_ends_by_itself
     assert spec["containers"][0]["image"] == IMAGE
     assert spec["automountServiceAccountToken"] is False
     assert spec["activeDeadlineSeconds"] > 0
-    # All that Pod Security looks at: nothing of the host, no capability, and the runtime's own seccomp profile.
-    assert not [key for key in spec if key.startswith("host") or key == "volumes"]
-    assert spec["securityContext"] == {"seccompProfile": {"type": "RuntimeDefault"}}
-    [only] = spec["containers"]
-    assert set(only) <= {"name", "image", "imagePullPolicy", "securityContext"}
-    assert only["securityContext"] == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
 
 @pytest.mark.parametrize(
