@@ -12,7 +12,7 @@ from offline import binaries, images
 from offline.engine import load
 from offline.toolchain import bundle
 from ops.toolchain import docker_engine, pulumi_cli, toolchain
-from tests.parity.support import Look, Plugins, Stack
+from tests.parity.support import PATIENCE, Look, Plugins, Stack
 
 
 @pytest.fixture(scope="session")
@@ -74,7 +74,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, plugins: Plugins, host: str)
     fresh = Stack(tmp_path_factory.mktemp("stack"), plugins, host)
     fresh.write()
     yield fresh
-    fresh.run("destroy", "--yes", "--skip-preview")
+    fresh.start("destroy", "--yes", "--skip-preview").communicate(timeout=PATIENCE)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from docker.models.containers import Container
 
@@ -18,6 +18,8 @@ PATIENCE = 120
 
 # The operations that a preview may announce; a replacement is announced along with its parts.
 CHANGES = ("create", "update", "delete", "replace")
+
+UP = ("up", "--yes", "--skip-preview")
 
 Entry = dict[str, Any]
 Look = Callable[[str], Container]
@@ -30,27 +32,6 @@ class Plugins:
     cli: Path
     environment: dict[str, str]
     bundled: bool
-
-
-@dataclass(frozen=True)
-class Run:
-    """What one run of the CLI left."""
-
-    code: int
-    output: str
-    bundled: bool
-
-    def ok(self) -> Self:
-        """Fail with the output unless the run succeeded."""
-        assert self.code == 0, self.output
-        return self
-
-    def failed(self) -> Self:
-        """Fail unless the run failed; with the bundled plugins, also when it shows a traceback."""
-        assert self.code != 0, self.output
-        # The official language host shows that of the exec script when an update ends early.
-        assert not (self.bundled and "Traceback" in self.output), self.output
-        return self
 
 
 @dataclass
@@ -100,7 +81,7 @@ class Stack:
         """Start the CLI, in a stack that is made the first time."""
         if not self.started:
             self.started = True
-            self.run("stack", "init", "test").ok()
+            self.pulumi("stack", "init", "test")
         return subprocess.Popen(
             [str(self.plugins.cli), *arguments, "--non-interactive"],
             cwd=self.folder,
@@ -112,21 +93,29 @@ class Stack:
             start_new_session=True,
         )
 
-    def run(self, *arguments: str) -> Run:
-        """Run the CLI to its end."""
+    def pulumi(self, *arguments: str, status: int | None = 0) -> str:
+        """Run the CLI to its end; give what it printed. Fails where it ends with another status; None: any but 0."""
         process = self.start(*arguments)
         output, _ = process.communicate(timeout=PATIENCE)
-        return Run(process.returncode, output, self.plugins.bundled)
+        assert process.returncode == status if status is not None else process.returncode, output
+        return output
 
-    def up(self, *arguments: str) -> Run:
+    def fails(self, *arguments: str) -> str:
+        """Run the CLI, which must fail; with the bundled plugins it shows no traceback."""
+        output = self.pulumi(*arguments, status=None)
+        # The official language host shows that of the exec script when an update ends early.
+        assert not (self.plugins.bundled and "Traceback" in output), output
+        return output
+
+    def up(self, *arguments: str) -> None:
         """Update without a preview."""
-        return self.run("up", "--yes", "--skip-preview", *arguments)
+        self.pulumi(*UP, *arguments)
 
     def changes(self, *arguments: str) -> dict[str, str]:
         """Preview; give what would change, by the resource's name, leaving out the stack itself."""
-        run = self.run("preview", "--json", *arguments).ok()
+        output = self.pulumi("preview", "--json", *arguments)
         found: dict[str, str] = {}
-        for step in json.loads(run.output[run.output.index("{") :])["steps"]:
+        for step in json.loads(output[output.index("{") :])["steps"]:
             name = step["urn"].split("::")[-1]
             if "pulumi:pulumi:Stack" not in step["urn"] and step["op"] in CHANGES:
                 found[name] = step["op"]
@@ -134,7 +123,7 @@ class Stack:
 
     def exported(self) -> str:
         """Give the state as the CLI exports it."""
-        return self.run("stack", "export").ok().output
+        return self.pulumi("stack", "export")
 
     def resources(self) -> dict[str, Any]:
         """Give the recorded resources by name."""

@@ -34,7 +34,7 @@ def edited(stack: Stack, image: str, unique: str) -> dict[str, str]:
         for after in (False, True)
     )
     stack.declare(*before)
-    stack.up().ok()
+    stack.up()
     stack.declare(*then)
     return stack.changes()
 

@@ -7,7 +7,7 @@ import docker
 import pytest
 from docker.errors import NotFound
 
-from tests.parity.support import Entry, Look, Stack, container, labels
+from tests.parity.support import UP, Entry, Look, Stack, container, labels
 from tests.support.verbs import free_port
 from tests.support.waiting import eventually
 
@@ -21,11 +21,11 @@ def test_a_command_that_is_not_there_leaves_a_container_to_be_mended(
 ) -> None:
     """The failed start is reported, the container recorded, and the next update replaces it."""
     stack.declare(container("c", image, name=unique, command=["/nowhere"]))
-    assert "Unable to start container" in stack.up().failed().output
+    assert "Unable to start container" in stack.fails(*UP)
     assert stack.resources()["c"]["initErrors"]
     assert stack.changes() == {"c": "replace"}
     stack.declare(container("c", image, name=unique))
-    stack.up().ok()
+    stack.up()
     assert look(unique).status == "running"
 
 
@@ -36,10 +36,10 @@ def test_a_taken_port_fails_and_is_mended_once_it_is_free(
     try:
         ports = [{"internal": 80, "external": PORT, "ip": "127.0.0.1"}]
         stack.declare(container("c", image, name=unique, ports=ports))
-        assert "port is already allocated" in stack.up().failed().output
+        assert "port is already allocated" in stack.fails(*UP)
     finally:
         other.remove(force=True)
-    stack.up("--refresh").ok()
+    stack.up("--refresh")
     assert look(unique).status == "running"
 
 
@@ -53,7 +53,7 @@ def test_a_wait_that_cannot_succeed_ends_in_time_and_the_container_is_recorded(
 ) -> None:
     stack.declare(container("c", image, name=unique, **waiting))
     begun = time.monotonic()
-    assert said in stack.up().failed().output
+    assert said in stack.fails(*UP)
     assert time.monotonic() - begun < 20
     assert stack.resources()["c"]["initErrors"]
 
@@ -65,7 +65,7 @@ def test_cancelling_stops_a_wait_and_keeps_the_container_recorded(
     if not stack.plugins.bundled:
         pytest.skip("the official plugin does not implement Cancel: it waits on")
     stack.declare(container("c", image, name=unique, **NEVER, wait_timeout=100))
-    stack.run("stack").ok()
+    stack.pulumi("stack")
     before = {each.id for each in engine.containers.list(filters={"name": unique})}
     process = stack.start("up", "--yes", "--skip-preview")
     eventually(
@@ -92,7 +92,7 @@ def test_values_that_are_wrong_or_not_implemented_are_named_at_preview(
     bundled = stack.plugins.bundled
     unknown = {"gpus": "all", "uploads": [{"file": "/a", "content": "x", "executable": True}]} if bundled else {}
     stack.declare(container("c", image, name=f"{unique}-wrong", **wrong, **unknown))
-    output = stack.run("preview").failed().output
+    output = stack.fails("preview")
     assert "restart" in output
     assert "memory" in output
     if bundled:
@@ -106,14 +106,14 @@ def test_values_that_are_wrong_or_not_implemented_are_named_at_preview(
 def test_an_image_that_cannot_be_had_is_named(stack: Stack, unique: str) -> None:
     name = f"{unique}.invalid/nothing:1"
     stack.declare({"type": "RemoteImage", "name": "image", "props": {"name": name, "keep_locally": True}})
-    assert name in stack.up().failed().output
+    assert name in stack.fails(*UP)
 
 
 def test_incomplete_certificates_are_refused(stack: Stack, unique: str) -> None:
     """A client certificate without an authority would trust any server."""
     provider = {"type": "Provider", "name": "p", "props": {"host": "tcp://x:2376", **CERTIFICATE}}
     stack.declare(provider, {"type": "Volume", "name": "v", "props": {"name": unique}, "opts": {"provider": "p"}})
-    assert "must all be" in stack.run("preview").failed().output
+    assert "must all be" in stack.fails("preview")
 
 
 def test_a_missing_engine_is_named(stack: Stack, unique: str) -> None:
@@ -121,7 +121,7 @@ def test_a_missing_engine_is_named(stack: Stack, unique: str) -> None:
     missing = f"unix:///tmp/{unique}.sock"
     provider = {"type": "Provider", "name": "p", "props": {"host": missing}}
     stack.declare(provider, {"type": "Volume", "name": "v", "props": {"name": unique}, "opts": {"provider": "p"}})
-    output = stack.run("preview").failed().output
+    output = stack.fails("preview")
     if stack.plugins.bundled:
         assert f"no Docker engine answers at {missing}: no such file or directory; start the engine" in output
 
@@ -130,7 +130,7 @@ def test_a_type_that_is_not_implemented_is_refused_by_name(stack: Stack, unique:
     if not stack.plugins.bundled:
         pytest.skip("the official plugin implements every type")
     stack.declare({"type": "Tag", "name": "t", "props": {"source_image": "a", "target_image": unique}})
-    output = stack.run("preview").failed().output
+    output = stack.fails("preview")
     assert "docker:index/tag:Tag is not implemented by the bundled plugin" in output
 
 
@@ -152,15 +152,15 @@ def test_volumes_are_adopted_retained_replaced_and_missed(
     entries["c"] = container("c", image, name=unique)
     engine.volumes.create(f"{unique}-adopted")
     stack.declare(*entries.values())
-    stack.up().ok()
+    stack.up()
     props["replaced"]["labels"] = labels(a="b")
     stack.declare(*entries.values())
-    stack.up().ok()
+    stack.up()
     assert engine.volumes.get(f"{unique}-replaced").attrs["Labels"] == {"a": "b"}
     assert not engine.volumes.get(f"{unique}-adopted").attrs["Labels"]
     engine.volumes.get(f"{unique}-gone").remove()
     look(unique).remove(force=True)
-    stack.run("destroy", "--yes", "--skip-preview").ok()
+    stack.pulumi("destroy", "--yes", "--skip-preview")
     left = engine.volumes.list(filters={"name": unique})
     assert [volume.name for volume in left] == [f"{unique}-retained"]
     left[0].remove()
@@ -179,12 +179,12 @@ def test_what_exists_can_be_imported_by_its_id(
             {"type": "Volume", "name": "v", "props": volume, "opts": {"import_": unique}},
             {"type": "Network", "name": "n", "props": {"name": unique}, "opts": {"import_": network.id}},
         )
-        stack.up().ok()
+        stack.up()
         assert stack.resources()["v"]["id"] == unique
         # `pulumi import` has no explicit provider: the default one takes the engine from the environment.
         stack.variables["DOCKER_HOST"] = stack.host
         token = "docker:index/container:Container"
-        stack.run("import", token, "c", str(found.id), "--yes", "--generate-code=false").ok()
+        stack.pulumi("import", token, "c", str(found.id), "--yes", "--generate-code=false")
         recorded = stack.resources()["c"]
         assert recorded["id"] == found.id
         assert recorded["inputs"]["image"] == image

@@ -8,7 +8,7 @@ import docker
 import pytest
 
 from offline.plugins.docker.image import digest
-from tests.parity.support import Look, Stack, container, printed
+from tests.parity.support import UP, Look, Stack, container, printed
 
 OFFICIAL_DIGEST = "e0dee252c0079ba55696c570dbff861d6e577ba05a343faf5e1ee95517ea0dc9"
 CANARY = "canary-77d0c1ab"
@@ -36,9 +36,9 @@ def built(stack: Stack, engine: docker.DockerClient, image: str, unique: str) ->
     (context / "ignored" / "b.txt").write_text("1")
     (context / ".dockerignore").write_text("# not part of it\nignored\n*.md\n")
     _declare(stack, unique)
-    stack.up().ok()
+    stack.up()
     yield stack
-    stack.run("destroy", "--yes", "--skip-preview").ok()
+    stack.pulumi("destroy", "--yes", "--skip-preview")
     engine.images.remove(f"{unique}-built:1", force=True)
 
 
@@ -82,7 +82,7 @@ def test_a_changed_file_or_mode_builds_again_and_replaces_the_container(built: S
     changed = built.folder / "context" / "a.txt"
     changed.write_text("Another simple file.\n")
     assert built.changes() == {"image": "update", "c": "replace"}
-    built.up().ok()
+    built.up()
     after = look(f"{unique}-c")
     assert after.attrs["Image"] != before
     assert printed(after, "cat /app/a.txt") == "Another simple file.\n"
@@ -95,7 +95,7 @@ def test_a_failing_build_shows_what_it_printed(built: Stack) -> None:
     dockerfile = built.folder / "context" / "Dockerfile"
     right = dockerfile.read_text()
     dockerfile.write_text(right + "RUN echo a-telling-line && false\n")
-    output = built.up().failed().output
+    output = built.fails(*UP)
     dockerfile.write_text(right)
     assert output.count("a-telling-line") > 1
 
@@ -103,6 +103,6 @@ def test_a_failing_build_shows_what_it_printed(built: Stack) -> None:
 def test_a_missing_dockerfile_is_named(built: Stack, unique: str) -> None:
     """With the one that was probably meant."""
     _declare(built, unique, dockerfile="Dockerfile")
-    output = built.run("preview").failed().output
+    output = built.fails("preview")
     assert "could not open dockerfile at relative path" in output
     assert "context/Dockerfile" in output

@@ -41,12 +41,12 @@ def deployed(stack: Stack, image: str, unique: str) -> Stack:
     """The stack, after its first update."""
     stack.declare(*_stack(unique, image))
     assert stack.changes() == dict.fromkeys(("host", "image", *NAMES), "create")
-    stack.up().ok()
+    stack.up()
     return stack
 
 
 def test_nothing_changes_afterwards_with_and_without_a_refresh(deployed: Stack) -> None:
-    deployed.run("refresh", "--yes", "--skip-preview", "--expect-no-changes").ok()
+    deployed.pulumi("refresh", "--yes", "--skip-preview", "--expect-no-changes")
     assert deployed.changes() == {}
 
 
@@ -115,7 +115,7 @@ def test_limits_change_in_place(deployed: Stack, look: Look, image: str, unique:
     """The container lives on when its limits and its restart policy change."""
     before = look(f"{unique}-server")
     deployed.declare(*_stack(unique, image, memory=96, memory_swap=96, restart="unless-stopped"))
-    deployed.up().ok()
+    deployed.up()
     after = look(f"{unique}-server")
     assert after.id == before.id
     assert after.attrs["HostConfig"]["Memory"] == 96 * 1024 * 1024
@@ -131,7 +131,7 @@ def test_what_was_stopped_or_removed_by_hand_is_healed(deployed: Stack, look: Lo
     before["confined"].stop(timeout=0)
     before["joined"].remove(force=True)
     assert deployed.changes("--refresh") == {"server": "replace", "confined": "update", "joined": "create"}
-    deployed.up("--refresh").ok()
+    deployed.up("--refresh")
     after = {name: look(f"{unique}-{name}") for name in before}
     assert [name for name in after if after[name].id == before[name].id] == ["confined"]
     assert {found.status for found in after.values()} == {"running"}
@@ -145,7 +145,7 @@ def test_a_replacement_stops_the_old_one_with_its_grace_and_takes_its_name_and_p
     before = look(f"{unique}-server")
     before.exec_run(["sh", "-c", ": > /data/ended"])
     deployed.declare(*_stack(unique, image, user="0:1000", capabilities={"drops": ["CAP_CHOWN"]}))
-    deployed.up().ok()
+    deployed.up()
     after = look(f"{unique}-server")
     assert after.id != before.id
     assert printed(after, "cat /data/ended") == "ended\n"
@@ -162,8 +162,8 @@ def test_the_official_plugins_take_on_the_state_of_the_bundled_ones(
     deployed.plugins = Plugins(tmp_path / "bin" / "pulumi", {}, bundled=True)
     deployed.variables["PULUMI_STACK"] = "organization/parity/test"
     deployed.declare(*_stack(unique, image))
-    deployed.run("destroy", "--yes", "--skip-preview").ok()
-    deployed.up().ok()
+    deployed.pulumi("destroy", "--yes", "--skip-preview")
+    deployed.up()
     deployed.plugins = official
     assert deployed.changes() == {}
 
@@ -171,7 +171,7 @@ def test_the_official_plugins_take_on_the_state_of_the_bundled_ones(
 def test_the_end_leaves_nothing_but_the_image(
     deployed: Stack, engine: docker.DockerClient, look: Look, image: str, unique: str
 ) -> None:
-    deployed.run("destroy", "--yes", "--skip-preview").ok()
+    deployed.pulumi("destroy", "--yes", "--skip-preview")
     for lookup in (engine.containers.get, engine.volumes.get, engine.networks.get):
         for name in NAMES:
             with pytest.raises(NotFound):
