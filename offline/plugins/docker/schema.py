@@ -7,6 +7,7 @@ The rules are those of the official plugin's framework, in which nothing tells a
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Literal
 
 from .values import UNKNOWN, has_unknown
@@ -60,34 +61,18 @@ class Field:
 Fields = Mapping[str, Field]
 
 
-def text(**traits: Any) -> Field:
-    """Describe a string."""
-    return Field("text", **traits)
-
-
-def whole(**traits: Any) -> Field:
-    """Describe a whole number."""
-    return Field("whole", **traits)
-
-
-def flag(**traits: Any) -> Field:
-    """Describe a boolean."""
-    return Field("flag", **traits)
-
-
-def listing(item: Field, **traits: Any) -> Field:
-    """Describe a list."""
-    return Field("list", item=item, **traits)
-
-
-def unordered(item: Field, **traits: Any) -> Field:
-    """Describe a list whose order means nothing."""
-    return Field("set", item=item, **traits)
-
-
-def mapping(**traits: Any) -> Field:
-    """Describe a map of strings."""
-    return Field("map", **traits)
+text = partial(Field, "text")
+"""Describes a string."""
+whole = partial(Field, "whole")
+"""Describes a whole number."""
+flag = partial(Field, "flag")
+"""Describes a boolean."""
+listing = partial(Field, "list")
+"""Describes a list of an item."""
+unordered = partial(Field, "set")
+"""Describes a list of an item whose order means nothing."""
+mapping = partial(Field, "map")
+"""Describes a map of strings."""
 
 
 def record(fields: Fields, **traits: Any) -> Field:
