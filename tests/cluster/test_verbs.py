@@ -87,7 +87,7 @@ def killed_when(verbs: Verbs, condition: Callable[[], object]) -> None:
             return condition()
         return None
 
-    assert verbs.killed_when(quietly, "up")
+    assert verbs.kill_pulumi_when(quietly, "up")
     verbs.run("recover")
 
 

@@ -90,7 +90,7 @@ def test_the_sample_says_that_this_is_not_jenkins_and_shows_the_image(
 def test_an_update_killed_while_it_makes_the_container_is_recovered(verbs: Verbs, engine: docker.DockerClient) -> None:
     engine.containers.get(NAME).remove(force=True)
     there = partial(engine.api.containers, all=True, filters={"name": f"^/{NAME}$"})
-    assert verbs.killed_when(there, "up") == 128 + signal.SIGKILL
+    assert verbs.kill_pulumi_when(there, "up") == 128 + signal.SIGKILL
     said = verbs.run("recover")
     assert f"removed the half-made container {NAME}" in said
     verbs.run("up")

@@ -45,7 +45,7 @@ class Verbs:
         assert process.returncode == status if status is not None else process.returncode, out + err
         return out + err
 
-    def killed_when(self, condition: Callable[[], object], *words: str) -> int:
+    def kill_pulumi_when(self, condition: Callable[[], object], *words: str) -> int:
         """Start a verb, and kill its Pulumi without warning when a condition holds; give the verb's status."""
         with self.start(*words) as process:
             eventually(lambda: condition() or process.poll() is not None, seconds=240)
