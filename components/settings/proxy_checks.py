@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from components.settings.model import Settings
-from components.settings.problems import Problem
+from components.settings.problems import Problem, duplicate
 
 _OLDEST_HAPROXY: Final = (3, 0)
 """The first that lets `docker exec` take its connection over, beside late releases of 2.x. Source: the issue 2684 of
@@ -26,19 +26,9 @@ def between(settings: Settings) -> Iterator[Problem]:
             wrong='is too old: through it `docker exec` ends with "unable to upgrade to tcp"',
             instead=f"give {'.'.join(map(str, _OLDEST_HAPROXY))} or newer, for example haproxy:3.2.21-alpine",
         )
-    if proxy.container_name == settings.jenkins.container_name:
-        yield Problem(
-            key="ci:docker.proxy.containerName",
-            value=proxy.container_name,
-            code="duplicate",
-            wrong="is ci:jenkins.containerName too",
-            instead="give each its own, for example jenkins-docker-proxy",
-        )
-    if proxy.container_name == settings.jenkins.home_volume:
-        yield Problem(
-            key="ci:docker.proxy.containerName",
-            value=proxy.container_name,
-            code="duplicate",
-            wrong="names its volume too, and is ci:jenkins.homeVolume",
-            instead="give each its own, for example jenkins-docker-proxy",
-        )
+    # The volume with the proxy's socket has the container's name.
+    taken = {"containerName": settings.jenkins.container_name, "homeVolume": settings.jenkins.home_volume}
+    for key, name in taken.items():
+        if proxy.container_name == name:
+            instead = "give each its own, for example jenkins-docker-proxy"
+            yield duplicate("ci:docker.proxy.containerName", proxy.container_name, f"ci:jenkins.{key}", instead)

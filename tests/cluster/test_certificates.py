@@ -3,9 +3,11 @@
 import ssl
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 from kubernetes import client
 
 from tests.support.cluster import Cluster, Stack, inline, until
@@ -14,7 +16,6 @@ if TYPE_CHECKING:
     from lab.lab import Lab
 
 ONE = {"name": "one", "context": inline('FROM alpine:latest\nCMD ["echo", "over TLS"]\n')}
-ANY_OBJECT = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 CERTIFICATES = ("cert-manager.io", "v1", "certificates")
 SECRET = "somebodys-tls"
 
@@ -29,24 +30,11 @@ def lab(cluster: Cluster) -> "Lab":
 
 @pytest.fixture(scope="module")
 def kind(cluster: Cluster, lab: "Lab") -> Iterator[None]:
-    """Let the cluster know cert-manager's Certificates; of the real ones just what this project writes and reads."""
-    del lab
-    group, version, plural = CERTIFICATES
-    api = client.ApiextensionsV1Api(cluster.api)
-    served = {"name": version, "served": True, "storage": True, "subresources": {"status": {}}}
-    names = {"plural": plural, "singular": "certificate", "kind": "Certificate"}
-    definition: Any = {
-        "metadata": {"name": f"{plural}.{group}"},
-        "spec": {
-            "group": group,
-            "scope": "Namespaced",
-            "names": names,
-            "versions": [{**served, "schema": {"openAPIV3Schema": ANY_OBJECT}}],
-        },
-    }
-    api.create_custom_resource_definition(definition)
+    """Let the cluster know cert-manager's Certificates."""
+    api, definition = client.ApiextensionsV1Api(cluster.api), Path(__file__).with_name("certificates.yaml")
+    api.create_custom_resource_definition(yaml.safe_load(definition.read_text()))
     yield
-    api.delete_custom_resource_definition(f"{plural}.{group}")
+    api.delete_custom_resource_definition(f"{CERTIFICATES[2]}.{CERTIFICATES[0]}")
 
 
 def make_secret(stack: Stack, lab: "Lab", name: str, *hosts: str) -> str:
