@@ -91,10 +91,7 @@ class Namespaces(pulumi.ComponentResource):
             opts=mine,
         )
         core.v1.LimitRange(
-            f"{name}-limits",
-            metadata={"name": "builds", "namespace": self.builds},
-            spec=_limits(),
-            opts=mine,
+            f"{name}-limits", metadata={"name": "builds", "namespace": self.builds}, spec=_limits(), opts=mine
         )
         core.v1.ResourceQuota(
             f"{name}-quota",

@@ -217,8 +217,7 @@ RegistryUser = Annotated[
     matches(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", "is not a user name", "give 1 to 64 letters, digits, '_', '.' or '-'"),
 ]
 ArgumentName = Annotated[
-    str,
-    matches(r"[A-Za-z_][A-Za-z0-9_]*", "is not the name of a build argument", "give letters, digits and '_'"),
+    str, matches(r"[A-Za-z_][A-Za-z0-9_]*", "is not the name of a build argument", "give letters, digits and '_'")
 ]
 LabelKey = Annotated[
     str,

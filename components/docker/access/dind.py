@@ -41,11 +41,7 @@ def declare(settings: Settings, home: pulumi.Input[str], opts: pulumi.ResourceOp
     address = f"tcp://{ALIAS}:{PORT}"
     return EngineAccess(
         engine=address,
-        environment={
-            "DOCKER_HOST": address,
-            "DOCKER_TLS_VERIFY": "1",
-            "DOCKER_CERT_PATH": CLIENT_CERTIFICATES,
-        },
+        environment={"DOCKER_HOST": address, "DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": CLIENT_CERTIFICATES},
         volumes=(
             docker.ContainerVolumeArgs(
                 volume_name=engine.certificates, container_path=CLIENT_CERTIFICATES, read_only=True

@@ -61,10 +61,7 @@ def source(spec: BuildSpec) -> Source:
     if context.git is not None:
         return _from_git(spec)
     if context.volume is not None:
-        volume = {
-            "name": "context",
-            "persistentVolumeClaim": {"claimName": context.volume.claim, "readOnly": True},
-        }
+        volume = {"name": "context", "persistentVolumeClaim": {"claimName": context.volume.claim, "readOnly": True}}
         folder = f"{FOLDER}/{context.volume.path}" if context.volume.path else FOLDER
         mount = {"name": "context", "mountPath": FOLDER, "readOnly": True}
         return Source(volumes=[volume], mounts=[mount], first=[], folder=folder)
@@ -140,9 +137,4 @@ def _from_git(spec: BuildSpec) -> Source:
         "volumeMounts": mounts,
     }
     folder = f"{FOLDER}/source" + (f"/{git.directory}" if git.directory else "")
-    return Source(
-        volumes=volumes,
-        mounts=[{"name": "context", "mountPath": FOLDER}],
-        first=[fetch],
-        folder=folder,
-    )
+    return Source(volumes=volumes, mounts=[{"name": "context", "mountPath": FOLDER}], first=[fetch], folder=folder)
