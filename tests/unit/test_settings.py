@@ -82,55 +82,15 @@ def test_a_command_to_type_holds_nothing_that_a_shell_would_run() -> None:
         assert "pulumi config rm" not in problem.instead
 
 
-FIELDS = {
-    "docker": {"acceptRootOnHost": "yes", "hots": 1},
-    "jenkins": {"httpPort": 99999, "bindAddress": "localhost", "plugins": ["x"]},
-    "jobs": [{"name": "?"}, {"name": "b", "script": 7}],
-    "adminPassword": "short",
-    "registery": {},
-}
-RULES = {
-    "docker": {},
-    "jenkins": {"agentPort": 8080, "bindAddress": "0.0.0.0", "baseImage": "x:1", "image": "x:2"},
-    "jobs": [{"name": "b"}],
-    "registry": {"plainHttp": True},
-}
-
-
-def test_each_step_reports_all_that_it_finds_and_the_next_starts_only_if_it_found_nothing() -> None:
+def test_what_preflight_finds_in_settings_that_are_right_is_a_problem_like_any_other() -> None:
     asked: list[Settings] = []
 
     def preflight(settings: Settings) -> list[Problem]:
         asked.append(settings)
         return [Problem("ci:jenkins.httpPort", "port_in_use", "is in use", "give another")]
 
-    def step(**keys: Any) -> set[str]:
-        settings, found = read(raw(**keys), frozenset(SECRETS), preflight)
-        assert settings is None
-        return {problem.key for problem in found}
-
-    assert step(**{**RULES, **FIELDS}) == {
-        "ci:docker.acceptRootOnHost",
-        "ci:docker.hots",
-        "ci:jenkins.httpPort",
-        "ci:jenkins.bindAddress",
-        "ci:jenkins.plugins[0]",
-        "ci:jobs[0].name",
-        "ci:jobs[1].script",
-        "ci:adminPassword",
-        "ci:registery",
-    }
-    assert step(**RULES) == {
-        "ci:docker.acceptRootOnHost",
-        "ci:jenkins.agentPort",
-        "ci:jenkins.bindAddress",
-        "ci:jenkins.baseImage",
-        "ci:jobs[0]",
-        "ci:registry",
-    }
-    assert asked == []
-    assert step() == {"ci:jenkins.httpPort"}
-    assert asked == [settings()]
+    found, [problem] = read(raw(), frozenset(SECRETS), preflight)
+    assert (found, problem.key, asked) == (None, "ci:jenkins.httpPort", [settings()])
 
 
 @pytest.mark.parametrize(
