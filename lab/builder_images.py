@@ -1,4 +1,4 @@
-"""The lab's images of the builders that need more than one program: BuildKit without root, and Buildah."""
+"""What is in the lab's images that need more than one program: BuildKit without root, Buildah, and git with ssh."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,6 +12,7 @@ UID = 1000
 """The user of BuildKit's published image without root."""
 
 _HOME = "/home/user"
+_CORE = Path("/usr/lib/git-core")
 _ID_MAPPERS = {"newuidmap": 7, "newgidmap": 6}
 """What gives a user more ids than his own, and the capability that each needs for it: CAP_SETUID, CAP_SETGID."""
 
@@ -58,3 +59,16 @@ def buildah() -> tuple[tuple[Entry, ...], Mapping[str, Any]]:
         Entry("/var/tmp", mode=0o1777),
     )
     return entries, {"Cmd": ["/bin/sh"], "Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]}
+
+
+def git() -> tuple[Entry, ...]:
+    """Every file beside a shell and its tools: this machine's git and ssh with the libraries that they load.
+
+    Raises:
+        OpsError: when this machine lacks git or ssh.
+    """
+    found = machine.find("git", "ssh", remedy="apt-get install git openssh-client")
+    placed = {f"/usr/bin/{name}": path for name, path in found.items()}
+    placed |= {str(_CORE / name): _CORE / name for name in ("git-remote-http", "git-remote-https")}
+    # git looks for its own verbs here, and is all of them.
+    return (*machine.entries(placed), Entry(str(_CORE / "git"), link="/usr/bin/git"), Entry("/root"))

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lab import builder_images, configs, git_image
+from lab import builder_images, configs
 from offline import archive, binaries, gitlab_runner, images, proxy
 from offline.archive import Entry
 from ops.toolchain import cache
@@ -82,15 +82,15 @@ def all_of(programs: Mapping[str, Path], versions: Mapping[str, str]) -> list[Im
         "coredns": (_alone("/coredns", programs["coredns"]), {"Entrypoint": ["/coredns"]}),
         "kaniko": _kaniko(programs["executor"]),
         "registry": _registry(userland, programs["registry"]),
-        "git": ((*userland, *git_image.entries(), bundle), {"Entrypoint": ["git"], "Env": [path]}),
+        "git": ((*userland, *builder_images.git(), bundle), {"Entrypoint": ["git"], "Env": [path]}),
         "buildkit": ((*userland, bundle, *without_root), of_user),
         "buildah": ((*userland, bundle, *machines_own), of_root),
         "kubectl": (
             _alone("/bin/kubectl", programs["kubectl"]),
             {"Entrypoint": ["/bin/kubectl"], "Env": ["PATH=/bin"], "User": "65532"},
         ),
-        "haproxy": (proxy.entries(), proxy.config({}, path)),
-        "gitlab-runner": ((*userland, *gitlab_runner.entries()), gitlab_runner.config({}, path)),
+        "haproxy": (proxy.entries(), images.config(images.PROXY)),
+        "gitlab-runner": ((*userland, *gitlab_runner.entries()), images.config(images.GITLAB_RUNNER)),
     }
     return [
         *(Image(names(versions)[short], tuple(of), config, NODE) for short, (of, config) in on_node.items()),

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from offline import archive, binaries, programs
 
@@ -11,7 +10,6 @@ _FIREWALL = ("iptables", "ip6tables", "iptables-save", "iptables-restore", "ip6t
 _EXTENSIONS = "xtables"
 """The folder, among its libraries, from which iptables loads what a rule asks for."""
 _AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
-_OPENSSL_CONF = "/etc/ssl/openssl.cnf"
 _OPENSSL_TEXT = Path(__file__).with_name("openssl.cnf")
 _ENTRYPOINT = Path(__file__).with_name("engine-entrypoint.sh")
 
@@ -43,7 +41,7 @@ def entries(base: bytes) -> list[archive.Entry]:
         *programs.entries(placed | {str(path): path for path in extensions}),
         *(archive.Entry(f"/usr/sbin/{name}", link=f"/usr/sbin/{path.name}") for name, path in multi.items()),
         *([archive.Entry(str(_AUTHORITIES), mode=0o644, source=_AUTHORITIES)] if _AUTHORITIES.exists() else ()),
-        archive.Entry(_OPENSSL_CONF, mode=0o644, source=_OPENSSL_TEXT),
+        archive.Entry("/etc/ssl/openssl.cnf", mode=0o644, source=_OPENSSL_TEXT),
         archive.Entry("/usr/local/bin/docker", source=binaries.docker_cli()),
         archive.Entry("/usr/local/bin/dockerd-entrypoint.sh", source=_ENTRYPOINT),
         archive.Entry("/usr/share/ci/images.tar", mode=0o644, content=base),
@@ -53,17 +51,6 @@ def entries(base: bytes) -> list[archive.Entry]:
         archive.Entry("/var/run", link="/run"),
         archive.Entry("/run"),
     ]
-
-
-def config(labels: dict[str, str], path: str) -> dict[str, Any]:
-    """The runtime part of the image's configuration, as the official image has it."""
-    return {
-        "Entrypoint": ["dockerd-entrypoint.sh"],
-        "Env": [path, "DOCKER_TLS_CERTDIR=/certs", "HOME=/root", f"OPENSSL_CONF={_OPENSSL_CONF}"],
-        "ExposedPorts": {"2375/tcp": {}, "2376/tcp": {}},
-        "Labels": labels,
-        "Volumes": {"/var/lib/docker": {}},
-    }
 
 
 def _extensions(program: Path) -> Sequence[Path]:

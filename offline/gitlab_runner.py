@@ -4,7 +4,7 @@ A stack with a runner can be deployed with it, changed and taken down, and no mo
 """
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from offline import archive
 
@@ -23,15 +23,3 @@ def entries() -> list[archive.Entry]:
         # As in the real image on Ubuntu: its user's, and the stack runs it as another.
         archive.Entry("/home/gitlab-runner", mode=0o750, owner=999),
     ]
-
-
-def config(labels: dict[str, str], path: str) -> dict[str, Any]:
-    """The runtime part of the image's configuration, as the official image has it."""
-    return {
-        "Entrypoint": ["/usr/bin/gitlab-runner"],
-        "Env": [path],
-        "Labels": labels,
-        # It stops when its jobs have ended.
-        "StopSignal": "SIGQUIT",
-        "Volumes": {"/etc/gitlab-runner": {}, "/home/gitlab-runner": {}},
-    }

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import yaml
+
 from offline import archive, binaries, controller, dind, engine, gitlab_runner, proxy
 from ops.toolchain import cache, console
 from ops.toolchain.console import OpsError
@@ -25,6 +27,7 @@ INPUTS = "ci.stand-in.inputs"
 """The label with the hash of what the image was made from."""
 
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+CONFIGS = Path(__file__).with_name("images.yaml")
 PASSWD = f"""\
 root:x:0:0:root:/root:/bin/sh
 jenkins:x:{controller.UID}:{controller.UID}:jenkins:{controller.HOME}:/bin/sh
@@ -34,12 +37,11 @@ GROUP = f"root:x:0:\njenkins:x:{controller.UID}:\nnogroup:x:65534:\n"
 
 
 class StandIn(NamedTuple):
-    """An image of ours: what it stands in for, the files that decide it, what is in it beside a shell, how it runs."""
+    """An image of ours: what it stands in for, the files that decide it, what is in it beside a shell."""
 
     instead_of: str
     sources: Sequence[Path]
     entries: Callable[[], Sequence[archive.Entry]]
-    config: Callable[[dict[str, str], str], dict[str, Any]]
 
 
 STAND_INS = {
@@ -47,14 +49,11 @@ STAND_INS = {
         "Jenkins",
         (*controller.sources(), *binaries.sources()),
         lambda: controller.entries(binaries.docker_cli()),
-        controller.config,
     ),
     # Its engine can pull nothing, so it is given the base of the sample's build along.
-    DIND: StandIn("docker:dind", dind.sources(), lambda: dind.entries(_base()), dind.config),
-    GITLAB_RUNNER: StandIn(
-        "GitLab Runner; it runs no jobs", gitlab_runner.sources(), gitlab_runner.entries, gitlab_runner.config
-    ),
-    PROXY: StandIn("haproxy", proxy.sources(), proxy.entries, proxy.config),
+    DIND: StandIn("docker:dind", dind.sources(), lambda: dind.entries(_base())),
+    GITLAB_RUNNER: StandIn("GitLab Runner; it runs no jobs", gitlab_runner.sources(), gitlab_runner.entries),
+    PROXY: StandIn("haproxy", proxy.sources(), proxy.entries),
 }
 
 
@@ -80,7 +79,7 @@ def ensure(host: str, wanted: Iterable[str] = (CONTROLLER,)) -> None:
         if found.get(INPUTS) != inputs:
             labels = {STAND_IN: f"{made.instead_of}, on networks where its image can't be pulled", INPUTS: inputs}
             entries = [*userland(binaries.busybox()), *made.entries()]
-            engine.load(host, name, entries, made.config(labels, PATH))
+            engine.load(host, name, entries, config(name, labels))
     if not engine.inspect(host, BASE) and (reason := engine.pull(host, BASE)):
         console.note(
             f"{BASE} can't be pulled ({reason}). busybox stands in for it under that name, so that the sample can "
@@ -91,12 +90,16 @@ def ensure(host: str, wanted: Iterable[str] = (CONTROLLER,)) -> None:
 
 def _own_sources() -> list[Path]:
     here = Path(__file__).resolve()
-    return [here, here.with_name("archive.py"), here.with_name("binaries.py")]
+    return [here, CONFIGS, here.with_name("archive.py"), here.with_name("binaries.py")]
+
+
+def config(name: str, labels: dict[str, str] | None = None) -> dict[str, Any]:
+    """How one of the images is run: the runtime part of its configuration."""
+    return {**yaml.safe_load(CONFIGS.read_text())[name], "Labels": labels or {}}
 
 
 def _base_config() -> dict[str, Any]:
-    labels = {STAND_IN: f"{BASE}, on networks where it can't be pulled"}
-    return {"Cmd": ["/bin/sh"], "Env": [PATH], "Labels": labels}
+    return config(BASE, {STAND_IN: f"{BASE}, on networks where it can't be pulled"})
 
 
 def _base() -> bytes:

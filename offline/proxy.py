@@ -2,7 +2,6 @@
 
 import platform
 from pathlib import Path
-from typing import Any
 
 from offline import archive, debian
 from ops.toolchain import cache
@@ -49,14 +48,3 @@ def program() -> Path:
 def _unpack(part: Path) -> None:
     remedy = "Get an image of HAProxy by other means, and name it in ci:docker.proxy.image."
     debian.unpack("haproxy", part, release=RELEASE, remedy=remedy)
-
-
-def config(labels: dict[str, str], path: str) -> dict[str, Any]:
-    """The runtime part of the image's configuration, as the official image has it."""
-    return {
-        "Cmd": ["haproxy", "-W", "-db", "-f", "/usr/local/etc/haproxy/haproxy.cfg"],
-        "Env": [path],
-        "Labels": labels,
-        "StopSignal": "SIGUSR1",
-        "User": "haproxy",
-    }

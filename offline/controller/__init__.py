@@ -5,7 +5,7 @@ engine of the jobs. It imitates nothing of Jenkins.
 """
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from offline import archive
 
@@ -40,16 +40,3 @@ def entries(docker_cli: Path) -> list[archive.Entry]:
         ),
         archive.Entry(HOME, owner=UID),
     ]
-
-
-def config(labels: dict[str, str], path: str) -> dict[str, Any]:
-    """The runtime part of the image's configuration, as the official image has it."""
-    return {
-        "Entrypoint": ["/usr/local/bin/jenkins.sh"],
-        "Env": [path, f"HOME={HOME}", f"JENKINS_HOME={HOME}"],
-        "ExposedPorts": {"8080/tcp": {}, "50000/tcp": {}},
-        "Labels": labels,
-        "User": "jenkins",
-        "Volumes": {HOME: {}},
-        "WorkingDir": HOME,
-    }

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from offline import dind, programs
+from offline import dind, images, programs
 from ops.toolchain.console import OpsError
 
 
@@ -36,7 +36,7 @@ def test_the_entry_point_of_the_stand_in_is_a_shell_script_without_mistakes() ->
 
 
 def test_the_image_is_started_as_the_official_one_is() -> None:
-    config = dind.config({"a": "b"}, "PATH=/bin")
+    config = images.config(images.DIND)
     assert config["Entrypoint"] == ["dockerd-entrypoint.sh"]
     assert "DOCKER_TLS_CERTDIR=/certs" in config["Env"]
     assert config["Volumes"] == {"/var/lib/docker": {}}
