@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from offline import programs as machine
 from offline.archive import Entry
@@ -11,7 +10,6 @@ from offline.archive import Entry
 UID = 1000
 """The user of BuildKit's published image without root."""
 
-_HOME = "/home/user"
 _CORE = Path("/usr/lib/git-core")
 _ID_MAPPERS = {"newuidmap": 7, "newgidmap": 6}
 """What gives a user more ids than his own, and the capability that each needs for it: CAP_SETUID, CAP_SETGID."""
@@ -20,8 +18,8 @@ _POLICY = '{"default": [{"type": "insecureAcceptAnything"}]}\n'
 """Which images are taken: all of them, as in the published image. Buildah does nothing without such a file."""
 
 
-def buildkit(programs: Mapping[str, Path]) -> tuple[tuple[Entry, ...], Mapping[str, Any]]:
-    """Every file beside a shell and its tools, and the configuration: laid out as the published image is.
+def buildkit(programs: Mapping[str, Path]) -> tuple[Entry, ...]:
+    """Every file beside a shell and its tools, laid out as the published image is.
 
     Args:
         programs: buildctl, buildkitd and rootlesskit by name.
@@ -34,31 +32,28 @@ def buildkit(programs: Mapping[str, Path]) -> tuple[tuple[Entry, ...], Mapping[s
     placed = {"/usr/bin/buildkit-runc": runc, **{f"/usr/bin/{name}": path for name, path in mappers.items()}}
     # Not setuid: as root without CAP_SYS_ADMIN they would not be let write another user's map.
     capabilities = {f"/usr/bin/{name}": number for name, number in _ID_MAPPERS.items()}
-    entries = (
+    return (
         *(Entry(f"/usr/bin/{name}", source=programs[name]) for name in ("buildctl", "buildkitd", "rootlesskit")),
         *(replace(entry, capability=capabilities.get(entry.path)) for entry in machine.entries(placed)),
         Entry("/etc/subuid", mode=0o644, content="user:100000:65536\n"),
         Entry("/etc/subgid", mode=0o644, content="user:100000:65536\n"),
-        Entry(_HOME, owner=UID),
+        Entry("/home/user", owner=UID),
     )
-    env = [f"HOME={_HOME}", "USER=user", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
-    return entries, {"Entrypoint": ["rootlesskit", "buildkitd"], "User": f"{UID}:{UID}", "Env": env}
 
 
-def buildah() -> tuple[tuple[Entry, ...], Mapping[str, Any]]:
-    """Every file beside a shell and its tools, and the configuration: this machine's Buildah.
+def buildah() -> tuple[Entry, ...]:
+    """Every file beside a shell and its tools: this machine's Buildah.
 
     Raises:
         OpsError: when this machine has none.
     """
     program = machine.find("buildah", remedy="apt-get install buildah")["buildah"]
-    entries = (
+    return (
         *machine.entries({"/usr/bin/buildah": program}),
         Entry("/etc/containers/policy.json", mode=0o644, content=_POLICY),
         Entry("/root"),
         Entry("/var/tmp", mode=0o1777),
     )
-    return entries, {"Cmd": ["/bin/sh"], "Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]}
 
 
 def git() -> tuple[Entry, ...]:

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from lab import builder_images, configs
 from offline import archive, binaries, gitlab_runner, images, proxy
 from offline.archive import Entry
@@ -71,35 +73,25 @@ def all_of(programs: Mapping[str, Path], versions: Mapping[str, str]) -> list[Im
         raise OpsError(f"{CA_BUNDLE} is missing.", "apt-get install ca-certificates")
     userland = _userland()
     bundle = Entry(str(CA_BUNDLE), mode=0o644, source=CA_BUNDLE)
-    shell = {"Cmd": ["/bin/sh"], "Env": [images.PATH]}
-    without_root, of_user = builder_images.buildkit(programs)
-    machines_own, of_root = builder_images.buildah()
-    pause = (*userland, Entry("/pause", content=PAUSE_SCRIPT))
-    path = images.PATH
-    on_node: dict[str, tuple[Sequence[Entry], Mapping[str, Any]]] = {
-        "pause": (pause, {"Entrypoint": ["/pause"], "User": "65535:65535", "Env": [path]}),
-        "busybox": (userland, shell),
-        "coredns": (_alone("/coredns", programs["coredns"]), {"Entrypoint": ["/coredns"]}),
+    on_node: dict[str, Sequence[Entry]] = {
+        "pause": (*userland, Entry("/pause", content=PAUSE_SCRIPT)),
+        "busybox": userland,
+        "coredns": (Entry("/coredns", source=programs["coredns"]),),
         "kaniko": _kaniko(programs["executor"]),
-        "registry": _registry(userland, programs["registry"]),
-        "git": ((*userland, *builder_images.git(), bundle), {"Entrypoint": ["git"], "Env": [path]}),
-        "buildkit": ((*userland, bundle, *without_root), of_user),
-        "buildah": ((*userland, bundle, *machines_own), of_root),
-        "kubectl": (
-            _alone("/bin/kubectl", programs["kubectl"]),
-            {"Entrypoint": ["/bin/kubectl"], "Env": ["PATH=/bin"], "User": "65532"},
-        ),
-        "haproxy": (proxy.entries(), images.config(images.PROXY)),
-        "gitlab-runner": ((*userland, *gitlab_runner.entries()), images.config(images.GITLAB_RUNNER)),
+        "registry": (*userland, *_registry(programs["registry"])),
+        "git": (*userland, *builder_images.git(), bundle),
+        "buildkit": (*userland, bundle, *builder_images.buildkit(programs)),
+        "buildah": (*userland, bundle, *builder_images.buildah()),
+        "kubectl": (Entry("/bin/kubectl", source=programs["kubectl"]),),
+        "haproxy": proxy.entries(),
+        "gitlab-runner": (*userland, *gitlab_runner.entries()),
     }
+    config = yaml.safe_load((configs.TEMPLATES / "images.yaml").read_text())
+    config |= {"haproxy": images.config(images.PROXY), "gitlab-runner": images.config(images.GITLAB_RUNNER)}
     return [
-        *(Image(names(versions)[short], tuple(of), config, NODE) for short, (of, config) in on_node.items()),
-        *(Image(f"library/{name}", userland, shell, UPSTREAM) for name in ("busybox:1", "alpine:latest")),
+        *(Image(names(versions)[short], tuple(of), config[short], NODE) for short, of in on_node.items()),
+        *(Image(f"library/{name}", userland, config["busybox"], UPSTREAM) for name in ("busybox:1", "alpine:latest")),
     ]
-
-
-def _alone(path: str, program: Path) -> tuple[Entry, ...]:
-    return (Entry(path, source=program),)
 
 
 def _userland() -> tuple[Entry, ...]:
@@ -109,9 +101,9 @@ def _userland() -> tuple[Entry, ...]:
     return (*images.userland(binaries.busybox()), users, groups)
 
 
-def _kaniko(executor: Path) -> tuple[Sequence[Entry], Mapping[str, Any]]:
+def _kaniko(executor: Path) -> tuple[Entry, ...]:
     """Laid out as the published executor image is: nothing but /kaniko, which any user may write to."""
-    entries = (
+    return (
         Entry("/kaniko", mode=0o777),
         Entry("/kaniko/executor", source=executor),
         Entry("/kaniko/.docker"),
@@ -119,33 +111,17 @@ def _kaniko(executor: Path) -> tuple[Sequence[Entry], Mapping[str, Any]]:
         Entry("/etc/nsswitch.conf", mode=0o644, content="hosts: files dns\n"),
         Entry("/workspace"),
     )
-    env = ["HOME=/root", "USER=root", "PATH=/usr/local/bin:/kaniko", "SSL_CERT_DIR=/kaniko/ssl/certs"]
-    config = {
-        "Entrypoint": ["/kaniko/executor"],
-        "Env": [*env, "DOCKER_CONFIG=/kaniko/.docker/"],
-        "WorkingDir": "/workspace",
-    }
-    return entries, config
 
 
-def _registry(userland: tuple[Entry, ...], registry: Path) -> tuple[Sequence[Entry], Mapping[str, Any]]:
+def _registry(registry: Path) -> tuple[Entry, ...]:
     """Laid out as the official image is."""
-    entries = (
-        *userland,
+    return (
         Entry("/bin/registry", source=registry),
         Entry("/entrypoint.sh", content=(configs.TEMPLATES / "registry-entrypoint.sh").read_text()),
         Entry("/etc/distribution/config.yml", mode=0o644, content=(configs.TEMPLATES / "registry.yaml").read_text()),
         Entry("/etc/ssl/certs/ca-certificates.crt", mode=0o644, source=CA_BUNDLE),
         Entry("/var/lib/registry"),
     )
-    config = {
-        "Entrypoint": ["/entrypoint.sh"],
-        "Cmd": ["/etc/distribution/config.yml"],
-        "Env": [images.PATH, "OTEL_TRACES_EXPORTER=none"],
-        "ExposedPorts": {"5000/tcp": {}},
-        "Volumes": {"/var/lib/registry": {}},
-    }
-    return entries, config
 
 
 def archives(wanted: Iterable[Image]) -> dict[str, Path]:

@@ -19,7 +19,7 @@ def sources() -> list[Path]:
 def entries() -> list[archive.Entry]:
     """Every file of it, beside a shell and its tools."""
     return [
-        archive.Entry("/usr/bin/gitlab-runner", source=_PROGRAM),
+        archive.Entry("/usr/bin/gitlab-runner", content=_PROGRAM.read_text()),
         # As in the real image on Ubuntu: its user's, and the stack runs it as another.
         archive.Entry("/home/gitlab-runner", mode=0o750, owner=999),
     ]
