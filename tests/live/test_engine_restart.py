@@ -11,13 +11,13 @@ from typing import Any, Self
 
 import docker
 import pytest
-from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from ops.toolchain import docker_engine
 from tests.support import deployment
 from tests.support.deployment import Deployment
 from tests.support.names import PREFIX
 from tests.support.verbs import free_port
+from tests.support.waiting import eventually
 
 CONTAINER = f"{PREFIX}-restart"
 
@@ -52,15 +52,15 @@ class OwnEngine:
             "nsenter",
             f"--net=/run/netns/{self.namespace}",
             "dockerd",
-            "--host",
-            self.host,
-            "--group",
-            str(group),
+            f"--host={self.host}",
+            f"--group={group}",
         ]
         folders = [f"--data-root={self.folder}/data", f"--exec-root={self.folder}/exec", f"--pidfile={self.folder}/pid"]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen([*command, *folders], stdout=log, stderr=log)
-        return self._client()
+        eventually(lambda: docker_engine.version(self.host), seconds=60)
+        self._open.append(docker.DockerClient(base_url=self.host, timeout=60))
+        return self._open[-1]
 
     def stop(self) -> None:
         """Stop it as a system does, and wait for its end."""
@@ -68,21 +68,6 @@ class OwnEngine:
             self._process.terminate()
             self._process.wait(timeout=60)
             self._process = None
-
-    def _client(self) -> docker.DockerClient:
-        self._await_answer()
-        client = docker.DockerClient(base_url=self.host, timeout=60)
-        self._open.append(client)
-        return client
-
-    @retry(
-        retry=retry_if_exception_type((OSError, docker.errors.DockerException)),
-        stop=stop_after_delay(60),
-        wait=wait_fixed(0.2),
-        reraise=True,
-    )
-    def _await_answer(self) -> None:
-        docker_engine.client(self.host).close()  # it has asked for the version
 
 
 @pytest.fixture
