@@ -34,7 +34,8 @@ def test_work_in_another_process_is_counted_by_its_meter() -> None:
     work = "import time; time.sleep(0.5); held = bytearray(80_000_000)\nwhile True: pass"
     worker = subprocess.Popen([sys.executable, "-c", work])
     try:
-        found = measure.run(Command(words=("sleep", "2"), meter=Meter(pids=(worker.pid,))), 30)
+        busy = "until [ $(cut -d' ' -f14 /proc/$0/stat) -gt 50 ]; do sleep 0.1; done"  # half a second of a processor
+        found = measure.run(Command(words=("sh", "-c", busy, str(worker.pid)), meter=Meter(pids=(worker.pid,))), 30)
     finally:
         worker.kill()
         worker.wait()
