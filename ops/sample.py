@@ -94,11 +94,13 @@ def _on_docker(stack: Stack, found: Mapping[str, Any]) -> None:
         raise OpsError(
             f"Stack {stack.name} has no sample job.", "It is there with `setup: casc` and `sample: true`, the defaults."
         )
+    # Only where the jobs run is a way to their engine.
+    where = found["sidecars"].get("agent-1", found["container"])
     try:
-        if not _run_steps(stack, found["container"], console):
+        if not _run_steps(stack, where, console):
             with Jenkins(found["url"], found["adminUser"], SecretStr(stack_password(stack))) as jenkins:
                 run_job(jenkins, job, console)
-        _show_image(stack, found["container"], console)
+        _show_image(stack, where, console)
     except engine.ERRORS as failed:
         raise OpsError(f"The engine at {stack.settings.docker.host} does not answer: {failed}") from failed
 

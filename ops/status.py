@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from docker.models.containers import Container
 
-CONTROLLER, RUNNER = "::jenkins-controller", "::gitlab-runner-container"
+CONTROLLER, RUNNER, AGENT = "::jenkins-controller", "::gitlab-runner-container", "::agents-"
 MAIN = (CONTROLLER, RUNNER)
 """How the address of a Docker stack's main container ends in a state: Jenkins', or a GitLab Runner's."""
 CONTROLLER_USER = "1000"
@@ -94,6 +94,7 @@ def _containers(stack: Stack, deployment: Mapping[str, Any]) -> Iterator[Finding
     host, signs = stack.settings.docker.host, []
     try:
         there = engine.client(stack.settings)
+        on_agents = any(AGENT in entry["urn"] for entry in deployed)
         # What it needs comes first: a controller that can't reach its engine is explained by the row above it.
         for entry in sorted(deployed, key=lambda entry: entry["urn"].endswith(MAIN)):
             name, main = (entry.get("outputs") or {}).get("name", ""), entry["urn"].endswith(MAIN)
@@ -104,7 +105,8 @@ def _containers(stack: Stack, deployment: Mapping[str, Any]) -> Iterator[Finding
                 yield Finding(title, f"{name} is gone from the engine at {host}; `make up` brings it back", "BAD")
                 continue
             yield how(title, container)
-            if main and container.attrs["State"]["Status"] == "running":
+            drives = AGENT in entry["urn"] if on_agents else main
+            if drives and container.attrs["State"]["Status"] == "running":
                 yield works(container, runner=entry["urn"].endswith(RUNNER))
             if entry["urn"].endswith(CONTROLLER) and container.health == "healthy":
                 from ops import jenkins_jobs  # noqa: PLC0415 - imports Jenkins' client

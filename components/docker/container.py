@@ -11,6 +11,9 @@ from components import labels
 HOME: Final = "/var/jenkins_home"
 """Jenkins' home, at the path that its image declares. Containers of jobs mount it at the same path."""
 
+USER: Final = "1000:1000"
+"""The image's user `jenkins`. Source: the package jenkinsci/docker, debian/Dockerfile, ARG uid and gid."""
+
 LOG_OPTIONS: Final = {"max-size": "10m", "max-file": "3"}
 """Bounds of a log for which the stack has no setting, in the words of the driver json-file."""
 

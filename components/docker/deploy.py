@@ -1,17 +1,20 @@
 """Deploys the Docker platform from a stack's settings."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
 import pulumi
+import pulumi_docker as docker
 
 from components import password
-from components.docker import access, gitlab_deploy, host, prune
+from components.docker import access, agents, gitlab_deploy, host, prune
+from components.docker.access import EngineAccess
 from components.docker.image import controller_image
 from components.docker.jenkins import Jenkins, JenkinsArgs, home_volume
 from components.jenkins import casc, configuration, hooks, jobs
-from components.settings import Settings
+from components.settings import JenkinsSettings, Settings
 from components.settings.checks import SAMPLE_JOB
 
 _NO_HASH: Final = "(hash of the administrator's password)"
@@ -27,20 +30,25 @@ def deploy(settings: Settings) -> Mapping[str, pulumi.Input[object]]:
     clear = password.kept("admin-password", settings.admin_password) if _has_casc(settings) else None
     notify = password.kept("notify-token", None) if _has_casc(settings) else None
     home = home_volume("jenkins", jenkins, on_host)
-    engine_access = access.of(settings.docker).declare(settings, home, on_host)
     beside = pulumi.ResourceOptions(providers=[on_host.provider] if on_host.provider else None)
+    workers = agents.Agents("agents", jenkins, beside) if jenkins.agents else None
+    seen = home if workers is None else workers.workspaces
+    engine_access = access.of(settings.docker).declare(settings, seen, on_host)
+    for_jobs = _with_client(jenkins, engine_access)
+    image = controller_image("jenkins", jenkins, on_host)
     controller = Jenkins(
         "jenkins",
         JenkinsArgs(
             settings=jenkins,
-            image=controller_image("jenkins", jenkins, on_host),
+            image=image,
             home=home,
-            access=engine_access,
+            access=for_jobs if workers is None else workers.controllers,
             configuration=_shown(settings) if _has_casc(settings) else None,
             files=_files(settings, clear, notify) if clear is not None and notify is not None else {},
         ),
         beside,
     )
+    started = {} if workers is None else workers.start(image, for_jobs, controller)
     return {
         "platform": settings.platform,
         "url": settings.url,
@@ -57,10 +65,19 @@ def deploy(settings: Settings) -> Mapping[str, pulumi.Input[object]]:
         "dockerHost": settings.docker.host,
         "access": settings.docker.access,
         "engine": engine_access.engine,
-        "sidecars": {**engine_access.sidecars, **prune.sidecar(settings, engine_access, beside)},
+        "sidecars": {**engine_access.sidecars, **prune.sidecar(settings, engine_access, beside), **started},
         "retainedVolumes": list(engine_access.retained_volumes),
         "next": [*_next(settings), *engine_access.next_steps],
     }
+
+
+def _with_client(jenkins: JenkinsSettings, engine: EngineAccess) -> EngineAccess:
+    """Add the host's own docker client, if the jobs use that."""
+    if jenkins.docker_client == "image":
+        return engine
+    path = jenkins.docker_client_path
+    client = docker.ContainerVolumeArgs(host_path=path, container_path="/usr/bin/docker", read_only=True)
+    return dataclasses.replace(engine, volumes=(*engine.volumes, client))
 
 
 def _has_casc(settings: Settings) -> bool:

@@ -11,7 +11,7 @@ import pulumi
 import pulumi_docker as docker
 
 from components import certificates, labels
-from components.docker import access, tls, tls_preflight
+from components.docker import access, agents, tls, tls_preflight
 from components.docker.engine import Engine, EngineError
 from components.docker.managed_names import ManagedName, conflicts
 from components.jenkins import configuration
@@ -100,6 +100,7 @@ def _names(settings: Settings) -> Sequence[ManagedName]:
             adopted=jenkins.adopt_home,
             instead="write adoptHome: true to run Jenkins on its data, or give another name",
         ),
+        *agents.managed_names(jenkins),
     )
 
 

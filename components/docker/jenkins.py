@@ -8,12 +8,9 @@ import pulumi
 import pulumi_docker as docker
 
 from components.docker.access import EngineAccess
-from components.docker.container import HOME, UNPRIVILEGED, own_labels, service
+from components.docker.container import HOME, UNPRIVILEGED, USER, own_labels, service
 from components.jenkins.casc import FOLDER
 from components.settings import JenkinsSettings
-
-_USER: Final = "1000:1000"
-"""The image's user `jenkins`. Source: the package jenkinsci/docker, debian/Dockerfile, ARG uid and gid."""
 
 _AGENT_PORT: Final = 50000
 """Where the controller listens for inbound agents, inside of its container."""
@@ -36,7 +33,7 @@ class JenkinsArgs:
     """The home volume's name, as `home_volume` gives it."""
 
     access: EngineAccess
-    """What reaches the engine of its jobs."""
+    """What reaches the engine of its jobs or, if those run on agents, what reaches the agents."""
 
     configuration: Mapping[str, str] | None = None
     """Jenkins' configuration without secrets, which previews show. None for the setup wizard."""
@@ -63,12 +60,15 @@ class Jenkins(pulumi.ComponentResource):
             f"{name}-controller",
             name=settings.container_name,
             image=args.image,
-            user=_USER,
+            user=USER,
             group_adds=list(args.access.groups),
             envs=_environment(settings, args.access, has_casc=args.configuration is not None),
             uploads=_uploads(args),
             # Not `mounts`: the plugin reads those back with more fields, and would see a change.
-            volumes=_volumes(settings, args.home, args.access),
+            volumes=[
+                docker.ContainerVolumeArgs(volume_name=args.home, container_path=HOME, read_only=False),
+                *args.access.volumes,
+            ],
             networks_advanced=list(args.access.networks) or None,
             ports=_ports(settings),
             restart=settings.restart,
@@ -133,22 +133,6 @@ def _environment(settings: JenkinsSettings, access: EngineAccess, *, has_casc: b
     environment["JAVA_OPTS"] = " ".join(java)
     environment.update(access.environment)
     return [f"{key}={value}" for key, value in sorted(environment.items())]
-
-
-def _volumes(
-    settings: JenkinsSettings, home: pulumi.Input[str], access: EngineAccess
-) -> list[docker.ContainerVolumeArgs]:
-    volumes = [
-        docker.ContainerVolumeArgs(volume_name=home, container_path=HOME, read_only=False),
-        *access.volumes,
-    ]
-    if settings.docker_client == "host":
-        volumes.append(
-            docker.ContainerVolumeArgs(
-                host_path=settings.docker_client_path, container_path="/usr/bin/docker", read_only=True
-            )
-        )
-    return volumes
 
 
 def _ports(settings: JenkinsSettings) -> list[docker.ContainerPortArgs]:

@@ -5,7 +5,7 @@ from typing import Any, Final
 import yaml
 
 from components.jenkins import configuration
-from components.settings import Settings
+from components.settings import JenkinsSettings, Settings
 
 FOLDER: Final = "/etc/ci/casc"
 """Where Jenkins reads its configuration. Not in its home, where a removed file would stay."""
@@ -14,6 +14,9 @@ FILE: Final = f"{FOLDER}/jenkins.yaml"
 
 SECRETS_FOLDER: Final = "/run/secrets"
 """Where configuration as code looks for its variables' values, one file each. Source: the plugin's secrets.adoc."""
+
+AGENTS_FOLDER: Final = "/run/ci-agents"
+"""Where the agents' secrets are, in the controller and in the agents: one file each, by the agent's name."""
 
 _Tree = dict[str, Any]
 
@@ -44,7 +47,7 @@ def _jenkins(settings: Settings, password_hash: str) -> _Tree:
     jenkins = settings.jenkins
     return {
         "systemMessage": "Pulumi keeps this Jenkins: what the stack sets is set again at every start.",
-        "numExecutors": jenkins.executors,
+        "numExecutors": 0 if jenkins.agents else jenkins.executors,
         "mode": "NORMAL",
         "slaveAgentPort": 50000 if jenkins.agent_port is not None else -1,
         "noUsageStatistics": True,
@@ -57,7 +60,25 @@ def _jenkins(settings: Settings, password_hash: str) -> _Tree:
         },
         # Explicit, since the plugin's default lets everybody read.
         "authorizationStrategy": {"loggedInUsersCanDoAnything": {"allowAnonymousRead": False}},
+        **({"nodes": [_node(name, jenkins) for name in agents(jenkins)]} if jenkins.agents else {}),
     }
+
+
+def agents(settings: JenkinsSettings) -> list[str]:
+    """Return the agents' names in Jenkins."""
+    return [f"agent-{number}" for number in range(1, settings.agents + 1)]
+
+
+def _node(name: str, settings: JenkinsSettings) -> _Tree:
+    node = {
+        "name": name,
+        "remoteFS": f"/var/jenkins_home/{name}",
+        "numExecutors": settings.executors,
+        # By the controller's one HTTP port, so that no port for agents is needed.
+        "launcher": {"inbound": {"webSocket": True}},
+        "retentionStrategy": "always",
+    }
+    return {"permanent": node}
 
 
 def _location(settings: Settings) -> _Tree:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from components.jenkins import configuration
+from components.jenkins import casc, configuration
 from components.settings import Settings
 
 _REF: Final = "/usr/share/jenkins/ref"
@@ -39,7 +39,8 @@ def scripts(settings: Settings) -> Mapping[str, str]:
     credentials = [] if settings.git_token is None else [configuration.GIT_TOKEN]
     if settings.jenkins.configuration is not None:
         credentials += configuration.credential_ids(configuration.read(settings.jenkins.configuration))
-    accounts = json.dumps({"users": [settings.jenkins.admin_user], "credentials": credentials})
+    agents = casc.agents(settings.jenkins)
+    accounts = json.dumps({"users": [settings.jenkins.admin_user], "credentials": credentials, "agents": agents})
     files = {
         f"{_REF}/{_SCRIPTS.name}/{path.name}.override": path.read_text(encoding="utf-8")
         for path in _SCRIPTS.glob("*.groovy")

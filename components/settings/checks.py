@@ -22,12 +22,7 @@ _OF_PLATFORM: Final = {
 _HEAP_SHARE: Final = 0.9
 """The largest part of the container's memory that a heap may have. Java needs some for itself."""
 
-_SET_BY_HAND: Final = {
-    "executors": "executors",
-    "admin_user": "adminUser",
-    "url": "url",
-    "configuration": "configuration",
-}
+_SET_BY_HAND: Final = ("executors", "admin_user", "url", "configuration", "agents")
 """What the setup wizard leaves to the person who follows it."""
 
 _OF_BRANCHES: Final = {
@@ -101,9 +96,13 @@ def _memory(jenkins: JenkinsSettings) -> Iterator[Problem]:
 
 
 def _setup(settings: Settings) -> Iterator[Problem]:
+    if settings.jenkins.agents and not settings.jenkins.executors:
+        instead = "give how many jobs run on each agent, for example 2, or remove it"
+        yield Problem("ci:jenkins.executors", "conflict", "leaves ci:jenkins.agents no job to run", instead, 0)
     if settings.jenkins.setup == "wizard":
-        given = [f"jenkins.{key}" for field, key in _SET_BY_HAND.items() if field in settings.jenkins.model_fields_set]
-        for key in [*given, *(["jobs"] if settings.jobs else [])]:
+        given = [field for field in _SET_BY_HAND if field in settings.jenkins.model_fields_set]
+        keys = [f"jenkins.{JenkinsSettings.model_fields[field].alias}" for field in given]
+        for key in [*keys, *(["jobs"] if settings.jobs else [])]:
             yield no_effect(
                 f"ci:{key}", "with setup: wizard, where it is set by hand", "write setup: casc, or remove it"
             )

@@ -103,7 +103,18 @@ class JenkinsSettings(Section):
         default=(), description="Further options of Java, one each.", examples=[["-Xss2m"]]
     )
     executors: Annotated[int, Field(ge=0, le=64)] = Field(
-        default=2, description="Jobs that run at the same time on the controller. With 0, all jobs run on agents."
+        default=2,
+        description=(
+            "Jobs that run at the same time on the controller or, with `agents`, on each agent. With 0, all jobs run "
+            "on agents that somebody else starts."
+        ),
+    )
+    agents: Annotated[int, Field(ge=0, le=32)] = Field(
+        default=0,
+        description=(
+            "Agents that run the jobs, in containers of their own with `memoryMib` each. They get the Docker engine, "
+            "the controller has no way to it and runs no job."
+        ),
     )
     restart: Literal["no", "on-failure", "unless-stopped", "always"] = Field(
         default="on-failure", description="When the engine restarts the container."

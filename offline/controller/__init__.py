@@ -18,6 +18,7 @@ _SCRIPTS: Final = {
     "jenkins.sh": "/usr/local/bin/jenkins.sh",
     "sample.sh": "/usr/local/bin/sample",
     "curl.sh": "/usr/bin/curl",
+    "java.sh": "/usr/local/bin/java",
 }
 
 
@@ -33,10 +34,10 @@ def entries(docker_cli: Path) -> list[archive.Entry]:
     return [
         *(archive.Entry(path, source=here.with_name(name)) for name, path in _SCRIPTS.items()),
         archive.Entry("/usr/local/bin/docker", source=docker_cli),
-        # `/login` is what the health check asks for.
+        # `/login` is what the health check asks for, and the last what an agent runs.
         *(
             archive.Entry(f"/usr/share/www{path}/index.html", mode=0o644, source=here.with_name(_PAGE))
-            for path in ("", "/login")
+            for path in ("", "/login", "/jnlpJars/agent.jar")
         ),
         archive.Entry(HOME, owner=UID),
     ]

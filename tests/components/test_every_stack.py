@@ -85,6 +85,9 @@ def test_what_holds_data_outlives_the_stack_and_any_change() -> None:
         "namespaces-registry": True,
         "engine-certificates": False,
         "proxy-socket": False,
+        # Workspaces, and secrets that Jenkins writes again at each start.
+        "agents-workspaces": False,
+        "agents-secrets": False,
         "namespaces-builds": False,
         # A cache, which builds fill again.
         "buildkit-volume-0": False,
@@ -108,7 +111,8 @@ def test_a_container_has_no_right_that_it_does_not_need() -> None:
         assert options["deleteBeforeReplace"], (stack, name)
         assert given["stopTimeout"] == given["destroyGraceSeconds"] > 0, (stack, name)
         sockets = [each for each in given["volumes"] if each.get("hostPath", "").endswith("docker.sock")]
-        holder = {"proxy": ("proxy-container",), "socket": ("jenkins-controller", "pruner-container")}
+        jobs = "agents-1" if "agents-1" in FOUND[stack] else "jenkins-controller"
+        holder = {"proxy": ("proxy-container",), "socket": (jobs, "pruner-container")}
         access = FOUND[stack]["outputs"]["inputs"].get("access", "runner")
         assert bool(sockets) == (name in holder.get(access, ("gitlab-runner-container",))), (stack, name)
 
@@ -156,6 +160,34 @@ def test_jenkins_only_reads_its_engines_certificates_and_the_authoritys_key_is_i
     assert mounts("dind", "jenkins-controller")["/certs/client"] == (engine["/certs/client"][0], True)
     # `inside` finds the workspace at the path that Jenkins has it at.
     assert engine["/var/jenkins_home"] == mounts("dind", "jenkins-controller")["/var/jenkins_home"]
+
+
+def test_with_agents_the_controller_has_no_way_to_the_engine_and_nobody_else_has_its_home() -> None:
+    controller, agent = (FOUND["agents"][name]["inputs"] for name in ("jenkins-controller", "agents-2"))
+    assert mounts("agents", "jenkins-controller") == {
+        "/var/jenkins_home": ("jenkins_home", False),
+        "/run/ci-agents": ("jenkins-server-agents-secrets", False),
+    }
+    assert not [entry for entry in controller["envs"] if entry.startswith("DOCKER_")]
+    assert [each["name"] for each in controller["networksAdvanced"]] == ["jenkins-server-agents"]
+    assert {"DOCKER_HOST=tcp://docker:2376"} < set(agent["envs"])
+    assert [each["name"] for each in agent["networksAdvanced"]] == ["jenkins-server-agents", "jenkins-docker"]
+    assert mounts("agents", "agents-2") == {
+        "/var/jenkins_home": ("jenkins-server-agents", False),
+        "/run/ci-agents": ("jenkins-server-agents-secrets", True),
+        "/certs/client": ("jenkins-docker-certificates", True),
+    }
+    assert mounts("agents", "engine-container")["/var/jenkins_home"] == ("jenkins-server-agents", False)
+    memory = FOUND["agents"]["agents-secrets"]["inputs"]["driverOpts"]
+    assert (memory["type"], memory["o"].split(",")[:3]) == ("tmpfs", ["uid=1000", "gid=1000", "mode=0700"])
+    nodes = FOUND["agents"]["jenkins"]["inputs"]["configuration"]["jenkins"]
+    assert "numExecutors: 0\n" in nodes
+    assert [line.split()[-1] for line in nodes.splitlines() if "name: agent-" in line] == ["agent-1", "agent-2"]
+
+
+def test_the_hosts_docker_client_is_where_the_engine_is() -> None:
+    assert "/usr/bin/docker" in mounts("docker-agents", "agents-1")
+    assert "/usr/bin/docker" not in mounts("docker-agents", "jenkins-controller")
 
 
 @pytest.mark.parametrize(("seconds", "written"), [(90, "1m30s"), (600, "10m0s"), (3600, "1h0m0s"), (45, "45s")])

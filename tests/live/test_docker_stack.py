@@ -149,6 +149,23 @@ def test_no_secret_is_anywhere_but_in_its_file(stack: Deployment, engine: docker
     assert inside("cat", "/run/secrets/gitToken") == TOKEN
 
 
+def test_a_configuration_of_the_users_own_gets_its_secrets_and_nobody_else_does(
+    deployed: Deployment, engine: docker.DockerClient, controller: str
+) -> None:
+    deployed.configure(**settings(controller, configuration="examples/jenkins.yaml"))
+    try:
+        for name in ("mailPassword", "registryPassword"):
+            deployed.pulumi("config", "set", "--secret", "--path", f"ci:jenkinsSecrets.{name}", stdin=f"canary-{name}")
+        deployed.up()
+        assert inside("cat", "/run/secrets/mailPassword") == "canary-mailPassword"
+        assert "password: ${mailPassword}" in inside("cat", casc.FILE)
+        shown = deployed.shown(engine.containers.get(CONTAINER))
+        assert not {place for place, text in shown.items() if "canary-mailPassword" in text}
+        assert set(deployed.preview()) == {"same"}
+    finally:
+        deployed.pulumi("config", "rm", "ci:jenkinsSecrets")
+
+
 def test_a_stopped_container_is_started_again(stack: Deployment, engine: docker.DockerClient) -> None:
     engine.containers.get(CONTAINER).stop(timeout=5)
     changes = stack.up()

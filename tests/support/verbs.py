@@ -86,12 +86,14 @@ def _laid(config: dict[str, Any], sections: Mapping[str, Mapping[str, Any]]) -> 
     return config
 
 
+_DIND: Mapping[str, Mapping[str, Any]] = {
+    "jenkins": {"image": "ci-offline-controller:1"},
+    # Without privileges, it starts on machines too that keep a capability back.
+    "docker": {"dind": {"image": "ci-offline-dind:1", "privileged": False}},
+}
 STAND_INS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
-    "dind": {
-        "jenkins": {"image": "ci-offline-controller:1"},
-        # Without privileges, it starts on machines too that keep a capability back.
-        "docker": {"dind": {"image": "ci-offline-dind:1", "privileged": False}},
-    },
+    "dind": _DIND,
+    "agents": _DIND,
     "proxy": {"jenkins": {"image": "ci-offline-controller:1"}, "docker": {"proxy": {"image": "ci-offline-proxy:1"}}},
 }
 """The images that stand in on a closed network, for the stacks that have other ones."""

@@ -110,6 +110,15 @@ def test_what_is_the_stacks_own_or_nobodys_is_not_in_the_way(tmp_path: Path, por
         ("docker.dind.containerName", {"docker": DIND, **volumes(CERTIFICATES, owner="ci/other")}),
         ("docker.proxy.containerName", {"docker": PROXY, "containers": [container("engine")]}),
         ("docker.proxy.containerName", {"docker": PROXY, **volumes("engine", owner="ci/other")}),
+        *(
+            ("jenkins.containerName", {"jenkins": {"agents": 2}, **there})
+            for there in (
+                {"containers": [container("jenkins-server-agent-2")]},
+                {"networks": {"jenkins-server-agents": volume("jenkins-server-agents")}},
+                volumes("jenkins-server-agents", owner="ci/other"),
+                volumes("jenkins-server-agents-secrets"),
+            )
+        ),
     ],
 )
 def test_what_somebody_else_made_is_refused(tmp_path: Path, port: int, key: str, there: dict[str, Any]) -> None:
@@ -173,6 +182,11 @@ def test_an_address_that_this_host_has_is_taken(tmp_path: Path, port: int, addre
 def test_a_docker_client_that_the_host_lacks_is_refused(tmp_path: Path, port: int) -> None:
     client = {"dockerClient": "host", "dockerClientPath": "/nowhere/docker"}
     assert refused(tmp_path, port=port, jenkins=client) == [("ci:jenkins.dockerClientPath", "not_found")]
+
+
+def test_a_configuration_that_is_not_there_is_refused(tmp_path: Path, port: int) -> None:
+    found = refused(tmp_path, port=port, jenkins={"configuration": "/nowhere/jenkins.yaml"})
+    assert found == [("ci:jenkins.configuration", "not_found")]
 
 
 def refusal(docker: DockerSettings) -> str:

@@ -198,7 +198,7 @@ def test_a_job_that_jenkins_refused_or_lost_is_seen(
 
 def test_each_script_writes_what_is_refused_to_where_it_is_looked_for() -> None:
     groovy = [text for path, text in scripts(settings()).items() if path.endswith(".groovy.override")]
-    assert len(groovy) == 2
+    assert len(groovy) == 3
     assert all(f"}}\\n{REFUSED}" in text for text in groovy)
 
 

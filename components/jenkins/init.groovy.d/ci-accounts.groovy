@@ -1,4 +1,4 @@
-// Removes the users and credentials that an earlier configuration of the stack made and that this one does not name.
+// Removes the users, credentials and agents that an earlier configuration of the stack made and that this one does not name.
 // Configuration as code only adds. What people made by hand is never in the record, so it stays.
 import com.cloudbees.plugins.credentials.SystemCredentialsProvider
 import com.cloudbees.plugins.credentials.common.IdCredentials
@@ -13,6 +13,8 @@ try {
     def now = new JsonSlurper().parseText(named)
     def before = record.exists() ? new JsonSlurper().parse(record, 'UTF-8') : now
     (before.users - now.users).each { User.getById(it, false)?.delete() }
+    // Without a node in the stack, configuration as code leaves those of before, which would stay offline.
+    ((before.agents ?: []) - now.agents).collect { jenkins.getNode(it) }.findAll().each { jenkins.removeNode(it) }
     def gone = before.credentials - now.credentials
     def system = SystemCredentialsProvider.instance
     def removed = system.domainCredentialsMap.values().collect { stored ->

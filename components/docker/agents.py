@@ -1,0 +1,133 @@
+"""Jenkins' agents: containers that run the jobs, and that have the Docker engine in the controller's place."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import pulumi
+import pulumi_docker as docker
+
+from components.docker.access import EngineAccess
+from components.docker.container import HOME, UNPRIVILEGED, USER, own_labels, service
+from components.docker.managed_names import ManagedName
+from components.jenkins import casc
+from components.settings import JenkinsSettings
+
+_CONTROLLER: Final = "jenkins"
+"""The controller's name in the network that it shares with the agents alone."""
+
+_START: Final = f"""
+trap 'kill $!; exit' TERM INT
+until [ -s {casc.AGENTS_FOLDER}/$1 ] && curl -fsS -o /tmp/agent.jar http://{_CONTROLLER}:8080/jnlpJars/agent.jar; do
+    sleep 2
+done
+java -jar /tmp/agent.jar -url http://{_CONTROLLER}:8080/ -webSocket -name $1 -secret @{casc.AGENTS_FOLDER}/$1 \\
+    -workDir {HOME}/$1 &
+wait $!
+"""
+"""Waits for the secret and the controller, and takes the agent's program from it, so that the two always fit. Not by
+the image's own entry point, which copies every plugin into the home. The shell stays to reap what jobs leave."""
+
+_CONNECTED: Final = ["CMD", "grep", "-qs", ":1F90 01 ", "/proc/net/tcp", "/proc/net/tcp6"]
+"""Finds an established connection to port 8080, as the kernel writes it: the agent's to the controller."""
+
+
+class Agents(pulumi.ComponentResource):
+    """The agents of a controller, the network in which they reach it, and their secrets.
+
+    Jenkins computes an agent's secret from its name and a key in the home. So the controller writes the secrets, at its
+    start, to a volume in memory that only it and the agents have.
+    """
+
+    workspaces: pulumi.Output[str]
+    """Name of the volume that the agents have at the home's path. An engine in a container mounts it there too."""
+
+    controllers: EngineAccess
+    """What the controller gets in place of the engine."""
+
+    def __init__(self, name: str, settings: JenkinsSettings, opts: pulumi.ResourceOptions) -> None:
+        """Register network and volumes under `name`."""
+        super().__init__("ci:docker:Agents", name, {"count": settings.agents}, opts)
+        self._name, self._settings = name, settings
+        mine = pulumi.ResourceOptions(parent=self, delete_before_replace=True)
+        called = f"{settings.container_name}-agents"
+        network = docker.Network(f"{name}-network", name=called, driver="bridge", labels=own_labels(), opts=mine)
+        secrets = docker.Volume(
+            f"{name}-secrets",
+            name=f"{called}-secrets",
+            driver="local",
+            driver_opts={
+                "type": "tmpfs",
+                "device": "tmpfs",
+                "o": "uid=1000,gid=1000,mode=0700,size=1m,nosuid,nodev,noexec",
+            },
+            labels=own_labels(),
+            opts=mine,
+        )
+        self.workspaces = docker.Volume(f"{name}-workspaces", name=called, labels=own_labels(), opts=mine).name
+        self._network, self._secrets = network.name, secrets.name
+        self.controllers = EngineAccess(
+            engine="none",
+            volumes=(self._mount(read_only=False),),
+            networks=(docker.ContainerNetworksAdvancedArgs(name=network.name, aliases=[_CONTROLLER]),),
+        )
+        self.register_outputs({})
+
+    def start(
+        self, image: pulumi.Input[str], access: EngineAccess, controller: pulumi.Resource
+    ) -> Mapping[str, pulumi.Output[str]]:
+        """Register the containers, which start once the controller is healthy. Returns their names by the agents'.
+
+        image: the controller's own, by its id. access: what reaches the engine of the jobs.
+        """
+        settings, made = self._settings, {}
+        for number, agent in enumerate(casc.agents(settings), 1):
+            container = docker.Container(
+                f"{self._name}-{number}",
+                name=f"{settings.container_name}-{agent}",
+                image=image,
+                user=USER,
+                group_adds=list(access.groups),
+                entrypoints=["sh", "-ec", _START, "sh"],
+                command=[agent],
+                envs=[f"{key}={value}" for key, value in sorted(access.environment.items())],
+                uploads=[upload for _, upload in sorted(access.files.items())],
+                volumes=[
+                    docker.ContainerVolumeArgs(volume_name=self.workspaces, container_path=HOME, read_only=False),
+                    self._mount(read_only=True),
+                    *access.volumes,
+                ],
+                networks_advanced=[docker.ContainerNetworksAdvancedArgs(name=self._network), *access.networks],
+                restart="unless-stopped",
+                **UNPRIVILEGED,
+                **service(
+                    parent=self,
+                    memory_mib=settings.memory_mib,
+                    healthy=_CONNECTED,
+                    start_seconds=settings.start_timeout_seconds,
+                    ready_seconds=settings.start_timeout_seconds,
+                    stop_seconds=settings.stop_timeout_seconds,
+                    log_options={"max-size": f"{settings.log_max_size_mib}m", "max-file": str(settings.log_max_files)},
+                    after=[*access.after, controller],
+                ),
+            )
+            made[agent] = container.name
+        return made
+
+    def _mount(self, *, read_only: bool) -> docker.ContainerVolumeArgs:
+        return docker.ContainerVolumeArgs(
+            volume_name=self._secrets, container_path=casc.AGENTS_FOLDER, read_only=read_only
+        )
+
+
+def managed_names(settings: JenkinsSettings) -> Sequence[ManagedName]:
+    """Return what the agents of these settings are called on the host."""
+    called, key = f"{settings.container_name}-agents", "ci:jenkins.containerName"
+    if not settings.agents:
+        return ()
+    containers = (f"{settings.container_name}-{agent}" for agent in casc.agents(settings))
+    return (
+        ManagedName(kind="network", name=called, key=key),
+        ManagedName(kind="volume", name=called, key=key),
+        ManagedName(kind="volume", name=f"{called}-secrets", key=key),
+        *(ManagedName(kind="container", name=name, key=key) for name in containers),
+    )
