@@ -51,6 +51,7 @@ def deploy(settings: Settings, reader: ApiReader | None = None) -> Mapping[str, 
             buildkit=settings.buildkit,
             buildkit_namespace=spaces.buildkit,
             watched=[build.context.git.repository for build in settings.builds if build.on_push and build.context.git],
+            callers=settings.webhook.allow_from if settings.webhook is not None else (),
         ),
         on_cluster,
     )
@@ -77,8 +78,11 @@ def deploy(settings: Settings, reader: ApiReader | None = None) -> Mapping[str, 
         )
     pushes = [each for each in plans if each.on_push is not None]
     if pushes:
-        Push("push", PushArgs(settings=settings, plans=pushes, spaces=spaces), ready)
+        calling = password.kept("webhook-secret", settings.webhook_secret) if settings.webhook is not None else None
+        Push("push", PushArgs(settings=settings, plans=pushes, spaces=spaces, webhook_secret=calling), ready)
         more["watched"] = watched(pushes)
+        if calling is not None:
+            more |= {"webhook": endpoints.webhook(settings), "webhookSecret": calling}
     if settings.gitlab_runner is not None:
         gitlab_runner.deploy(settings, settings.gitlab_runner, spaces, pull_secret=PULL_SECRET, opts=ready)
     return {
@@ -282,6 +286,8 @@ def _next(settings: Settings, endpoint: Endpoints) -> list[str]:
         f"Pods in {builds} pull with imagePullSecrets: [{{name: {PULL_SECRET}}}]; for other namespaces, make such a "
         "Secret from the output pullConfig. Its account can only pull."
     )
+    if settings.webhook is not None:
+        steps.append(f"Let git hosts call {endpoints.webhook(settings)} after a push, with the output webhookSecret.")
     if settings.registry.tls is None:
         steps.append("The registry uses plain HTTP (ci:registry.plainHttp): passwords cross the network in clear.")
     return steps

@@ -20,6 +20,10 @@ BUILDKIT: Final = "buildkit"
 BUILDKIT_PORT: Final = 1234
 """What BuildKit's documentation uses."""
 
+WEBHOOK: Final = "webhook"
+WEBHOOK_PORT: Final = 8080
+"""The receiver of git hosts' calls: its Service with the objects behind it, and its port in the pod and there."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoints:
@@ -91,6 +95,21 @@ def of(settings: Settings) -> Endpoints:
         tls_in_pod=tls_in_pod,
         plain=tuple(plain),
     )
+
+
+def webhook(settings: Settings) -> str | None:
+    """Return the address that git hosts call; None without `ci:webhook`.
+
+    Without a nodePort or an ingress, only the cluster knows the name in it.
+    """
+    given = settings.webhook
+    if given is None:
+        return None
+    if given.ingress is not None:
+        return f"http{'s' if given.tls_secret else ''}://{given.host}/"
+    if given.node_port is not None:
+        return f"http://{given.host or '<node>'}:{given.node_port}/"
+    return f"http://{service(WEBHOOK, settings.kubernetes.namespace)}:{WEBHOOK_PORT}/"
 
 
 def mirrors(settings: Settings) -> dict[str, str]:

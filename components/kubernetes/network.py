@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pulumi
 from pulumi_kubernetes import networking
 
-from components.kubernetes.endpoints import BUILDKIT, BUILDKIT_PORT, MIRROR, PORT, REGISTRY
+from components.kubernetes.endpoints import BUILDKIT, BUILDKIT_PORT, MIRROR, PORT, REGISTRY, WEBHOOK_PORT
 from components.kubernetes.namespaces import of_buildkit
 from components.labels import APP
 from components.settings import KubernetesSettings, RegistrySettings
@@ -62,6 +62,9 @@ class NetworkArgs:
 
     watched: Sequence[str] = ()
     """The addresses of the repositories whose branches are watched."""
+
+    callers: Sequence[str] = ()
+    """Where the calls of git hosts may come from."""
 
 
 class Network(pulumi.ComponentResource):
@@ -122,7 +125,8 @@ def _policies(args: NetworkArgs) -> Mapping[tuple[str, str], Any]:
     if args.watched:
         policies["registry", PUSH] = {
             "podSelector": {"matchLabels": {APP: PUSH}},
-            "policyTypes": ["Egress"],
+            "policyTypes": ["Ingress", "Egress"],
+            "ingress": [{"from": _blocks(args.callers), "ports": [_tcp(WEBHOOK_PORT)]}] if args.callers else [],
             "egress": [
                 dns,
                 {"ports": [_tcp(port) for port in _API_PORTS]},

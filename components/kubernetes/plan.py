@@ -2,13 +2,15 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from components import certificates
 from components.kubernetes import context, endpoints
 from components.kubernetes.builders import BUILDERS, BuildSpec, PodSpec
 from components.kubernetes.context import Packed
-from components.labels import BRANCH_TAG, COMMIT, COMMIT_TAG
+from components.labels import BRANCH, BRANCH_TAG, COMMIT, COMMIT_TAG
 from components.settings import BuildSettings, Settings
 from components.settings.cluster_checks import RESERVED_TAG, own_repository
 
@@ -76,6 +78,31 @@ def plan(settings: Settings, index: int) -> Plan:
         packed=packed,
         in_own_registry=bool(own),
     )
+
+
+def push_job(spec: Mapping[str, Any], marks: Mapping[str, str], owner: str, uid: str | None) -> str:
+    """Return the Job that the watcher creates, with @places@ on the first line; the second is the pod."""
+    pod = {
+        "metadata": {
+            "labels": marks,
+            "annotations": {COMMIT: "@commit@", COMMIT_TAG: "@short@", BRANCH_TAG: "@tag@"},
+        },
+        "spec": "@pod@",
+    }
+    reference = {"apiVersion": "batch/v1", "kind": "CronJob", "name": owner, "uid": uid, "controller": True}
+    text = json.dumps(
+        {
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "metadata": {
+                "name": "@name@",
+                "labels": {**marks, BRANCH: "@branch@"},
+                "ownerReferences": [reference],
+            },
+            "spec": {**spec, "template": pod},
+        }
+    )
+    return text.replace('"@pod@"', f"\n{json.dumps(spec['template']['spec'])}")
 
 
 def _spec(settings: Settings, build: BuildSettings, targets: tuple[str, ...], config_map: str | None) -> BuildSpec:

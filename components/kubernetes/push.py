@@ -1,6 +1,5 @@
 """Builds on push: a pod that watches branches, the only Jobs that it may create, and their templates."""
 
-import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,16 +11,17 @@ import yaml
 from pulumi_kubernetes import admissionregistration, apps, batch, core, rbac
 
 from components import certificates, labels
-from components.kubernetes import restricted
+from components.kubernetes import endpoints, restricted, webhook
 from components.kubernetes.build import job_spec
 from components.kubernetes.builders.spec import SECRETS_FOLDER, TRUST_FILE
 from components.kubernetes.namespaces import Namespaces, of_builds
 from components.kubernetes.network import PUSH
-from components.kubernetes.plan import Plan, template_name
+from components.kubernetes.plan import Plan, push_job, template_name
 from components.kubernetes.server import digest
 from components.settings import Settings
 
 SCRIPT: Final = Path(__file__).with_name("push.sh")
+HUNG: Final = Path(__file__).with_name("push_hung.sh")
 POLICY: Final = Path(__file__).with_name("push_policy.yaml")
 
 _PROXY_PORT: Final = 8001
@@ -43,6 +43,8 @@ class PushArgs:
     """The plans of the builds that are watched."""
 
     spaces: Namespaces
+    webhook_secret: pulumi.Output[str] | None = None
+    """What git hosts sign their calls with; None without `ci:webhook`."""
 
 
 class Push(pulumi.ComponentResource):
@@ -50,7 +52,8 @@ class Push(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: PushArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Register the templates, the watcher with its rights, and the policy about what it may create."""
-        super().__init__("ci:kubernetes:Push", name, {"watched": watched(args.plans)}, opts)
+        shown = {"watched": watched(args.plans), "webhook": endpoints.webhook(args.settings)}
+        super().__init__("ci:kubernetes:Push", name, shown, opts)
         mine = pulumi.ResourceOptions(parent=self)
         files = {plan.settings.name: self._build(name, args, plan) for plan in args.plans}
         meta = {"name": PUSH, "namespace": args.spaces.registry, "labels": {labels.APP: PUSH, **labels.PART}}
@@ -59,12 +62,22 @@ class Push(pulumi.ComponentResource):
         )
         guards = [self._rights(name, args, account), *self._policies(name, args)]
         common = core.v1.ConfigMap(f"{name}-files", metadata=meta, data=_files(args.settings), opts=mine)
-        credentials = pulumi.Output.secret(_credentials(args))
-        core.v1.Secret(f"{name}-git", metadata=meta, string_data=credentials, opts=mine)
-        texts = pulumi.Output.all(common=common.data, **{build: made.data for build, made in files.items()}).apply(
+        if credentials := _credentials(args):
+            core.v1.Secret(f"{name}-git", metadata=meta, string_data=pulumi.Output.secret(credentials), opts=mine)
+        containers = [_watcher(args.settings, credentials=bool(credentials)), _proxy(args.settings)]
+        volumes = _volumes(files, credentials=bool(credentials))
+        # No build's name begins with '/'.
+        parts = {"/files": common.data, **{build: made.data for build, made in files.items()}}
+        if args.webhook_secret is not None:
+            parts["/webhook"] = args.webhook_secret.apply(lambda it: {"haproxy.cfg": webhook.configuration(it)})
+            meta_of_receiver = {**meta, "name": endpoints.WEBHOOK}
+            core.v1.Secret(f"{name}-webhook", metadata=meta_of_receiver, string_data=parts["/webhook"], opts=mine)
+            containers.append(webhook.container(args.settings.registry.access_image))
+            volumes.append(webhook.VOLUME)
+        texts = pulumi.Output.all(**parts).apply(
             lambda known: {f"{build}/{key}": text for build, data in known.items() for key, text in data.items()}
         )
-        apps.v1.Deployment(
+        watcher = apps.v1.Deployment(
             f"{name}-watcher",
             metadata=meta,
             spec={
@@ -79,13 +92,16 @@ class Push(pulumi.ComponentResource):
                     "spec": {
                         **restricted.pod(token=False, fs_group=restricted.USER),
                         "service_account_name": account.metadata.name,
-                        "containers": [_watcher(args), _proxy(args)],
-                        "volumes": _volumes(files),
+                        "containers": containers,
+                        "volumes": volumes,
                     },
                 },
             },
             opts=pulumi.ResourceOptions.merge(mine, pulumi.ResourceOptions(depends_on=guards)),
         )
+        if args.settings.webhook is not None:
+            after = pulumi.ResourceOptions.merge(mine, pulumi.ResourceOptions(depends_on=[watcher]))
+            webhook.expose(name, args.settings.webhook, args.spaces.registry, after)
         self.register_outputs({})
 
     def _build(self, name: str, args: PushArgs, plan: Plan) -> core.v1.ConfigMap:
@@ -123,7 +139,7 @@ class Push(pulumi.ComponentResource):
         data: dict[str, pulumi.Input[str]] = {
             "settings": "".join(f"{key}={shlex.quote(value)}\n" for key, value in variables.items()),
             "known_hosts": f"{git.known_hosts or ''}\n",
-            "job": template.metadata.apply(lambda made: job(spec, marks, template_name(build.name), made.uid)),
+            "job": template.metadata.apply(lambda made: push_job(spec, marks, template_name(build.name), made.uid)),
         }
         return core.v1.ConfigMap(
             f"{name}-{build.name}",
@@ -187,31 +203,6 @@ def watched(plans: Sequence[Plan]) -> Mapping[str, Mapping[str, str]]:
     }
 
 
-def job(spec: Mapping[str, Any], marks: Mapping[str, str], owner: str, uid: str | None) -> str:
-    """Return the Job that the watcher creates, with @places@ on the first line; the second is the pod."""
-    pod = {
-        "metadata": {
-            "labels": marks,
-            "annotations": {labels.COMMIT: "@commit@", labels.COMMIT_TAG: "@short@", labels.BRANCH_TAG: "@tag@"},
-        },
-        "spec": "@pod@",
-    }
-    reference = {"apiVersion": "batch/v1", "kind": "CronJob", "name": owner, "uid": uid, "controller": True}
-    text = json.dumps(
-        {
-            "apiVersion": "batch/v1",
-            "kind": "Job",
-            "metadata": {
-                "name": "@name@",
-                "labels": {**marks, labels.BRANCH: "@branch@"},
-                "ownerReferences": [reference],
-            },
-            "spec": {**spec, "template": pod},
-        }
-    )
-    return text.replace('"@pod@"', f"\n{json.dumps(spec['template']['spec'])}")
-
-
 def _files(settings: Settings) -> dict[str, str]:
     trusted = settings.kubernetes.trusted_ca_file
     return {"passwd": _PASSWD, **({TRUST_FILE: certificates.read(trusted)} if trusted else {})}
@@ -224,21 +215,29 @@ def _credentials(args: PushArgs) -> dict[str, str]:
     return {file: value.get_secret_value() for name, (file, value) in known.items() if name in used and value}
 
 
-def _watcher(args: PushArgs) -> dict[str, Any]:
+def _watcher(settings: Settings, *, credentials: bool) -> dict[str, Any]:
+    """Return the container that asks git hosts. credentials: whether it has some."""
     environment = {
-        "NAMESPACE": args.spaces.builds,
+        "NAMESPACE": of_builds(settings.kubernetes.namespace),
         "PROXY_PORT": str(_PROXY_PORT),
         "BUILD_LABEL": labels.BUILD,
         "BRANCH_LABEL": labels.BRANCH,
     }
-    mounts = {"watch": "/watch", "files": "/trust", "git": f"{SECRETS_FOLDER}/git"}
+    if settings.webhook is not None:
+        environment["CALLS_PORT"] = str(webhook.CALLS_PORT)
+    mounts = {"watch": "/watch", "files": "/trust", **({"git": f"{SECRETS_FOLDER}/git"} if credentials else {})}
     return {
         **restricted.CONTAINER,
         "name": "watcher",
-        "image": args.settings.kubernetes.git_image,
+        "image": settings.kubernetes.git_image,
         "command": ["/bin/sh", "-c", SCRIPT.read_text(encoding="utf-8")],
         "env": [{"name": key, "value": value} for key, value in environment.items()],
         "resources": restricted.resources(500, 128, 128),
+        "liveness_probe": {
+            "exec": {"command": ["/bin/sh", "-c", HUNG.read_text(encoding="utf-8")]},
+            "period_seconds": 20,
+            "timeout_seconds": 10,
+        },
         "volume_mounts": [
             *({"name": name, "mount_path": path, "read_only": True} for name, path in mounts.items()),
             {"name": "files", "mount_path": "/etc/passwd", "sub_path": "passwd", "read_only": True},
@@ -247,12 +246,12 @@ def _watcher(args: PushArgs) -> dict[str, Any]:
     }
 
 
-def _proxy(args: PushArgs) -> dict[str, Any]:
+def _proxy(settings: Settings) -> dict[str, Any]:
     """Return the container that alone has the account's token: what talks to git hosts does not."""
-    paths = f"^/apis/batch/v1/namespaces/{of_builds(args.settings.kubernetes.namespace)}/jobs$"
+    paths = f"^/apis/batch/v1/namespaces/{of_builds(settings.kubernetes.namespace)}/jobs$"
     words = ("proxy", f"--port={_PROXY_PORT}", f"--accept-paths={paths}")
     return {
-        **restricted.kubectl("proxy", args.settings.kubernetes.kubectl_image, *words),
+        **restricted.kubectl("proxy", settings.kubernetes.kubectl_image, *words),
         "volume_mounts": [
             {"name": "token", "mount_path": "/var/run/secrets/kubernetes.io/serviceaccount", "read_only": True},
             {"name": "cache", "mount_path": "/tmp"},  # noqa: S108 - in the container
@@ -260,8 +259,9 @@ def _proxy(args: PushArgs) -> dict[str, Any]:
     }
 
 
-def _volumes(builds: Mapping[str, core.v1.ConfigMap]) -> list[dict[str, Any]]:
-    of_builds = [
+def _volumes(builds: Mapping[str, core.v1.ConfigMap], *, credentials: bool) -> list[dict[str, Any]]:
+    """Return the volumes of both. builds: what the watcher reads of each build."""
+    projected = [
         {
             "config_map": {
                 "name": made.metadata.name,
@@ -275,9 +275,9 @@ def _volumes(builds: Mapping[str, core.v1.ConfigMap]) -> list[dict[str, Any]]:
         {"config_map": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
     ]
     return [
-        {"name": "watch", "projected": {"sources": of_builds, "default_mode": 0o444}},
+        {"name": "watch", "projected": {"sources": projected, "default_mode": 0o444}},
         {"name": "files", "config_map": {"name": PUSH, "default_mode": 0o444}},
-        {"name": "git", "secret": {"secret_name": PUSH, "default_mode": 0o440}},
+        *([{"name": "git", "secret": {"secret_name": PUSH, "default_mode": 0o440}}] if credentials else []),
         {"name": "token", "projected": {"sources": token, "default_mode": 0o440}},
         {"name": "tmp", "empty_dir": {"size_limit": "64Mi"}},
         {"name": "cache", "empty_dir": {"size_limit": "32Mi"}},

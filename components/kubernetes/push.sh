@@ -18,6 +18,18 @@ fi
 
 say() { echo "build $build: $*"; }
 
+# Notes when this build's loop comes by again: in so many seconds, and those that two questions take at most. The
+# liveness probe compares it with the clock.
+due() { echo "$(($(date +%s) + $1 + 150))" > "$work/due"; }
+
+# Waits for so many seconds, or until `listen` writes into the pipe. What it wrote before is still there.
+pause() {
+  due "$1"
+  timeout "$1" dd bs=4096 count=1 <&3 > /dev/null 2>&1 &
+  # A shell may say that `timeout` ended the job.
+  wait $! 2> /dev/null
+}
+
 # By default, the API server answers this client with spaces for people.
 api() {
   if timeout 30 wget -q -U push "$@" 2> "$work/said"; then return 0; fi
@@ -27,11 +39,14 @@ api() {
 
 # Creates the Job of a branch's commit, unless there is or was one. Fails if that could not be done.
 start() {
-  branch=$1 commit=$2
+  commit=$2
+  due 0
   short=$(printf %.12s "$commit")
-  # A tag has no '/'. The registry's own tags begin with build-.
-  tag=$(printf %s "$branch" | tr -c 'A-Za-z0-9_.-' - | sed 's/^build-/_&/; s/^[.-]/_/' | cut -c 1-128)
-  branch=$(printf %s "$branch" | sha256sum | cut -c 1-12)
+  branch=$(printf %s "$1" | sha256sum | cut -c 1-12)
+  # A tag has no '/'. The registry's own tags begin with build-. A changed name gets a hash, so that no two branches
+  # have one tag, and two dots, which git lets no branch have, so that none is named like that.
+  tag=$(printf %s "$1" | tr -c 'A-Za-z0-9_.-' - | sed 's/^build-/_&/; s/^[.-]/_/' | cut -c 1-128)
+  if [ "$tag" != "$1" ]; then tag=$(printf %.114s "$tag")..$branch; fi
   # Another pod is another Job, so a change of the stack builds the branches' heads again.
   name=$build-$short-$({ sed 1d "$folder/job"; echo "$branch $commit"; } | sha256sum | cut -c 1-12)
   sed "1s/@name@/$name/g; 1s/@commit@/$commit/g; 1s/@short@/$short/g; 1s/@tag@/$tag/g; 1s/@branch@/$branch/g" \
@@ -75,10 +90,13 @@ watch() {
   folder=$1 build=$(basename "$1") work=/tmp/$(basename "$1") delay=0
   mkdir -p "$work"
   touch "$work/seen"
+  [ -p "$work/pipe" ] || mkfifo "$work/pipe"
+  exec 3<> "$work/pipe"
   . "$folder/settings"
   export GIT_USER KNOWN_HOSTS_FILE="$folder/known_hosts"
   say "watches $BRANCH of $REPOSITORY every $SECONDS_BETWEEN s"
   while true; do
+    due 0
     if look; then
       if [ "$delay" != 0 ]; then say "works again"; fi
       delay=0
@@ -88,10 +106,26 @@ watch() {
       if [ "$delay" -gt 900 ]; then delay=$((SECONDS_BETWEEN > 900 ? SECONDS_BETWEEN : 900)); fi
       say "can't look or start; again in $delay s: $(head -n 1 "$work/reason")"
     fi
-    sleep $((delay == 0 ? SECONDS_BETWEEN : delay)) & wait $!
+    pause $((delay == 0 ? SECONDS_BETWEEN : delay))
+  done
+}
+
+# Ends every pause when the receiver was called again; at most every five seconds, whoever repeats a call.
+listen() {
+  last=
+  while true; do
+    call=$(timeout 5 wget -q -O - "http://127.0.0.1:$CALLS_PORT/" 2> /dev/null)
+    if [ "$call" != "$last" ]; then
+      last=$call
+      for pipe in /tmp/*/pipe; do echo > "$pipe"; done
+      sleep 4
+    fi
+    sleep 1
   done
 }
 
 until timeout 5 wget -q -O /dev/null "$jobs?limit=1" 2> /dev/null; do sleep 1; done
+rm -f /tmp/*/due
 for each in /watch/*/; do watch "${each%/}" & done
+if [ -n "${CALLS_PORT:-}" ]; then listen & fi
 wait

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Final
 
 import pulumi
-from pulumi_kubernetes import core, networking
+from pulumi_kubernetes import core
 
-from components.kubernetes import collection, server
+from components.kubernetes import collection, ingress, server
 from components.kubernetes.endpoints import MIRROR, PORT, REGISTRY
 from components.kubernetes.server import ServerArgs
 from components.settings import RegistrySettings
@@ -81,7 +81,8 @@ class Registry(pulumi.ComponentResource):
         self.cluster_ip = service.spec.apply(lambda spec: spec.cluster_ip)
         self.volume = volume.metadata.apply(lambda meta: meta.uid)
         if settings.ingress is not None:
-            _ingress(name, args, self.tls_secret, mine)
+            meta = {"name": REGISTRY, "namespace": args.namespace}
+            ingress.register(name, meta, settings.host, settings.ingress, PORT, self.tls_secret, mine)
         if garbage is not None:
             # A process reads a renewed certificate only at its start, so a mirror that serves TLS restarts as well.
             mirror_too = settings.mirror is not None and settings.tls is not None and settings.ingress is None
@@ -184,27 +185,3 @@ def _subject_names(names: tuple[str, ...]) -> dict[str, list[str]]:
     addresses = [name for name in names if re.fullmatch(r"[0-9]+(?:\.[0-9]+){3}", name)]
     found = {"dnsNames": [name for name in names if name not in addresses], "ipAddresses": addresses}
     return {key: values for key, values in found.items() if values}
-
-
-def _ingress(
-    name: str, args: RegistryArgs, tls_secret: pulumi.Output[str] | None, opts: pulumi.ResourceOptions
-) -> None:
-    ingress, host = args.settings.ingress, (args.settings.host or "").partition(":")[0]
-    if ingress is None:
-        return
-    backend = {"service": {"name": REGISTRY, "port": {"number": PORT}}}
-    networking.v1.Ingress(
-        f"{name}-ingress",
-        # Some controllers never set the Ingress's address, and then the provider would wait for ten minutes.
-        metadata={
-            "name": REGISTRY,
-            "namespace": args.namespace,
-            "annotations": {**ingress.annotations, "pulumi.com/skipAwait": "true"},
-        },
-        spec={
-            "ingress_class_name": ingress.class_name,
-            "tls": [{"hosts": [host], "secret_name": tls_secret}] if tls_secret is not None else None,
-            "rules": [{"host": host, "http": {"paths": [{"path": "/", "path_type": "Prefix", "backend": backend}]}}],
-        },
-        opts=opts,
-    )

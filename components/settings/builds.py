@@ -126,8 +126,9 @@ class OnPushSettings(Section):
     branch: BranchPattern = Field(
         default="main",
         description=(
-            "The branch, or a pattern in which `*` is any text. An image gets two tags: the branch's name, with `-` "
-            "for what a tag can't have, and the commit's first 12 digits."
+            "The branch, or a pattern in which `*` is any text. An image gets two tags: the branch's name, and the "
+            "commit's first 12 digits. In a name that can't be a tag, `-` stands for what is wrong, and `..` with 12 "
+            "digits of its SHA-256 follows."
         ),
         examples=["release/*"],
     )

@@ -15,7 +15,7 @@ SAMPLE_JOB: Final = "sample"
 
 _OF_PLATFORM: Final = {
     "docker": ("docker", "jenkins", "jobs"),
-    "kubernetes": ("kubernetes", "registry", "builds", "buildkit"),
+    "kubernetes": ("kubernetes", "registry", "builds", "buildkit", "webhook"),
 }
 """The sections that only one platform reads."""
 

@@ -167,14 +167,14 @@ class TlsSettings(Section):
 
 
 class IngressSettings(Section):
-    """The registry behind the cluster's ingress controller, which ends TLS."""
+    """The way through the cluster's ingress controller, which ends TLS."""
 
     class_name: ObjectName | None = Field(
         default=None, description="The ingress class. Default: the cluster's own.", examples=["nginx"]
     )
     annotations: dict[str, str] = Field(
         default_factory=dict,
-        description="Annotations of the Ingress. A controller must let big bodies through.",
+        description="Annotations of the Ingress. Before the registry, a controller must let big bodies through.",
         examples=[{"nginx.ingress.kubernetes.io/proxy-body-size": "0"}],
     )
 

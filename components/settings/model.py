@@ -25,6 +25,7 @@ from components.settings.secret_fields import (
     Token,
 )
 from components.settings.section import Section
+from components.settings.webhook import WebhookSettings
 
 
 def _secret(key: str, description: str, source: str = "") -> Any:  # noqa: ANN401 - as pydantic's own Field
@@ -53,6 +54,7 @@ class Settings(Section):
         examples=[[{"name": "website", "context": {"directory": "images/website"}}]],
     )
     buildkit: BuildkitSettings | None = Field(default=None, description=BuildkitSettings.__doc__)
+    webhook: WebhookSettings | None = Field(default=None, description=WebhookSettings.__doc__)
     admin_password: NewPassword | None = _secret(
         "adminPassword",
         "The administrator's password, 12 characters to 72 bytes; without it, one is generated and kept in the state.",
@@ -75,6 +77,11 @@ class Settings(Section):
     )
     registry_pull_password: NewPassword | None = _secret(
         "registryPullPassword", "The password of `ci:registry.pullUser`; limits and default as for `registryPassword`."
+    )
+    webhook_secret: NewPassword | None = _secret(
+        "webhookSecret",
+        "What git hosts sign their calls of `ci:webhook` with, or send as GitLab's secret token; limits and default as "
+        "for `registryPassword`.",
     )
     registry_tls_key: PrivateKey | None = _secret(
         "registryTlsKey", "The private key of `ci:registry.tls.certificateFile`.", " < key.pem"

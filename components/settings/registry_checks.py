@@ -1,4 +1,4 @@
-"""The rules between the settings of the registry and its mirror."""
+"""The rules between the settings of the registry, its mirror and the receiver of git hosts' calls."""
 
 import re
 from collections.abc import Iterator
@@ -7,6 +7,7 @@ from typing import Final
 from components.settings.kubernetes import RegistrySettings
 from components.settings.model import Settings
 from components.settings.problems import Problem, duplicate, no_effect, required
+from components.settings.webhook import WebhookSettings
 
 _OLDEST_REGISTRY: Final = (3, 1, 2)
 """The first release without BIT-distribution-2026-85747: manifests that do not match their digest. Those before 3.1.0
@@ -18,6 +19,7 @@ _ADDRESS: Final = re.compile(r"[0-9]+(?:\.[0-9]+){3}(?::|$)")
 def between(settings: Settings) -> Iterator[Problem]:
     """Return every problem between two settings of the registry, or between it and another key."""
     yield from _registry(settings)
+    yield from _webhook(settings)
     yield from _users(settings.registry)
     yield from _mirror(settings)
     yield from _tls(settings)
@@ -25,18 +27,7 @@ def between(settings: Settings) -> Iterator[Problem]:
 
 def _registry(settings: Settings) -> Iterator[Problem]:
     registry = settings.registry
-    if registry.ingress is not None and registry.host is None:
-        yield required("ci:registry.host", "by an ingress", "give a name, for example host: registry.example.org")
-    if registry.ingress is not None and registry.host is not None and _ADDRESS.match(registry.host):
-        yield Problem(
-            "ci:registry.host",
-            "conflict",
-            "is an address, and an ingress needs a name",
-            "give a name that resolves to it, for example host: registry.example.org",
-            registry.host,
-        )
-    if registry.ingress is not None and registry.node_port is not None:
-        yield no_effect("ci:registry.nodePort", "beside an ingress, since the registry has one name", "remove one")
+    yield from _ingress("ci:registry", registry, "registry.example.org")
     collection = registry.garbage_collection
     if registry.keep is not None and (collection is None or not collection.delete_untagged):
         key = "ci:registry.garbageCollection" + ("" if collection is None else ".deleteUntagged")
@@ -51,6 +42,35 @@ def _registry(settings: Settings) -> Iterator[Problem]:
             "give 3.1.2 or newer, for example registry:3.1.2",
             registry.image,
         )
+
+
+def _ingress(key: str, given: RegistrySettings | WebhookSettings, example: str) -> Iterator[Problem]:
+    if given.ingress is None:
+        return
+    if given.host is None:
+        yield required(f"{key}.host", "by an ingress", f"give a name, for example host: {example}")
+    elif _ADDRESS.match(given.host):
+        instead = f"give a name that resolves to it, for example host: {example}"
+        yield Problem(f"{key}.host", "conflict", "is an address, and an ingress needs a name", instead, given.host)
+    if given.node_port is not None:
+        yield no_effect(f"{key}.nodePort", "beside an ingress, since there is one name", "remove one")
+
+
+def _webhook(settings: Settings) -> Iterator[Problem]:
+    webhook = settings.webhook
+    if webhook is None:
+        if settings.webhook_secret is not None:
+            yield no_effect("ci:webhookSecret", "without ci:webhook", "remove it, or give for example ci:webhook: {}")
+        return
+    yield from _ingress("ci:webhook", webhook, "hooks.example.org")
+    if not any(build.on_push for build in settings.builds):
+        yield no_effect("ci:webhook", "without a build that is watched", "give a build onPush: {}, or remove it")
+    if webhook.node_port is not None and webhook.node_port == settings.registry.node_port:
+        yield duplicate("ci:webhook.nodePort", webhook.node_port, "ci:registry.nodePort", "give another port")
+    if webhook.ingress is None and webhook.tls_secret is not None:
+        yield no_effect("ci:webhook.tlsSecret", "without an ingress", "give the ingress, or remove this")
+    if webhook.ingress is None and webhook.node_port is None and webhook.host is not None:
+        yield no_effect("ci:webhook.host", "without an ingress or a nodePort", "give one of them, or remove this")
 
 
 def _users(registry: RegistrySettings) -> Iterator[Problem]:

@@ -2,12 +2,17 @@
 
 import copy
 import functools
+import hashlib
+import hmac
 import operator
+import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 import yaml
 from kubernetes import client, config
 
@@ -19,6 +24,9 @@ from tests.support.git import git
 __all__ = ["lab"]
 
 EVERY_SECONDS = 5
+SECRET = "staple-battery-horse"
+KILLS = int(os.environ.get("CI_TEST_KILLS", "2"))
+"""How many watchers are killed before a commit is built; at most 6, since 10 Jobs are kept."""
 
 
 @pytest.fixture(scope="module")
@@ -32,13 +40,16 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def deployed(stack: Stack, lab: Any, repository: Path) -> Iterator[Stack]:
-    """Give the stack that watches the repository, which the token opens."""
+    """Give the stack that watches the repository, which the token opens: a branch all the time, others when called."""
     login, certificate = ("oauth2", TOKEN), lab.certificate("push", lab.host_address)
     with servers.git(repository.parent, lab.host_address, login=login, certificate=certificate) as gits:
-        source = {"repository": f"{gits}/app.git", "credentials": "gitToken"}
-        build = {"name": "app", "context": {"git": source}, "onPush": {"everySeconds": EVERY_SECONDS}}
+        context = {"git": {"repository": f"{gits}/app.git", "credentials": "gitToken"}}
+        build = {"name": "app", "context": context, "onPush": {"everySeconds": EVERY_SECONDS}}
+        called = {"name": "called", "context": context, "onPush": {"branch": "hook/*", "everySeconds": 86_400}}
         stack.deployment.secret("gitToken", TOKEN)
-        stack.configure(build, kubernetes={"trustedCaFile": str(lab.ca)})
+        stack.deployment.secret("webhookSecret", SECRET)
+        trusted = {"trustedCaFile": str(lab.ca)}
+        stack.configure(build, called, kubernetes=trusted, webhook={"nodePort": stack.free_port()})
         stack.deployment.up()
         yield stack
 
@@ -52,8 +63,11 @@ def commit(folder: Path, text: str, dockerfile: str = DOCKERFILE) -> str:
 
 
 def runs(stack: Stack) -> dict[str, Any]:
-    """Give the Jobs that pushes started, by the commit's first 12 digits."""
-    return {name.split("-")[1]: job for name, job in stack.jobs().items() if name.count("-") == 2}
+    """Give the Jobs that pushes started, by the commit's first 12 digits; no commit has two."""
+    jobs = {name: job for name, job in stack.jobs().items() if name.count("-") == 2}
+    found = {name.split("-")[1]: job for name, job in jobs.items()}
+    assert len(found) == len(jobs)
+    return found
 
 
 def ended(stack: Stack, head: str) -> str | None:
@@ -85,8 +99,13 @@ def test_pushes_are_built_once_whatever_happens_to_the_branch_and_the_watcher(
     built(deployed, later := commit(repository, "the later"), "the later")
     uids = {job.metadata.uid for job in runs(deployed).values()}
 
-    pod = watcher(deployed).metadata.name
-    deployed.core.delete_namespaced_pod(pod, deployed.namespace, grace_period_seconds=0)
+    heads = [first, later]
+    for number in range(KILLS):
+        heads.append(commit(repository, f"killed {number}"))
+        pod = watcher(deployed).metadata.name
+        time.sleep(EVERY_SECONDS * number / KILLS)  # at another moment of the interval each time
+        deployed.core.delete_namespaced_pod(pod, deployed.namespace, grace_period_seconds=0)
+        assert until(lambda: ended(deployed, heads[-1])) in {"Complete", "SuccessCriteriaMet"}
     broken = commit(repository, "broken", "FROM alpine:latest\nRUN exit 3\n")
     assert until(lambda: ended(deployed, broken)) in {"Failed", "FailureTarget"}
     git(repository, "reset", "--quiet", "--hard", first)
@@ -95,14 +114,36 @@ def test_pushes_are_built_once_whatever_happens_to_the_branch_and_the_watcher(
     git(repository, "branch", "--quiet", "--delete", "--force", "main")
     git(repository, "checkout", "--quiet", "-b", "main")
     built(deployed, again := commit(repository, "made again"), "made again")
-    assert {first[:12], later[:12], broken[:12], forced[:12], again[:12]} >= set(runs(deployed))
+    assert {head[:12] for head in (*heads, broken, forced, again)} == set(runs(deployed))
     assert uids <= {job.metadata.uid for job in runs(deployed).values()}
     log = deployed.core.read_namespaced_pod_log(
         watcher(deployed).metadata.name, deployed.namespace, container="watcher"
     )
     assert TOKEN not in log
     assert "the later" not in log
+    assert all(line.startswith("build ") for line in log.splitlines())
     assert set(deployed.deployment.up()) == {"same"}
+
+
+def test_a_signed_call_has_a_push_built_at_once_and_a_watcher_that_hangs_is_started_again(
+    deployed: Stack, repository: Path
+) -> None:
+    def call(header: str, value: str) -> int:
+        port = deployed.settings["webhook"]["nodePort"]
+        url = f"http://{deployed.cluster.node}:{port}/"
+        return requests.post(url, data=b"x", headers={header: value}, timeout=10).status_code
+
+    # As if its loop had not come by. It pauses, and so does not correct that.
+    pod = watcher(deployed).metadata.name
+    deployed.execute(pod, deployed.namespace, "echo 1 > /tmp/called/due", container="watcher")
+    until(lambda: any(each.restart_count for each in watcher(deployed).status.container_statuses))
+    git(repository, "checkout", "--quiet", "-b", "hook/1")
+    head = commit(repository, "called")
+    signature = hmac.new(SECRET.encode(), b"x", "sha256").hexdigest()
+    assert call("X-Hub-Signature-256", f"sha256={signature[::-1]}") == 403
+    assert call("X-Hub-Signature-256", f"sha256={signature}") == 202
+    digest = until(lambda: deployed.digest("called", head[:12]))
+    assert deployed.digest("called", f"hook-1..{hashlib.sha256(b'hook/1').hexdigest()[:12]}") == digest
 
 
 def test_a_stolen_watchers_account_can_start_nothing_but_the_build_of_a_commit(deployed: Stack) -> None:

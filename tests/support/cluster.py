@@ -97,10 +97,14 @@ class Stack:
     settings: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Choose a port that no Service of the cluster has."""
+        """Choose the registry's port."""
+        self.node_port = self.node_port or self.free_port()
+
+    def free_port(self) -> int:
+        """Give a port that no Service of the cluster has."""
         services: Any = self.core.list_service_for_all_namespaces()
         taken = {port.node_port for service in services.items for port in service.spec.ports or ()}
-        self.node_port = self.node_port or secrets.choice([port for port in _NODE_PORTS if port not in taken])
+        return secrets.choice([port for port in _NODE_PORTS if port not in taken])
 
     def configure(self, *builds: Mapping[str, Any], **sections: Mapping[str, Any]) -> None:
         """Write the stack's settings: these builds, and sections, over those that each stack has; None takes a key."""

@@ -1,11 +1,13 @@
 """The script that watches branches, run with this machine's shell, git and wget on an API server that keeps Jobs."""
 
 import contextlib
+import hashlib
 import os
 import re
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import pytest
 from pytest_httpserver import HTTPServer
 
 from components import labels
-from components.kubernetes import push
+from components.kubernetes import plan, push
 from tests.support.cluster import until
 from tests.support.fake_api import FakeApi
 from tests.support.git import git
@@ -47,17 +49,21 @@ def commit(folder: Path) -> str:
 
 
 @contextlib.contextmanager
-def watching(tmp_path: Path, repository: Path, api: FakeApi) -> Iterator[Path]:
-    """Run the script until it is killed at the end of the block; give the file of what it says."""
+def watching(tmp_path: Path, repository: Path, api: FakeApi, seconds: int = 1) -> Iterator[Path]:
+    """Run the script until it is killed at the end of the block; give the file of what it says.
+
+    seconds: its pause. The receiver's last call is the API server's answer to `GET /`.
+    """
     folder, log = tmp_path / "watch" / "website", tmp_path / "log"
     folder.mkdir(parents=True, exist_ok=True)
-    variables = f"BRANCH='release/*' REPOSITORY=file://{repository} GIT_USER=x TOKEN= SECONDS_BETWEEN=1"
+    variables = f"BRANCH='release/*' REPOSITORY=file://{repository} GIT_USER=x TOKEN= SECONDS_BETWEEN={seconds}"
     (folder / "settings").write_text(variables)
     spec = {"backoffLimit": 0, "template": {"spec": {"containers": []}}}
-    (folder / "job").write_text(push.job(spec, {}, "website.push", "uid"))
-    script = re.sub(r"(?<![\w.])/(watch|tmp|trust)\b", rf"{tmp_path}/\1", push.SCRIPT.read_text())
+    (folder / "job").write_text(plan.push_job(spec, {}, "website.push", "uid"))
+    script = moved(push.SCRIPT.read_text(), tmp_path)
     names = {"NAMESPACE": "ci-builds", "BUILD_LABEL": labels.BUILD, "BRANCH_LABEL": labels.BRANCH}
-    environment = {"PATH": os.environ["PATH"], "PROXY_PORT": api.url.rpartition(":")[2], **names}
+    port = api.url.rpartition(":")[2]
+    environment = {"PATH": os.environ["PATH"], "PROXY_PORT": port, "CALLS_PORT": port, **names}
     with log.open("a") as said:
         words = ["/bin/sh", "-c", script]
         process = subprocess.Popen(words, env=environment, stdout=said, stderr=said, start_new_session=True)
@@ -66,7 +72,17 @@ def watching(tmp_path: Path, repository: Path, api: FakeApi) -> Iterator[Path]:
         finally:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-    shutil.rmtree(tmp_path / "tmp")
+    shutil.rmtree(tmp_path / "tmp", ignore_errors=True)
+
+
+def moved(script: str, folder: Path) -> str:
+    """Give a script with another folder in the place of the container's root."""
+    return re.sub(r"(?<![\w.])/(watch|tmp|trust)\b", rf"{folder}/\1", script)
+
+
+def tag(branch: str) -> str:
+    """Give the tag of a branch whose name has a '/'."""
+    return f"{branch.replace('/', '-')}..{hashlib.sha256(branch.encode()).hexdigest()[:12]}"
 
 
 def built(api: FakeApi) -> list[str]:
@@ -100,9 +116,15 @@ def test_each_head_is_built_once_also_by_a_watcher_that_was_killed_and_on_a_bran
         heads.append(commit(repository))
         git(repository, "branch", "release/1")
         until(lambda: built(api) == heads, 20)
-    assert log.read_text().count("started Job") == len(heads) == 4
-    [tag] = {job["spec"]["template"]["metadata"]["annotations"][labels.BRANCH_TAG] for job in api.sent}
-    assert tag == "release-1"
+        for branch in ("release/a/b", "release/a-b"):
+            end(api)
+            git(repository, "checkout", "--quiet", "-b", branch)
+            heads.append(commit(repository))
+            until(lambda: built(api) == heads, 20)
+    assert log.read_text().count("started Job") == len(heads) == 6
+    tags = [job["spec"]["template"]["metadata"]["annotations"][labels.BRANCH_TAG] for job in api.sent]
+    assert tags == [*[tag("release/1")] * 4, tag("release/a/b"), tag("release/a-b")]
+    assert len(set(tags)) == 3
     for job, head in zip(api.sent, heads, strict=True):
         assert re.fullmatch(f"website-{head[:12]}-[0-9a-f]{{12}}", job["metadata"]["name"])
 
@@ -113,7 +135,7 @@ def test_a_branch_waits_for_its_build_and_a_host_that_is_away_is_asked_less_ofte
     with watching(tmp_path, repository, api) as log:
         until(lambda: bool(built(api)), 20)
         head = commit(repository)
-        until(lambda: f"commit {head[:12]} of release-1 waits" in log.read_text(), 20)
+        until(lambda: f"commit {head[:12]} of {tag('release/1')} waits" in log.read_text(), 20)
         assert head not in built(api)
         end(api)
         until(lambda: built(api)[1:] == [head], 20)
@@ -122,3 +144,40 @@ def test_a_branch_waits_for_its_build_and_a_host_that_is_away_is_asked_less_ofte
         (tmp_path / "away").rename(repository)
         until(lambda: "works again" in log.read_text(), 20)
     assert len(api.sent) == 2
+
+
+# The first one asks whether the API server is there.
+@pytest.mark.parametrize(("request_", "times"), [(f"GET {JOBS}", 2), (f"POST {JOBS}", 1)])
+def test_a_watcher_that_is_killed_before_or_while_it_starts_a_job_leaves_no_head_out_and_builds_none_twice(
+    tmp_path: Path, repository: Path, api: FakeApi, request_: str, times: int
+) -> None:
+    heads = []
+    for _ in range(10):
+        heads.append(commit(repository))
+        api.asked.clear()
+        with watching(tmp_path, repository, api):
+            while api.asked.count(request_) < times:  # at once, and not at the next look of `until`
+                pass
+        with watching(tmp_path, repository, api):
+            until(lambda: built(api) == heads, 20)
+        end(api)
+
+
+def test_a_call_ends_the_pause_and_a_loop_that_does_not_come_by_in_time_is_noticed(
+    tmp_path: Path, repository: Path, api: FakeApi
+) -> None:
+    def hung() -> bool:
+        return subprocess.run(["/bin/sh", "-c", moved(push.HUNG.read_text(), tmp_path)], check=False).returncode == 1
+
+    due = tmp_path / "tmp" / "website" / "due"
+    with watching(tmp_path, repository, api, seconds=900):
+        until(lambda: bool(built(api)) and int(due.read_text() or 0) > time.time() + 900, 20)
+        assert not hung()
+        due.write_text("1\n")
+        assert hung()
+        end(api)
+        head = commit(repository)
+        api.answers["GET "] = "a call"
+        until(lambda: built(api)[1:] == [head], 20)
+        assert not hung()
+    assert not hung()
