@@ -64,6 +64,9 @@ class Pods:
     environment: Mapping[str, str]
     """Variables of every job, none of them secret."""
 
+    certificates: Mapping[str, str]
+    """Folders of a job, by the Secret with the certificate of a client that is mounted there."""
+
 
 def files(runner: GitlabRunnerSettings, *, config: str, owner: str, authorities: str | None) -> dict[str, str]:
     """Return the files of FOLDER by name.
@@ -128,7 +131,8 @@ def for_kubernetes(runner: GitlabRunnerSettings, *, name: str, token: str, pods:
                 "mount_path": f"{pods.home}/.docker",
                 "read_only": True,
                 "items": {".dockerconfigjson": "config.json"},
-            }
+            },
+            *({"name": name, "mount_path": path, "read_only": True} for name, path in pods.certificates.items()),
         ]
     }
     if pods.trust is not None:

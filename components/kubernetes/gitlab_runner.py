@@ -10,6 +10,7 @@ from pulumi_kubernetes import apps, core, rbac
 from components import certificates, labels
 from components.gitlab import config
 from components.kubernetes import endpoints, restricted
+from components.kubernetes.builders import buildctl
 from components.kubernetes.builders.kaniko import CAPABILITIES, HOME, reach
 from components.kubernetes.builders.pod import SERVICE_ACCOUNT
 from components.kubernetes.builders.spec import PUSH_SECRET, TRUST, TRUST_FILE
@@ -176,6 +177,7 @@ def deploy(
         capabilities=CAPABILITIES,
         home=HOME,
         environment=_environment(settings),
+        certificates={buildctl.CLIENT_SECRET: buildctl.CERTIFICATES} if settings.buildkit is not None else {},
     )
 
     def configuration(token: str) -> str:
@@ -203,12 +205,13 @@ def deploy(
 
 
 def _environment(settings: Settings) -> Mapping[str, str]:
-    """Return the variables with which a job builds with kaniko and pushes to the stack's registry."""
-    endpoint = endpoints.of(settings)
+    """Return the variables with which a job builds and pushes to the stack's registry."""
+    endpoint, daemon = endpoints.of(settings), endpoints.daemon(settings, GITLAB_RUNNER)
     return {
         "BUILD_REGISTRY": endpoint.push,
         "BUILD_PULL_REGISTRY": endpoint.pull,
         "BUILD_FLAGS": " ".join(reach(endpoint.plain, endpoints.mirrors(settings))),
+        **({"BUILDKIT_HOST": daemon, "BUILDKIT_FLAGS": buildctl.FLAGS} if daemon is not None else {}),
     }
 
 

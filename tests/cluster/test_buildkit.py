@@ -1,5 +1,7 @@
 """A BuildKit daemon that stays, on a real cluster: its client, its cache, its certificates, and how it fails."""
 
+import datetime as dt
+import functools
 import gzip
 import json
 import re
@@ -160,11 +162,9 @@ def test_a_build_whose_daemon_is_away_says_so(stack: Stack) -> None:
     configure(stack, SAMPLE, SECRET, memoryMib=1100)
     stack.deployment.up()
     until(lambda: is_ready(stack))
-    configure(stack, SAMPLE, SECRET, build("lost", FROM, deadlineSeconds=30), memoryMib=1100)
     try:
         apps.patch_namespaced_stateful_set_scale("buildkit", there, {"spec": {"replicas": 0}})
-        # The daemon itself is left as it is found.
-        said = stack.deployment.pulumi("up", "--yes", "--skip-preview", "--refresh=false", status=None)
+        said = failing(stack, build("lost", FROM, deadlineSeconds=30))
         assert re.search(r"buildkit-0 pod +gone", status(stack))
     finally:
         apps.patch_namespaced_stateful_set_scale("buildkit", there, {"spec": {"replicas": 1}})
@@ -173,6 +173,80 @@ def test_a_build_whose_daemon_is_away_says_so(stack: Stack) -> None:
     until(lambda: re.search(r"buildkit-0 pod +ready", status(stack)))
     assert re.search(r"cache-buildkit-0 volume +2Gi; \d+ % of its file system", status(stack))
     assert re.search(r"buildkit certificates +valid until 20", status(stack))
+
+
+@pytest.fixture
+def full(stack: Stack) -> Iterator[None]:
+    """Give the daemon another volume, a file system of 48 MiB in memory, and fill it."""
+    replace("small", stack, {"op": "add", "path": "/spec/template/spec/volumes/-", "value": SMALL})
+    try:
+        assert "49152" in in_daemon(stack, "df -k /var/lib/buildkit")
+        in_daemon(stack, "dd if=/dev/zero of=/var/lib/buildkit/filled bs=1M count=64")
+        yield
+    finally:
+        replace("cache", stack, {"op": "remove", "path": "/spec/template/spec/volumes/3"})
+
+
+SMALL = {"name": "small", "emptyDir": {"medium": "Memory", "sizeLimit": "48Mi"}}
+
+
+def replace(volume: str, stack: Stack, how: dict[str, Any]) -> None:
+    before, named = daemon(stack).metadata.uid, "/spec/template/spec/containers/0/volumeMounts/0/name"
+    patch = [how, {"op": "replace", "path": named, "value": volume}]
+    apps = client.AppsV1Api(stack.cluster.api)
+    apps.patch_namespaced_stateful_set("buildkit", f"{stack.namespace}-buildkit", patch)
+    until(lambda: is_ready(stack, before))
+
+
+@pytest.mark.usefixtures("full")
+def test_a_daemon_whose_volume_is_full_says_so(stack: Stack) -> None:
+    said = failing(stack, build("big", f"{FROM}RUN head -c 30000000 /dev/zero > /big\n"))
+    assert "raise ci:buildkit.storageGib" in said, said
+    shown = status(stack)
+    assert re.search(r"cache-buildkit-0 volume .*; (9\d|100) % of its file system", shown)
+    assert "Raise ci:buildkit.storageGib" in shown
+
+
+def failing(stack: Stack, lost: dict[str, Any]) -> str:
+    """Have a build fail, with the daemon left as it is; give what the update said."""
+    configure(stack, SAMPLE, SECRET, lost, **stack.settings["buildkit"])
+    return str(stack.deployment.pulumi("up", "--yes", "--skip-preview", "--refresh=false", status=None))
+
+
+def test_a_client_whose_certificate_is_expired_says_so(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = json.loads(stack.deployment.pulumi("stack", "export", "--show-secrets"))["deployment"]["resources"]
+    [kept] = [each for each in state if each["urn"].endswith("::buildkit-authority")]
+    monkeypatch.setattr(mutual_tls, "_SKEW", dt.timedelta(days=3))
+    monkeypatch.setattr(mutual_tls, "_LIFE_DAYS", -1)
+    expired = mutual_tls.issued(json.loads(kept["outputs"]["output"]["plaintext"]), ["localhost"])
+    secret = stack.core.read_namespaced_secret("buildkit-client", stack.builds).data
+    files = {"cert.pem": expired["client"], "key.pem": expired["clientKey"]}
+    stack.core.patch_namespaced_secret("buildkit-client", stack.builds, {"stringData": files})
+    try:
+        said = failing(stack, build("late", FROM, deadlineSeconds=60))
+        assert re.search(r"can't use the BuildKit daemon .*expired certificate", said)
+        assert re.search(r"late .*expired certificate", status(stack))
+    finally:
+        stack.core.patch_namespaced_secret("buildkit-client", stack.builds, {"data": secret})
+
+
+def test_another_namespace_does_not_reach_the_daemon_and_does_without_the_policy(stack: Stack) -> None:
+    image = stack.settings["kubernetes"].get("gitImage", "alpine/git:v2.52.0")
+    api, there = client.NetworkingV1Api(stack.cluster.api), f"{stack.namespace}-buildkit"
+    change = functools.partial(api.patch_namespaced_network_policy, "buildkit", there)
+    address = daemon(stack).status.pod_ip
+    with stack.shell(image, "default") as run:
+
+        def reaches() -> bool:
+            return "open" in run(f"timeout 3 nc {address} 1234 </dev/null && echo open || echo closed")
+
+        assert not reaches()
+        change([{"op": "add", "path": "/spec/ingress/-", "value": {}}])
+        try:
+            until(reaches)
+        finally:
+            change([{"op": "remove", "path": "/spec/ingress/1"}])
+        until(lambda: not reaches())
 
 
 def status(stack: Stack) -> str:

@@ -38,3 +38,12 @@ def test_jobs_push_to_the_stacks_registry_without_knowing_the_password(engine: E
         "BUILD_FLAGS": "--insecure-registry=registry.ci.svc:5000 --insecure-registry=mirror.ci.svc:5000 "
         "--registry-map=index.docker.io=mirror.ci.svc:5000",
     }
+
+
+def test_jobs_find_the_daemon_and_the_certificate_that_opens_it(engine: Engine) -> None:
+    made = in_cluster(engine, buildkit={}, kubernetes={"context": "prod"})
+    [runner] = gitlab.config(made["gitlab-runner-files"]["stringData"][config.CONFIG])["runners"]
+    certificate = {"name": "buildkit-client", "mount_path": "/secrets/buildkit", "read_only": True}
+    assert certificate in runner["kubernetes"]["volumes"]["secret"]
+    assert "BUILDKIT_HOST=tcp://buildkit-0.buildkit.ci-buildkit.svc:1234" in runner["environment"]
+    assert "BUILDKIT_FLAGS=--tlsdir=/secrets/buildkit --tlsservername=buildkit" in runner["environment"]

@@ -96,16 +96,11 @@ def test_a_tag_that_is_neither_among_the_newest_nor_young_goes_and_a_signature_w
     assert volume.tags() == {"last", "young", signatures[0]}
 
 
+HOSTS = ("registry.ci.svc:5000/team/app", "localhost:30500/other")
+
+
 @pytest.mark.parametrize(
-    "used",
-    [
-        "registry.ci.svc:5000/team/app:old",
-        "team/app:old",
-        f"localhost:30500/team/app@{PARTS[0]}",
-        f"r.example.org/team/app@{PARTS[1]}",
-        "localhost:30500/other@{digest}",
-        "{digest}",
-    ],
+    "used", ["team/app:old", f"{HOSTS[0]}:old", *(f"{HOSTS[0]}@{part}" for part in PARTS), f"{HOSTS[1]}@{{digest}}"]
 )
 def test_what_is_used_stays_by_its_tag_its_digest_its_configuration_or_the_image_of_one_platform(
     volume: Volume, used: str
@@ -128,10 +123,7 @@ def test_where_such_a_tag_cannot_be_written_images_without_a_tag_are_not_collect
     assert volume.collect(digest) == NOT_UNTAGGED
 
 
-@pytest.mark.parametrize(
-    ("asked", "days"),
-    [("", 30), ("soon", 30), ("0777", 30), ("1", 30), ("99999999999", 30), (None, "x y")],
-)
+@pytest.mark.parametrize(("asked", "days"), [("", 30), ("soon", 30), ("1", 30), ("99999999999", 30), (None, "x y")])
 def test_nothing_is_removed_or_collected_if_it_was_not_asked_just_now_what_is_used_or_the_script_breaks(
     volume: Volume, asked: str | None, days: Any
 ) -> None:

@@ -155,24 +155,25 @@ class Stack:
         if volume:
             container["volumeMounts"] = [{"name": "v", "mountPath": "/v"}]
         volumes = [{"name": "v", "persistentVolumeClaim": {"claimName": volume}}] if volume else []
-        with self._pod(image, container, restartPolicy="Never", volumes=volumes) as name:
+        with self._pod(image, container, self.builds, restartPolicy="Never", volumes=volumes) as name:
             patience = time.monotonic() + 60
             phase = until(lambda: self._ended(name, patience))
             return f"{self.core.read_namespaced_pod_log(name, self.builds)}{phase}"
 
     @contextlib.contextmanager
-    def shell(self, image: str) -> Iterator[Callable[[str], str]]:
-        """Start a pod of an image with a shell in the builds' namespace; give what runs a script in it.
+    def shell(self, image: str, namespace: str = "") -> Iterator[Callable[[str], str]]:
+        """Start a pod of an image with a shell, by default in the builds' namespace; give what runs a script in it.
 
         Only a pod whose address the API server knows is held to NetworkPolicies, so that is awaited.
         """
-        with self._pod(image, {"command": ["sleep", "600"]}) as name:
-            until(lambda: self.core.read_namespaced_pod(name, self.builds).status.phase == "Running")
-            yield lambda script: self.execute(name, self.builds, script)
+        namespace = namespace or self.builds
+        with self._pod(image, {"command": ["sleep", "600"]}, namespace) as name:
+            until(lambda: self.core.read_namespaced_pod(name, namespace).status.phase == "Running")
+            yield lambda script: self.execute(name, namespace, script)
 
     @contextlib.contextmanager
-    def _pod(self, image: str, container: Mapping[str, Any], **more: Any) -> Iterator[str]:
-        """Start a pod of one container in the builds' namespace; give its name. It is deleted in the end."""
+    def _pod(self, image: str, container: Mapping[str, Any], namespace: str, **more: Any) -> Iterator[str]:
+        """Start a pod of one container; give its name. It is deleted in the end."""
         name = f"test-{secrets.token_hex(3)}"
         spec = {
             "automountServiceAccountToken": False,
@@ -180,11 +181,11 @@ class Stack:
             "containers": [{"name": "test", "image": image, **container}],
             **more,
         }
-        self.core.create_namespaced_pod(self.builds, {"metadata": {"name": name}, "spec": spec})
+        self.core.create_namespaced_pod(namespace, {"metadata": {"name": name}, "spec": spec})
         try:
             yield name
         finally:
-            self.core.delete_namespaced_pod(name, self.builds, grace_period_seconds=0)
+            self.core.delete_namespaced_pod(name, namespace, grace_period_seconds=0)
 
     def execute(self, pod: str, namespace: str, script: str, **container: str) -> str:
         """Run a shell's script in a pod; give what it printed. container: `container=` for a pod of several."""

@@ -23,6 +23,7 @@ PODS = config.Pods(
     trust_file="ca.crt",
     capabilities=("CHOWN", "SETUID"),
     home="/kaniko",
+    certificates={"buildkit-client": "/secrets/buildkit"},
     environment={"BUILD_REGISTRY": "registry.ci.svc:5000"},
 )
 

@@ -19,10 +19,15 @@ SERVER: Final = "buildkit"
 UNUSABLE: Final = "can't use the BuildKit daemon"
 """What the log says when the daemon is away, or refuses the certificate."""
 
-_CERTIFICATES: Final = f"{SECRETS_FOLDER}/buildkit"
+CERTIFICATES: Final = f"{SECRETS_FOLDER}/buildkit"
+"""Where that Secret is in a client's pod."""
+
+FLAGS: Final = f"--tlsdir={CERTIFICATES} --tlsservername={SERVER}"
+"""What makes buildctl use it."""
+
 _CACHE_TAG: Final = "buildkit"
 
-_BUILDCTL: Final = f"buildctl --tlsdir={_CERTIFICATES} --tlsservername={SERVER}"
+_BUILDCTL: Final = f"buildctl {FLAGS}"
 
 _PATIENCE_SECONDS: Final = 180
 """How long the client waits for a daemon: one that is replaced gives running builds two minutes to end."""
@@ -86,7 +91,7 @@ def client(spec: BuildSpec, daemon: str) -> PodSpec:
             "readOnlyRootFilesystem": True,
         },
     }
-    container["volumeMounts"] += [{"name": "buildkit", "mountPath": _CERTIFICATES, "readOnly": True}]
+    container["volumeMounts"] += [{"name": "buildkit", "mountPath": CERTIFICATES, "readOnly": True}]
     certificates = {"name": "buildkit", "secret": {"secretName": CLIENT_SECRET, "defaultMode": 0o440}}
     user = {"runAsNonRoot": True, "runAsUser": USER, "runAsGroup": USER}
     git = spec.build.context.git
