@@ -28,9 +28,9 @@ set: ## set one setting in the stack's file, a secret encrypted: make set KEY=ci
 	$(BOOT) runtime && $(PY) -m ops set $(FOR) $(KEY)
 recover: ## clean up after a Pulumi that was killed
 	$(BOOT) runtime && $(PY) -m ops recover $(FOR) $(SURE)
-backup: ## write all that the stack keeps into one file, with Jenkins stopped meanwhile: make backup FILE=/mnt/ci.zip
+backup: ## write all that the stack keeps into one file, with Jenkins or the registry stopped: make backup FILE=/mnt/ci.zip
 	$(BOOT) runtime && $(PY) -m ops backup $(FOR) $(if $(FILE),--file "$(FILE)")
-restore: ## put back what `make backup` wrote, on a host that has nothing of it, and deploy: make restore FILE=...
+restore: ## put back what `make backup` wrote, where there is nothing of it, and deploy: make restore FILE=...
 	$(BOOT) runtime && $(PY) -m ops restore $(FOR) $(SURE) $(if $(FILE),--file "$(FILE)")
 sample: ## run Jenkins' sample pipeline, or an image that was built, and follow it
 	$(BOOT) runtime && $(PY) -m ops sample $(FOR)

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
 import os
+import tarfile
 import zipfile
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
@@ -22,6 +24,12 @@ if TYPE_CHECKING:
 FORMAT = "pulumi-container-ci/backup/1"
 MANIFEST = "manifest.json"
 CHUNK_BYTES = 2**20
+
+FOLDER = "/data"
+"""Where a volume is mounted while it is copied, so the first part of each path in its tar."""
+
+TAR_END = bytes(1024)
+"""How a tar ends; alone it is one without files."""
 
 
 class Archive(NamedTuple):
@@ -38,6 +46,10 @@ class Archive(NamedTuple):
     def has(self, part: str) -> bool:
         """Whether the archive has a part."""
         return part in self.about["sha256"]
+
+    def size(self, part: str) -> int:
+        """A part's size in bytes."""
+        return self.packed.getinfo(part).file_size
 
     def part(self, name: str) -> Iterator[bytes]:
         """A part, in chunks."""
@@ -100,6 +112,24 @@ def _checked(raw: BinaryIO, size: int) -> Archive:
     if found.about["format"] != FORMAT or found.about["sha256"] != hashes:
         raise zipfile.BadZipFile("another format, or another hash")
     return found
+
+
+def file(name: str) -> bytes:
+    """The tar of an empty file, right in the volume."""
+    into = io.BytesIO()
+    with tarfile.open(fileobj=into, mode="w") as packed:
+        packed.addfile(tarfile.TarInfo(f"{FOLDER[1:]}/{name}"))
+    return into.getvalue()
+
+
+def whole(chunks: Iterable[bytes], what: str) -> Iterator[bytes]:
+    """The same, if it ends as a tar does: an engine or a kubelet that can't go on just ends its answer."""
+    end = b""
+    for chunk in chunks:
+        end = (end + chunk)[-len(TAR_END) :]
+        yield chunk
+    if end != TAR_END:
+        raise OpsError(f"The other side has not given all of {what}.", "See its log, then try again.")
 
 
 def _hash(chunks: Iterable[bytes], also: Callable[[bytes], object]) -> str:

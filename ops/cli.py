@@ -104,13 +104,13 @@ def recover(stack: Stack = None, yes: Yes = False) -> None:
 
 @app.command()
 def backup(file: File, stack: Stack = None) -> None:
-    """Write Jenkins' home, the images of an engine beside it, and the state into one file."""
+    """Write what the stack keeps into one file: Jenkins' home or the registry's images, and the state."""
     _run("backup", "backup", stack, file)
 
 
 @app.command()
 def restore(file: File, stack: Stack = None, yes: Yes = False) -> None:
-    """Put back what `backup` wrote, on a host that has nothing of it, and deploy."""
+    """Put back what `backup` wrote, where there is nothing of it, and deploy."""
     _run("backup", "restore", stack, file, yes=yes)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ops.toolchain.console import OpsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from components.kubernetes.cluster import ApiReader
     from ops.stack import Stack
@@ -21,6 +21,13 @@ LAB_KUBECONFIG = ".local/lab/kubeconfig"
 
 EXEC_SECONDS = 20
 """How long a command in a pod may take."""
+
+SILENCE_SECONDS = 600
+"""How long a command that copies may say or take nothing."""
+
+FRAME_BYTES = 2**16
+OUT, ERROR, STATUS = 1, 2, 3
+"""Channels of an exec: the first byte of each frame. Source: Kubernetes, `v4.channel.k8s.io`."""
 
 
 def is_lab(stack: Stack) -> bool:
@@ -99,3 +106,44 @@ def run(there: ApiReader, namespace: str, pod: str, container: str, words: Seque
     except (client.ApiException, WebSocketException, OSError, LookupError, TypeError, ValueError) as error:
         # The last three: the server closed the connection without a Status, or with one that has no exit code.
         return 1, str(getattr(error, "reason", None) or error)
+
+
+def pipe(
+    there: ApiReader, namespace: str, pod: str, words: Sequence[str], stdin: Iterable[bytes] = ()
+) -> Iterator[bytes]:
+    """Run a command in a pod, and give its output in pieces. Never more than a frame of it is in memory.
+
+    stdin: what it reads. Its end can't be told to every API server, so the command has to know it.
+    Raises OpsError when it can't be run, breaks off, or ends with another status than 0.
+    """
+    from kubernetes import client, stream
+    from websocket import ABNF, WebSocketException
+
+    execute, what = client.CoreV1Api(there.client).connect_get_namespaced_pod_exec, f"`{words[0]}` in the pod {pod}"
+    wanted = {"stdin": True, "stdout": True, "stderr": True, "_preload_content": False, "binary": True}
+    said, status = b"", b""
+    try:
+        socket: Any = stream.stream(execute, pod, namespace, command=list(words), **wanted)
+        with contextlib.ExitStack() as last:
+            last.callback(socket.sock.shutdown)  # `close` leaves a connection open that the other side has ended
+            # By its frames: the client's own methods keep all that they have read.
+            socket.sock.settimeout(SILENCE_SECONDS)
+            for piece in stdin:
+                for start in range(0, len(piece), FRAME_BYTES):
+                    socket.write_stdin(piece[start : start + FRAME_BYTES])
+            while not status:
+                kind, frame = socket.sock.recv_data_frame(control_frame=True)
+                channel = frame.data[0] if frame.data and kind == ABNF.OPCODE_BINARY else None
+                if channel == OUT and len(frame.data) > 1:
+                    yield frame.data[1:]
+                elif channel == ERROR:
+                    said = (said + frame.data[1:])[-2000:]
+                elif channel == STATUS:
+                    status = frame.data[1:]
+                elif kind == ABNF.OPCODE_CLOSE:
+                    break
+    except (client.ApiException, WebSocketException, OSError) as failed:
+        reason = getattr(failed, "reason", None) or failed
+        raise OpsError(f"{what} broke off: {reason} {said.decode(errors='replace')}".rstrip()) from failed
+    if json.loads(status or b"{}").get("status") != "Success":
+        raise OpsError(f"{what} failed: {said.decode(errors='replace').strip() or status.decode() or 'no answer'}")

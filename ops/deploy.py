@@ -51,6 +51,8 @@ class Done(NamedTuple):
 def up(named: str | None, *, yes: bool, words: Sequence[str]) -> int:
     """Get the prerequisites, run `pulumi up`, and say what there is now. Returns an exit status."""
     stack = open_stack(named)
+    from ops import backup  # noqa: PLC0415 - it imports this module
+
     on_docker, loosened = stack.settings.platform == "docker", 0
     if on_docker:
         docker_engine.ensure(stack.settings.docker.host)
@@ -58,6 +60,7 @@ def up(named: str | None, *, yes: bool, words: Sequence[str]) -> int:
     else:
         cluster.require(stack)
         loosened = _loosened(stack, mend=True)
+    backup.before_up(stack)
     stack.get_plugins()
     # Where nobody is asked, the preview would only double the time: the program checks the settings in an update too.
     consent = _consent(yes=yes)

@@ -55,6 +55,14 @@ class Verbs:
             process.communicate(timeout=120)
         return process.returncode
 
+    def killed_when(self, ask: Callable[[], Any], *words: str) -> None:
+        """Start a verb, and kill it once something is so."""
+        with self.start(*words) as process:
+            eventually(ask, seconds=120)
+            assert process.poll() is None, process.communicate()
+            process.kill()
+            process.communicate()
+
     @contextmanager
     def deployed(self, container: str, *volumes: str, **sections: Mapping[str, Any]) -> Iterator[Self]:
         """Bring the stack up under a container's name and free ports; in the end remove it, its home and volumes."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ops import archive, backup
+from ops.toolchain import docker_engine
 from ops.toolchain.console import OpsError
 from tests.support import made_stack
 
@@ -74,18 +75,21 @@ def test_an_answer_of_the_engine_that_breaks_off_leaves_no_file_and_none_is_over
     with pytest.raises(OpsError, match="not overwritten"), archive.writing(made, {}):
         pass
     with pytest.raises(OpsError, match="not given all"), archive.writing(made.with_name("new"), {}) as add:
-        add("home.tar", backup.whole([b"x", bytes(1000)], "it"))
+        add("home.tar", archive.whole([b"x", bytes(1000)], "it"))
     assert [path.name for path in made.parent.iterdir()] == [made.name]
     assert made.read_bytes() == before
 
 
-def test_another_stacks_archive_and_a_stack_in_a_cluster_are_refused(
+def test_another_stacks_archive_and_another_platforms_are_refused(
     made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other, cluster = made_stack.on_docker(tmp_path, "offline"), made_stack.on_cluster(tmp_path)
-    monkeypatch.setattr(cluster, "exists", lambda: True)
-    monkeypatch.setattr(backup, "unprepared", {"offline": other, "prod": cluster}.get)
+    other = made_stack.on_docker(tmp_path, "offline")
+    monkeypatch.setattr(backup, "unprepared", lambda _: other)
+    monkeypatch.setattr(docker_engine, "ensure", lambda _: None)
     with pytest.raises(OpsError, match="ci/dev, not of ci/offline"):
         backup.restore("offline", made, yes=True)
-    with pytest.raises(OpsError, match="ci:platform: docker"):
-        backup.backup("prod", tmp_path / "new.zip")
+    images = tmp_path / "images.zip"
+    with archive.writing(images, {"project": "ci", "stack": "offline"}) as add:
+        add("registry.tar", [b""])
+    with pytest.raises(OpsError, match=r"has registry.tar, .* \(ci:platform: docker\)"):
+        backup.restore("offline", images, yes=True)

@@ -1,0 +1,234 @@
+"""The registry's images in a cluster: how they are copied, and put back.
+
+Consistent is: the registry is scaled to 0 for the copy, so nobody pulls or pushes meanwhile. A pod of the registry's
+own image has its volume then, and what runs in there is the image's `tar`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+from kubernetes import client
+
+from components import labels
+from components.kubernetes import restricted, server
+from components.kubernetes.endpoints import REGISTRY
+from components.kubernetes.namespaces import of_builds
+from ops import cluster
+from ops.archive import FOLDER, whole
+from ops.clone import short
+from ops.toolchain import console
+from ops.toolchain.console import OpsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from ops.archive import Archive
+    from ops.stack import Stack
+
+RESTORED = f"{labels.PREFIX}/restore"
+"""The label of a claim that was made for a restore: the archive's id."""
+
+HELPER = "registry-backup"
+HELPER_SECONDS = 86_400
+"""How long the helper lives, should whoever started it be killed."""
+
+WAIT_SECONDS = 180
+"""How long a pod may take to start or end. The registry has a minute to end, a new volume may take longer."""
+
+PACK = f"""
+cd / && names=$(find {FOLDER[1:]} -mindepth 1 -maxdepth 1 ! -name lost+found)
+if [ -n "$names" ]; then exec tar -cf - $names; fi
+head -c 1024 /dev/zero
+"""
+"""Without the folder itself, whose owner is root: as another user, `tar` could not set its mode again."""
+
+
+class ClusterVolume:
+    """A claim in the helper."""
+
+    def __init__(self, pipe: Callable[..., Iterator[bytes]]) -> None:
+        """Take what runs a command in the helper."""
+        self.pipe = pipe
+
+    def has(self, name: str) -> bool:
+        """Whether a file is there, right in the volume."""
+        return name in b"".join(self.pipe(["ls", "-A", FOLDER])).decode().split()
+
+    def put(self, pieces: Iterable[bytes], size: int) -> None:
+        """Unpack a tar of this size in bytes."""
+        for _ in self.pipe(["sh", "-c", f"head -c {size} | tar -xf - -C /"], pieces):
+            pass
+
+
+class ClusterStore:
+    """Where a stack in a cluster keeps its data. Each method may raise what `cluster.asked` turns into an OpsError."""
+
+    part = "registry.tar"
+
+    def __init__(self, stack: Stack) -> None:
+        """Take a stack."""
+        self.stack, self.settings = stack, stack.settings
+        self.there = cluster.reader(stack)
+        self.namespace = self.settings.kubernetes.namespace
+        self.core = client.CoreV1Api(self.there.client)
+        self.apps = client.AppsV1Api(self.there.client)
+        self.volume = f"The claim {REGISTRY} in the namespace {self.namespace}"
+        self.removal = f"{cluster.kubectl(stack)} --namespace {self.namespace} delete pvc {REGISTRY}"
+
+    def save(self, add: Callable[[str, Iterable[bytes]], None]) -> None:
+        """Add the registry's volume."""
+        self.core.read_namespaced_persistent_volume_claim(REGISTRY, self.namespace)  # or the helper would wait for it
+        pods = self.core.list_namespaced_pod(of_builds(self.namespace)).items
+        # What stays there, a watcher of branches or a runner, is an app and has its label.
+        busy = [each for each in pods if each.status.phase in {"Pending", "Running"}]
+        names = sorted(each.metadata.name for each in busy if labels.APP not in (each.metadata.labels or {}))
+        if names:
+            raise OpsError(f"Builds push to the registry: {', '.join(names)}.", "Wait for them, then try again.")
+        with self._stopped(), self.opened() as volume:
+            add(self.part, whole(volume.pipe(["sh", "-c", PACK]), self.volume))
+
+    def mark(self) -> str | None:
+        """The id of the archive that the volume was made for; empty for any other volume, None where there is none."""
+        found = _known(lambda: self.core.read_namespaced_persistent_volume_claim(REGISTRY, self.namespace))
+        return str((found.metadata.labels or {}).get(RESTORED, "")) if found else None
+
+    def in_use(self) -> bool:
+        """Whether the registry is there."""
+        return self._replicas() is not None
+
+    @contextlib.contextmanager
+    def made(self, archive_id: str) -> Iterator[ClusterVolume]:
+        """Make the volume with a mark, in its namespace, and mount it."""
+        self._remove_helper()
+        if self.mark():
+            self.core.delete_namespaced_persistent_volume_claim(REGISTRY, self.namespace)
+            _until(lambda: self.mark() is None, f"the end of the claim {REGISTRY}")
+        if not _known(lambda: self.core.read_namespace(self.namespace)):
+            marks = labels.of(self.stack.clone.name, short(self.stack.name))
+            self.core.create_namespace({"metadata": {"name": self.namespace, "labels": marks}})
+        wanted = self.settings.registry
+        spec: dict[str, Any] = {
+            "accessModes": ["ReadWriteOnce"],
+            "resources": {"requests": {"storage": f"{wanted.storage_gib}Gi"}},
+            **({"storageClassName": wanted.storage_class} if wanted.storage_class else {}),
+        }
+        meta = {"name": REGISTRY, "labels": {RESTORED: archive_id}}
+        self.core.create_namespaced_persistent_volume_claim(self.namespace, {"metadata": meta, "spec": spec})
+        with self.opened() as volume:
+            yield volume
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[ClusterVolume]:
+        """Mount the volume that is there."""
+        self._remove_helper()
+        self.core.create_namespaced_pod(self.namespace, helper(self.settings.registry.image))
+        try:
+            _until(self._runs, f"the pod {HELPER} in {self.namespace}")
+            yield ClusterVolume(lambda *words: cluster.pipe(self.there, self.namespace, HELPER, *words))
+        finally:
+            self._remove_helper()
+
+    def adopted(self, state: bytes) -> bytes:
+        """The state without what was in the old cluster, and with this volume as that of the builds.
+
+        A build is done only where the volume with its image is the one that it pushed to.
+        """
+        known = json.loads(state)
+        latest = known["checkpoint"]["latest"]
+        old = ("kubernetes:", "pulumi:providers:kubernetes")
+        latest["resources"] = [each for each in latest["resources"] if not each["type"].startswith(old)]
+        volume = self.core.read_namespaced_persistent_volume_claim(REGISTRY, self.namespace).metadata.uid
+        for each in latest["resources"]:
+            for key in ("dependencies", "propertyDependencies"):
+                each.pop(key, None)
+            if each["type"] == "pulumi:pulumi:Stack":
+                each.get("outputs", {})["registryVolume"] = volume
+        return json.dumps(known).encode()
+
+    def finish(self, _: Archive) -> None:
+        """Nothing."""
+
+    def heal(self) -> None:
+        """Start the registry that a killed backup left at 0, and end the helper, which may hold the volume."""
+        if self._replicas() == 0:
+            self._remove_helper()
+            self._scale(1)
+            console.note("started the registry again, which a killed backup had stopped")
+
+    @contextlib.contextmanager
+    def _stopped(self) -> Iterator[None]:
+        """Scale the registry to 0 if it is there, and back in the end."""
+        there = self.in_use()
+        try:
+            if there:
+                console.note("stopping the registry; should this be killed, `make up` starts it again")
+                self._scale(0)
+                self._await_end(f"{server.stateful_set(REGISTRY)}-0")
+            yield
+        finally:
+            if there:
+                self._scale(1)
+                console.note("started the registry")
+
+    def _replicas(self) -> int | None:
+        name = server.stateful_set(REGISTRY)
+        found = _known(lambda: self.apps.read_namespaced_stateful_set(name, self.namespace))
+        return int(found.spec.replicas) if found else None
+
+    def _scale(self, replicas: int) -> None:
+        wanted = {"spec": {"replicas": replicas}}
+        self.apps.patch_namespaced_stateful_set_scale(server.stateful_set(REGISTRY), self.namespace, wanted)
+
+    def _runs(self) -> bool:
+        return bool(self.core.read_namespaced_pod(HELPER, self.namespace).status.phase == "Running")
+
+    def _remove_helper(self) -> None:
+        _known(lambda: self.core.delete_namespaced_pod(HELPER, self.namespace, grace_period_seconds=0))
+        self._await_end(HELPER)
+
+    def _await_end(self, pod: str) -> None:
+        gone = f"the end of the pod {pod} in {self.namespace}"
+        _until(lambda: not _known(lambda: self.core.read_namespaced_pod(pod, self.namespace)), gone)
+
+
+def helper(image: str) -> dict[str, Any]:
+    """The pod that has the volume. It passes Pod Security `restricted`, and has the rights of the registry's own."""
+    user, mount = restricted.USER, {"name": "data", "mountPath": FOLDER}
+    confined = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "readOnlyRootFilesystem": True}
+    container = {"name": "volume", "image": image, "command": ["sleep", str(HELPER_SECONDS)], "volumeMounts": [mount]}
+    resources = {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}}
+    identity = {"runAsUser": user, "runAsGroup": user, "fsGroup": user, "fsGroupChangePolicy": "OnRootMismatch"}
+    spec = {
+        "restartPolicy": "Never",
+        "activeDeadlineSeconds": HELPER_SECONDS,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": {**identity, "runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [{**container, "securityContext": confined, "resources": resources}],
+        "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": REGISTRY}}],
+    }
+    return {"metadata": {"name": HELPER, "labels": {labels.APP: HELPER}}, "spec": spec}
+
+
+def _known(ask: Callable[[], Any]) -> Any:  # noqa: ANN401 - the client's
+    """The answer; None where there is no such object."""
+    try:
+        return ask()
+    except client.ApiException as error:
+        if error.status != http.HTTPStatus.NOT_FOUND:
+            raise
+        return None
+
+
+def _until(ask: Callable[[], bool], what: str) -> None:
+    """Ask until it is so. Raises OpsError when it takes too long."""
+    end = time.monotonic() + WAIT_SECONDS
+    while not ask():
+        if time.monotonic() > end:
+            raise OpsError(f"Waited {WAIT_SECONDS} s for {what}.", "See: kubectl describe, in that namespace")
+        time.sleep(0.3)
