@@ -8,7 +8,7 @@ PIN  := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --gen
 CLUSTER := tests/lab tests/manifests tests/cluster
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview down status doctor password set recover backup restore sample lab lab-down test test-cluster test-fast check reference lock bench
+.PHONY: help up preview down status doctor password set recover backup restore sample lab lab-down test test-cluster test-fast check reference lock outdated bench
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,5 +51,7 @@ reference: ## regenerate the schema and the settings reference
 	$(BOOT) dev && $(PY) -m components.settings.reference
 lock: ## regenerate the lock files from the .in files
 	$(BOOT) dev && $(PIN) requirements.in -o requirements.txt && $(PIN) requirements-dev.in -o requirements-dev.txt && $(PIN) offline/go-requirements.in -o offline/go-requirements.txt && $(PIN) policies/requirements.in -o policies/requirements.txt && $(PIN) tests/manifests/checkov-requirements.in -o tests/manifests/checkov-requirements.txt
+outdated: ## show which pins have a newer version; what can't be asked is said
+	$(BOOT) dev && $(PY) .ci/outdated.py
 bench: ## measure: make bench ARGS="docker --rounds 5"; `python -m benchmarks report` renders it
 	$(BOOT) dev && $(PY) -m benchmarks run $(ARGS)

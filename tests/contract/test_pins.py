@@ -1,0 +1,61 @@
+"""Every pin of the repository is one that renovate.json finds, so `make outdated` too."""
+
+import importlib.util
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from components.settings.model import Settings
+
+ROOT = Path(__file__).parents[2]
+SPEC = importlib.util.spec_from_file_location("outdated", ROOT / ".ci/outdated.py")
+assert SPEC is not None
+assert SPEC.loader is not None
+outdated: Any = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(outdated)
+FOUND = set(outdated.pins())
+FILES = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+
+
+def found(source: str, file: str = "") -> set[tuple[str, str]]:
+    return {(pin.name, pin.version) for pin in FOUND if pin.source == source and pin.file.startswith(file)}
+
+
+def images(model: type[BaseModel]) -> set[tuple[str, str]]:
+    """The images that the settings name by default, each with its tag."""
+    known: set[tuple[str, str]] = set()
+    for name, field in model.model_fields.items():
+        if isinstance(field.default, str) and name.endswith("image"):
+            repository, _, tag = field.default.rpartition(":")
+            known.add((repository, tag))
+        for inner in (field.annotation, *getattr(field.annotation, "__args__", ())):
+            if isinstance(inner, type) and issubclass(inner, BaseModel):
+                known |= images(inner)
+    return known
+
+
+def test_every_image_that_the_settings_name_by_default_is_found() -> None:
+    named = images(Settings)
+    assert len(named) > 9
+    assert named <= found("docker")
+
+
+def test_every_plugin_requirement_module_and_version_of_the_tool_chain_is_found() -> None:
+    plugins = (ROOT / "components/jenkins/image/plugins.txt").read_text().splitlines()
+    wanted = {tuple(line.split(":")) for line in plugins if not line.startswith("#")}
+    assert len(wanted) > 60
+    assert wanted == found("jenkins-plugins")
+    for file in (each for each in FILES if each.endswith(".in")):
+        assert len(found("pypi", file)) == (ROOT / file).read_text().count("==") > 0, file
+    pins = (ROOT / "ops/toolchain/pins.py").read_text()
+    versions = set(re.findall(r'^(?!PULUMI_OLDEST)[A-Z_]+VERSION = "(.+)"', pins, re.MULTILINE))
+    assert {pin.version for pin in FOUND if pin.file == "ops/toolchain/pins.py"} == versions
+    for file in (each for each in FILES if each.endswith("go.mod")):
+        text = (ROOT / file).read_text()
+        tools = re.findall(r"^(?:tool |\t)([^\s@(]+)$", text, re.MULTILINE)
+        modules = {name for name, _ in found("go", file)}
+        assert modules, file
+        assert all(any(f"{tool}/".startswith(f"{name}/") for name in modules) for tool in tools), file
