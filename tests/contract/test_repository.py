@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import tarfile
 from pathlib import Path
 from typing import Any, get_args
 
@@ -14,6 +15,7 @@ from components.settings import reference
 from components.settings.docker import DockerSettings
 from components.settings.load import PREFIX
 from components.settings.model import SECRETS, Settings
+from tests.support import release
 
 ROOT = Path(__file__).parent.parent.parent
 STACKS = sorted([*ROOT.glob("stacks/Pulumi.*.yaml"), *ROOT.glob("examples/stacks/Pulumi.*.yaml")])
@@ -127,3 +129,11 @@ def test_the_readmes_table_names_only_settings_that_exist() -> None:
     named = set(re.findall(r"`(ci:[A-Za-z.]+)`", (ROOT / "README.md").read_text()))
     assert named
     assert named <= known
+
+
+def test_the_program_of_the_release_that_upgrades_start_from_is_all_there_and_its_version_is_told_alike() -> None:
+    with tarfile.open(release.ARCHIVE) as packed:
+        names = {name.partition("/")[0] for name in packed.getnames()}
+    assert names == set(release.PROGRAM)
+    [version] = re.findall(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    assert f"\n## {version} - " in (ROOT / "CHANGELOG.md").read_text()
