@@ -90,3 +90,14 @@ def test_an_agent_less_leaves_no_container_and_jenkins_is_told(verbs: Verbs, eng
     with pytest.raises(docker.errors.NotFound):
         engine.containers.get(f"{NAME}-agent-2")
     assert engine.containers.get(AGENT).health == "healthy"
+
+
+def test_without_agents_nothing_of_them_is_left_and_the_controller_has_the_engine_again(
+    verbs: Verbs, engine: docker.DockerClient
+) -> None:
+    verbs.edit(jenkins={"agents": 0})
+    verbs.run("up")
+    assert [each.name for each in engine.networks.list() if str(each.name).startswith(NAME)] == [ENGINE]
+    named = {each.name for each in engine.volumes.list() if str(each.name).startswith(NAME)}
+    assert named == {f"{NAME}-home", f"{ENGINE}-images", f"{ENGINE}-certificates"}
+    inside(NAME, "docker", "version")
