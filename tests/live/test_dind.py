@@ -1,13 +1,9 @@
 """`access: dind` on a real engine: deployed by the operator's verbs, used, refused, restarted, removed."""
 
-import hashlib
-import io
 import json
 import re
-import secrets
-import subprocess
-import tarfile
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -155,33 +151,23 @@ def test_a_removed_engine_comes_back_with_its_images_and_new_certificates_that_j
 def test_an_engine_whose_certificates_were_wiped_makes_new_ones_and_jobs_build_on(
     verbs: Verbs, engine: docker.DockerClient
 ) -> None:
-    before = inside(ENGINE, "cat", "/certs/client/key.pem")
+    def key() -> str:
+        with suppress(docker.errors.NotFound):
+            return containers.read(engine.containers.get(ENGINE), "/certs/client/key.pem")
+        return ""
+
+    before = key()
     inside(ENGINE, "sh", "-c", "rm /certs/client/*")
     verbs.run("up")
-    eventually(lambda: engine.containers.get(ENGINE).attrs["State"]["Health"]["Status"] == "healthy", seconds=90)
-    assert inside(ENGINE, "cat", "/certs/client/key.pem") != before
+    eventually(lambda: key() not in ("", before), seconds=60)
+    eventually(lambda: engine.containers.get(ENGINE).health == "healthy")
     verbs.run("sample")
 
 
-def old_image(folder: Path, *tags: str) -> str:
-    """Load an image without files that was made in 2020 into the engine; give its id."""
-    about = {"architecture": "amd64", "os": "linux", "created": "2020-01-01T00:00:00Z", "rootfs": {"type": "layers"}}
-    config = json.dumps({**about, "config": {"Cmd": ["x"], "Labels": {"made-for": secrets.token_hex(8)}}}).encode()
-    manifest = json.dumps([{"Config": "config.json", "RepoTags": list(tags), "Layers": []}]).encode()
-    with tarfile.open(folder / "image.tar", "w") as packed:
-        for name, content in {"config.json": config, "manifest.json": manifest}.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            packed.addfile(member, io.BytesIO(content))
-    with (folder / "image.tar").open("rb") as file:
-        subprocess.run(["docker", "exec", "-i", ENGINE, "docker", "load"], stdin=file, check=True, capture_output=True)
-    return f"sha256:{hashlib.sha256(config).hexdigest()}"
-
-
 def test_the_pruner_removes_what_is_old_and_nothing_that_has_a_name_or_is_used(
-    verbs: Verbs, engine: docker.DockerClient, inner: Container, tmp_path: Path
+    verbs: Verbs, engine: docker.DockerClient, inner: Container
 ) -> None:
-    gone, used, tagged = old_image(tmp_path), old_image(tmp_path), old_image(tmp_path, "kept:1")
+    gone, used, tagged = (containers.load_old(ENGINE, *tags) for tags in ((), (), ("kept:1",)))
     images = partial(inside, ENGINE, "docker", "image", "ls", "-q", "--no-trunc")
     inside(ENGINE, "docker", "volume", "create", "kept")
     inside(ENGINE, "docker", "create", "--name", "user", used)

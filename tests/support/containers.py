@@ -1,6 +1,9 @@
 """Looks into containers of the machine's engine."""
 
+import hashlib
 import io
+import json
+import secrets
 import subprocess
 import tarfile
 
@@ -22,3 +25,19 @@ def inside(container: str, *command: str, user: str = "") -> str:
     done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout
     return done.stdout
+
+
+def load_old(container: str, *tags: str) -> str:
+    """Load an image without files that was made in 2020 into the engine in a container; give its id."""
+    about = {"architecture": "amd64", "os": "linux", "created": "2020-01-01T00:00:00Z", "rootfs": {"type": "layers"}}
+    config = json.dumps({**about, "config": {"Cmd": ["x"], "Labels": {"made-for": secrets.token_hex(8)}}}).encode()
+    manifest = json.dumps([{"Config": "config.json", "RepoTags": list(tags), "Layers": []}]).encode()
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as packed:
+        for name, content in {"config.json": config, "manifest.json": manifest}.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            packed.addfile(member, io.BytesIO(content))
+    command = ["docker", "exec", "-i", container, "docker", "load"]
+    subprocess.run(command, input=archive.getvalue(), check=True, capture_output=True)
+    return f"sha256:{hashlib.sha256(config).hexdigest()}"
