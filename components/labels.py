@@ -19,6 +19,9 @@ COMMIT_TAG: Final = f"{PREFIX}/commit-tag"
 BRANCH_TAG: Final = f"{PREFIX}/branch-tag"
 """Annotations of such a Job's pod: the commit's 40 digits, and the tags of the image."""
 
+QUEUE: Final = "kueue.x-k8s.io/queue-name"
+"""Kueue's own label: the queue that a Job waits in."""
+
 FILES: Final = f"{PREFIX}/files"
 CERTIFICATE: Final = f"{PREFIX}/certificate"
 VOLUME: Final = f"{PREFIX}/registry-volume"

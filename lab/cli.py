@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lab import cgroups, cluster, health, layout, processes
+from lab import cgroups, cluster, health, kueue, layout, processes
 from lab.lab import Lab
 from ops.toolchain import console
 from ops.toolchain.console import OpsError
@@ -38,6 +38,7 @@ def build() -> None:
     """Build what a lab is made of, and start nothing. A machine that can have no lab is told why, and that is all."""
     try:
         cluster.prepare()
+        kueue.MODULE.ensure()
     except OpsError as trouble:
         console.note(f"no lab here, so the tests that need a cluster will be skipped: {trouble}")
 

@@ -21,7 +21,7 @@ EXPECTED = {
 """The processes of a lab that is up."""
 MARK = ".ci-lab"
 """The file that says that a folder is a lab's. It is the first in there."""
-BESIDE = {"cli.py", "lab.py", "__main__.py"}
+BESIDE = {"cli.py", "kueue.py", "lab.py", "__main__.py"}
 """Modules that a change of makes no other lab."""
 
 

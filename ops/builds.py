@@ -87,14 +87,17 @@ def examine(  # noqa: PLR0913, PLR0917 - what the state and the cluster tell
 
 
 def outcome(job: client.V1Job | None) -> str:
-    """How a Job stands: `done`, `failed`, `running`, `waits`, `kept` (it built before, and is not to again), `gone`."""
+    """How a Job stands: `done`, `failed`, `running`, `waits`, `gone`.
+
+    Of a suspended one: `queued`, or `kept` (it built before, and is not to again).
+    """
     if job is None:
         return "gone"
     ended = {entry.type for entry in job.status.conditions or [] if entry.status == "True"}
     if ended & {"Complete", "Failed"}:
         return "done" if "Complete" in ended else "failed"
     if job.spec.suspend:
-        return "kept"
+        return "queued" if labels.QUEUE in (job.metadata.labels or {}) else "kept"
     return "running" if job.status.active else "waits"
 
 
@@ -109,6 +112,7 @@ def _told(how: str, name: str | None, job: client.V1Job, image: str) -> str:
         return f"{image or 'pushed'}, built {_time(ended)} in {(ended - begun).total_seconds():.0f} s"
     return {
         "kept": f"{image}; built before its Job was removed, and not again",
+        "queued": f"Job {name} is in the queue since {_time(job.metadata.creation_timestamp)}",
         "running": f"Job {name} runs since {_time(job.status.start_time)}",
         "waits": f"Job {name} waits for its pod: kubectl describe job {name}",
     }[how]

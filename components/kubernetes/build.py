@@ -46,6 +46,12 @@ class BuildArgs:
     last_volume: str | None
     """The volume's uid after the last update; None before the first one, which counts as the same volume."""
 
+    queue: Mapping[str, str]
+    """The label that puts a Job into the queue; nothing without a queue."""
+
+    queue_seconds: int
+    """The longest that a Job waits in the queue."""
+
     on_error: pulumi.ErrorHook
 
 
@@ -68,17 +74,19 @@ class Build(pulumi.ComponentResource):
         }
         same_volume = args.volume.apply(lambda uid: args.last_volume in {None, uid} or not plan.in_own_registry)
         context = self._context(name, plan, meta)
+        patience = build.deadline_seconds + args.queue_seconds + _BEYOND_DEADLINE_SECONDS
         options = pulumi.ResourceOptions(
             parent=self,
             depends_on=context,
             # Otherwise a failed update leaves the previous Job in the cluster. If its settings come back, it counts as
             # done, although the tags may point to the newer image.
             delete_before_replace=True,
-            custom_timeouts=pulumi.CustomTimeouts(create=f"{build.deadline_seconds + _BEYOND_DEADLINE_SECONDS}s"),
+            custom_timeouts=pulumi.CustomTimeouts(create=f"{patience}s"),
             hooks=pulumi.ResourceHookBinding(on_error=[args.on_error]),
         )
         # The name of a failed Job does not change, so the provider has to replace it in the next update.
         annotations: dict[str, pulumi.Input[str]] = {_REPLACE_UNREADY: "true"}
+        marks: pulumi.Input[Mapping[str, str]] = {**meta["labels"], **args.queue}
         spec = job_spec(build.retries, build.deadline_seconds, plan.pod, meta["labels"])
         if plan.in_own_registry:
             # A new volume has no images, so it makes the Job another one.
@@ -91,12 +99,19 @@ class Build(pulumi.ComponentResource):
             }
             spec["suspend"] = same_volume
             ignored = ["spec.suspend", *(f'metadata.annotations["{name}"]' for name in annotations)]
+            if args.queue:
+                # Kueue would start a suspended Job that is in a queue.
+                marks = same_volume.apply(lambda same: meta["labels"] if same else {**meta["labels"], **args.queue})
+                ignored.append(f'metadata.labels["{labels.QUEUE}"]')
             options = pulumi.ResourceOptions.merge(options, pulumi.ResourceOptions(ignore_changes=ignored))
         job = batch.v1.Job(
-            f"{name}-job", metadata={**meta, "name": plan.job, "annotations": annotations}, spec=spec, opts=options
+            f"{name}-job",
+            metadata={**meta, "name": plan.job, "labels": marks, "annotations": annotations},
+            spec=spec,
+            opts=options,
         )
         if plan.scheduled is not None:
-            self._schedule(name, plan, plan.scheduled, meta, context)
+            self._schedule(name, args, plan.scheduled, meta, context)
         digest = _digest(args, job, same_volume)
         self.image = digest.apply(lambda found: f"{plan.repository}@{found}")
         self.job = self.image.apply(lambda _: plan.job)
@@ -117,9 +132,9 @@ class Build(pulumi.ComponentResource):
         return [config_map]
 
     def _schedule(
-        self, name: str, plan: Plan, pod: PodSpec, meta: Mapping[str, Any], context: Sequence[pulumi.Resource]
+        self, name: str, args: BuildArgs, pod: PodSpec, meta: Mapping[str, Any], context: Sequence[pulumi.Resource]
     ) -> None:
-        build = plan.settings
+        build = args.plan.settings
         batch.v1.CronJob(
             f"{name}-schedule",
             metadata={**meta, "name": build.name},
@@ -130,7 +145,7 @@ class Build(pulumi.ComponentResource):
                 "successfulJobsHistoryLimit": _KEPT_RUNS,
                 "failedJobsHistoryLimit": _KEPT_RUNS,
                 "jobTemplate": {
-                    "metadata": {"labels": meta["labels"]},
+                    "metadata": {"labels": {**meta["labels"], **args.queue}},
                     "spec": job_spec(build.retries, build.deadline_seconds, pod, meta["labels"]),
                 },
             },

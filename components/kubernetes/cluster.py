@@ -160,6 +160,10 @@ class ApiReader:
         major, minor = (int(text) for text in digits)
         return major, minor
 
+    def serves(self, api: str) -> bool:
+        """Return whether the cluster has an API group in a version, `group/version`."""
+        return self._get(f"/apis/{api}") is not None
+
     def has_secret(self, namespace: str, name: str) -> bool:
         """Return whether a Secret exists, without reading its content."""
         return self._get(f"/api/v1/namespaces/{namespace}/secrets/{name}", accept=_METADATA_ONLY) is not None

@@ -7,7 +7,7 @@ import pulumi
 from pulumi_kubernetes import core
 
 from components import certificates, labels, password
-from components.kubernetes import access, cluster, endpoints, gitlab_runner, history, namespaces, texts
+from components.kubernetes import access, cluster, endpoints, gitlab_runner, history, namespaces, queue, texts
 from components.kubernetes import buildkit as daemon
 from components.kubernetes.build import Build, BuildArgs, failure_hook
 from components.kubernetes.builders.spec import (
@@ -28,7 +28,7 @@ from components.kubernetes.push import Push, PushArgs, watched
 from components.kubernetes.registry import Mirror, MirrorArgs, Registry, RegistryArgs
 from components.kubernetes.retention import IMAGES
 from components.settings import Settings
-from components.settings.cluster_checks import logins, pods_of, quota_of
+from components.settings.cluster_checks import logins, pods_of, queue_seconds, quota_of
 
 PULL_SECRET = "registry-pull"  # noqa: S105 - a name
 
@@ -59,6 +59,9 @@ def deploy(settings: Settings, reader: ApiReader | None = None) -> Mapping[str, 
     pull_config = _docker_config(endpoint, settings.registry.pull_user, pulling)
     logged_in = _logins(settings, endpoint, spaces, secret, pull_config, on_cluster)
     needed: list[pulumi.Resource] = [registry, *logged_in]
+    if settings.kubernetes.parallel_builds is not None:
+        in_builds = pulumi.ResourceOptions.merge(on_cluster, pulumi.ResourceOptions(depends_on=[spaces]))
+        needed.append(queue.Queue("queue", settings.kubernetes, in_builds))
     more: dict[str, pulumi.Input[object]] = {}
     if settings.buildkit is not None:
         wanted = daemon.BuildkitArgs(settings=settings, wanted=settings.buildkit, spaces=spaces)
@@ -67,7 +70,7 @@ def deploy(settings: Settings, reader: ApiReader | None = None) -> Mapping[str, 
         more["buildkit"] = daemon.outputs(settings, there)
     ready = pulumi.ResourceOptions.merge(on_cluster, pulumi.ResourceOptions(depends_on=needed))
     plans = [plan(settings, index) for index in range(len(settings.builds))]
-    builds = _builds(plans, reader or ApiReader(settings.kubernetes), spaces, registry, last, ready)
+    builds = _builds(settings, plans, reader or ApiReader(settings.kubernetes), spaces, registry, last, ready)
     if builds and (settings.registry.keep or settings.docker_config):
         # For the retention of this registry, or of another stack's that this one may push to.
         core.v1.ConfigMap(
@@ -107,6 +110,7 @@ def deploy(settings: Settings, reader: ApiReader | None = None) -> Mapping[str, 
 
 
 def _builds(  # noqa: PLR0913, PLR0917 - a part of deploy
+    settings: Settings,
     plans: Sequence[Plan],
     reader: ApiReader,
     spaces: Namespaces,
@@ -127,6 +131,8 @@ def _builds(  # noqa: PLR0913, PLR0917 - a part of deploy
                 pushed=last.images.get(each.job),
                 volume=registry.volume,
                 last_volume=last.volume,
+                queue=queue.of_jobs(settings.kubernetes),
+                queue_seconds=queue_seconds(settings),
                 on_error=hook,
             ),
             opts,

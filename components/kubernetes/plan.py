@@ -80,8 +80,13 @@ def plan(settings: Settings, index: int) -> Plan:
     )
 
 
-def push_job(spec: Mapping[str, Any], marks: Mapping[str, str], owner: str, uid: str | None) -> str:
-    """Return the Job that the watcher creates, with @places@ on the first line; the second is the pod."""
+def push_job(
+    spec: Mapping[str, Any], marks: Mapping[str, str], waits: Mapping[str, str], owner: str, uid: str | None
+) -> str:
+    """Return the Job that the watcher creates, with @places@ on the first line; the second is the pod.
+
+    marks: labels of the Job and its pod. waits: the label that puts the Job into the queue.
+    """
     pod = {
         "metadata": {
             "labels": marks,
@@ -96,7 +101,7 @@ def push_job(spec: Mapping[str, Any], marks: Mapping[str, str], owner: str, uid:
             "kind": "Job",
             "metadata": {
                 "name": "@name@",
-                "labels": {**marks, BRANCH: "@branch@"},
+                "labels": {**marks, **waits, BRANCH: "@branch@"},
                 "ownerReferences": [reference],
             },
             "spec": {**spec, "template": pod},

@@ -10,7 +10,7 @@ import pulumi
 import yaml
 
 from components import labels
-from components.kubernetes import cluster, context, tls_preflight
+from components.kubernetes import cluster, context, queue, tls_preflight
 from components.kubernetes.cluster import ApiReader, NamespaceInfo, ReadError
 from components.kubernetes.namespaces import ENFORCED, names, of_builds
 from components.settings import NotAcceptedError, Problem, Settings
@@ -45,6 +45,7 @@ def preflight(settings: Settings, reader: ApiReader, *, project: str, stack: str
             if not deployed:
                 yield from _cluster(settings, reader, found, f"{project}/{stack}")
         yield from _given_secret(settings, reader, deployed=deployed)
+        yield from _queue(settings, reader)
     except ReadError as error:
         yield Problem(
             key="ci:kubernetes.context",
@@ -193,6 +194,20 @@ def _given_secret(settings: Settings, reader: ApiReader, *, deployed: bool) -> I
         wrong=f"is not a Secret in the namespace {namespace}",
         instead=command if deployed else f"{command}{first}",
     )
+
+
+def _queue(settings: Settings, reader: ApiReader) -> Iterator[Problem]:
+    """Look for Kueue. Without it the provider would fail at each object of the queue, in the middle of an update."""
+    bound = settings.kubernetes.parallel_builds
+    if bound is not None and not reader.serves(queue.API):
+        yield Problem(
+            key="ci:kubernetes.parallelBuilds",
+            code="not_found",
+            value=bound,
+            wrong=f"needs Kueue, and the cluster does not have {queue.API}",
+            instead="install Kueue 0.15 or newer in the cluster (https://kueue.sigs.k8s.io/docs/installation), or "
+            "remove the key",
+        )
 
 
 def _cluster(settings: Settings, reader: ApiReader, found: Mapping[str, NamespaceInfo], me: str) -> Iterator[Problem]:

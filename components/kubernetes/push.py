@@ -11,7 +11,7 @@ import yaml
 from pulumi_kubernetes import admissionregistration, apps, batch, core, rbac
 
 from components import certificates, labels
-from components.kubernetes import endpoints, restricted, webhook
+from components.kubernetes import endpoints, queue, restricted, webhook
 from components.kubernetes.build import job_spec
 from components.kubernetes.builders.spec import SECRETS_FOLDER, TRUST_FILE
 from components.kubernetes.namespaces import Namespaces, of_builds
@@ -109,7 +109,7 @@ class Push(pulumi.ComponentResource):
         build, git, wanted = plan.settings, plan.settings.context.git, plan.settings.on_push
         if git is None or wanted is None or plan.on_push is None:
             raise AssertionError
-        marks = {labels.BUILD: build.name, **labels.PART}
+        marks, waits = {labels.BUILD: build.name, **labels.PART}, queue.of_jobs(args.settings.kubernetes)
         spec = job_spec(build.retries, build.deadline_seconds, plan.on_push, marks)
         kept = _KEPT_RUNS_OF_MANY if "*" in wanted.branch else _KEPT_RUNS
         template = batch.v1.CronJob(
@@ -125,7 +125,7 @@ class Push(pulumi.ComponentResource):
                 "suspend": True,
                 "successfulJobsHistoryLimit": kept,
                 "failedJobsHistoryLimit": kept,
-                "jobTemplate": {"metadata": {"labels": marks}, "spec": spec},
+                "jobTemplate": {"metadata": {"labels": {**marks, **waits}}, "spec": spec},
             },
             opts=pulumi.ResourceOptions(parent=self),
         )
@@ -139,7 +139,9 @@ class Push(pulumi.ComponentResource):
         data: dict[str, pulumi.Input[str]] = {
             "settings": "".join(f"{key}={shlex.quote(value)}\n" for key, value in variables.items()),
             "known_hosts": f"{git.known_hosts or ''}\n",
-            "job": template.metadata.apply(lambda made: push_job(spec, marks, template_name(build.name), made.uid)),
+            "job": template.metadata.apply(
+                lambda made: push_job(spec, marks, waits, template_name(build.name), made.uid)
+            ),
         }
         return core.v1.ConfigMap(
             f"{name}-{build.name}",
@@ -164,11 +166,14 @@ class Push(pulumi.ComponentResource):
     def _policies(self, name: str, args: PushArgs) -> list[pulumi.Resource]:
         """Register what the API server lets the account create, beside its rights."""
         mine = pulumi.ResourceOptions(parent=self)
-        namespace = args.settings.kubernetes.namespace
+        namespace, waits = args.settings.kubernetes.namespace, queue.of_jobs(args.settings.kubernetes)
         places = {
             "account": f"system:serviceaccount:{namespace}:{PUSH}",
             "builds-namespace": of_builds(namespace),
             "builds": str([plan.settings.name for plan in args.plans]),
+            "queue": str([f"{key}={value}" for key, value in waits.items()]),
+            # Kueue suspends a Job in a queue before the policies see it.
+            "suspend": str(bool(waits)).lower(),
         }
         text = POLICY.read_text(encoding="utf-8")
         for place, value in places.items():

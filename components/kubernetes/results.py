@@ -61,7 +61,7 @@ def _without_pods(build: BuildSettings, key: str, events: Sequence[str]) -> str:
     if refused:
         return f"{refused[0]}; raise ci:kubernetes.quota, or lower {key}.resources"
     if not any(_DEADLINE in event for event in events):
-        return events[0] if events else "no pod was started"
+        return events[0] if events else "no pod was started (in a queue: see its workload)"
     # The controller deleted the pods, but the warnings about them are still there.
     others = [event for event in events if _DEADLINE not in event]
     if others and _NOT_PULLED.search(others[0]):

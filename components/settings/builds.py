@@ -196,7 +196,10 @@ class BuildSettings(Section):
     resources: BuildResources = Field(default_factory=BuildResources, description=BuildResources.__doc__)
     deadline_seconds: Annotated[int, Field(ge=30, le=86_400)] = Field(
         default=1800,
-        description="How long the build may take with all its retries, seconds, waiting for a node included.",
+        description=(
+            "How long the build may take with all its retries, seconds. Waiting for a node counts, waiting in the "
+            "queue of `ci:kubernetes.parallelBuilds` does not."
+        ),
     )
     retries: Annotated[int, Field(ge=0, le=10)] = Field(
         default=0, description="How often a build that failed is tried again.", examples=[1]

@@ -1,8 +1,9 @@
 """The rules between the settings of the Kubernetes platform."""
 
 import json
+import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -197,6 +198,7 @@ def _quota(settings: Settings) -> Iterator[Problem]:
     cpu, memory = _needed(settings)
     jobs = " and a GitLab Runner's jobs" if settings.gitlab_runner is not None else ""
     also = ", or ci:gitlabRunner.concurrency" if jobs else ""
+    also += ", or ci:kubernetes.parallelBuilds" if settings.kubernetes.parallel_builds is not None else ""
     for needed, allowed, key, unit in (
         (cpu, quota.cpu_millicores, "cpuMillicores", "thousandths"),
         (memory, quota.memory_mib, "memoryMib", "MiB"),
@@ -219,7 +221,22 @@ def _pods(build: BuildSettings) -> int:
 def pods_of(settings: Settings) -> int:
     """Return how many pods the builds and a GitLab Runner's jobs are at one time."""
     jobs = settings.gitlab_runner.concurrency if settings.gitlab_runner is not None else 0
-    return sum(_pods(build) for build in settings.builds) + jobs
+    return _together(settings, lambda _: 1) + jobs
+
+
+def queue_seconds(settings: Settings) -> int:
+    """Return the longest that a build waits in the queue if all others come before it and use all of their time."""
+    needed = sum(build.deadline_seconds * _pods(build) for build in settings.builds)
+    return math.ceil(needed / (settings.kubernetes.parallel_builds or math.inf))
+
+
+def _together(settings: Settings, of: Callable[[BuildSettings], int]) -> int:
+    """Return what all builds may use that run at one time. of: what one pod of a build may use."""
+    bound = settings.kubernetes.parallel_builds
+    if bound is not None:
+        # Any of them may run at one time, also several of one: on push, for different branches.
+        return bound * max(map(of, settings.builds), default=0)
+    return sum(of(build) * _pods(build) for build in settings.builds)
 
 
 def quota_of(settings: Settings) -> tuple[int, int]:
@@ -230,8 +247,8 @@ def quota_of(settings: Settings) -> tuple[int, int]:
 
 def _needed(settings: Settings) -> tuple[int, int]:
     """Return the limits of all that may run at one time: thousandths of a processor, and MiB of memory."""
-    cpu = sum(build.resources.cpu_millicores * _pods(build) for build in settings.builds)
-    memory = sum(build.resources.memory_mib * _pods(build) for build in settings.builds)
+    cpu = _together(settings, lambda build: build.resources.cpu_millicores)
+    memory = _together(settings, lambda build: build.resources.memory_mib)
     runner = settings.gitlab_runner
     if runner is not None:
         cpu += runner.concurrency * (runner.jobs.cpu_millicores + HELPER_CPU_MILLICORES)

@@ -82,7 +82,15 @@ class KubernetesSettings(Section):
         examples=["privileged"],
     )
     quota: QuotaSettings | None = Field(
-        default=None, description="Default: just what the stack's builds need when all run at one time."
+        default=None, description="Default: just what the stack's builds need when all run that may run at one time."
+    )
+    parallel_builds: Annotated[int, Field(ge=1, le=500)] | None = Field(
+        default=None,
+        description=(
+            "How many builds run at one time: those of updates, on push and by schedule together. The others wait in a "
+            "queue, first in, first out. The cluster must have Kueue 0.15 or newer. Default: no bound."
+        ),
+        examples=[4],
     )
     egress: tuple[Network, ...] = Field(
         default=EVERYWHERE,

@@ -16,6 +16,7 @@ import requests
 import yaml
 from kubernetes import client, config
 
+from components import labels
 from tests.cluster.test_contexts import DOCKERFILE, TOKEN, lab
 from tests.support import servers
 from tests.support.cluster import Stack, until
@@ -146,12 +147,14 @@ def test_a_signed_call_has_a_push_built_at_once_and_a_watcher_that_hangs_is_star
     assert deployed.digest("called", f"hook-1..{hashlib.sha256(b'hook/1').hexdigest()[:12]}") == digest
 
 
-def test_a_stolen_watchers_account_can_start_nothing_but_the_build_of_a_commit(deployed: Stack) -> None:
+def stolen(stack: Stack) -> tuple[dict[str, Any], Any]:
+    """Give a Job that the watcher might create, and the API as its account may use it."""
     plain: Any = client.ApiClient()
-    until(lambda: bool(runs(deployed)))
-    found = plain.sanitize_for_serialization(next(iter(runs(deployed).values())))
+    until(lambda: bool(runs(stack)))
+    found = plain.sanitize_for_serialization(next(iter(runs(stack).values())))
     meta, template = found["metadata"], found["spec"]["template"]
-    pod = {"labels": {}, "annotations": template["metadata"]["annotations"]}
+    own = {key: value for key, value in template["metadata"]["annotations"].items() if key.startswith(labels.PREFIX)}
+    pod = {"labels": {}, "annotations": own}
     job: dict[str, Any] = {
         "metadata": {key: meta[key] for key in ("name", "labels", "ownerReferences")},
         "spec": {
@@ -160,9 +163,14 @@ def test_a_stolen_watchers_account_can_start_nothing_but_the_build_of_a_commit(d
         },
     }
     job["metadata"]["name"] = f"{meta['name'][:-12]}{'0' * 12}"
-    stolen: Any = config.new_client_from_config(config_file=str(deployed.cluster.kubeconfig))
-    stolen.set_default_header("Impersonate-User", f"system:serviceaccount:{deployed.namespace}:push")
-    batch, core = client.BatchV1Api(stolen), client.CoreV1Api(stolen)
+    api: Any = config.new_client_from_config(config_file=str(stack.cluster.kubeconfig))
+    api.set_default_header("Impersonate-User", f"system:serviceaccount:{stack.namespace}:push")
+    return job, api
+
+
+def test_a_stolen_watchers_account_can_start_nothing_but_the_build_of_a_commit(deployed: Stack) -> None:
+    job, api = stolen(deployed)
+    batch, core = client.BatchV1Api(api), client.CoreV1Api(api)
     refused = []
     wrong = yaml.safe_load(Path(__file__).with_name("push_attacks.yaml").read_text())
     for path, value in wrong:
@@ -182,11 +190,11 @@ def test_a_stolen_watchers_account_can_start_nothing_but_the_build_of_a_commit(d
     batch.create_namespaced_job(deployed.builds, job, dry_run="All")
     forbidden: tuple[Any, ...] = (
         lambda: batch.create_namespaced_job(deployed.namespace, job, dry_run="All"),
-        lambda: batch.delete_namespaced_job(meta["name"], deployed.builds, dry_run="All"),
+        lambda: batch.delete_namespaced_job(next(iter(deployed.jobs())), deployed.builds, dry_run="All"),
         lambda: core.list_namespaced_secret(deployed.builds),
         lambda: core.create_namespaced_pod(deployed.builds, {"metadata": {"name": "x"}}, dry_run="All"),
     )
     for call in forbidden:
         with pytest.raises(client.ApiException, match="Forbidden"):
             call()
-    stolen.rest_client.pool_manager.clear()
+    api.rest_client.pool_manager.clear()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import images, programs
+from lab import images, kueue, programs
 from lab.lab import Lab
 from lab.programs import Module
 from tests.manifests.programs import TOOLS
@@ -15,7 +15,7 @@ from tests.manifests.programs import TOOLS
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("module", [*programs.ALL, *TOOLS], ids=lambda module: module.name)
+@pytest.mark.parametrize("module", [*programs.ALL, kueue.MODULE, *TOOLS], ids=lambda module: module.name)
 def test_every_module_pins_its_version_and_the_sums_of_all_it_is_built_from(module: Module) -> None:
     assert re.fullmatch(r"v\d+\.\d+\.\d+", module.version)
     assert f"{module.pinned} {module.version} h1:" in (module.folder / "go.sum").read_text()

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from lab import kueue
 from lab.programs import Module
 from offline import go
 from ops.toolchain import cache, process
@@ -86,8 +87,16 @@ def _make_checkov(folder: Path) -> None:
 def certificate_schema() -> dict[str, Any]:
     """Give the schema of cert-manager's Certificate as cert-manager publishes it, closed against unknown fields."""
     made = cache.make("cert-manager", CERT_MANAGER.key(), _fetch_cert_manager, waiting_for="cert-manager's schema")
-    definition = yaml.safe_load((made / "certificates.yaml").read_text())
-    [schema] = [each["schema"]["openAPIV3Schema"] for each in definition["spec"]["versions"] if each["name"] == "v1"]
+    return _schema(yaml.safe_load((made / "certificates.yaml").read_text()), "v1")
+
+
+def kueue_schema(kind: str, version: str) -> dict[str, Any]:
+    """Give the schema of one of Kueue's kinds in the same way."""
+    return _schema(kueue.kind(kind), version)
+
+
+def _schema(definition: dict[str, Any], version: str) -> dict[str, Any]:
+    [schema] = [each["schema"]["openAPIV3Schema"] for each in definition["spec"]["versions"] if each["name"] == version]
     closed: dict[str, Any] = _closed(schema)
     return closed
 

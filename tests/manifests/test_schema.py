@@ -9,7 +9,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from components.kubernetes import cluster, preflight
+from components.kubernetes import cluster, preflight, queue
 from tests.manifests import programs
 from tests.support.manifests import ALL, Stack
 
@@ -32,6 +32,9 @@ def refused(manifest: Mapping[str, Any], version: str) -> str | None:
     try:
         if manifest["kind"] == "Certificate":
             jsonschema.Draft202012Validator(programs.certificate_schema()).validate(manifest)
+        elif manifest["apiVersion"] == queue.API:
+            schema = programs.kueue_schema(manifest["kind"], queue.API.partition("/")[2])
+            jsonschema.Draft202012Validator(schema).validate(manifest)
         else:
             library.validate(dict(manifest), version, strict=True)
     except jsonschema.ValidationError as error:
@@ -61,7 +64,9 @@ def test_the_oldest_version_is_one_whose_schemas_are_known() -> None:
     assert OLDEST in {known.rpartition(".")[0] for known in library.all_versions()}
 
 
-@pytest.mark.parametrize("kind", ["StatefulSet", "Deployment", "CronJob", "Job", "NetworkPolicy", "Certificate"])
+@pytest.mark.parametrize(
+    "kind", ["StatefulSet", "Deployment", "CronJob", "Job", "NetworkPolicy", "Certificate", "LocalQueue"]
+)
 def test_a_field_that_does_not_exist_is_seen(stacks: dict[str, Stack], kind: str) -> None:
     wrong = copy.deepcopy(next(each for stack in stacks.values() for each in stack.of(kind)))
     wrong["spec"]["misspelt"] = "x"
@@ -82,5 +87,6 @@ def test_every_kind_of_object_that_the_platform_has_is_in_one_of_these_stacks(st
         *("Namespace", "ResourceQuota", "LimitRange", "ServiceAccount", "Role", "RoleBinding", "NetworkPolicy"),
         *("PersistentVolumeClaim", "Secret", "ConfigMap", "Certificate", "Service", "Ingress"),
         *("StatefulSet", "Deployment", "Job", "CronJob"),
+        *("ResourceFlavor", "ClusterQueue", "LocalQueue"),
         *("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "ClusterRole", "ClusterRoleBinding"),
     }

@@ -4,7 +4,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,9 @@ class Deployment:
 
     name: str = STACK
     """The stack's."""
+
+    seconds: float = 300
+    """How long one command may take."""
 
     deployed: Any = None
     """What the stack's file said when it was deployed last."""
@@ -80,7 +83,7 @@ class Deployment:
             input=stdin,
             text=True,
             capture_output=True,
-            timeout=300,
+            timeout=self.seconds,
             check=False,
         )
         text = done.stdout + done.stderr
@@ -140,7 +143,7 @@ class Deployment:
         folder = self.root / ".events"
         folder.unlink(missing_ok=True)
         env = {**self.env, "PULUMI_DEBUG_COMMANDS": "true"}
-        Deployment(self.root, env, self.said, self.name).pulumi(*words, "--event-log", str(folder))
+        replace(self, env=env).pulumi(*words, "--event-log", str(folder))
         events = [json.loads(line) for line in folder.read_text().splitlines()]
         [*_, summary] = [event["summaryEvent"] for event in events if "summaryEvent" in event]
         return dict(summary.get("resourceChanges") or {})

@@ -43,6 +43,7 @@ class FakeReader(ApiReader):
     classes: Mapping[str, bool] = field(default_factory=lambda: {"standard": True})
     at: tuple[int, int] = (1, 34)
     secrets: Sequence[str] = ()
+    kueue: bool = True
     terminating: list[str] = field(default_factory=list)
     """One namespace for each time that the cluster is asked: it is being deleted then."""
 
@@ -71,6 +72,10 @@ class FakeReader(ApiReader):
     def version(self) -> tuple[int, int]:
         self._ask("version")
         return self.at
+
+    def serves(self, api: str) -> bool:
+        self._ask(f"api {api}")
+        return self.kueue
 
     def has_secret(self, namespace: str, name: str) -> bool:
         self._ask(f"secret {namespace}/{name}")

@@ -145,6 +145,17 @@ def test_a_missing_secret_is_refused_with_the_command_that_creates_it(*, deploye
     assert reader.asked[-1] == "secret ci/own-tls"
 
 
+@pytest.mark.parametrize("deployed", [False, True])
+def test_a_queue_in_a_cluster_without_kueue_is_refused_with_what_to_install(*, deployed: bool) -> None:
+    bounded = {"parallelBuilds": 4}
+    reader = FakeReader(kueue=False)
+    text = one("ci:kubernetes.parallelBuilds", "not_found", reader=reader, deployed=deployed, kubernetes=bounded)
+    assert "= 4" in text
+    assert "Kueue 0.15 or newer" in text
+    assert look(deployed=deployed, kubernetes=bounded) == []
+    assert look(FakeReader(kueue=False), deployed=deployed) == []
+
+
 ENFORCED = "pod-security.kubernetes.io/enforce"
 ADOPTED = {"adoptNamespaces": True}
 

@@ -59,7 +59,7 @@ def watching(tmp_path: Path, repository: Path, api: FakeApi, seconds: int = 1) -
     variables = f"BRANCH='release/*' REPOSITORY=file://{repository} GIT_USER=x TOKEN= SECONDS_BETWEEN={seconds}"
     (folder / "settings").write_text(variables)
     spec = {"backoffLimit": 0, "template": {"spec": {"containers": []}}}
-    (folder / "job").write_text(plan.push_job(spec, {}, "website.push", "uid"))
+    (folder / "job").write_text(plan.push_job(spec, {}, {}, "website.push", "uid"))
     script = moved(push.SCRIPT.read_text(), tmp_path)
     names = {"NAMESPACE": "ci-builds", "BUILD_LABEL": labels.BUILD, "BRANCH_LABEL": labels.BRANCH}
     port = api.url.rpartition(":")[2]

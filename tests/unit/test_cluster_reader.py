@@ -58,6 +58,13 @@ def test_a_secret_is_looked_for_without_what_is_in_it(api: FakeApi) -> None:
     assert all("as=PartialObjectMetadata" in request.headers["Accept"] for request in api.requests)
 
 
+def test_an_api_is_served_in_the_versions_that_the_cluster_has(api: FakeApi) -> None:
+    api.answers["GET /apis/kueue.x-k8s.io/v1beta2"] = {"kind": "APIResourceList"}
+    ask = reader(api.kubeconfig)
+    assert ask.serves("kueue.x-k8s.io/v1beta2")
+    assert not ask.serves("kueue.x-k8s.io/v1")
+
+
 @pytest.mark.parametrize(
     ("said", "version"),
     [({"major": "1", "minor": "34"}, (1, 34)), ({"major": "1", "minor": "30+"}, (1, 30)), ({}, (0, 0))],

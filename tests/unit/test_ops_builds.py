@@ -48,10 +48,16 @@ def api(httpserver: HTTPServer, tmp_path: Path) -> FakeApi:
 
 
 def job(
-    status: dict[str, Any], name: str = JOB, *, scheduled: str = "", suspend: bool = False, owner: str = "web"
+    status: dict[str, Any],
+    name: str = JOB,
+    *,
+    scheduled: str = "",
+    suspend: bool = False,
+    owner: str = "web",
+    **meta: Any,
 ) -> dict[str, Any]:
     reference = {"apiVersion": "batch/v1", "kind": "CronJob", "name": owner, "uid": "x"}
-    meta = {"name": name, "creationTimestamp": scheduled or BEGUN, "ownerReferences": [reference] if scheduled else []}
+    meta |= {"name": name, "creationTimestamp": scheduled or BEGUN, "ownerReferences": [reference] if scheduled else []}
     return {"metadata": meta, "spec": {"suspend": suspend, "template": {}}, "status": status}
 
 
@@ -126,6 +132,7 @@ def test_a_build_that_failed_says_why_in_the_words_of_the_settings(
         ([job({"active": 1, "startTime": BEGUN})], False, "runs since 2026-01-31 10:00:00 UTC", "BAD"),
         ([job({})], False, "waits for its pod", "BAD"),
         ([job({}, suspend=True)], True, "built before its Job was removed, and not again", "ok"),
+        ([job({}, suspend=True, labels={labels.QUEUE: "builds"})], False, "in the queue since 2026-01-31 10:00", "BAD"),
         ([], True, "notes that and builds nothing", "BAD"),
         ([], False, "`make up` builds it", "BAD"),
     ],

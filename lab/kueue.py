@@ -1,0 +1,96 @@
+"""Kueue in a lab, for as long as a test needs it: its webhooks are asked about every Job of the cluster."""
+
+import base64
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lab import configs, health, processes
+from lab.lab import Lab
+from lab.programs import Module
+from offline import go
+from ops.toolchain import cache
+
+CERTIFICATES = "/etc/kueue/metrics/certs"
+"""Where Kueue looks for a server's certificate, which can't be set."""
+WITH_ETC = 'mount --bind "$0" /etc && exec "$@"'
+"""Gives a program another /etc. Kueue is one static file and needs nothing of the machine's."""
+GROUPS = {"batch", "kueue.x-k8s.io"}
+"""The API groups whose objects Kueue is asked about. Its other webhooks are for kinds that the lab lacks."""
+
+
+class Kueue(Module):
+    """Kueue's module: the program, and beside it the objects that a cluster must have for it."""
+
+    def _build(self, part: Path) -> None:
+        super()._build(part)
+        command, env = go.ensure(self.folder)
+        asked = [str(command), "list", "-m", "-f", "{{.Dir}}", self.pinned]
+        found = subprocess.run(asked, cwd=self.folder, env=env, capture_output=True, text=True, check=True).stdout
+        components = Path(found.strip()) / "config/components"
+        shutil.copytree(components / "crd/bases", part / "kinds")
+        shutil.copyfile(components / "webhook/manifests.yaml", part / "webhooks.yaml")
+
+
+MODULE = Kueue("kueue", ("sigs.k8s.io/kueue/cmd/kueue",), pinned="sigs.k8s.io/kueue", expect="about 4 min")
+
+
+def kind(name: str) -> dict[str, Any]:
+    """Give the definition of one of Kueue's kinds."""
+    file = MODULE.ensure() / "kinds" / f"kueue.x-k8s.io_{name.lower()}s.yaml"
+    found: dict[str, Any] = yaml.load(file.read_text(), yaml.CSafeLoader)
+    return found
+
+
+@contextlib.contextmanager
+def installed(lab: Lab) -> Iterator[None]:
+    """Have Kueue in the cluster for the length of a block. What uses its queues must be gone before the end.
+
+    Raises:
+        OpsError: when it can't be built or started.
+    """
+    made, etc = MODULE.ensure(), lab.pki / "kueue/etc"
+    certificate, key = lab.certificate("kueue", lab.node_address)
+    for file, text in {
+        f"kueue{CERTIFICATES}/tls.crt": certificate.read_text(),
+        f"kueue{CERTIFICATES}/tls.key": key.read_text(),
+        "kueue/etc/config.yaml": configs.render("kueue.yaml", lab, certificates=CERTIFICATES),
+        "kueue/etc/webhooks.yaml": yaml.safe_dump_all(_webhooks(lab)),
+    }.items():
+        cache.write(lab.pki / file, text)
+
+    def kubectl(file: Path, *verb: str) -> None:
+        processes.run(lab, [lab.kubectl, "--kubeconfig", lab.kubeconfig, *verb, "--filename", file], title=verb[0])
+
+    with contextlib.ExitStack() as undo:
+        kubectl(made / "kinds", "apply", "--server-side")
+        kubectl(made / "kinds", "wait", "--for=condition=Established")
+        words = (made / "kueue", "--config=/etc/config.yaml", "--feature-gates=VisibilityOnDemand=false")
+        command = ("unshare", "--mount", "sh", "-c", WITH_ETC, etc, *words)
+        process = processes.start(lab, "kueue", command, env={"KUBECONFIG": str(lab.kubeconfig)})
+        undo.callback((lab.pids / "kueue.json").unlink)
+        undo.callback(os.kill, process.pid, signal.SIGKILL)
+        # While it runs, since it holds on to its objects by finalizers.
+        undo.callback(kubectl, etc / "webhooks.yaml", "delete", "--ignore-not-found")
+        undo.callback(kubectl, made / "kinds", "delete", "--ignore-not-found", "--timeout=60s")
+        health.wait(lab, "Kueue", lambda: health.answers(f"http://{lab.node_address}:8081/readyz"))
+        kubectl(etc / "webhooks.yaml", "apply", "--server-side")
+        yield
+
+
+def _webhooks(lab: Lab) -> Iterator[dict[str, Any]]:
+    """Give the webhooks with the address of a process on the node, where a cluster has a Service."""
+    authority = base64.b64encode(lab.ca.read_bytes()).decode()
+    for found in yaml.safe_load_all((MODULE.ensure() / "webhooks.yaml").read_text()):
+        asked = [each for each in found["webhooks"] if GROUPS.issuperset(each["rules"][0]["apiGroups"])]
+        for each in asked:
+            url = f"https://{lab.node_address}:9443{each['clientConfig']['service']['path']}"
+            each["clientConfig"] = {"url": url, "caBundle": authority}
+        yield {**found, "webhooks": asked}
