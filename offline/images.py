@@ -46,9 +46,7 @@ class StandIn(NamedTuple):
 
 STAND_INS = {
     CONTROLLER: StandIn(
-        "Jenkins",
-        (*controller.sources(), *binaries.sources()),
-        lambda: controller.entries(binaries.docker_cli()),
+        "Jenkins", (*controller.sources(), *binaries.sources()), lambda: controller.entries(binaries.docker_cli())
     ),
     # Its engine can pull nothing, so it is given the base of the sample's build along.
     DIND: StandIn("docker:dind", dind.sources(), lambda: dind.entries(_base())),

@@ -1,22 +1,17 @@
 """An update that replaces Jenkins' container waits for its builds. The texts are those of Jenkins and its plugins."""
 
-from __future__ import annotations
-
 import itertools
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from ops import deploy, drain, engine
 from tests.support import made_stack
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from pytest_httpserver import HTTPServer
 
 WORK = b"[Pipeline] sh\n+ make\n"
 PAUSED = WORK + b"[2026-01-31T10:00:07.123Z] Pausing (Preparing for shutdown)\r\n"
