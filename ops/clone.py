@@ -1,7 +1,5 @@
 """Where things are in a clone of the project, and which stack a verb acts on when none is named."""
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import functools

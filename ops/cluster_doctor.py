@@ -1,20 +1,15 @@
 """What `doctor` says of a cluster beside what the program itself would refuse. Changes nothing there."""
 
-from __future__ import annotations
-
 import http
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Iterator
+from typing import Literal
 
 from kubernetes import client
 
 from components.kubernetes.cluster import named
 from ops import cluster
 from ops.finding import Finding
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from ops.stack import Stack
+from ops.stack import Stack
 
 ENFORCERS = {
     "antrea-agent": "Antrea",

@@ -1,25 +1,20 @@
 """How a stack on Kubernetes is: its registry, the registry's volume, and each of its builds."""
 
-from __future__ import annotations
-
 import datetime as dt
 import http
-from typing import TYPE_CHECKING, Any
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from typing import Any
 
 from kubernetes import client
 
 from components import labels
 from components.kubernetes import buildkit, endpoints, namespaces
+from components.kubernetes.cluster import ApiReader
+from components.settings import Settings
+from components.settings.buildkit import BuildkitSettings
 from ops import builds, cluster, cluster_access, gitlab
 from ops.finding import Finding
 from ops.toolchain.console import OpsError
-
-if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping, Sequence
-
-    from components.kubernetes.cluster import ApiReader
-    from components.settings import Settings
-    from components.settings.buildkit import BuildkitSettings
 
 DATA = "/var/lib/registry"
 """Where the registry's volume is in its pod."""

@@ -1,27 +1,21 @@
 """`doctor`: every prerequisite, where it was found, and what to do where it was not. Changes nothing."""
 
-from __future__ import annotations
-
 import os
 import platform
 import shutil
 import socket
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pulumi
 
+from components.settings import Problem
 from ops import clone, cluster, engine, finding
 from ops.finding import Finding
 from ops.stack import Stack, environment, logged_in
 from ops.toolchain import cache, console, docker_engine, toolchain
 from ops.toolchain.console import OpsError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from components.settings import Problem
 
 FREE_GIB = 5
 """The least free disk, GiB: Jenkins' image takes 1, its plugins 0.5, a built CLI with Go's cache 3."""

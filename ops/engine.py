@@ -1,27 +1,21 @@
 """The Docker engine of a stack: a client for it, the images that the stack starts from, and its containers' health."""
 
-from __future__ import annotations
-
 import contextlib
-from typing import TYPE_CHECKING, Any
+import ssl
+from typing import Any
 
 import docker
 import docker.errors
 import requests
+from docker.models.containers import Container
 from docker.tls import TLSConfig
 from requests.adapters import HTTPAdapter
 
 from components import labels
 from components.docker import tls
+from components.settings import Settings
 from ops.toolchain import console, docker_engine
 from ops.toolchain.console import OpsError
-
-if TYPE_CHECKING:
-    import ssl
-
-    from docker.models.containers import Container
-
-    from components.settings import Settings
 
 ANSWER_SECONDS = 30
 """How long an engine may take to answer a request."""

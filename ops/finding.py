@@ -1,11 +1,7 @@
 """What `status` and `doctor` found: one line of their tables."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Literal, NamedTuple
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
 
 
 class Finding(NamedTuple):

@@ -1,7 +1,5 @@
 """Whether GitLab knows a runner, asked by the runner itself, which has the token."""
 
-from __future__ import annotations
-
 import re
 from typing import Final
 

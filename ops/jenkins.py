@@ -5,25 +5,20 @@ module adds what it lacks: it gives up where Jenkins restarts, and it follows th
 name the host that Jenkins believes it has and not the one that it is reached at.
 """
 
-from __future__ import annotations
-
 import re
+from collections.abc import Iterator
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 from urllib.parse import quote, unquote
 
 import api4jenkins
 import httpx
 import tenacity
 from api4jenkins.exceptions import AuthenticationError, ItemNotFoundError
+from pydantic import SecretStr
 
 from components.jenkins.hooks import REFUSED
 from ops.toolchain.console import OpsError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from pydantic import SecretStr
 
 ANSWER_SECONDS = 30
 """The longest silence while waiting for an answer."""

@@ -1,8 +1,7 @@
 """Whether Jenkins has the jobs that a stack names. It starts without those that it refuses."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from pydantic import SecretStr
 
@@ -10,12 +9,8 @@ from ops import engine
 from ops.finding import Finding
 from ops.jenkins import AwayError, Jenkins
 from ops.settings import stack_password
+from ops.stack import Stack
 from ops.toolchain.console import OpsError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from ops.stack import Stack
 
 AWAY_SECONDS = 10
 """How long Jenkins may be away. Its container is healthy by then."""

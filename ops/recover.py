@@ -9,14 +9,13 @@ what is there already, so a build that was running is waited for and not run twi
 unreadable, see `state_files`.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import socket
 import tempfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psutil
 
@@ -26,9 +25,6 @@ from ops.clone import short
 from ops.stack import Stack, unprepared
 from ops.toolchain import console
 from ops.toolchain.console import OpsError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
 
 CONTAINER = "docker:index/container:Container"
 NETWORK = "docker:index/network:Network"

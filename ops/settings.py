@@ -2,8 +2,6 @@
 
 # ruff: noqa: T201 - stdout is for the answer
 
-from __future__ import annotations
-
 import contextlib
 import getpass
 import json

@@ -2,8 +2,6 @@
 
 # ruff: noqa: S603 - the program is Pulumi, and no shell reads the words
 
-from __future__ import annotations
-
 import functools
 import json
 import secrets
@@ -11,22 +9,19 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import FrameType
+from typing import Any
 
+from components.settings import Settings
 from components.settings.load import read
 from components.settings.problems import SettingsError
 from ops import state_files
 from ops.clone import Clone, here, short
 from ops.toolchain import cache, console, toolchain
 from ops.toolchain.console import OpsError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from types import FrameType
-
-    from components.settings import Settings
-    from ops.toolchain.toolchain import Toolchain
+from ops.toolchain.toolchain import Toolchain
 
 
 class Stack:

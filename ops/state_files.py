@@ -5,23 +5,17 @@ Pulumi keeps more than one checkpoint of a stack: the state, `.bak` (one write b
 still there.
 """
 
-from __future__ import annotations
-
 import datetime as dt
 import gzip
 import json
 import zlib
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
-from ops.clone import short
+from ops.clone import Clone, short
 from ops.toolchain import cache, console
 from ops.toolchain.console import OpsError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from ops.clone import Clone
 
 OLDEST = dt.datetime.min.replace(tzinfo=dt.UTC)
 """The time of a checkpoint that has none: that of a stack on which no update was ever started."""

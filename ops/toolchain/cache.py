@@ -1,20 +1,15 @@
 """The user's cache: an entry is named after the hash of its pins, is whole or absent, and is made by one at a time."""
 
-from __future__ import annotations
-
 import contextlib
 import fcntl
 import hashlib
 import os
 import shutil
 import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ops.toolchain import console
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 APP = "pulumi-container-ci"
 

@@ -2,8 +2,6 @@
 
 # ruff: noqa: S603 - the programs are the machine's own
 
-from __future__ import annotations
-
 import contextlib
 import os
 import shutil

@@ -2,20 +2,15 @@
 
 # ruff: noqa: S603 - the programs are ours or the user's, and no shell reads the words
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ops.toolchain import cache, console
 from ops.toolchain.console import OpsError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 ROOT = Path(__file__).resolve().parents[2]
 TAIL_LINES = 15

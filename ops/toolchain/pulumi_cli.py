@@ -2,21 +2,17 @@
 
 # ruff: noqa: PLC0415, S603 - late imports cost a quiet run nothing; the program is the user's own CLI
 
-from __future__ import annotations
-
 import os
 import platform
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from ops.toolchain import cache, console, pins, process
 from ops.toolchain.console import OpsError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 HOST = "pulumi-language-python"
 """The language host: the program that the CLI starts to run a Python project."""

@@ -4,21 +4,16 @@ What can't be had officially comes from a bundle: a folder that `offline` fills 
 runs the CLI with what was lacking.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from ops.toolchain import cache, console, pins, process, pulumi_cli
 from ops.toolchain.console import OpsError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from ops.toolchain.pulumi_cli import Cli
+from ops.toolchain.pulumi_cli import Cli
 
 VERSIONS = {"docker": pins.DOCKER_PLUGIN_VERSION, "kubernetes": pins.KUBERNETES_PLUGIN_VERSION}
 """The provider plugins: for each platform the one of its name."""
