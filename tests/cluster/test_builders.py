@@ -83,17 +83,13 @@ def test_the_output_names_what_the_registry_holds_under_every_tag(stack: Stack, 
 
 
 @EACH
-def test_arguments_target_and_other_users_arrive_and_no_step_reads_the_registrys_login(
-    stack: Stack, builder: str
-) -> None:
+def test_arguments_target_and_other_users_arrive_and_no_step_reads_the_login(stack: Stack, builder: str) -> None:
     # The build fails where a process's root is open to the step that looks for the login in there.
     assert stack.run(stack.deployment.outputs()["images"][f"{builder}-many"]) == "said, and done\nSucceeded"
 
 
 @EACH
-def test_what_did_not_change_comes_from_the_cache_and_each_failure_is_told_with_its_reason(
-    stack: Stack, builder: str
-) -> None:
+def test_what_did_not_change_comes_from_the_cache_and_failures_have_their_reason(stack: Stack, builder: str) -> None:
     before = stack.job(f"{builder}-many").metadata.uid
     privileged = {"buildsPodSecurity": "privileged"}
     hungry = inline(f"{FROM}\nRUN head -c 300000000 /dev/zero | tail\n")

@@ -98,9 +98,7 @@ def test_cert_managers_certificate_is_waited_for_served_and_trusted_by_builds_an
     assert set(stack.deployment.up()) == {"same"}
 
 
-def test_a_secret_of_somebody_else_is_looked_for_first_and_then_served(
-    issued: tuple[Stack, dict[str, Any], str], lab: "Lab"
-) -> None:
+def test_anothers_secret_is_looked_for_and_then_served(issued: tuple[Stack, dict[str, Any], str], lab: "Lab") -> None:
     stack, asked, _ = issued
     own = {"tls": {"secretName": SECRET}, "plainHttp": None}
     stack.configure({**ONE, "trigger": "anew"}, registry=own, kubernetes={"trustedCaFile": str(lab.ca)})

@@ -94,9 +94,7 @@ def deployed(
         ("archive-buildah", "out of an archive"),
     ],
 )
-def test_each_context_is_built_and_pulled_over_tls(
-    deployed: tuple[Stack, dict[str, str]], build: str, prints: str
-) -> None:
+def test_contexts_are_built_and_run_over_tls(deployed: tuple[Stack, dict[str, str]], build: str, prints: str) -> None:
     stack, images = deployed
     assert stack.run(images[build]) == f"{prints}\nSucceeded"
 

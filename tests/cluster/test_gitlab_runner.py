@@ -168,9 +168,7 @@ def test_a_jobs_pod_is_let_into_the_builds_namespace_and_one_with_more_rights_is
 
 
 @pytest.mark.skipif(not (RUNNER and HELPER and KANIKO), reason=NO_RUNNER)
-def test_a_real_runner_builds_the_sample_in_a_pod_and_the_registry_has_it(
-    deployed: Stack, gitlab_server: FakeGitlab
-) -> None:
+def test_a_real_runner_builds_the_sample_in_a_pod_and_pushes_it(deployed: Stack, gitlab_server: FakeGitlab) -> None:
     job = yaml.safe_load((EXAMPLE / ".gitlab-ci.yml").read_text())["build"]
     gitlab_server.offer(1, {**job, "image": {**job["image"], "name": KANIKO}})
     until(lambda: gitlab_server.states.get("1") in {"success", "failed"}, seconds=180)

@@ -90,9 +90,7 @@ def watcher(stack: Stack) -> Any:
     return pod
 
 
-def test_pushes_are_built_once_whatever_happens_to_the_branch_and_the_watcher(
-    deployed: Stack, repository: Path
-) -> None:
+def test_pushes_are_built_once_whatever_happens_to_branch_and_watcher(deployed: Stack, repository: Path) -> None:
     first = git(repository, "rev-parse", "HEAD")
     built(deployed, first, "the first")
     assert deployed.deployment.outputs()["watched"]["app"]["branch"] == "main"

@@ -42,9 +42,7 @@ def test_only_the_right_password_gets_in(deployed: Stack, password: str | None, 
     ("method", "path"),
     [("POST", "/v2/two/blobs/uploads/"), ("PUT", "/v2/two/manifests/mine"), ("DELETE", "/v2/two/manifests/{digest}")],
 )
-def test_the_account_of_the_pull_secret_reads_and_neither_pushes_nor_deletes(
-    deployed: Stack, method: str, path: str
-) -> None:
+def test_the_pull_secrets_account_reads_and_neither_pushes_nor_deletes(deployed: Stack, method: str, path: str) -> None:
     digest = deployed.digest("two", "latest")
     secret = deployed.core.read_namespaced_secret("registry-pull", deployed.builds)
     user, password = base64.b64decode(next(iter(logins(secret).values()))["auth"]).decode().split(":")

@@ -213,9 +213,7 @@ def test_a_failed_build_says_why_in_the_words_of_the_settings_and_is_not_tried_a
 
 
 @pytest.mark.parametrize("change", [{"failed_operation": "delete"}, {"job": "somebody-elses"}])
-def test_what_is_no_failed_build_is_left_to_the_provider(
-    monkeypatch: pytest.MonkeyPatch, change: dict[str, str]
-) -> None:
+def test_what_is_no_failed_build_is_the_providers(monkeypatch: pytest.MonkeyPatch, change: dict[str, str]) -> None:
     assert said(FakeReader(), monkeypatch, **change) == (False, [])
 
 

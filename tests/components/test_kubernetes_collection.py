@@ -43,9 +43,7 @@ ONCE = ["garbage-collect --delete-untagged /etc/distribution/config.yml"]
 
 
 @pytest.mark.parametrize("does", ["exit 0", "exit 1"])
-def test_a_pod_that_is_moved_twice_in_a_night_collects_once_and_a_failure_stops_nothing(
-    tmp_path: Path, does: str
-) -> None:
+def test_a_pod_moved_twice_in_a_night_collects_once_and_a_failure_stops_nothing(tmp_path: Path, does: str) -> None:
     (tmp_path / "data" / "docker").mkdir(parents=True)
     assert collected(tmp_path, does=does) == ONCE
     assert collected(tmp_path, does=does) == ONCE

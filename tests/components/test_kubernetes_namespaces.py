@@ -145,8 +145,6 @@ def test_every_pod_of_the_builds_counts_against_the_quota_with_a_limit_on_everyt
         ("2001:db8::/32", {"cidr": "2001:db8::/32"}),
     ],
 )
-def test_a_range_that_holds_the_link_local_addresses_is_opened_without_them(
-    engine: Engine, given: str, block: dict[str, Any]
-) -> None:
+def test_a_range_is_opened_without_link_local_addresses(engine: Engine, given: str, block: dict[str, Any]) -> None:
     made = deploy(engine, kubernetes={"egress": [given]})
     assert made["network-builds-builds"]["spec"]["egress"][-1] == {"to": [{"ipBlock": block}]}

@@ -110,8 +110,6 @@ def test_the_places_that_the_page_points_to_are_there() -> None:
         ("components/settings/jenkins.py", "http_port"),
     ],
 )
-def test_the_socket_is_mounted_a_kaniko_pod_made_and_a_setting_defined_where_the_page_says(
-    place: str, text: str
-) -> None:
+def test_the_socket_is_mounted_a_pod_made_and_a_setting_defined_where_the_page_says(place: str, text: str) -> None:
     assert f"`{place}`" in PAGE.read_text()
     assert text in (ROOT / place).read_text()

@@ -85,7 +85,7 @@ def test_a_healthy_stack_is_left_as_it_is(stack: Stack) -> None:
     ],
     ids=", ".join,
 )
-def test_the_newest_whole_checkpoint_is_put_back_and_what_was_found_is_kept(
+def test_the_newest_whole_checkpoint_is_put_back_and_the_rest_kept(
     stack: Stack, damage: list[str], source: str
 ) -> None:
     good, kinds = state(stack), stack.clone.state / ".pulumi"

@@ -71,9 +71,7 @@ def test_a_generated_password_stays_is_shown_on_request_and_is_in_clear_nowhere(
     assert files_with(stack.clone.root, first) == []
 
 
-def test_a_password_that_is_set_overrides_and_is_in_clear_nowhere(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_password_that_is_set_wins_and_is_in_clear_nowhere(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str] = []
     real = subprocess.run
 
@@ -91,9 +89,7 @@ def test_a_password_that_is_set_overrides_and_is_in_clear_nowhere(
     assert not any(CANARY in word for word in seen)
 
 
-def test_a_setting_goes_into_the_stacks_own_file_and_its_comments_stay(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_setting_goes_into_the_stacks_file_and_comments_stay(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin.read", lambda: "18391\n", raising=False)
     settings.set_one(None, "ci:jenkins.httpPort", secret=False)
     lines = stack.clone.file("dev").read_text().splitlines()

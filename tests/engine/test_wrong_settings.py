@@ -37,9 +37,7 @@ def test_a_password_in_clear_is_refused_and_shown_nowhere(stack: Deployment) -> 
     assert canary not in text
 
 
-def test_a_host_without_an_engine_is_refused_by_name_before_the_plugin_looks_for_it(
-    stack: Deployment, tmp_path: Path
-) -> None:
+def test_a_host_without_an_engine_is_refused_by_name_before_the_plugin_looks(stack: Deployment, tmp_path: Path) -> None:
     stack.configure(platform="docker", docker={"acceptRootOnHost": True, "host": f"unix://{tmp_path}/none.sock"})
     stack.secret("adminPassword", "correct-horse-battery")
     text = stack.pulumi("preview", status=None)

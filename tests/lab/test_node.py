@@ -56,9 +56,7 @@ def test_a_second_up_finds_it_up_and_starts_nothing(lab: Lab) -> None:
     assert health.problems(lab, cluster.EXPECTED) == []
 
 
-def test_pods_look_up_services_and_the_labs_names_and_learn_at_once_that_others_do_not_exist(
-    lab: Lab, run: Callable[..., str]
-) -> None:
+def test_pods_find_services_and_the_labs_names_and_no_others_at_once(lab: Lab, run: Callable[..., str]) -> None:
     script = (
         "nslookup kubernetes.default.svc.cluster.local && nslookup upstream.lab.test && "
         "! timeout 5 nslookup registry.example.com"

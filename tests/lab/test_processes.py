@@ -60,9 +60,7 @@ def test_a_folder_that_is_no_labs_is_never_removed(verb: Any, tmp_path: Path) ->
     assert (tmp_path / "thesis.txt").read_text() == "all I have"
 
 
-def test_a_user_who_is_not_root_and_addresses_that_are_in_use_are_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_user_who_is_not_root_and_addresses_in_use_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lab = Layout.at(tmp_path / "lab")
     monkeypatch.setattr(netns, "taken", lambda lab: "eth7")
     with pytest.raises(OpsError, match=rf"{lab.link}.*eth7"):

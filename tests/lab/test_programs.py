@@ -74,9 +74,7 @@ def test_builders_and_registry_are_laid_out_as_the_published_images(made: dict[s
     assert {"/bin/registry", "/etc/distribution/config.yml"} <= set(entries["registry"])
 
 
-def test_an_archive_names_its_image_and_is_made_anew_when_its_program_changed(
-    made: dict[str, images.Image], tmp_path: Path
-) -> None:
+def test_an_archive_names_its_image_and_follows_its_program(made: dict[str, images.Image], tmp_path: Path) -> None:
     image = made["coredns"]
     archive = images.archives([image])[image.name]
     assert images.archives([image])[image.name] == archive

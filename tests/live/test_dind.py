@@ -107,9 +107,7 @@ def test_the_engine_has_neither_privileges_nor_devices_of_the_host(inner: Contai
     assert set(host["CapAdd"]) == {"CAP_SYS_ADMIN", "CAP_NET_ADMIN", "CAP_SYS_PTRACE"}
 
 
-def test_four_clients_that_are_not_jenkins_are_refused_and_jenkins_own_certificate_is_not(
-    inner: Container, tmp_path: Path
-) -> None:
+def test_four_other_clients_are_refused_and_jenkins_own_certificate_is_not(inner: Container, tmp_path: Path) -> None:
     address = next(iter(inner.attrs["NetworkSettings"]["Networks"].values()))["IPAddress"]
     files = {name: containers.read(inner, f"/certs/client/{name}.pem") for name in ("ca", "cert", "key")}
     own = Pair(files["cert"], files["key"])
@@ -127,9 +125,7 @@ def test_four_clients_that_are_not_jenkins_are_refused_and_jenkins_own_certifica
     assert "certificate verify failed" in ask(own, other.pem)
 
 
-def test_a_restarted_engine_keeps_its_images_and_builds_on(
-    verbs: Verbs, engine: docker.DockerClient, inner: Container
-) -> None:
+def test_a_restart_keeps_the_images_and_builds_on(verbs: Verbs, engine: docker.DockerClient, inner: Container) -> None:
     before = inside(ENGINE, "docker", "image", "inspect", "-f", "{{.Id}}", IMAGE)
     inner.restart(timeout=20)
     eventually(lambda: engine.containers.get(ENGINE).attrs["State"]["Health"]["Status"] == "healthy")

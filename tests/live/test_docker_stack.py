@@ -87,9 +87,7 @@ def test_the_user_of_jenkins_drives_the_hosts_engine_without_root_and_without_ch
     assert (before.st_mode, before.st_uid, before.st_gid) == (after.st_mode, after.st_uid, after.st_gid)
 
 
-def test_every_file_that_the_stack_uploads_can_be_read_by_jenkins_user(
-    stack: Deployment, engine: docker.DockerClient
-) -> None:
+def test_every_uploaded_file_can_be_read_by_jenkins_user(stack: Deployment, engine: docker.DockerClient) -> None:
     read = re.findall("^can read (.*)$", engine.containers.get(CONTAINER).logs().decode(), re.MULTILINE)
     assert {casc.FILE, jobs.FILE, hooks.NOTIFY_TOKEN_FILE, "/run/secrets/gitToken"} <= set(read)
 
@@ -107,7 +105,7 @@ def test_the_stand_ins_are_not_made_again_and_say_what_they_are(engine: docker.D
     assert "Jenkins" in engine.images.get(controller).labels[images.STAND_IN]
 
 
-def test_the_container_meets_the_cis_benchmark_but_for_the_socket(
+def test_the_container_meets_the_cis_benchmark_but_in_its_socket(
     stack: Deployment, engine: docker.DockerClient
 ) -> None:
     found = engine.containers.get(CONTAINER).attrs
@@ -181,9 +179,7 @@ def test_a_preview_names_the_change_before_it_is_made(stack: Deployment, control
     assert changed(stack.preview()) == {"update": 1, "replace": 1}
 
 
-def test_memory_and_restart_are_changed_in_place(
-    stack: Deployment, engine: docker.DockerClient, controller: str
-) -> None:
+def test_memory_and_restart_change_in_place(stack: Deployment, engine: docker.DockerClient, controller: str) -> None:
     before = engine.containers.get(CONTAINER).id
     stack.configure(**settings(controller, memoryMib=1024, restart="unless-stopped"))
     assert changed(stack.up()) == {"update": 1}

@@ -111,9 +111,7 @@ def stack(own: OwnEngine, engine: docker.DockerClient, controller: str, tmp_path
         made.destroy()
 
 
-def test_a_restarted_engine_is_healed_by_one_update_also_when_its_group_has_changed(
-    own: OwnEngine, stack: Deployment
-) -> None:
+def test_a_restarted_engine_is_healed_by_one_update_also_in_another_group(own: OwnEngine, stack: Deployment) -> None:
     for group in (4242, 4343):
         own.stop()
         client = own.start(group)

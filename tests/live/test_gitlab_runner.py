@@ -92,9 +92,7 @@ def test_a_second_update_changes_nothing(stack: Deployment) -> None:
     assert set(stack.up()) == {"same"}
 
 
-def test_it_is_a_plain_user_that_reaches_the_engine_by_the_sockets_group_alone(
-    stack: Deployment, engine: docker.DockerClient
-) -> None:
+def test_a_plain_user_reaches_the_engine_by_the_group_alone(stack: Deployment, engine: docker.DockerClient) -> None:
     found = engine.containers.get(NAME).attrs
     host = found["HostConfig"]
     assert found["Config"]["User"] == f"{config.USER}:{config.USER}"
@@ -157,9 +155,7 @@ def test_a_real_runner_takes_the_samples_job_and_the_host_has_its_image(
             engine.images.remove(built, force=True)
 
 
-def test_another_token_is_one_restart_and_the_same_machine_to_gitlab(
-    stack: Deployment, engine: docker.DockerClient
-) -> None:
+def test_another_token_is_one_restart_of_the_same_machine(stack: Deployment, engine: docker.DockerClient) -> None:
     # The last test, since the GitLab of the others does not know this token.
     before = engine.containers.get(NAME)
     machine = inside("cat", f"{config.FOLDER}/{config.SYSTEM_ID}")

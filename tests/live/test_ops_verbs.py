@@ -42,9 +42,7 @@ def test_up_says_what_there_is_and_the_second_says_that_nothing_changed(verbs: V
     assert committed(verbs.root) == committed(ROOT)
 
 
-def test_the_password_is_all_that_its_verb_prints_and_lies_open_nowhere(
-    verbs: Verbs, engine: docker.DockerClient
-) -> None:
+def test_the_password_is_all_its_verb_prints_and_lies_open_nowhere(verbs: Verbs, engine: docker.DockerClient) -> None:
     password = verbs.run("password").removesuffix("\n")
     assert len(password) >= 24
     assert not set(password) & set(" \n")
@@ -98,9 +96,7 @@ def test_an_update_killed_while_it_makes_the_container_is_recovered(verbs: Verbs
     assert "Nothing changed" in again, again
 
 
-def test_a_container_that_the_state_does_not_know_any_more_is_found_by_recover(
-    verbs: Verbs, engine: docker.DockerClient
-) -> None:
+def test_a_container_that_the_state_forgot_is_found_by_recover(verbs: Verbs, engine: docker.DockerClient) -> None:
     state = verbs.root / ".local/state/.pulumi/stacks/ci/offline.json"
     made = str(engine.containers.get(NAME).id)
     state.write_text(state.read_text().replace(made, f"{int(made[0], 16) ^ 1:x}{made[1:]}"))

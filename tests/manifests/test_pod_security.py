@@ -54,9 +54,7 @@ def claims(stack: Stack) -> dict[str, dict[str, str]]:
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("name", ALL)
-def test_every_pod_passes_the_level_that_its_namespace_claims(
-    stacks: dict[str, Stack], name: str, version: str
-) -> None:
+def test_every_pod_passes_the_level_its_namespace_claims(stacks: dict[str, Stack], name: str, version: str) -> None:
     pods = [*stacks[name].pods(), *stacks[name].jobs()]
     claimed = claims(stacks[name])
     for namespace, modes in claimed.items():

@@ -51,9 +51,7 @@ def needs_newer(stack: Stack) -> bool:
 
 @pytest.mark.parametrize("newest", [False, True], ids=["oldest", "newest"])
 @pytest.mark.parametrize("name", ALL)
-def test_every_object_is_valid_for_the_oldest_and_the_newest_api_server(
-    stacks: dict[str, Stack], name: str, *, newest: bool
-) -> None:
+def test_every_object_is_valid_for_oldest_and_newest_api(stacks: dict[str, Stack], name: str, *, newest: bool) -> None:
     stack = stacks[name]
     version = NEWEST if newest else NEWER if needs_newer(stack) else OLDEST
     assert [problem for each in stack.objects if (problem := refused(each, version))] == []

@@ -16,9 +16,7 @@ NEVER = {"healthcheck": {"tests": ["CMD", "false"], "interval": "1s", "retries":
 CERTIFICATE = {"cert_material": "x", "key_material": "y"}
 
 
-def test_a_command_that_is_not_there_leaves_a_container_to_be_mended(
-    stack: Stack, look: Look, image: str, unique: str
-) -> None:
+def test_a_missing_command_leaves_a_container_to_be_mended(stack: Stack, look: Look, image: str, unique: str) -> None:
     """The failed start is reported, the container recorded, and the next update replaces it."""
     stack.declare(container("c", image, name=unique, command=["/nowhere"]))
     assert "Unable to start container" in stack.fails(*UP)
@@ -84,9 +82,7 @@ def test_cancelling_stops_a_wait_and_keeps_the_container_recorded(
     assert stack.resources()["c"]["initErrors"]
 
 
-def test_values_that_are_wrong_or_not_implemented_are_named_at_preview(
-    stack: Stack, look: Look, image: str, unique: str
-) -> None:
+def test_wrong_and_unknown_values_are_named_at_preview(stack: Stack, look: Look, image: str, unique: str) -> None:
     """All in one preview; test_schema.py has more of them. An ignored property would be a setting that does nothing."""
     wrong: dict[str, Any] = {"restart": "sometimes", "memory": -1}
     bundled = stack.plugins.bundled
@@ -166,9 +162,7 @@ def test_volumes_are_adopted_retained_replaced_and_missed(
     left[0].remove()
 
 
-def test_what_exists_can_be_imported_by_its_id(
-    stack: Stack, engine: docker.DockerClient, image: str, unique: str
-) -> None:
+def test_what_exists_can_be_imported_by_id(stack: Stack, engine: docker.DockerClient, image: str, unique: str) -> None:
     """A volume, a network and a container; the program that declares the first two then changes nothing of them."""
     engine.volumes.create(unique, labels={"a": "b"})
     network = engine.networks.create(unique)

@@ -42,9 +42,7 @@ def test_a_program_gets_its_settings(stack: Stack) -> None:
         assert found["path"] == []
 
 
-def test_a_program_may_print_handle_signals_and_be_in_a_folder_and_its_environment_a_link(
-    stack: Stack, tmp_path: Path
-) -> None:
+def test_a_program_may_print_take_signals_be_in_a_folder_and_use_a_linked_venv(stack: Stack, tmp_path: Path) -> None:
     """As `main` in Pulumi.yaml says, and as when the clone's .venv leads to a cache."""
     prints = "signal.signal(signal.SIGINT, signal.SIG_DFL)\nprint('to-out')\nprint('to-err', file=sys.stderr)\n"
     link = tmp_path / "venv"

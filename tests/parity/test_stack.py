@@ -76,9 +76,7 @@ def test_the_container_is_as_declared(deployed: Stack, look: Look, unique: str) 
     assert found.attrs["State"]["Health"]["Status"] == "healthy"
 
 
-def test_a_confined_container_writes_to_its_volume_and_its_tmpfs_alone(
-    deployed: Stack, look: Look, unique: str
-) -> None:
+def test_a_confined_container_writes_to_its_volume_and_tmpfs_alone(deployed: Stack, look: Look, unique: str) -> None:
     found = look(f"{unique}-confined")
     assert list(found.attrs["NetworkSettings"]["Networks"]) == ["none"]
     assert printed(found, "sh -c 'echo kept > /run/x/a && echo kept > /tmp/a && cat /run/x/a /tmp/a'") == "kept\n" * 2
@@ -86,9 +84,7 @@ def test_a_confined_container_writes_to_its_volume_and_its_tmpfs_alone(
     assert printed(found, "sh -c 'echo \"$RULES\"'") == "one\ntwo\n"
 
 
-def test_a_container_is_in_its_network_alone_with_its_alias_and_entry_point(
-    deployed: Stack, look: Look, unique: str
-) -> None:
+def test_a_container_is_in_one_network_with_its_alias_and_entry_point(deployed: Stack, look: Look, unique: str) -> None:
     found = look(f"{unique}-joined")
     [(name, network)] = found.attrs["NetworkSettings"]["Networks"].items()
     assert name == f"{unique}-net"
@@ -151,9 +147,7 @@ def test_a_replacement_stops_the_old_one_with_its_grace_and_takes_its_name_and_p
     assert printed(after, "cat /data/ended") == "ended\n"
 
 
-def test_the_official_plugins_take_on_the_state_of_the_bundled_ones(
-    deployed: Stack, image: str, unique: str, tmp_path: Path
-) -> None:
+def test_official_plugins_take_the_bundled_ones_state(deployed: Stack, image: str, unique: str, tmp_path: Path) -> None:
     """And nothing is replaced for it."""
     official = deployed.plugins
     if official.bundled:

@@ -121,9 +121,7 @@ IGNORE = yaml.safe_load(Path(__file__).with_name("dockerignore.yaml").read_text(
 
 
 @pytest.mark.parametrize(("ignore", "stays", "goes"), [pytest.param(*case[1:], id=case[0]) for case in IGNORE])
-def test_dockerignore_is_read_as_docker_documents_it(
-    tmp_path: Path, ignore: str, stays: list[str], goes: list[str]
-) -> None:
+def test_dockerignore_is_read_as_documented(tmp_path: Path, ignore: str, stays: list[str], goes: list[str]) -> None:
     packed = texts(pack_directory(tree(tmp_path, *stays, *goes, ignore=ignore), "Dockerfile"))
     assert set(packed) == {"Dockerfile", ".dockerignore", *stays}
 
@@ -189,9 +187,7 @@ def test_what_is_too_big_for_a_config_map_is_refused_and_what_just_fits_is_taken
     assert len(pack_directory(folder, "Dockerfile").content) <= context.LARGEST
 
 
-def test_what_is_too_big_on_the_disk_is_refused_before_a_byte_of_it_is_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_too_big_on_disk_is_refused_before_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tree(tmp_path, "a")
     os.truncate(os.open(folder / "sparse", os.O_CREAT | os.O_WRONLY), context.LARGEST_ON_DISK)
     monkeypatch.setattr(Path, "read_bytes", lambda place: pytest.fail(f"{place} was read"))

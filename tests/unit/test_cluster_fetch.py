@@ -84,9 +84,7 @@ def fetch(
     ("ref", "version"),
     [("main", "3"), ("v1", "1"), ("old/branch", "1"), ("refs/tags/v1", "1"), ("refs/heads/main", "3")],
 )
-def test_a_branch_or_a_tag_is_checked_out_without_its_history(
-    tmp_path: Path, repository: Path, ref: str, version: str
-) -> None:
+def test_a_branch_or_tag_is_fetched_without_history(tmp_path: Path, repository: Path, ref: str, version: str) -> None:
     code, said, context = fetch(tmp_path, f"file://{repository}", ref=ref)
     assert code == 0, said
     assert (context / "Dockerfile").read_text() == version

@@ -116,9 +116,7 @@ def test_a_server_that_is_not_there_is_told_with_its_address(tmp_path: Path) -> 
     assert TOKEN not in str(caught.value)
 
 
-def test_a_server_that_never_answers_is_asked_once_and_given_up_in_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_silent_server_is_asked_once_and_given_up_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert cluster._TIMEOUT_SECONDS <= 10  # noqa: SLF001
     monkeypatch.setattr(cluster, "_TIMEOUT_SECONDS", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as silent:

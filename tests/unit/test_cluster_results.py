@@ -75,9 +75,7 @@ def test_what_fetched_the_context_does_not_hide_the_digest() -> None:
 
 
 @pytest.mark.parametrize(("pods", "events", "parts"), [pytest.param(*row[1:], id=row[0]) for row in ENDS["rows"]])
-def test_the_explanation_names_the_reason_and_what_to_change(
-    pods: list[dict[str, Any]], events: list[str], parts: list[str]
-) -> None:
+def test_the_reason_and_the_remedy_are_told(pods: list[dict[str, Any]], events: list[str], parts: list[str]) -> None:
     text = explain(*map(made, pods), events=events)
     assert text.startswith("build website failed: ")
     for part in parts:

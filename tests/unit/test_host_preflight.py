@@ -128,9 +128,7 @@ def test_what_somebody_else_made_is_refused(tmp_path: Path, port: int, key: str,
 @pytest.mark.parametrize(
     ("owner", "command"), [("ci/offline", "make down STACK=offline"), ("shop/x", "docker rm -f jenkins-server")]
 )
-def test_a_name_that_is_taken_is_told_with_its_owner_and_how_to_free_it(
-    tmp_path: Path, port: int, owner: str, command: str
-) -> None:
+def test_a_taken_name_is_told_with_its_owner_and_a_remedy(tmp_path: Path, port: int, owner: str, command: str) -> None:
     [problem] = preflight(tmp_path, port=port, containers=[container("jenkins-server", owner=owner)])
     assert owner in problem.wrong
     assert command in problem.instead
@@ -167,9 +165,7 @@ def test_a_port_that_another_process_holds_is_refused_but_not_the_stacks_own(tmp
 
 
 @pytest.mark.parametrize("address", ["192.0.2.7", "2001:db8::7", "fe80::7"])
-def test_an_address_that_this_host_lacks_is_refused_before_anything_is_made(
-    tmp_path: Path, port: int, address: str
-) -> None:
+def test_an_address_that_this_host_lacks_is_refused_beforehand(tmp_path: Path, port: int, address: str) -> None:
     found = refused(tmp_path, port=port, jenkins={"bindAddress": address})
     assert found == [("ci:jenkins.bindAddress", "address_not_on_host")]
 

@@ -93,9 +93,7 @@ def run(jenkins: Jenkins, seconds: float = 20) -> str:
     return screen.getvalue()
 
 
-def test_a_build_is_started_and_its_whole_log_is_shown_without_console_notes(
-    server: HTTPServer, jenkins: Jenkins
-) -> None:
+def test_a_build_is_started_and_its_whole_log_shown_without_console_notes(server: HTTPServer, jenkins: Jenkins) -> None:
     play(server, *BEGIN, *LOG, "build-running-tree", "build-done-tree")
     shown = run(jenkins)
     lines = recorded("log-console-text")["response"]["body"].replace("\r", "").splitlines()

@@ -223,9 +223,7 @@ def test_a_registry_that_is_not_ready_says_why_and_its_volume_is_not_asked_for(
 
 
 @pytest.mark.parametrize(("percent", "mark"), [("41%", "ok"), ("97%", "BAD")])
-def test_a_volume_that_is_nearly_full_is_not_well(
-    api: FakeApi, monkeypatch: pytest.MonkeyPatch, percent: str, mark: str
-) -> None:
+def test_a_nearly_full_volume_is_bad(api: FakeApi, monkeypatch: pytest.MonkeyPatch, percent: str, mark: str) -> None:
     df = f"Filesystem 1024-blocks Used Available Capacity Mounted on\n/dev/sdb 20971520 8598323 12373197 {percent} /v\n"
     monkeypatch.setattr(cluster, "run", lambda *_: (0, df))
     found = status(api)["registry volume"]
@@ -238,9 +236,7 @@ def test_a_volume_that_cannot_be_looked_into_is_said_and_no_fault(api: FakeApi) 
     assert (found.seen, found.mark) == ("20Gi; how full it is could not be asked", "ok")
 
 
-def test_a_runners_pod_is_asked_for_gitlabs_word_once_it_is_ready(
-    api: FakeApi, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_runners_pod_is_asked_for_gitlabs_word_once_ready(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "run", lambda *_: (1, "FATAL: Failed to verify runners\n"))
     runner: dict[str, Any] = {
         "gitlabRunner": {"url": "https://gitlab.example.org"},

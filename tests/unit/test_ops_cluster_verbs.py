@@ -87,9 +87,7 @@ def test_the_samples_pod_pulls_by_digest_with_the_pull_secret_and_ends_by_itself
         ("something new", "make status"),
     ],
 )
-def test_an_image_that_cannot_be_pulled_twice_is_explained_and_the_pod_removed(
-    api: FakeApi, message: str, advice: str
-) -> None:
+def test_an_image_not_pulled_twice_is_explained_and_the_pod_removed(api: FakeApi, message: str, advice: str) -> None:
     failed = waiting("ErrImagePull", message)
     api.answers[f"WATCH {PODS}"] = [waiting("ContainerCreating", ""), failed, failed, BACK_OFF, failed, ended(0)]
     with pytest.raises(OpsError, match="ErrImagePull") as caught:
@@ -194,9 +192,7 @@ def test_whether_network_policies_hold_is_told_as_far_as_it_is_known(
     assert (found.mark, said in found.seen) == (mark, True), found
 
 
-def test_a_cluster_that_refuses_or_is_not_there_is_the_last_line_of_the_doctor(
-    healthy: FakeApi, tmp_path: Path
-) -> None:
+def test_a_cluster_that_refuses_or_is_gone_is_the_last_line_of_the_doctor(healthy: FakeApi, tmp_path: Path) -> None:
     healthy.refuses(f"GET {SETS}", 500, "etcd is away")
     gone = made_stack.on_cluster(tmp_path, kubernetes={"kubeconfig": str(tmp_path / "gone")})
     for stack, said in ((stack_of(healthy), "500 etcd is away"), (gone, "can't be used")):

@@ -218,9 +218,7 @@ def test_the_plain_signs_of_drift_are_seen() -> None:
         ("config:\n  a: |\n    RUN: 010", ""),
     ],
 )
-def test_what_pulumi_would_read_in_another_way_than_it_is_meant_is_refused(
-    tmp_path: Path, text: str, wrong: str
-) -> None:
+def test_what_pulumi_would_read_in_another_way_than_meant_is_refused(tmp_path: Path, text: str, wrong: str) -> None:
     clone = made_stack.of(tmp_path, "dev").clone
     clone.file("dev").write_text(text)
     with pytest.raises(OpsError, match=wrong) if wrong else contextlib.nullcontext():

@@ -20,9 +20,7 @@ ROWS = [
 
 
 @pytest.mark.parametrize(("keys", "expected"), ROWS)
-def test_a_stack_has_just_these_problems_and_no_message_shows_what_is_secret(
-    keys: dict[str, Any], expected: dict[str, str]
-) -> None:
+def test_a_stack_has_just_these_problems_and_shows_no_secret(keys: dict[str, Any], expected: dict[str, str]) -> None:
     written = {key: value for key, value in keys.items() if value is not None}
     raw = {key: value if isinstance(value, str) else json.dumps(value) for key, value in written.items()}
     settings, found = read(raw, frozenset(SECRETS))

@@ -67,9 +67,7 @@ def environment_of(pulumi: Path, env: Mapping[str, str]) -> dict[str, str]:
     return dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
 
 
-def test_a_users_own_cli_and_plugin_are_taken_and_only_the_one_that_is_wanted(
-    env: dict[str, str], tmp_path: Path
-) -> None:
+def test_a_users_own_cli_and_plugin_are_taken_and_only_the_wanted_one(env: dict[str, str], tmp_path: Path) -> None:
     own = programs.pulumi(tmp_path / "bin", "3.300.1")
     assert toolchain.find("docker", env) is None
     assert not (tmp_path / "home").exists()  # to find changes nothing
@@ -143,9 +141,7 @@ def test_a_bundle_has_what_is_lacking_until_an_official_one_appears(
         assert environment_of(later.pulumi, later.env)["PULUMI_HOME"] == users
 
 
-def test_a_bundled_plugin_goes_with_a_users_own_cli_and_language_host(
-    env: dict[str, str], network: list[str], tmp_path: Path
-) -> None:
+def test_a_bundled_plugin_goes_with_a_users_own_tools(env: dict[str, str], network: list[str], tmp_path: Path) -> None:
     own = programs.script(tmp_path / "bin/pulumi", 'echo v3.300.1; echo "RUN=$0"; env')
     programs.script(tmp_path / "bin/pulumi-language-python", "exit 1")
     official_plugin(env, "kubernetes")
