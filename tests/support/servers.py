@@ -66,8 +66,9 @@ def serving(
 
 
 def file(folder: Path, request: Request) -> Response:
-    """Give the file of a folder that is asked for."""
-    return send_from_directory(folder, request.path.lstrip("/"), request.environ)
+    """Give the file of a folder that is asked for as it is: what is told to be encoded, clients would unpack."""
+    kind = "application/octet-stream"
+    return send_from_directory(folder, request.path.lstrip("/"), request.environ, mimetype=kind)
 
 
 def files(folder: Path, address: str, certificate: Certificate) -> AbstractContextManager[str]:
