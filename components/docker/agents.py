@@ -1,7 +1,7 @@
 """Jenkins' agents: containers that run the jobs, and that have the Docker engine in the controller's place."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, Literal
 
 import pulumi
 import pulumi_docker as docker
@@ -121,13 +121,11 @@ class Agents(pulumi.ComponentResource):
 
 def managed_names(settings: JenkinsSettings) -> Sequence[ManagedName]:
     """Return what the agents of these settings are called on the host."""
-    called, key = f"{settings.container_name}-agents", "ci:jenkins.containerName"
-    if not settings.agents:
-        return ()
-    containers = (f"{settings.container_name}-{agent}" for agent in casc.agents(settings))
-    return (
-        ManagedName(kind="network", name=called, key=key),
-        ManagedName(kind="volume", name=called, key=key),
-        ManagedName(kind="volume", name=f"{called}-secrets", key=key),
-        *(ManagedName(kind="container", name=name, key=key) for name in containers),
-    )
+    called = f"{settings.container_name}-agents"
+    names: dict[Literal["container", "volume", "network"], list[str]] = {
+        "network": [called],
+        "volume": [called, f"{called}-secrets"],
+        "container": [f"{settings.container_name}-{agent}" for agent in casc.agents(settings)],
+    }
+    pairs = [(kind, name) for kind in names for name in names[kind] if settings.agents]
+    return [ManagedName(kind=kind, name=name, key="ci:jenkins.containerName") for kind, name in pairs]

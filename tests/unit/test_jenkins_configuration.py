@@ -74,11 +74,6 @@ def test_a_file_that_is_no_clear_yaml_is_refused_with_a_file_that_works(tmp_path
     assert UNREADABLE[content][1] in problem.wrong
 
 
-def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
-    for path, code in ((tmp_path / "gone.yaml", "not_found"), (tmp_path, "bad_file")):
-        assert [(each.key, each.code) for each in configuration.problems(stack(path))] == [(KEY, code)]
-
-
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
