@@ -14,6 +14,7 @@ import typer
 
 from benchmarks import kubernetes, measure, report
 from benchmarks.comparison import comparison
+from benchmarks.daemon import daemon
 from benchmarks.docker_host import docker_host
 from benchmarks.model import BenchmarkError, Options, SetUp
 from benchmarks.project import CLONE
@@ -22,6 +23,7 @@ SET_UPS: Final[Mapping[str, SetUp]] = {
     "docker": docker_host,
     **{f"kubernetes-{size}": functools.partial(kubernetes.previews, size) for size in kubernetes.SIZES},
     "kubernetes-builds": kubernetes.many,
+    "daemon": daemon,
     "comparison": comparison,
 }
 

@@ -30,14 +30,15 @@ _STAND_INS: Final[Mapping[str, Mapping[str, Any]]] = {
     "proxy": {"image": "ci-offline-proxy:1"},
 }
 """The images where none can be pulled, which is so where the Docker stack's own controller stands in."""
-_BUILD: Final = f"""\
-cd /tmp/bench
+TIMED: Final = """\
+cd {folder}
 read -r begun _ < /proc/uptime
-docker build --label {LABEL} --tag "$0" . || exit 1
+{command} || exit 1
 read -r ended _ < /proc/uptime
 echo "bench-seconds $(echo "$begun $ended" | awk '{{ print $2 - $1 }}')"
 """
 """Timed inside, so that starting the shell has no part in it. /proc/uptime counts 10 ms."""
+_BUILD: Final = TIMED.format(folder="/tmp/bench", command=f'docker build --label {LABEL} --tag "$0" .')  # noqa: S108 - in the container
 
 Files = Mapping[str, str]
 
@@ -128,21 +129,29 @@ def meter() -> Meter:
 
 def jobs(options: Options, cleanup: ExitStack) -> Iterator[Way]:
     """Deploy a stack with a build for each builder; give a way for each, and the empty Job."""
-    config: dict[str, Any] = {}
-    for name in (options.cluster_stack, *BUILDERS[1:]):  # images, and the Pod Security level that BuildKit needs
-        own = config_of(name)["ci:kubernetes"]
-        config |= {key: value for key, value in own.items() if key not in {"namespace", "kubeconfig"}}
+    config = cluster_of(options.cluster_stack, *BUILDERS[1:])
     builds = [build(name, BASE, builder=name, cpuMillicores=2000, memoryMib=4096) for name in BUILDERS]
     stack = Stack(options, cleanup, "compare", {"ci:kubernetes": config, "ci:builds": builds})
     registry = json.loads(output(stack.program.pulumi("stack", "output", "registryInCluster", "--json")))
     declared = {(each["kind"], each["metadata"]["labels"][BUILD]): each for each in stack.manifests()}
-    empty = json.loads(json.dumps(declared["Job", "kaniko"]))
-    pod = empty["spec"]["template"]["spec"]
-    pod["containers"][0] |= {"image": config.get("gitImage", "alpine/git"), "command": ["true"], "args": []}
-    yield Way(EMPTY, "", job(stack, EMPTY, empty, declared["ConfigMap", "kaniko"]))
+    nothing = empty(declared["Job", "kaniko"], image=config.get("gitImage", "alpine/git"))
+    yield Way(EMPTY, "", job(stack, EMPTY, nothing, declared["ConfigMap", "kaniko"]))
     for name in BUILDERS:
         own = declared["Job", name], declared["ConfigMap", name]
         yield Way(name, f"{registry}/{name}:1", job(stack, name, *own))
+
+
+def cluster_of(*stacks: str) -> dict[str, Any]:
+    """Give `ci:kubernetes` of these stacks as one: images, and the Pod Security level that BuildKit needs."""
+    found = [each for name in stacks for each in config_of(name)["ci:kubernetes"].items()]
+    return {key: value for key, value in found if key not in {"namespace", "kubeconfig"}}
+
+
+def empty(declared: Mapping[str, Any], **own: str) -> dict[str, Any]:
+    """Give a build's Job that does nothing: what a pod's start and end alone take."""
+    found: dict[str, Any] = json.loads(json.dumps(declared))
+    found["spec"]["template"]["spec"]["containers"][0] |= {"command": ["true"], "args": [], **own}
+    return found
 
 
 def job(stack: Stack, way: str, declared: dict[str, Any], context: dict[str, Any]) -> Callable[[Files], Command]:
