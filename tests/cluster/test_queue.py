@@ -23,6 +23,7 @@ __all__ = ["lab", "repository"]
 
 BUILDS = int(os.environ.get("CI_TEST_QUEUED_BUILDS", "12"))
 AT_ONCE = 4
+pytestmark = pytest.mark.timeout(600 + 10 * BUILDS)
 DEADLINE_SECONDS = 30
 """The least that a build can be given. All of them wait longer."""
 
