@@ -16,8 +16,7 @@ from benchmarks.docker_host import remove
 from benchmarks.kubernetes import Stack, build
 from benchmarks.model import Benchmark, Command, Options
 from benchmarks.project import Project, output
-from components.kubernetes.builders.buildctl import BUILD, CLIENT
-from components.labels import BUILD as BUILD_LABEL
+from components.labels import BUILD
 
 NAME: Final = "daemon"
 DIRECT: Final = "buildctl"
@@ -26,7 +25,7 @@ _SIZES: Final = {"storageGib": 4, "cpuMillicores": 2000, "memoryMib": 4096}
 _DIRECT: Final = TIMED.format(
     folder="/tmp/bench",  # noqa: S108 - in the container
     command="buildctl --tlsdir=$certificates --tlsservername=buildkit "
-    f"{BUILD} --local=context=. --local=dockerfile=. --output=type=image,name=$0",
+    "build --frontend=dockerfile.v0 --local=context=. --local=dockerfile=. --output=type=image,name=$0",
 )
 
 
@@ -63,13 +62,13 @@ def daemon(options: Options, cleanup: ExitStack) -> Iterator[Benchmark]:
 def _client(stack: Stack, declared: dict[str, Any]) -> Callable[[Files], Command]:
     """Start the pod of a build's Job with nothing to do, and give what builds files in it."""
     spec = json.loads(json.dumps(declared["spec"]["template"]["spec"]))
-    container = next(each for each in spec["containers"] if each["name"] == CLIENT)
+    container = next(each for each in spec["containers"] if each["name"] == DIRECT)
     container |= {"command": ["sleep", "36000"], "args": []}
     certificates = next(each["mountPath"] for each in container["volumeMounts"] if each["name"] == "buildkit")
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": DIRECT, "namespace": stack.builds}, "spec": spec}
     labels = declared["spec"]["template"]["metadata"]["labels"]
     # By this label `job` removes what built before.
-    pod["metadata"]["labels"] = {key: value for key, value in labels.items() if key != BUILD_LABEL}
+    pod["metadata"]["labels"] = {key: value for key, value in labels.items() if key != BUILD}
     output(stack.kubectl("create", "--filename", "-"), json.dumps(pod))
     output(
         stack.kubectl("wait", "--namespace", stack.builds, f"pod/{DIRECT}", "--for=condition=ready", "--timeout=120s")

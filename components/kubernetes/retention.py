@@ -29,7 +29,7 @@ VOLUME: Final = {"name": "used", "config_map": {"name": USED, "default_mode": 0o
 WORK: Final = {"name": "work", "empty_dir": {"size_limit": "512Mi"}}
 """The volume of the containers that ask."""
 
-_WORK_MOUNT: Final = {"name": "work", "mount_path": "/work"}
+_WORK_MOUNT: Final = {"name": "work", "mount_path": "/found"}
 _PROXY_PORT: Final = 8001
 
 
@@ -79,7 +79,7 @@ def asking(kubectl_image: str, shell_image: str) -> list[dict[str, Any]]:
         "resources": restricted.resources(500, 128, 512),
         "volume_mounts": [_WORK_MOUNT],
     }
-    words = ("patch", "configmap", USED, "--type=merge", "--patch-file=/work/patch")
+    words = ("patch", "configmap", USED, "--type=merge", "--patch-file=/found/patch")
     note = restricted.kubectl("note", kubectl_image, *words)
     note["volume_mounts"].append({**_WORK_MOUNT, "read_only": True})
     return [proxy, shell, note]

@@ -59,13 +59,13 @@ class Volume:
 
 def run(folder: Path, container: Any, programs: dict[str, str], **environment: str) -> None:
     """Run a container's script, with these programs in its path and its folders in this one."""
-    for name in ("bin", "tmp", "work"):
+    for name in ("bin", "tmp", "found"):
         (folder / name).mkdir()
     for name, does in programs.items():
         (folder / "bin" / name).write_text(f"#!/bin/sh\n{does}\n")
         (folder / "bin" / name).chmod(0o755)
     script = container["command"][-1]
-    for path in ("/tmp/", "/work/", "/var/lib/registry"):
+    for path in ("/tmp/", "/found/", "/var/lib/registry"):
         script = script.replace(path, f"{folder}{path}")
     variables = {each["name"]: each["value"] for each in container["env"]}
     path = f"{folder}/bin:{os.environ['PATH']}"
@@ -158,7 +158,7 @@ def asked(folder: Path, pods: str, named: str) -> Any:
     answer = "".join(f"case $4 in */{name}*) cat > $3 <<'END'\n{text}\nEND\nesac\n" for name, text in answers.items())
     [_, asking, _] = retention.asking("kubectl", "registry")
     run(folder, asking, {"wget": answer, "sleep": "true"})
-    return json.loads((folder / "work/patch").read_text())
+    return json.loads((folder / "found/patch").read_text())
 
 
 def test_what_pods_run_and_stacks_name_is_noted_with_the_time(tmp_path: Path) -> None:
