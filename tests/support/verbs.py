@@ -58,7 +58,7 @@ class Verbs:
     def killed_when(self, ask: Callable[[], Any], *words: str) -> None:
         """Start a verb, and kill it once something is so."""
         with self.start(*words) as process:
-            eventually(ask, seconds=120)
+            eventually(ask, seconds=120, every=0)  # a copy takes some tenths of a second
             assert process.poll() is None, process.communicate()
             process.kill()
             process.communicate()
