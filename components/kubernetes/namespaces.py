@@ -18,6 +18,10 @@ _OTHER_PODS: Final = 10
 ENFORCED: Final = "pod-security.kubernetes.io/enforce"
 """The label with the level that the API server enforces in a namespace."""
 
+FORCED: Final = {"pulumi.com/patchForce": "true"}
+"""The annotations of an object that may be there already, of another owner to the API server. An older provider than
+4.34 knows no enable_patch_force."""
+
 
 def of_builds(namespace: str) -> str:
     """Return the name of the builds' namespace."""
@@ -96,8 +100,8 @@ class Namespaces(pulumi.ComponentResource):
         core.v1.ResourceQuota(
             f"{name}-quota",
             # It changes with the builds. Where an update was killed while it made the quota, the next one is another
-            # owner of its fields to the API server, and an older provider than 4.34 knows no enable_patch_force.
-            metadata={"name": "builds", "namespace": self.builds, "annotations": {"pulumi.com/patchForce": "true"}},
+            # owner of its fields.
+            metadata={"name": "builds", "namespace": self.builds, "annotations": FORCED},
             spec={"hard": _quota(args)},
             opts=mine,
         )

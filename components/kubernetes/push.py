@@ -14,7 +14,7 @@ from components import certificates, labels
 from components.kubernetes import endpoints, queue, restricted, webhook
 from components.kubernetes.build import job_spec
 from components.kubernetes.builders.spec import SECRETS_FOLDER, TRUST_FILE
-from components.kubernetes.namespaces import Namespaces, of_builds
+from components.kubernetes.namespaces import FORCED, Namespaces, of_builds
 from components.kubernetes.network import PUSH
 from components.kubernetes.plan import Plan, push_job, template_name
 from components.kubernetes.server import digest
@@ -165,7 +165,6 @@ class Push(pulumi.ComponentResource):
 
     def _policies(self, name: str, args: PushArgs) -> list[pulumi.Resource]:
         """Register what the API server lets the account create, beside its rights."""
-        mine = pulumi.ResourceOptions(parent=self)
         namespace, waits = args.settings.kubernetes.namespace, queue.of_jobs(args.settings.kubernetes)
         places = {
             "account": f"system:serviceaccount:{namespace}:{PUSH}",
@@ -185,16 +184,20 @@ class Push(pulumi.ComponentResource):
         }
         made: list[pulumi.Resource] = []
         for role, spec in yaml.safe_load(text).items():
-            meta = {"name": f"{namespace}-{PUSH}-{role}"}
+            # Once the last binding with parameters is gone, an API server finds no parameters any more until it is
+            # started again, and would refuse every build of the next stack. Source: kubernetes/kubernetes issue 130887.
+            stays = "param_kind" in spec
+            options = pulumi.ResourceOptions(parent=self, retain_on_delete=stays or None)
+            meta = {"name": f"{namespace}-{PUSH}-{role}", **({"annotations": FORCED} if stays else {})}
             policy = admissionregistration.v1.ValidatingAdmissionPolicy(
-                f"{name}-{role}-policy", metadata=meta, spec=spec, opts=mine
+                f"{name}-{role}-policy", metadata=meta, spec=spec, opts=options
             )
             of_policy = {"policy_name": policy.metadata.name, "validation_actions": ["Deny"]}
             binding = admissionregistration.v1.ValidatingAdmissionPolicyBinding(
                 f"{name}-{role}-policy-binding",
                 metadata=meta,
-                spec={**of_policy, "param_ref": templates} if "param_kind" in spec else of_policy,
-                opts=mine,
+                spec={**of_policy, "param_ref": templates} if stays else of_policy,
+                opts=options,
             )
             made += [policy, binding]
         return made
