@@ -64,7 +64,8 @@ def newest(source: str, pinned: list[Pin]) -> Mapping[str, str]:
     if source == "docker":
         return {name: _tag(name, version)}
     if source == "go":
-        proxy = re.split("[,|]", os.environ.get("GOPROXY") or "https://proxy.golang.org")[0]
+        said = subprocess.run(["go", "env", "GOPROXY"], capture_output=True, text=True, check=False).stdout
+        proxy = re.split("[,|]", said.strip())[0]
         known = _get(f"{proxy}/{re.sub('[A-Z]', lambda upper: '!' + upper[0].lower(), name)}/@v/list").text.split()
         return {name: max(filter(re.compile(r"v[\d.]+(\+incompatible)?").fullmatch, known), key=numbers, default="v0")}
     if source == "jenkins-plugins":
