@@ -29,6 +29,14 @@ exec dockerd-entrypoint.sh "$@"
 """Runs before the image's own entry point if the container is not privileged. An engine makes control groups for its
 containers inside of its own, and only in a privileged container are those writable from the start."""
 
+_UNMASKED: Final = "systempaths=unconfined"
+_UNMASK: Final = r"""
+awk '$2 ~ "^/proc/|^/sys/firmware" { print $2 }' /proc/mounts | sort -r |
+    while read -r masked; do umount "$masked"; done
+"""
+"""Does what that option asks for. The plugin would do it too, but never reads the option back, and so would replace the
+engine at each update."""
+
 _SHUTDOWN_SECONDS: Final = 15
 _STOP_SECONDS: Final = 30
 """When the engine stops, its containers get the first number; the engine must not be killed before that."""
@@ -131,12 +139,13 @@ def volume_of(settings: DindSettings, what: str) -> str:
 def _privileges(settings: DindSettings) -> dict[str, Any]:
     if settings.privileged:
         return {"privileged": True}
+    options = settings.security_options
     return {
         "privileged": False,
         # By their full names, as newer engines return them. With the short ones, each preview would show a change.
         "capabilities": docker.ContainerCapabilitiesArgs(
             adds=[f"CAP_{name}" for name in sorted(settings.capabilities)]
         ),
-        "security_opts": sorted(settings.security_options),
-        "entrypoints": ["sh", "-ec", WRITABLE_GROUPS, "sh"],
+        "security_opts": sorted({*options} - {_UNMASKED}),
+        "entrypoints": ["sh", "-ec", (_UNMASK if _UNMASKED in options else "") + WRITABLE_GROUPS, "sh"],
     }

@@ -117,6 +117,12 @@ def test_a_container_has_no_right_that_it_does_not_need() -> None:
         assert bool(sockets) == (name in holder.get(access, ("gitlab-runner-container",))), (stack, name)
 
 
+def test_an_engine_unmasks_its_own_paths_since_the_plugin_never_reads_that_option_back() -> None:
+    given = FOUND["docker-tls"]["engine-container"]["inputs"]
+    assert given["securityOpts"] == ["seccomp=unconfined"]
+    assert 'umount "$masked"' in given["entrypoints"][2]
+
+
 @pytest.mark.parametrize("stack", STACKS)
 def test_only_jenkins_publishes_ports_and_on_the_address_of_the_settings_alone(stack: str) -> None:
     config = yaml.safe_load(STACKS[stack].read_text())["config"]

@@ -14,7 +14,7 @@ from lab.pki import Authority
 from offline.plugins import install
 from offline.plugins.docker import schema
 from offline.plugins.docker.container import Container
-from offline.plugins.docker.container_api import create_body, duration_text, nanoseconds, read_state
+from offline.plugins.docker.container_api import duration_text, nanoseconds
 from offline.plugins.docker.engine import CONFIG, Connection, Engine
 from offline.plugins.docker.image import Image
 from offline.plugins.docker.network import Network
@@ -148,18 +148,6 @@ def test_a_drifted_default_is_no_default_any_more() -> None:
 def test_durations_are_written_as_go_does(seconds: float, text: str) -> None:
     assert duration_text(int(seconds * 10**9)) == text
     assert nanoseconds(text) == seconds * 10**9
-
-
-def test_the_clients_option_for_unmasked_paths_is_asked_for_and_read_back() -> None:
-    """The engine keeps it in other words than it was given, which would look like a change for ever."""
-    inputs, _ = schema.check(Container.fields, {**CONTAINER, "securityOpts": ["a=b", "systempaths=unconfined"]})
-    planned = schema.plan(Container.fields, inputs, {})
-    body = create_body(planned)
-    host = {**body["HostConfig"], "Memory": 0, "MemorySwap": 0}
-    assert host["SecurityOpt"] == ["a=b"]
-    assert host["MaskedPaths"] == host["ReadonlyPaths"] == []
-    inspected = {"Name": "/c", "Image": "", "Config": body, "HostConfig": host, "State": {"Running": True}}
-    assert not schema.compare(Container.fields, read_state({**inspected, "NetworkSettings": {}}, planned), planned)
 
 
 def test_certificates_must_be_complete_and_no_secret_is_shown() -> None:

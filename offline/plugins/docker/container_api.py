@@ -36,8 +36,6 @@ _UNSET: State = {
     **{name: [] for name in ("command", "entrypoints", "envs")},
     "memoryReservation": 0,
 }
-# An option of clients, not of the engine: no path is masked or read-only.
-_UNMASKED = "systempaths=unconfined"
 
 
 def nanoseconds(duration: str) -> int:
@@ -66,7 +64,6 @@ def create_body(planned: State) -> dict[str, Any]:
         binding = {"HostIp": port["ip"], "HostPort": str(port["external"])}
         bindings.setdefault(f"{port['internal']}/{port['protocol']}", []).append(binding)
     capabilities = planned["capabilities"] or {}
-    options = planned["securityOpts"] or []
     host = {
         **{key: planned[name] for name, key in _HOST.items() if planned[name]},
         "Memory": (planned["memory"] or 0) * _MIB,
@@ -77,10 +74,8 @@ def create_body(planned: State) -> dict[str, Any]:
         "Binds": [_bind(volume) for volume in volumes],
         "CapAdd": capabilities.get("adds"),
         "CapDrop": capabilities.get("drops"),
-        "SecurityOpt": [option for option in options if option != _UNMASKED],
+        "SecurityOpt": planned["securityOpts"] or [],
     }
-    if _UNMASKED in options:
-        host |= {"MaskedPaths": [], "ReadonlyPaths": []}
     return {
         **{key: planned[name] for name, key in _CONFIG.items() if planned[name]},
         "Image": planned["image"],
@@ -145,7 +140,7 @@ def read_state(inspected: dict[str, Any], state: State) -> State:
         "memory": host["Memory"] // _MIB,
         "memorySwap": host["MemorySwap"] // _MIB,
         "restart": host["RestartPolicy"]["Name"],
-        "securityOpts": [*(host.get("SecurityOpt") or ()), *([_UNMASKED] if host.get("MaskedPaths") == [] else ())],
+        "securityOpts": host.get("SecurityOpt") or [],
         "logDriver": host["LogConfig"]["Type"],
         # Recorded only when the program gave some: else the daemon's own would look like a change.
         "logOpts": host["LogConfig"]["Config"] if state.get("logOpts") else None,
