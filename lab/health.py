@@ -8,7 +8,6 @@ import requests
 
 from lab import processes
 from lab.layout import Layout
-from ops.toolchain import console
 from ops.toolchain.console import OpsError
 
 STEP_SECONDS = 0.1
@@ -31,7 +30,7 @@ def wait(lab: Layout, what: str, condition: Callable[[], bool], seconds: float =
         for made in processes.known(lab):
             processes.check(lab, made)
         if time.monotonic() > until:
-            raise OpsError(f"{what} is not there after {console.duration(seconds)}.", f"The logs are in {lab.logs}.")
+            raise OpsError(f"{what} is not there after {seconds:.0f} s.", f"The logs are in {lab.logs}.")
         time.sleep(STEP_SECONDS)
 
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from ops import archive, cluster, deploy, engine, recover, state_files
 from ops.clone import short
 from ops.stack import unprepared
-from ops.toolchain import console, docker_engine
+from ops.toolchain import console
 from ops.toolchain.console import OpsError
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def backup(named: str | None, file: Path) -> None:
     console.note(f"Not in it: {apart if stack.owns_backend else 'the state, which your backend keeps'}")
 
 
-def restore(named: str | None, file: Path, *, yes: bool) -> int:
+def restore(named: str | None, file: Path) -> int:
     """Put back what `backup` wrote, where there is nothing of it, and deploy. Returns an exit status.
 
     A volume that is there is refused, unless it was filled from this very archive: then it stays as it is now or, if
@@ -69,7 +69,7 @@ def restore(named: str | None, file: Path, *, yes: bool) -> int:
     with archive.opened(file) as packed:
         state, known = _fitting(stack, packed)
         if known.settings.platform == "docker":
-            docker_engine.ensure(known.settings.docker.host)
+            engine.ensure(known.settings.docker.host)
         with _store(known) as store:
             wanted = store if store and packed.has(store.part) else None
             strange = {*packed.about["sha256"]} - {"state.json", "images.tar", wanted.part if wanted else ""}
@@ -87,7 +87,7 @@ def restore(named: str | None, file: Path, *, yes: bool) -> int:
             if state and not _deployed(stack):
                 state = wanted.adopted(state) if wanted else state
                 state_files.put(stack.clone.state, stack.clone, stack.name, state)
-        status = deploy.up(stack.name, yes=yes, words=[])
+        status = deploy.up(stack.name, [])
         if status == 0:
             with _store(known) as store:
                 if store:
@@ -133,11 +133,11 @@ def _store(stack: Stack) -> Iterator[Store | None]:
 
 
 def _state(stack: Stack) -> bytes:
-    path = state_files.state_file(stack.clone, stack.name)
-    left = recover.remains(stack) or ("a Pulumi at work" if state_files.lock_files(stack.clone, stack.name) else "")
+    path = stack.clone.state_file(stack.name)
+    left = recover.remains(stack) or ("a Pulumi at work" if state_files.locks(stack.clone, stack.name) else "")
     if left or state_files.checkpoint(stack.clone, stack.name, path) is None:
         raise OpsError(f"Stack {stack.name} has {left or 'a state in another format'}.", f"{stack.make('recover')}")
-    return state_files.read(path)
+    return path.read_bytes()
 
 
 def _fitting(stack: Stack, packed: Archive) -> tuple[bytes, Stack]:
@@ -172,9 +172,9 @@ def _fitting(stack: Stack, packed: Archive) -> tuple[bytes, Stack]:
 
 def _deployed(stack: Stack) -> bool:
     """Whether the clone's own backend says that something of the stack is deployed, or can't say."""
-    path = state_files.state_file(stack.clone, stack.name)
+    path = stack.clone.state_file(stack.name)
     content = state_files.checkpoint(stack.clone, stack.name, path)
-    resources = ((content or {}).get("latest") or {}).get("resources") or ()
+    resources = (content or {}).get("resources") or ()
     # An update that was refused leaves the stack itself.
     return path.exists() and (content is None or any(entry["type"] != "pulumi:pulumi:Stack" for entry in resources))
 

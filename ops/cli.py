@@ -39,51 +39,39 @@ File = Annotated[
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.", callback=_answer_all)]
 
 
-def _run(module: str, verb: str, stack: str | None, *words: object, **options: object) -> None:
+def _run(place: str, stack: str | None, *words: object, **options: object) -> None:
+    module, _, verb = place.partition(".")
     status = getattr(importlib.import_module(f"ops.{module}"), verb)(stack, *words, **options)
     raise typer.Exit(status or 0)
 
 
-@app.command(context_settings=PASS_ON)
-def up(context: typer.Context, stack: Stack = None, yes: Yes = False) -> None:
-    """Install the prerequisites and deploy."""
-    _run("deploy", "up", stack, yes=yes, words=context.args)
+def _add(verb: str, place: str, text: str, *, asks: bool = False, passes_on: bool = False) -> None:
+    """Add a verb that takes no more than a stack, --yes if it asks, and what it passes on to Pulumi."""
+
+    def plain(context: typer.Context, stack: Stack = None) -> None:
+        _run(place, stack, *([context.args] if passes_on else []))
+
+    def asking(context: typer.Context, stack: Stack = None, yes: Yes = False) -> None:  # noqa: ARG001 - see Yes
+        plain(context, stack)
+
+    app.command(verb, help=text, context_settings=PASS_ON if passes_on else {})(asking if asks else plain)
 
 
-@app.command(context_settings=PASS_ON)
-def preview(context: typer.Context, stack: Stack = None) -> None:
-    """Show what `up` would change."""
-    _run("deploy", "preview", stack, context.args)
-
-
-@app.command(context_settings=PASS_ON)
-def down(context: typer.Context, stack: Stack = None, yes: Yes = False) -> None:
-    """Remove what the stack deployed. Jenkins' home and the registry's images stay."""
-    _run("deploy", "down", stack, yes=yes, words=context.args)
-
-
-@app.command()
-def status(stack: Stack = None) -> None:
-    """Show what is deployed and how it is."""
-    _run("status", "show", stack)
-
-
-@app.command()
-def doctor(stack: Stack = None) -> None:
-    """Check everything that a stack needs of machine and cluster, and say what to do about what is missing."""
-    _run("doctor", "show", stack)
-
-
-@app.command()
-def password(stack: Stack = None) -> None:
-    """Print the administrator's or the registry user's password, and nothing else, to stdout."""
-    _run("settings", "password", stack)
-
-
-@app.command()
-def sample(stack: Stack = None) -> None:
-    """Show that it works: run Jenkins' sample pipeline, or a pod of an image that was built, and follow it."""
-    _run("sample", "sample", stack)
+_add("up", "deploy.up", "Install the prerequisites and deploy.", asks=True, passes_on=True)
+_add("preview", "deploy.preview", "Show what `up` would change.", passes_on=True)
+_add(
+    "down", "deploy.down", "Remove what the stack deployed. Jenkins' home and the registry's images stay.",
+    asks=True, passes_on=True,
+)  # fmt: skip
+_add("status", "status.show", "Show what is deployed and how it is.")
+_add("doctor", "doctor.show", "Check everything that a stack needs, and say what to do about what is missing.")
+_add("password", "settings.password", "Print the administrator's or the registry user's password, and nothing else.")
+_add("sample", "sample.sample", "Show that it works: run Jenkins' sample pipeline, or an image that was built.")
+_add(
+    "recover", "recover.recover", "Clean up after a Pulumi that was killed: its lock, half-done operations, the state.",
+    asks=True,
+)  # fmt: skip
+_add("env", "settings.env", 'Print what a shell needs for plain `pulumi`: eval "$(.venv/bin/python -m ops env)".')
 
 
 @app.command("set")
@@ -93,31 +81,19 @@ def set_(
     secret: Annotated[bool, typer.Option("--secret", help="Encrypt it. Known secrets always are.")] = False,
 ) -> None:
     """Set one setting in the stack's file, encrypted if it is a secret. The value is asked for, or read from stdin."""
-    _run("settings", "set_one", stack, key, secret=secret)
-
-
-@app.command()
-def recover(stack: Stack = None, yes: Yes = False) -> None:
-    """Clean up after a Pulumi that was killed: its lock, half-done operations, what it no longer knows."""
-    _run("recover", "recover", stack, yes=yes)
+    _run("settings.set_one", stack, key, secret=secret)
 
 
 @app.command()
 def backup(file: File, stack: Stack = None) -> None:
     """Write what the stack keeps into one file: Jenkins' home or the registry's images, and the state."""
-    _run("backup", "backup", stack, file)
+    _run("backup.backup", stack, file)
 
 
 @app.command()
-def restore(file: File, stack: Stack = None, yes: Yes = False) -> None:
+def restore(file: File, stack: Stack = None, yes: Yes = False) -> None:  # noqa: ARG001 - see Yes
     """Put back what `backup` wrote, where there is nothing of it, and deploy."""
-    _run("backup", "restore", stack, file, yes=yes)
-
-
-@app.command()
-def env(stack: Stack = None) -> None:
-    """Print what a shell needs for plain `pulumi`: eval "$(.venv/bin/python -m ops env)"."""
-    _run("settings", "env", stack)
+    _run("backup.restore", stack, file)
 
 
 def main() -> None:

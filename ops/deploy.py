@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ops import cluster, drain, engine, recover
 from ops.clone import STAND_IN, USUAL
 from ops.stack import Stack, open_stack
-from ops.toolchain import console, docker_engine, process
+from ops.toolchain import console, process
 from ops.toolchain.console import OpsError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from ops.finding import Finding
 
@@ -48,34 +48,35 @@ class Done(NamedTuple):
         return sum(count for kind, count in self.changes.items() if kind not in UNCHANGED)
 
 
-def up(named: str | None, *, yes: bool, words: Sequence[str]) -> int:
+def up(named: str | None, words: Sequence[str]) -> int:
     """Get the prerequisites, run `pulumi up`, and say what there is now. Returns an exit status."""
     stack = open_stack(named)
     from ops import backup  # noqa: PLC0415 - it imports this module
 
     on_docker, loosened = stack.settings.platform == "docker", 0
     if on_docker:
-        docker_engine.ensure(stack.settings.docker.host)
+        engine.ensure(stack.settings.docker.host)
         stack = _with_images(stack, named)
     else:
         cluster.require(stack)
         loosened = _loosened(stack, mend=True)
     backup.before_up(stack)
     stack.get_plugins()
-    # Where nobody is asked, the preview would only double the time: the program checks the settings in an update too.
-    consent = _consent(yes=yes)
-    options = [*consent, *(["--skip-preview"] if consent else []), *words]
 
     def update() -> Done:
-        return pulumi(stack, "up", options)
+        return pulumi(stack, "up", [*_consent(), *words])
 
     done = drain.update(stack, words, update) if on_docker else update()
     # One that never became healthy is in the state all the same, and Pulumi sees nothing to change in it.
     ill = engine.show_ill(stack.settings, stack.clone.name, stack.name, starting=done.status != 0) if on_docker else []
-    jobs = [] if ill or done.status else _bad_jobs(stack, done.outputs)
+    jobs: list[Finding] = []
     if done.status == 0:
         stack.clone.choose(stack.name)
         _say(stack, done._replace(changes={**done.changes, "put back": loosened}) if loosened else done)
+        if done.outputs.get("jobs") and not ill:
+            from ops import jenkins_jobs  # noqa: PLC0415 - imports Jenkins' client
+
+            jobs = [each for each in jenkins_jobs.examine(stack, done.outputs) if each.mark == "BAD"]
         for job in jobs:
             console.note(f"But Jenkins has not all of the stack's jobs. {job.told}")
         if ill:
@@ -141,14 +142,14 @@ def preview(named: str | None, words: Sequence[str]) -> int:
     return pulumi(stack, "preview", ["--diff", *words]).status
 
 
-def down(named: str | None, *, yes: bool, words: Sequence[str]) -> int:
+def down(named: str | None, words: Sequence[str]) -> int:
     """Remove what a stack deployed, except its data, and say what is left. Returns Pulumi's exit status."""
     stack = open_stack(named)
     if stack.platform == "kubernetes":
         cluster.require(stack)
     stack.get_plugins()
     found = stack.outputs()
-    done = pulumi(stack, "destroy", [*_consent(yes=yes), *words])
+    done = pulumi(stack, "destroy", [*_consent(), *words])
     if done.status:
         return done.status
     if stack.name == STAND_IN:
@@ -211,18 +212,9 @@ def _of_builds(seconds: int) -> str:
     )
 
 
-def _consent(*, yes: bool) -> list[str]:
-    """Where Pulumi can't ask, or is not to, it is told to go on."""
-    return [] if not yes and console.may_ask() else ["--yes"]
-
-
-def _bad_jobs(stack: Stack, found: Mapping[str, Any]) -> list[Finding]:
-    """What is wrong with the jobs of the stack's Jenkins."""
-    if not found.get("jobs"):
-        return []
-    from ops import jenkins_jobs  # noqa: PLC0415 - imports Jenkins' client
-
-    return [each for each in jenkins_jobs.examine(stack, found) if each.mark == "BAD"]
+def _consent() -> list[str]:
+    """Where Pulumi can't ask, or is not to, it is told to go on. A preview would only double the time then."""
+    return [] if console.may_ask() else ["--yes", "--skip-preview"]
 
 
 def _say(stack: Stack, done: Done) -> None:

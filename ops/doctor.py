@@ -1,9 +1,11 @@
 """`doctor`: every prerequisite, where it was found, and what to do where it was not. Changes nothing."""
 
+# ruff: noqa: PLC0415 - imported late: each platform needs libraries that the other does not
+
+import http
 import os
 import platform
 import shutil
-import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,18 +16,28 @@ from components.settings import Problem
 from ops import clone, cluster, engine, finding
 from ops.finding import Finding
 from ops.stack import Stack, environment, logged_in
-from ops.toolchain import cache, console, docker_engine, toolchain
+from ops.toolchain import cache, toolchain
 from ops.toolchain.console import OpsError
 
 FREE_GIB = 5
 """The least free disk, GiB: Jenkins' image takes 1, its plugins 0.5, a built CLI with Go's cache 3."""
 
+ENFORCERS = {
+    "antrea-agent": "Antrea",
+    "calico-node": "Calico",
+    "canal": "Canal",
+    "cilium": "Cilium",
+    "kube-network-policies": "kube-network-policies",
+    "kube-router": "kube-router",
+    "ovnkube-node": "OVN-Kubernetes",
+    "weave-net": "Weave Net",
+}
+"""DaemonSets whose pods enforce NetworkPolicies, with what they are part of. Source: each project's own manifests."""
+
 
 def show(named: str | None) -> int:
     """Print the findings to stdout. Returns 1 if one is bad, else 0."""
-    found = list(examine(named))
-    console.table((each.mark, each.name, each.told) for each in found)
-    return finding.status_of(found)
+    return finding.show(examine(named), marks=True)
 
 
 def examine(named: str | None) -> Iterator[Finding]:
@@ -46,7 +58,7 @@ def examine(named: str | None) -> Iterator[Finding]:
         yield from _tools("")
         seen = f"those of stack {name} are read once `make up` or `make preview` has made it"
         yield Finding("settings", seen, "note")
-        yield _engine(docker_engine.DEFAULT_HOST)
+        yield _engine(engine.DEFAULT_HOST)
     yield _state(here)
     cache.root().mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(cache.root()).free / 2**30
@@ -59,9 +71,7 @@ def of_settings(stack: Stack) -> Iterator[Finding]:
     try:
         settings = stack.settings
         if settings.platform == "kubernetes":
-            from ops import cluster_doctor  # noqa: PLC0415 - imports the official client
-
-            yield from cluster_doctor.examine(stack)
+            yield from _cluster(stack)
         else:
             there = _engine(settings.docker.host)
             yield there
@@ -79,15 +89,44 @@ def of_settings(stack: Stack) -> Iterator[Finding]:
         yield Finding("settings", f"of stack {stack.name}, no problem found")
 
 
+def _cluster(stack: Stack) -> Iterator[Finding]:
+    """Find which cluster it is, and whether NetworkPolicies hold. The API takes them in any case, and says nothing."""
+    from kubernetes import client
+
+    from components.kubernetes.cluster import named
+
+    cluster.require(stack)
+    with cluster.asked():
+        api = cluster.reader(stack).client
+        version, wanted = client.VersionApi(api).get_code().git_version, stack.settings.kubernetes
+        yield Finding("cluster", f"{version} at {api.configuration.host}, {named(wanted)}")
+        try:
+            listed = client.AppsV1Api(api).list_daemon_set_for_all_namespaces().items
+            sets, lacks = {each.metadata.name for each in listed}, "no enforcer that is known here runs in it"
+        except client.ApiException as error:
+            if error.status != http.HTTPStatus.FORBIDDEN:
+                raise
+            sets, lacks = set(), "this user may not look at DaemonSets"
+    enforcing = ", ".join(sorted({ENFORCERS[each] for each in sets & ENFORCERS.keys()}))
+    if enforcing or cluster.is_lab(stack):
+        yield Finding("NetworkPolicies", f"enforced by {enforcing or 'the lab itself'}")
+    elif any(each.startswith("kube-flannel") for each in sets):
+        remedy = "Add an enforcer, such as Calico"
+        yield Finding("NetworkPolicies", "not enforced by Flannel: builds reach everything", "note", remedy)
+    else:
+        seen = f"whether they are enforced is not known: {lacks}"
+        yield Finding("NetworkPolicies", seen, "note", "Without an enforcer they do nothing")
+
+
 def _problems(stack: Stack) -> list[Problem]:
     """The problems of the host or cluster for which an update would be refused, as a preview finds them."""
     project, name = stack.clone.name, clone.short(stack.name)
     pulumi.runtime.settings.configure(pulumi.runtime.Settings(project, name, dry_run=True))
     if stack.settings.platform == "docker":
-        from components.docker import host  # noqa: PLC0415 - each imports its platform's package
+        from components.docker import host
 
         return list(host.preflight(stack.settings, project=project, stack=name))
-    from components.kubernetes import preflight  # noqa: PLC0415
+    from components.kubernetes import preflight
 
     reader = cluster.reader(stack)
     return list(preflight.preflight(stack.settings, reader, project=project, stack=name, deployed=False))
@@ -110,16 +149,14 @@ def _engine(host: str) -> Finding:
     if not host.startswith("unix://"):
         return Finding(name, f"{host}: another machine's, not looked at from here", "note")
     try:
-        version = docker_engine.version(host)
-    except PermissionError:
-        return Finding(name, f"{host} is not open to this user", "BAD", docker_engine.CLOSED)
+        version = engine.version(host)
+    except OpsError as closed:
+        return Finding(name, closed.what, "BAD", closed.remedy)
     if version:
         return Finding(name, f"{version} at {host}")
-    with socket.socket(socket.AF_UNIX) as probe:
-        if host != docker_engine.DEFAULT_HOST or not probe.connect_ex(host.removeprefix("unix://")):
-            # `make up` starts only the usual one, and not beside another that says nothing.
-            return Finding(name, f"none answers at {host}", "BAD", "Start it, or set another ci:docker.host")
-    seen = f"{docker_engine.installed() or 'not installed'}; nothing answers at {host}"
+    if host != engine.DEFAULT_HOST:
+        return Finding(name, f"none answers at {host}", "BAD", "Start it, or set another ci:docker.host")
+    seen = f"{engine.installed() or 'not installed'}; nothing answers at {host}"
     return Finding(name, seen, "note", "`make up` installs and starts it")
 
 

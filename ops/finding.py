@@ -1,7 +1,9 @@
 """What `status` and `doctor` found: one line of their tables."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Literal, NamedTuple
+
+from ops.toolchain import console
 
 
 class Finding(NamedTuple):
@@ -19,6 +21,9 @@ class Finding(NamedTuple):
         return f"{self.seen}. {self.remedy}" if self.remedy else self.seen
 
 
-def status_of(findings: Sequence[Finding]) -> int:
-    """Return the exit status of a verb that found this: 1 if one is bad, else 0."""
-    return int(any(finding.mark == "BAD" for finding in findings))
+def show(findings: Iterable[Finding], up: str = "make up", *, marks: bool = False) -> int:
+    """Print findings to stdout, with `up` for `make up`. Returns an exit status: 1 if one is bad, else 0."""
+    found = list(findings)
+    told = ((each.mark, each.name, each.told.replace("`make up`", f"`{up}`")) for each in found)
+    console.table(row if marks else row[1:] for row in told)
+    return int(any(finding.mark == "BAD" for finding in found))

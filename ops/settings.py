@@ -3,12 +3,13 @@
 # ruff: noqa: T201 - stdout is for the answer
 
 import contextlib
-import getpass
 import json
 import os
 import re
 import shlex
 import sys
+
+import typer
 
 from components.settings.load import read
 from components.settings.model import SECRETS
@@ -69,16 +70,15 @@ def set_one(named: str | None, key: str | None, *, secret: bool) -> None:
     top = re.split(r"[.\[]", full.removeprefix("ci:"))[0]
     secret = secret or top in SECRETS
     again = stack.make(f"set KEY={full}")
-    if not sys.stdin.isatty():
-        try:
-            value = sys.stdin.read().removesuffix("\n")
-        except UnicodeDecodeError:
-            value = ""
-    elif top in FROM_FILES:
+    asks, value = sys.stdin.isatty(), ""
+    if asks and top in FROM_FILES:
         # A prompt takes one line, and the first line of a key would be stored as if it were the key.
         raise OpsError(f"{full} has more than one line.", f"From its file: {again} < FILE", code=2)
+    if asks:
+        value = typer.prompt(full, default="", hide_input=secret, show_default=False, err=True)
     else:
-        value = getpass.getpass(f"{full} (not shown): ") if secret else input(f"{full}: ")
+        with contextlib.suppress(UnicodeDecodeError):
+            value = sys.stdin.read().removesuffix("\n")
     if not value:
         raise OpsError(f"No text for {full}.", f"For example, in UTF-8: printf '%s' VALUE | {again}", code=2)
     nested = ["--path"] if full != f"ci:{top}" else []

@@ -29,18 +29,17 @@ class Stack:
 
     def __init__(self, clone: Clone, name: str, tools: Toolchain) -> None:
         """Take a clone, a stack's name and what to run Pulumi with. Changes nothing yet."""
-        self.clone, self.name, self.tools = clone, name, tools
-        self.owns_backend = environment(clone, tools.env)[1]
+        self.clone, self.name = clone, name
+        self._take(tools)
 
-    @property
-    def env(self) -> dict[str, str]:
-        """The environment for Pulumi."""
-        return environment(self.clone, self.tools.env)[0]
+    def _take(self, tools: Toolchain) -> None:
+        self.tools = tools
+        self.env, self.owns_backend = environment(self.clone, tools.env)
 
     def exists(self) -> bool:
         """Whether the backend knows the stack."""
         if self.owns_backend:
-            return state_files.state_file(self.clone, self.name).exists()
+            return self.clone.state_file(self.name).exists()
         known = json.loads(self.ask("stack", "ls", "--json", "--project", self.clone.name, stack=False))
         return any(short(entry["name"]) == short(self.name) for entry in known)
 
@@ -117,8 +116,8 @@ class Stack:
         Raises:
             OpsError: with every problem of theirs.
         """
-        self.clone.require_readable(self.name)
         raw = {key: str(entry["value"]) for key, entry in self._config.items()}
+        self.clone.require_readable(self.name)
         found, problems = read(raw, frozenset(key for key, entry in self._config.items() if entry["secret"]))
         if found is None:
             raise OpsError(str(SettingsError(self.name, problems)), code=2)
@@ -126,7 +125,7 @@ class Stack:
 
     def get_plugins(self) -> None:
         """Get the provider plugin that the stack's platform needs, where it is not there yet."""
-        self.tools = toolchain.ensure(self.platform)
+        self._take(toolchain.ensure(self.platform))
 
     def outputs(self, *words: str) -> dict[str, Any]:
         """The stack's outputs; a secret one is "[secret]", but for --show-secrets. Empty if it is not deployed."""
@@ -167,16 +166,13 @@ class Stack:
         # signal comes to us alone or to the whole group; in a group of its own Pulumi gets it from us, once.
         terminal = sys.stdin.isatty()
         pulumi: subprocess.Popen[bytes] | None = None
-        early: list[int] = []
 
         def pass_on(number: int, _: FrameType | None) -> None:
-            if pulumi is None:
-                early.append(number)
-            elif not (terminal and number == signal.SIGINT):
+            if pulumi and not (terminal and number == signal.SIGINT):
                 pulumi.send_signal(signal.SIGINT)
 
-        # Set before Pulumi starts: no signal falls between, and Pulumi can be interrupted where we were started with
-        # interrupts ignored, as `nohup make up &` does. A child would inherit that.
+        # Set before Pulumi starts, so that it can be interrupted where we were started with interrupts ignored, as
+        # `nohup make up &` does. A child would inherit that.
         before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
         try:
             pulumi = subprocess.Popen(
@@ -185,8 +181,6 @@ class Stack:
                 env={**(env or {}), **self.env},  # the user's own come first
                 process_group=None if terminal else 0,
             )
-            for _ in early:
-                pulumi.send_signal(signal.SIGINT)
             status = pulumi.wait()
             return status if status >= 0 else 128 - status
         finally:
@@ -224,7 +218,7 @@ def environment(clone: Clone, base: Mapping[str, str]) -> tuple[dict[str, str], 
     own = f"{clone.state.as_uri()}?metadata=skip"
     if env.get("PULUMI_BACKEND_URL", own) != own or clone.project.get("backend") or logged_in(env):
         return env, False
-    env["PULUMI_BACKEND_URL"] = own
+    env |= {"PULUMI_BACKEND_URL": own, "PULUMI_DIY_BACKEND_GZIP": "false"}  # what `recover` can read
     if not env.get("PULUMI_CONFIG_PASSPHRASE_FILE") and "PULUMI_CONFIG_PASSPHRASE" not in env:
         env["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(clone.passphrase)
     return env, True

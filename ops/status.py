@@ -12,7 +12,6 @@ from ops import cluster, engine, finding, gitlab
 from ops.finding import Finding
 from ops.recover import CONTAINER
 from ops.stack import Stack, open_stack
-from ops.toolchain import console
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -25,12 +24,8 @@ MAIN = (CONTROLLER, RUNNER)
 CONTROLLER_USER = "1000"
 INSIDE_SECONDS = 20
 """How long the jobs' engine may take to answer Jenkins' docker client."""
-ASK_ENGINE = f"""\
-docker version --format '{{{{.Server.Version}}}}' & client=$!
-(sleep {INSIDE_SECONDS}; kill $client) > /dev/null 2>&1 & timer=$!
-wait $client; status=$?; kill $timer; exit $status"""
-"""Asks in limited time, also where the image has no `timeout`. The client itself would wait for ever for an engine that
-takes the connection and says nothing, and so would the SDK."""
+ASK_ENGINE = ["timeout", str(INSIDE_SECONDS), "docker", "version", "--format", "{{.Server.Version}}"]
+"""In limited time: client and SDK would wait for ever for an engine that takes the connection and says nothing."""
 WORDY = frozenset({"next", "jobs", "images", "builds", "containerdHosts", "sidecars", "retainedVolumes"})
 """Outputs that are no line of a table, or that each build's own line tells."""
 
@@ -38,11 +33,7 @@ WORDY = frozenset({"next", "jobs", "images", "builds", "containerdHosts", "sidec
 def show(named: str | None) -> int:
     """Print a stack's status to stdout. Returns 0 if it is up and well, 1 if not."""
     stack = open_stack(named)
-    found = list(examine(stack))
-    # The rows say what to type in general; here it has to act on this stack.
-    up = stack.make("up")
-    console.table((each.name, each.told.replace("`make up`", f"`{up}`")) for each in found)
-    return finding.status_of(found)
+    return finding.show(examine(stack), stack.make("up"))
 
 
 def examine(stack: Stack) -> Iterator[Finding]:
@@ -141,7 +132,7 @@ def works(container: Container, *, runner: bool) -> Finding:
     if runner:
         done: Any = container.exec_run(gitlab.VERIFY)
         return gitlab.known(*done)
-    code, answer = container.exec_run(["sh", "-c", ASK_ENGINE], user=CONTROLLER_USER)
+    code, answer = container.exec_run(ASK_ENGINE, user=CONTROLLER_USER)
     text = answer.decode(errors="replace").strip() if isinstance(answer, bytes) else ""
     if code == 0:
         return Finding("engine from inside", f"version {text}, as user {CONTROLLER_USER}")

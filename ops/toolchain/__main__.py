@@ -2,14 +2,15 @@
 
 import sys
 
-from ops.toolchain import console, docker_engine, toolchain
+from ops import engine
+from ops.toolchain import console, toolchain
 
 
 def _get() -> None:
     for platform in sys.argv[1:] or toolchain.VERSIONS:
-        for title, part in toolchain.ensure(platform).parts.items():
-            console.note(f"{title}: {part.kind}, {part.where}")
-    docker_engine.ensure()
+        for title, (kind, where) in toolchain.ensure(platform).parts.items():
+            console.note(f"{title}: {kind}, {where}")
+    engine.ensure()
 
 
 console.run(_get)

@@ -90,6 +90,8 @@ def write(path: Path, text: str, mode: int = 0o644) -> None:
             out.flush()
             os.fsync(handle)
         Path(name).replace(path)
-    except BaseException:
+    except BaseException as failed:
         Path(name).unlink()
+        if isinstance(failed, OSError):
+            failed.filename = str(path)  # a full disk is told with the file
         raise

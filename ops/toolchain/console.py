@@ -7,18 +7,16 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import threading
 import time
 from typing import TYPE_CHECKING
+
+import typer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from rich.console import Console
-
-HEARTBEAT_SECONDS = 30.0
-"""How often a long step says that it is alive."""
 
 
 class OpsError(Exception):
@@ -65,34 +63,17 @@ def note(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def duration(seconds: float) -> str:
-    """Seconds as people say them: `38.0 s`, `3 min 20 s`."""
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
-
-
 @contextlib.contextmanager
 def step(title: str, expect: str = "", *, log: Path | None = None) -> Iterator[None]:
-    """Show a long step: its name, about how long it takes, where its log is, that it is alive, how long it took."""
+    """Show a long step: its name, about how long it takes, where its log is, how long it took."""
     hints = ", ".join(filter(None, [expect, f"log: {log}" if log else ""]))
     note(f"-> {title} ({hints})" if hints else f"-> {title}")
-    started = time.monotonic()
-    done = threading.Event()
-
-    def beat() -> None:
-        while not done.wait(HEARTBEAT_SECONDS):
-            note(f"   still {title}, {duration(time.monotonic() - started)} so far")
-
-    beating = threading.Thread(target=beat, daemon=True)
-    beating.start()
-    ended = "failed after"
+    started, ended = time.monotonic(), "failed after"
     try:
         yield
         ended = "done in"
     finally:
-        done.set()
-        beating.join()  # or two lines could mix
-        note(f"   {ended} {duration(time.monotonic() - started)}: {title}")
+        note(f"   {ended} {time.monotonic() - started:.1f} s: {title}")
 
 
 def may_ask() -> bool:
@@ -102,11 +83,7 @@ def may_ask() -> bool:
 
 def agreed(question: str) -> bool:
     """Ask for leave to change something. With no terminal, or with YES=1, the answer is yes."""
-    if not may_ask():
-        return True
-    from rich.prompt import Confirm
-
-    return Confirm.ask(question, console=out(), default=True)
+    return not may_ask() or typer.confirm(question, default=True, err=True)
 
 
 def table(rows: Iterable[Sequence[str]]) -> None:

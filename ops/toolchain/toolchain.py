@@ -1,32 +1,41 @@
 """What the machine has to run Pulumi with: the CLI, its language host, and the plugin of a stack's platform.
 
-What can't be had officially comes from a bundle: a folder that `offline` fills in the cache, with a `pulumi` in it that
-runs the CLI with what was lacking.
+The CLI is the user's own, else the one that Pulumi's installer brings, else one that `offline` builds. What else can't
+be had officially comes from a bundle: a folder that `offline` fills in the cache, with a `pulumi` in it that runs the
+CLI with what was lacking.
 """
 
-import os
-import shutil
-import sys
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Literal, NamedTuple
+# ruff: noqa: PLC0415, S603 - late imports cost a quiet run nothing; the program is the user's own CLI
 
-from ops.toolchain import cache, console, pins, process, pulumi_cli
+import functools
+import os
+import platform as machine
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from ops.toolchain import cache, console, pins, process
 from ops.toolchain.console import OpsError
-from ops.toolchain.pulumi_cli import Cli
 
 VERSIONS = {"docker": pins.DOCKER_PLUGIN_VERSION, "kubernetes": pins.KUBERNETES_PLUGIN_VERSION}
 """The provider plugins: for each platform the one of its name."""
+CLI = "pulumi", cache.digest(pins.PULUMI_VERSION, machine.machine())
+"""The CLI that was downloaded or built, as an entry of the cache."""
+HOST = "pulumi-language-python"
+"""The language host: the program that the CLI starts to run a Python project. A CLI that was built here has none."""
 BUNDLED = ("toolchain.py", "plugins/**/*.py", "kubernetes/*.*")
 """The files of offline/ that decide what is in a bundle."""
 
 
-class Part(NamedTuple):
-    """A program in use."""
+class Cli(NamedTuple):
+    """A Pulumi CLI, and its language host if it has one."""
 
-    kind: Literal["official", "built", "bundled"]
-    """official: Pulumi's own file. built: made here from Pulumi's source. bundled: this project's stand-in."""
-    where: str
+    path: Path
+    version: str
+    host: Path | None
 
 
 class Toolchain(NamedTuple):
@@ -36,14 +45,17 @@ class Toolchain(NamedTuple):
     """The CLI to run."""
     env: Mapping[str, str]
     """The whole environment to run it with. It names no backend: that is the clone's matter, not the machine's."""
-    parts: Mapping[str, Part]
-    """What is in use: `Pulumi CLI`, `language host`, `Docker plugin`."""
+    parts: Mapping[str, tuple[str, str]]
+    """What is in use, `Pulumi CLI`, `language host`, `Docker plugin`: its kind, and where it is.
+
+    official: Pulumi's own file. built: made here from Pulumi's source. bundled: this project's stand-in.
+    """
 
 
 def find(platform: str = "", environ: Mapping[str, str] | None = None) -> Toolchain | None:
     """The tool chain for a stack of this platform, or None if a part is not on this machine. Changes nothing."""
-    env = users_own(os.environ if environ is None else environ)
-    cli = pulumi_cli.find(env)
+    env = users_own(environ)
+    cli = find_cli(env)
     if cli is None:
         return None
     pulumi, official = cli.path, _official(env, cli, platform)
@@ -52,11 +64,11 @@ def find(platform: str = "", environ: Mapping[str, str] | None = None) -> Toolch
         if not cache.whole(bundle):
             return None
         pulumi = bundle / "bin" / "pulumi"
-    parts = {"Pulumi CLI": Part("official" if cli.host else "built", f"{cli.version}, {cli.path}")}
+    parts = {"Pulumi CLI": ("official" if cli.host else "built", f"{cli.version}, {cli.path}")}
     for name, path in official.items():
-        stand_in = Part("built" if name == "kubernetes" else "bundled", str(pulumi.parents[1]))
         title = "language host" if name == "host" else f"{name.capitalize()} plugin"
-        parts[title] = Part("official", str(path)) if path else stand_in
+        stand_in = "built" if name == "kubernetes" else "bundled"
+        parts[title] = ("official", str(path)) if path else (stand_in, str(pulumi.parents[1]))
     env["PATH"] = os.pathsep.join([str(pulumi.parent), env.get("PATH", "")])
     env["PULUMI_SKIP_UPDATE_CHECK"] = "1"
     # Said outright, since the CLI looks up the user's folder in the system's list of users, and not in HOME as we do.
@@ -67,14 +79,19 @@ def find(platform: str = "", environ: Mapping[str, str] | None = None) -> Toolch
 def ensure(platform: str = "", environ: Mapping[str, str] | None = None) -> Toolchain:
     """The same, with what is missing downloaded, built or bundled. Raises OpsError with what was tried."""
     if not (found := find(platform, environ)):
-        env = users_own(os.environ if environ is None else environ)
-        cli = pulumi_cli.ensure(env)
+        env = users_own(environ)
+        if not (cli := find_cli(env)):
+            for path in _users_clis(env):
+                console.note(
+                    f"{path} is not used: a CLI of {pins.PULUMI_OLDEST} or newer with its language host is needed"
+                )
+            cache.make(*CLI, _get_cli, waiting_for="downloading or building the Pulumi CLI")
+            cli = find_cli(env)
+        assert cli  # noqa: S101 - it is there now
+        if not _official(env, cli, platform).get(platform, True):
+            _downloaded(f"{platform} plugin", functools.partial(_install, platform, cli, env))
         official = _official(env, cli, platform)
-        if platform in official and not official[platform]:
-            _install(env, cli, platform)
-            official = _official(env, cli, platform)
-        lacking = [name for name, path in official.items() if not path]
-        if lacking:
+        if lacking := [name for name, path in official.items() if not path]:
             cache.make(
                 *_bundle(cli, official),
                 lambda made: process.offline("bundle", made, cli.path, *lacking),
@@ -85,14 +102,14 @@ def ensure(platform: str = "", environ: Mapping[str, str] | None = None) -> Tool
     return found
 
 
-def users_own(environ: Mapping[str, str]) -> dict[str, str]:
-    """An environment without our programs on its PATH, as it is in a shell that has taken `python -m ops env`.
+def users_own(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """An environment, by default this process's, without our programs on its PATH.
 
-    Else a bundle's CLI would pass for the user's own official one.
+    They are there in a shell that has taken `python -m ops env`: a bundle's CLI would pass for the user's own.
     """
-    ours = cache.root()
-    entries = environ.get("PATH", "").split(os.pathsep)
-    return {**environ, "PATH": os.pathsep.join(entry for entry in entries if not Path(entry).is_relative_to(ours))}
+    ours, env = cache.root(), dict(os.environ if environ is None else environ)
+    entries = env.get("PATH", "").split(os.pathsep)
+    return {**env, "PATH": os.pathsep.join(entry for entry in entries if not Path(entry).is_relative_to(ours))}
 
 
 def user_home(env: Mapping[str, str]) -> Path:
@@ -100,36 +117,85 @@ def user_home(env: Mapping[str, str]) -> Path:
     return Path(env.get("PULUMI_HOME") or Path.home() / ".pulumi")
 
 
+def find_cli(env: Mapping[str, str]) -> Cli | None:
+    """The CLI that is on this machine: the user's own, if it is new enough and has a language host, or the cache's."""
+    for path in _users_clis(env):
+        host = shutil.which(HOST, path=os.pathsep.join([str(path.resolve().parent), env.get("PATH", "")]))
+        if host and (version := _version(path)):
+            return Cli(path, version, Path(host))
+    made = cache.entry(*CLI)
+    host = shutil.which(HOST, path=made / "bin")
+    return (
+        Cli(made / "bin" / "pulumi", pins.PULUMI_VERSION, Path(host) if host else None) if cache.whole(made) else None
+    )
+
+
+def _users_clis(env: Mapping[str, str]) -> list[Path]:
+    """The user's own CLIs: on the PATH, and where Pulumi's installer puts it."""
+    places = (env.get("PATH"), user_home(env) / "bin")
+    return [Path(path) for place in places if (path := shutil.which("pulumi", path=place))]
+
+
+def _version(binary: Path) -> str:
+    """A CLI's version without the v; empty for one that is too old or does not work. Takes 0.2 s."""
+    from semver import VersionInfo
+
+    env = {**os.environ, "PULUMI_SKIP_UPDATE_CHECK": "1"}
+    try:
+        done = subprocess.run([binary, "version"], capture_output=True, text=True, timeout=60, check=True, env=env)
+        version = VersionInfo.parse(done.stdout.partition("\n")[0].strip().removeprefix("v"))
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return ""
+    return str(version) if version.finalize_version() >= VersionInfo.parse(pins.PULUMI_OLDEST) else ""
+
+
+def _get_cli(made: Path) -> None:
+    def install() -> None:
+        from pulumi.automation import PulumiCommand
+        from semver import VersionInfo
+
+        with console.step(f"downloading the Pulumi CLI v{pins.PULUMI_VERSION}", "about 120 MB"):
+            PulumiCommand.install(str(made), VersionInfo.parse(pins.PULUMI_VERSION), skip_version_check=True)
+
+    if not _downloaded("Pulumi CLI", install):
+        process.offline("cli", made)
+
+
+def _install(platform: str, cli: Cli, env: Mapping[str, str]) -> None:
+    process.run_logged(
+        [cli.path, "plugin", "install", "resource", platform, VERSIONS[platform]],
+        title=f"downloading the {platform} plugin v{VERSIONS[platform]}",
+        expect="30 to 80 MB",
+        name="plugin",
+        env={**env, "PULUMI_SKIP_UPDATE_CHECK": "1"},
+        timeout=180,
+    )
+
+
+def _downloaded(what: str, get: Callable[[], None]) -> bool:
+    """Get one of Pulumi's downloads. Where that fails it says why, and another one has to take its place."""
+    import requests
+
+    try:
+        requests.head("https://get.pulumi.com/releases/", timeout=5)  # Pulumi's own programs would try for minutes
+        get()
+    except (OpsError, OSError, subprocess.SubprocessError) as failed:
+        reason = type(failed).__name__ if isinstance(failed, requests.RequestException) else failed
+        console.note(f"the official {what} can't be downloaded ({reason}); another one is made instead")
+        return False
+    return True
+
+
 def _official(env: Mapping[str, str], cli: Cli, platform: str) -> dict[str, Path | None]:
     """What a stack needs beside the CLI, `host` and the platform's plugin, each with the official one if it is here."""
     found = {"host": cli.host}
     if platform in VERSIONS:
-        name = f"pulumi-resource-{platform}"
-        installed = user_home(env) / "plugins" / f"resource-{platform}-v{VERSIONS[platform]}" / name
+        installed = user_home(env) / "plugins" / f"resource-{platform}-v{VERSIONS[platform]}"
         # Pulumi takes a plugin on the PATH before any other, whatever its version.
-        ambient = shutil.which(name, path=os.pathsep.join([str(cli.path.parent), env.get("PATH", "")]))
-        there = installed if os.access(installed, os.X_OK) else None
-        found[platform] = Path(ambient) if ambient else there
+        places = os.pathsep.join([str(cli.path.parent), env.get("PATH", ""), str(installed)])
+        there = shutil.which(f"pulumi-resource-{platform}", path=places)
+        found[platform] = Path(there) if there else None
     return found
-
-
-def _install(env: Mapping[str, str], cli: Cli, platform: str) -> None:
-    """Fetch an official plugin into the user's Pulumi home, or say why it can't be."""
-    problem = pulumi_cli.unreachable()
-    if not problem:
-        try:
-            process.run_logged(
-                [cli.path, "plugin", "install", "resource", platform, VERSIONS[platform]],
-                title=f"downloading the {platform} plugin v{VERSIONS[platform]}",
-                expect="30 to 80 MB",
-                name="plugin",
-                env={**env, "PULUMI_SKIP_UPDATE_CHECK": "1"},
-                timeout=180,
-            )
-        except OpsError as failed:
-            problem = failed.what
-    if problem:
-        console.note(f"the official {platform} plugin can't be downloaded here; another is used instead ({problem})")
 
 
 def _bundle(cli: Cli, official: Mapping[str, Path | None]) -> tuple[str, str]:

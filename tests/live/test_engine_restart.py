@@ -12,7 +12,7 @@ from typing import Any, Self
 import docker
 import pytest
 
-from ops.toolchain import docker_engine
+from ops import engine as stack_engine
 from tests.support import deployment
 from tests.support.deployment import Deployment
 from tests.support.names import PREFIX
@@ -58,7 +58,7 @@ class OwnEngine:
         folders = [f"--data-root={self.folder}/data", f"--exec-root={self.folder}/exec", f"--pidfile={self.folder}/pid"]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen([*command, *folders], stdout=log, stderr=log)
-        eventually(lambda: docker_engine.version(self.host), seconds=60)
+        eventually(lambda: stack_engine.version(self.host), seconds=60)
         self._open.append(docker.DockerClient(base_url=self.host, timeout=60))
         return self._open[-1]
 

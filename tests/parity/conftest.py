@@ -11,7 +11,9 @@ import pytest
 from offline import binaries, images
 from offline.engine import load
 from offline.toolchain import bundle
-from ops.toolchain import docker_engine, pulumi_cli, toolchain
+from ops import engine as stack_engine
+from ops.toolchain import toolchain
+from ops.toolchain.console import OpsError
 from tests.parity.support import PATIENCE, Look, Plugins, Stack
 
 
@@ -22,7 +24,7 @@ def plugins(tmp_path_factory: pytest.TempPathFactory) -> Plugins:
     The official ones are those of CI_TEST_PULUMI_HOME, or of the user's own home. CI_TEST_PULUMI names the CLI; by
     default it is the project's.
     """
-    own = pulumi_cli.find(toolchain.users_own(os.environ))
+    own = toolchain.find_cli(toolchain.users_own())
     cli = os.environ.get("CI_TEST_PULUMI") or (own and own.path)
     if not cli:
         pytest.skip("no Pulumi CLI on this machine: `make test` gets one, and CI_TEST_PULUMI may name one")
@@ -44,10 +46,10 @@ def host() -> str:
 def engine(host: str) -> Iterator[docker.DockerClient]:
     """A client of the engine."""
     try:
-        if not docker_engine.version(host):
+        if not stack_engine.version(host):
             pytest.skip(f"no Docker engine answers at {host}")
-    except PermissionError:
-        pytest.skip(f"the Docker engine at {host} is not open to whoever runs the tests")
+    except OpsError as closed:
+        pytest.skip(closed.what)
     client = docker.DockerClient(base_url=host)
     yield client
     client.close()

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ops import archive, backup
-from ops.toolchain import docker_engine
+from ops import archive, backup, engine
 from ops.toolchain.console import OpsError
 from tests.support import made_stack
 
@@ -85,11 +84,11 @@ def test_another_stacks_archive_and_another_platforms_are_refused(
 ) -> None:
     other = made_stack.on_docker(tmp_path, "offline")
     monkeypatch.setattr(backup, "unprepared", lambda _: other)
-    monkeypatch.setattr(docker_engine, "ensure", lambda _: None)
+    monkeypatch.setattr(engine, "ensure", lambda _: None)
     with pytest.raises(OpsError, match="ci/dev, not of ci/offline"):
-        backup.restore("offline", made, yes=True)
+        backup.restore("offline", made)
     images = tmp_path / "images.zip"
     with archive.writing(images, {"project": "ci", "stack": "offline"}) as add:
         add("registry.tar", [b""])
     with pytest.raises(OpsError, match=r"has registry.tar, .* \(ci:platform: docker\)"):
-        backup.restore("offline", images, yes=True)
+        backup.restore("offline", images)

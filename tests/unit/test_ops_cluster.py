@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 from pytest_httpserver import HTTPServer
 
-from ops import cluster, deploy, recover
+from ops import cluster, deploy, engine, recover
 from ops.stack import Stack
-from ops.toolchain import docker_engine
 from ops.toolchain.console import OpsError
 from tests.support import fake_api, made_stack
 
@@ -80,8 +79,8 @@ class Lab:
         monkeypatch.setattr(deploy, "open_stack", lambda _: stack)
         monkeypatch.setattr(stack, "run", self.run)
         monkeypatch.setattr(recover, "remains", lambda _: "")
-        for name in ("ensure", "client", "version"):
-            monkeypatch.setattr(docker_engine, name, self.no_engine)
+        for name in ("ensure", "client", "version", "local"):
+            monkeypatch.setattr(engine, name, self.no_engine)
 
     def run(self, verb: str, _: str, log: str, *words: str, env: dict[str, str]) -> int:
         self.told, self.env = [verb, *words], env
@@ -113,7 +112,7 @@ def lab(tmp_path: Path, api: fake_api.FakeApi, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_up_prints_the_registry_and_each_image_with_its_digest(lab: Lab, capfd: pytest.CaptureFixture[str]) -> None:
-    assert deploy.up("lab", yes=True, words=[]) == 0
+    assert deploy.up("lab", []) == 0
     said = capfd.readouterr().err
     assert "registry: x:1, user ci" in said
     assert "image web: x:1/web@sha256:ab" in said
@@ -131,7 +130,7 @@ def test_up_puts_back_what_limits_access_and_says_so(
     lab.changes = {"same": 3}
     for live, did in ({**declared, "egress": [{}]}, "Stack lab is up"), (declared, "Nothing changed"):
         api.answers |= {f"GET {path}": {"spec": live}, f"PATCH {path}": {"spec": declared}}
-        assert deploy.up("lab", yes=True, words=[]) == 0
+        assert deploy.up("lab", []) == 0
         said = capfd.readouterr().err
         assert ("NetworkPolicy ci/nothing" in said, did in said) == (live != declared, True)
     assert api.sent[0] == [{"op": "add", "path": "/spec", "value": declared}]
@@ -139,25 +138,25 @@ def test_up_puts_back_what_limits_access_and_says_so(
 
 def test_a_failed_update_says_what_the_next_one_does(lab: Lab, capfd: pytest.CaptureFixture[str]) -> None:
     lab.status = 255
-    assert deploy.up("lab", yes=True, words=[]) == 255
+    assert deploy.up("lab", []) == 255
     assert "make status STACK=lab" in capfd.readouterr().err
     lab.changes = {}  # settings that were refused: Pulumi has said it all
-    deploy.up("lab", yes=True, words=[])
+    deploy.up("lab", [])
     assert capfd.readouterr().err == ""
 
 
 def test_settings_that_the_program_refuses_are_said_last_and_alone(lab: Lab) -> None:
     lab.status, lab.refused = 255, "the settings of stack 'lab' have 1 problem:\n  - ci:x is taken"
     with pytest.raises(OpsError) as caught:
-        deploy.up("lab", yes=True, words=[])
+        deploy.up("lab", [])
     assert (str(caught.value), caught.value.code) == (lab.refused, 2)
 
 
 def test_down_says_what_stays_and_how_to_remove_it(lab: Lab, capfd: pytest.CaptureFixture[str]) -> None:
     lab.changes = {"delete": 9}
-    assert deploy.down("lab", yes=True, words=[]) == 0
+    assert deploy.down("lab", []) == 0
     remove = "kubectl --kubeconfig .local/lab/kubeconfig delete namespace ci"
     assert remove in capfd.readouterr().err
     lab.changes = {}  # it was down already
-    deploy.down("lab", yes=True, words=[])
+    deploy.down("lab", [])
     assert remove not in capfd.readouterr().err

@@ -1,6 +1,7 @@
 """Which stack a verb acts on, which images it needs, which keys are settings, and how Pulumi is run for it."""
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -13,10 +14,11 @@ from typing import Any
 import psutil
 import pytest
 
+from components.settings import Settings
 from ops import deploy, engine, jenkins_jobs, recover, settings, status
 from ops.finding import Finding
 from ops.stack import Stack
-from ops.toolchain import docker_engine, process
+from ops.toolchain import process
 from ops.toolchain.console import OpsError
 from tests.support import made_stack, programs
 from tests.support.settings import RUNNER_TOKEN
@@ -49,31 +51,23 @@ def test_the_images_of_a_stack_are_those_of_its_settings(keys: dict[str, Any], w
 
 
 class World:
-    """What the engine holds and the registry gives, for the choice of a stack."""
+    """Two stacks, and an engine that may lack the image of the usual one, for the choice between them."""
 
     def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.held: set[str] = set()
+        self.problem = ""
         self.asked: list[str] = []
         self.made: list[str] = []
-        self.stacks = {
-            "dev": made_stack.on_docker(root),
-            "offline": made_stack.on_docker(root, "offline", jenkins={"image": "ci-offline-controller:1"}),
-        }
-        self.clone = self.stacks["dev"].clone
+        stand_in = made_stack.on_docker(root, "offline", jenkins={"image": "ci-offline-controller:1"})
+        self.stacks = {"dev": made_stack.on_docker(root), "offline": stand_in}
+        self.clone = stand_in.clone
         for stack in self.stacks.values():
             monkeypatch.setattr(stack, "outputs", dict)
             monkeypatch.setattr(stack, "get_plugins", lambda: None)
         monkeypatch.setattr(deploy, "open_stack", lambda named: self.stacks[named or self.clone.chosen])
         monkeypatch.setattr(deploy, "pulumi", self.pulumi)
-        monkeypatch.setattr(docker_engine, "ensure", lambda _: None)
-        monkeypatch.setattr(
-            engine,
-            "missing_images",
-            lambda wanted: [
-                image for image in engine.images(wanted) if image not in self.held and not engine.stands_in(image)
-            ],
-        )
-        monkeypatch.setattr(engine, "_pull_problem", self.pull_problem)
+        monkeypatch.setattr(engine, "missing_images", self.missing_images)
+        monkeypatch.setattr(engine, "image_problem", self.image_problem)
+        monkeypatch.setattr(engine, "ensure", lambda _: None)
         monkeypatch.setattr(engine, "show_ill", lambda *_, **__: [])
         monkeypatch.setattr(process, "offline", lambda *_: None)
 
@@ -81,9 +75,12 @@ class World:
         self.made.append(stack.name)
         return deploy.Done(0, {}, {})
 
-    def pull_problem(self, _: str, image: str) -> str:
-        self.asked.append(image)
-        return "lookup: no such host"
+    def missing_images(self, wanted: Settings) -> list[str]:
+        return [image for image in engine.images(wanted) if self.problem and not engine.stands_in(image)]
+
+    def image_problem(self, wanted: Settings) -> str:
+        self.asked += engine.images(wanted)[:1]
+        return self.problem
 
 
 @pytest.fixture
@@ -92,20 +89,20 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 def test_the_usual_stack_comes_up_where_its_images_are(world: World) -> None:
-    world.held = {JENKINS, CLIENT}
-    deploy.up(None, yes=True, words=[])
+    deploy.up(None, [])
     assert (world.made, world.asked, world.clone.chosen) == (["dev"], [], "dev")
 
 
 def test_where_an_image_cannot_be_had_the_stand_in_comes_up_and_stays_chosen_until_it_is_down(world: World) -> None:
-    deploy.up(None, yes=True, words=[])
+    world.problem = "no such host"
+    deploy.up(None, [])
     assert (world.made, world.clone.chosen) == (["offline"], "offline")
     assert world.asked == [JENKINS]
-    deploy.up(None, yes=True, words=[])
+    deploy.up(None, [])
     assert world.asked == [JENKINS], "the registry is asked once"
     assert world.clone.make("status", "offline") == "make status"
     assert world.clone.make("status", "prod") == "make status STACK=prod"
-    deploy.down(None, yes=True, words=[])
+    deploy.down(None, [])
     assert world.clone.chosen == "dev"
 
 
@@ -113,15 +110,15 @@ def test_where_an_image_cannot_be_had_the_stand_in_comes_up_and_stays_chosen_unt
 def test_an_update_after_which_jenkins_lacks_a_job_is_no_success(
     world: World, monkeypatch: pytest.MonkeyPatch, mark: Any, status: int
 ) -> None:
-    world.held = {JENKINS, CLIENT}
     monkeypatch.setattr(jenkins_jobs, "examine", lambda *_: [Finding("jobs", "seen", mark)])
     monkeypatch.setattr(deploy, "pulumi", lambda *_: deploy.Done(0, {}, {"jobs": ["website"]}))
-    assert deploy.up("dev", yes=True, words=[]) == status
+    assert deploy.up("dev", []) == status
 
 
 def test_a_stack_that_was_named_is_refused_and_not_replaced(world: World) -> None:
-    with pytest.raises(OpsError, match=JENKINS) as refused:
-        deploy.up("dev", yes=True, words=[])
+    world.problem = "no such host"
+    with pytest.raises(OpsError, match="no such host") as refused:
+        deploy.up("dev", [])
     assert "make up STACK=offline" in refused.value.remedy
     assert world.made == []
 
@@ -165,13 +162,17 @@ def test_a_key_that_is_no_setting_is_refused_with_what_is_one(key: str | None, h
     assert hint in refused.value.remedy
 
 
-def test_a_lock_is_stale_only_if_its_process_is_surely_gone() -> None:
-    here, own = socket.gethostname(), os.getpid()
-    lock = {"username": "ann", "timestamp": "2026-08-21T10:00:00Z"}
-    assert recover.holder({**lock, "hostname": "elsewhere", "pid": own}), "nobody can tell from another machine"
-    assert not recover.holder({**lock, "hostname": here, "pid": own}), "the number was used again"
+def holder(folder: Path, pid: int, host: str = socket.gethostname()) -> str:
+    lock = {"username": "ann", "timestamp": "2026-08-21T10:00:00Z", "hostname": host, "pid": pid}
+    (folder / "lock.json").write_text(json.dumps(lock))
+    return recover.holder(folder / "lock.json")
+
+
+def test_a_lock_is_stale_only_if_its_process_is_surely_gone(tmp_path: Path) -> None:
+    assert holder(tmp_path, os.getpid(), "elsewhere"), "nobody can tell from another machine"
+    assert not holder(tmp_path, os.getpid()), "the number was used again"
     for gone in (2**22 + 1, -1, 2**70):
-        assert not recover.holder({**lock, "hostname": here, "pid": gone})
+        assert not holder(tmp_path, gone)
 
 
 def test_only_plugins_of_this_clone_without_a_pulumi_are_orphans(tmp_path: Path) -> None:
@@ -196,7 +197,7 @@ def test_only_plugins_of_this_clone_without_a_pulumi_are_orphans(tmp_path: Path)
         while not psutil.Process(parent.pid).children() and time.monotonic() < end:
             time.sleep(0.02)
         assert {process.pid for process in recover.orphaned_plugins(clone)} == {orphan.pid, second.pid}
-        assert recover.holder({"username": "", "timestamp": "", "hostname": socket.gethostname(), "pid": parent.pid})
+        assert holder(tmp_path, parent.pid)
 
 
 def test_the_plain_signs_of_drift_are_seen() -> None:
@@ -212,13 +213,10 @@ def test_the_plain_signs_of_drift_are_seen() -> None:
     [
         ("ci:jenkins: {httpPort: 8080}", "ci:jenkins"),
         ("confg: {}", "confg"),
-        ("config: {ci:jenkins: {httpPort: 010}}", "010"),
-        ("config:\n  ci:jenkins:\n    httpPort: 0o17", "0o17"),
-        ('config: {a: "010", b: 0, c: 0.5}\nencryptionsalt: v1:x', ""),
-        ("config:\n  a: |\n    RUN: 010", ""),
+        ("config: {}\nencryptionsalt: v1:x", ""),
     ],
 )
-def test_what_pulumi_would_read_in_another_way_than_meant_is_refused(tmp_path: Path, text: str, wrong: str) -> None:
+def test_what_pulumi_would_pass_over_in_a_stacks_file_is_refused(tmp_path: Path, text: str, wrong: str) -> None:
     clone = made_stack.of(tmp_path, "dev").clone
     clone.file("dev").write_text(text)
     with pytest.raises(OpsError, match=wrong) if wrong else contextlib.nullcontext():
@@ -230,11 +228,6 @@ def test_a_secret_output_is_not_shown() -> None:
     found = status.in_state({"resources": [{"type": "pulumi:pulumi:Stack", "urn": "u", "outputs": outputs}]})
     seen = {each.name: each.seen for each in found}
     assert (seen["token"], seen["url"]) == ("[secret]", "http://x")
-
-
-def test_changes_are_counted_by_what_changes_something() -> None:
-    assert deploy.Done(0, {"same": 4, "refresh": 4}, {}).changed == 0
-    assert deploy.Done(0, {"same": 4, "create": 1, "replace": 2}, {}).changed == 3
 
 
 def test_pulumis_exit_status_and_its_own_words_pass_through(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import requests
 
 from offline import go
 from offline import toolchain as closed
-from ops.toolchain import cache, pins, process, pulumi_cli, toolchain
+from ops.toolchain import cache, pins, process, toolchain
 from ops.toolchain.console import OpsError
 from tests.support import programs
 
@@ -40,10 +40,16 @@ def env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
 
 @pytest.fixture
-def network(env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Whether Pulumi's downloads can be reached, as why not; closed at first, open once a test clears the list."""
-    problems = ["ConnectionError"]
-    monkeypatch.setattr(pulumi_cli, "unreachable", lambda: "".join(problems))
+def network(env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> list[Exception]:
+    """Why Pulumi's downloads can't be reached: closed at first, open once a test clears the list."""
+    problems: list[Exception] = [requests.ConnectTimeout()]
+
+    def head(_: str, timeout: float) -> None:
+        assert timeout <= 5, "a network without a way out is known at once"
+        for problem in problems:
+            raise problem
+
+    monkeypatch.setattr(requests, "head", head)
     return problems
 
 
@@ -56,7 +62,7 @@ def official_plugin(env: dict[str, str], platform: str) -> Path:
 def kinds(found: toolchain.Toolchain | None) -> list[str]:
     assert found is not None
     assert os.access(found.pulumi, os.X_OK)
-    return [part.kind for part in found.parts.values()]
+    return [kind for kind, _ in found.parts.values()]
 
 
 def environment_of(pulumi: Path, env: Mapping[str, str]) -> dict[str, str]:
@@ -76,33 +82,32 @@ def test_a_users_own_cli_and_plugin_are_taken_and_only_the_wanted_one(env: dict[
     assert kinds(found) == ["official"] * 3
     assert found is not None
     assert list(found.parts) == ["Pulumi CLI", "language host", "Docker plugin"]
-    assert (found.pulumi, found.parts["Docker plugin"].where) == (own, str(plugin))
+    assert (found.pulumi, found.parts["Docker plugin"]) == (own, ("official", str(plugin)))
     assert found.env["PULUMI_HOME"] == str(tmp_path / "home/.pulumi")
     assert toolchain.find("kubernetes", env) is None
 
 
-@pytest.mark.parametrize(("version", "host"), [("3.219.9", True), ("3.300.0", False)])
-def test_a_cli_that_is_too_old_or_has_no_language_host_is_left_aside(
-    env: dict[str, str], network: list[str], tmp_path: Path, version: str, host: bool
+@pytest.mark.parametrize(("version", "host"), [("3.219.9", True), ("3.300.0", False), ("?; exit 3", True)])
+def test_a_cli_that_is_too_old_or_broken_or_has_no_language_host_is_left_aside_and_named(
+    env: dict[str, str],
+    network: list[Exception],
+    tmp_path: Path,
+    version: str,
+    host: bool,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    programs.pulumi(tmp_path / "bin", version, host=host)
-    assert pulumi_cli.find(env) is None
-    built = pulumi_cli.ensure(env)
-    assert (built.path, built.host) == (cache.entry(*pulumi_cli.ENTRY) / "bin/pulumi", None)
+    own = programs.pulumi(tmp_path / "bin", version, host=host)
+    built = cache.entry(*toolchain.CLI) / "bin/pulumi"
+    assert toolchain.find_cli(env) is None
+    assert toolchain.ensure("", env).parts["Pulumi CLI"] == ("built", f"{pins.PULUMI_VERSION}, {built}")
+    assert f"{own} is not used" in capfd.readouterr().err
     installers = programs.pulumi(tmp_path / "home/.pulumi/bin")
-    assert pulumi_cli.ensure(env).path == installers
-
-
-def test_a_file_that_is_no_cli_is_named(env: dict[str, str], tmp_path: Path) -> None:
-    programs.pulumi(tmp_path / "bin")
-    broken = programs.script(tmp_path / "bin/pulumi", "exit 3")
-    with pytest.raises(OpsError, match=re.escape(str(broken))):
-        pulumi_cli.find(env)
+    assert toolchain.ensure("", env).pulumi == installers
 
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_where_the_downloads_can_be_reached_pulumis_own_installer_is_asked_first(
-    env: dict[str, str], network: list[str], monkeypatch: pytest.MonkeyPatch, fails: bool
+    env: dict[str, str], network: list[Exception], monkeypatch: pytest.MonkeyPatch, fails: bool
 ) -> None:
     def install(root: str, version: object, **_: Any) -> None:
         assert str(version) == pins.PULUMI_VERSION
@@ -112,14 +117,14 @@ def test_where_the_downloads_can_be_reached_pulumis_own_installer_is_asked_first
 
     network.clear()
     monkeypatch.setattr("pulumi.automation.PulumiCommand.install", install)
-    assert bool(pulumi_cli.ensure(env).host) is not fails
+    assert kinds(toolchain.ensure("", env)) == (["built", "bundled"] if fails else ["official"] * 2)
 
 
 @pytest.mark.parametrize(
     ("platform", "kind"), [("", []), ("docker", ["bundled"]), ("kubernetes", ["built"])], ids=["none", "docker", "k8s"]
 )
 def test_a_bundle_has_what_is_lacking_until_an_official_one_appears(
-    env: dict[str, str], network: list[str], tmp_path: Path, platform: str, kind: list[str]
+    env: dict[str, str], network: list[Exception], tmp_path: Path, platform: str, kind: list[str]
 ) -> None:
     found = toolchain.ensure(platform, env)
     assert kinds(found) == ["built", "bundled", *kind]
@@ -141,7 +146,9 @@ def test_a_bundle_has_what_is_lacking_until_an_official_one_appears(
         assert environment_of(later.pulumi, later.env)["PULUMI_HOME"] == users
 
 
-def test_a_bundled_plugin_goes_with_a_users_own_tools(env: dict[str, str], network: list[str], tmp_path: Path) -> None:
+def test_a_bundled_plugin_goes_with_a_users_own_tools(
+    env: dict[str, str], network: list[Exception], tmp_path: Path
+) -> None:
     own = programs.script(tmp_path / "bin/pulumi", 'echo v3.300.1; echo "RUN=$0"; env')
     programs.script(tmp_path / "bin/pulumi-language-python", "exit 1")
     official_plugin(env, "kubernetes")
@@ -153,7 +160,7 @@ def test_a_bundled_plugin_goes_with_a_users_own_tools(env: dict[str, str], netwo
 
 
 def test_a_kubernetes_plugin_that_cannot_be_built_is_no_matter_of_a_stack_that_needs_none(
-    env: dict[str, str], network: list[str], monkeypatch: pytest.MonkeyPatch
+    env: dict[str, str], network: list[Exception], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails() -> Path:
         raise OpsError("it can't be built")
@@ -210,12 +217,3 @@ def test_the_pins_agree_with_the_files_that_they_are_about() -> None:
     for platform, version in toolchain.VERSIONS.items():
         assert f"pulumi-{platform}=={version}\n" in wanted
     assert go.required(closed.CLI_MODULE) >= go.OLDEST
-
-
-def test_a_network_without_a_way_out_is_known_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    def send(*_: object, **options: Any) -> None:
-        assert options["timeout"] <= 5
-        raise requests.ConnectTimeout
-
-    monkeypatch.setattr(requests.sessions.Session, "send", send)
-    assert pulumi_cli.unreachable() == "ConnectTimeout"
