@@ -112,9 +112,9 @@ def _with_images(stack: Stack, named: str | None) -> Stack:
     Raises:
         OpsError: when a stack was named whose images can't be had.
     """
-    # A stack that runs already had its images: asking the registry each time would cost seconds.
-    missing = engine.missing_images(stack.settings) and not stack.outputs()
-    problem = engine.image_problem(stack.settings) if missing else ""
+    problem = engine.image_problem(stack.settings)
+    if problem and stack.outputs():
+        problem = ""  # it runs already, so it had its images
     if problem and named is not None:
         raise OpsError(
             f"Stack {stack.name} can't be brought up: {problem}.",

@@ -18,7 +18,7 @@ import psutil
 import requests
 from docker.models.containers import Container
 from docker.tls import TLSConfig
-from requests.adapters import HTTPAdapter
+from requests.adapters import DEFAULT_POOLSIZE, HTTPAdapter
 
 from components import labels
 from components.docker import tls
@@ -33,10 +33,7 @@ START_SECONDS = 60
 """How long a started engine may take to answer. 2 s is usual; with many containers to look at it takes longer."""
 
 ANSWER_SECONDS = 30
-"""How long an engine may take to answer a request."""
-
-PULL_SECONDS = 15
-"""How long a registry may keep us waiting for its first word."""
+"""How long an engine may take to answer a request, and a registry that it asks."""
 
 LOG_LINES = 20
 """How much of a container's log is shown when it is not well. A refused configuration takes Jenkins about ten."""
@@ -164,19 +161,12 @@ class _Configuration(TLSConfig):
         self._context = context
 
     def configure_client(self, client: Any) -> None:  # noqa: ANN401 - a requests session
-        client.mount("https://", _Adapter(self._context))
-
-
-class _Adapter(HTTPAdapter):
-    def __init__(self, context: ssl.SSLContext) -> None:
-        self._context = context
-        super().__init__()
-
-    def init_poolmanager(self, *arguments: Any, **named: Any) -> None:  # noqa: ANN401 - the base class's
-        super().init_poolmanager(*arguments, ssl_context=self._context, **named)
-
-    def cert_verify(self, *_: Any) -> None:  # noqa: ANN401 - the base class's
-        """Leave the context alone: requests would add every public authority to it."""
+        adapter = HTTPAdapter()
+        adapter.init_poolmanager(1, DEFAULT_POOLSIZE, ssl_context=self._context)
+        # The context stays as it is: requests would add every public authority to it, and those of REQUESTS_CA_BUNDLE.
+        adapter.cert_verify = lambda *_: None  # type: ignore[method-assign]
+        client.trust_env = False
+        client.mount("https://", adapter)
 
 
 def images(settings: Settings) -> list[str]:
@@ -203,45 +193,36 @@ def is_stand_in(settings: Settings, name: str) -> bool:
         return STAND_IN in there.containers.get(name).labels
 
 
-def missing_images(settings: Settings) -> list[str]:
-    """Those of a stack's images that its engine, if it is on this machine, does not hold and offline/ does not make."""
+def image_problem(settings: Settings) -> str:
+    """Why an image that a stack starts from can't be had, as a sentence without its stop; empty if all can.
+
+    Only an engine of this machine is asked, and only for what offline/ does not make.
+    """
     if not settings.docker.host.startswith("unix://"):
-        return []
-
-    def lacks(there: docker.DockerClient, image: str) -> bool:
-        try:
-            there.images.get(image)
-        except docker.errors.NotFound:
-            return True
-        return False
-
+        return ""
     try:
         with contextlib.closing(client(settings)) as there:
-            return [image for image in images(settings) if not stands_in(image) and lacks(there, image)]
+            for image in images(settings):
+                if not stands_in(image) and (reason := _pull_problem(there, image)):
+                    return f"the image {image} is neither on the engine nor can it be pulled ({reason})"
     except ERRORS as failed:
         raise OpsError(f"The Docker engine does not say which images it has ({failed}).", "Try again.") from failed
-
-
-def image_problem(settings: Settings) -> str:
-    """Why an image that a stack starts from can't be had, as a sentence without its stop; empty if all can."""
-    for image in missing_images(settings):
-        with console.step(f"asking whether the image {image} can be pulled", f"at most {PULL_SECONDS} s"):
-            reason = _pull_problem(settings.docker.host, image)
-        if reason:
-            return f"the image {image} is neither on the engine nor can it be pulled ({reason})"
     return ""
 
 
-def _pull_problem(host: str, image: str) -> str:
-    """Why an image can't be pulled, in the registry's words. The engine asks for the manifest alone."""
-    try:
-        with contextlib.closing(local(host, PULL_SECONDS)) as there:
+def _pull_problem(there: docker.DockerClient, image: str) -> str:
+    """Why an image that is not there can't be pulled, in the registry's words. It is asked for the manifest alone."""
+    with contextlib.suppress(docker.errors.NotFound):
+        there.images.get(image)
+        return ""
+    with console.step(f"asking whether the image {image} can be pulled", f"at most {ANSWER_SECONDS} s"):
+        try:
             there.images.get_registry_data(image)
-    except docker.errors.APIError as refused:
-        # A registry may want a log-in that the engine was not given here: not to be pulled either.
-        return str(refused.explanation or refused).strip().removeprefix("Get ")
-    except requests.Timeout:
-        return "no answer in time"
+        except docker.errors.APIError as refused:
+            # A registry may want a log-in that the engine was not given here: not to be pulled either.
+            return str(refused.explanation or refused).strip().removeprefix("Get ")
+        except requests.Timeout:
+            return "no answer in time"
     return ""
 
 

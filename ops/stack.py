@@ -50,7 +50,6 @@ class Stack:
             OpsError: when its state was lost, or the passphrase that it is encrypted with.
         """
         clone = self.clone
-        clone.require(self.name)
         clone.local.mkdir(mode=0o700, exist_ok=True)
         clone.local.chmod(0o700)  # whatever made it first
         with cache.locked(clone.local / "lock", "preparing this clone's stacks"):

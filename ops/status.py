@@ -82,7 +82,7 @@ def _containers(stack: Stack, deployment: Mapping[str, Any]) -> Iterator[Finding
     if not any(entry["urn"].endswith(MAIN) for entry in deployed):
         yield Finding("container", "not deployed; `make up` deploys it", "BAD")
         return
-    host, signs = stack.settings.docker.host, []
+    host = stack.settings.docker.host
     try:
         there = engine.client(stack.settings)
         on_agents = any(AGENT in entry["urn"] for entry in deployed)
@@ -95,7 +95,7 @@ def _containers(stack: Stack, deployment: Mapping[str, Any]) -> Iterator[Finding
             except docker.errors.NotFound:
                 yield Finding(title, f"{name} is gone from the engine at {host}; `make up` brings it back", "BAD")
                 continue
-            yield how(title, container)
+            yield how(title, container, entry)
             drives = AGENT in entry["urn"] if on_agents else main
             if drives and container.attrs["State"]["Status"] == "running":
                 yield works(container, runner=entry["urn"].endswith(RUNNER))
@@ -103,28 +103,29 @@ def _containers(stack: Stack, deployment: Mapping[str, Any]) -> Iterator[Finding
                 from ops import jenkins_jobs  # noqa: PLC0415 - imports Jenkins' client
 
                 yield from jenkins_jobs.examine(stack, _outputs(deployment))
-            signs += [f"{name}: {sign}" for sign in drifted(container.attrs, entry)]
     except engine.ERRORS as failed:
         yield Finding("engine", f"{host} does not answer ({failed}); `make doctor` says more", "BAD")
-        return
-    if signs:
-        yield Finding("drift", f"{'; '.join(signs)}; `make up` heals it", "BAD")
-    else:
-        yield Finding("drift", "none seen; `make preview` compares everything")
 
 
-def how(title: str, container: Container) -> Finding:
-    """Find how a container is, and as whom it runs."""
-    state, host_config = container.attrs["State"], container.attrs["HostConfig"]
+def how(title: str, container: Container, deployed: Mapping[str, Any]) -> Finding:
+    """Find how a container is, as whom it runs, and the plain signs that it is not what was deployed.
+
+    deployed: the resource in the state.
+    """
+    state, host_config, outputs = container.attrs["State"], container.attrs["HostConfig"], deployed.get("outputs") or {}
     health = (state.get("Health") or {}).get("Status", "no health check")
     user = container.attrs["Config"].get("User") or "root"
-    groups = ", ".join(host_config.get("GroupAdd") or []) or "none"
+    groups, wanted = host_config.get("GroupAdd") or [], map(str, outputs.get("groupAdds") or [])
     privileged = ", privileged" if host_config.get("Privileged") else ""
-    seen = f"{container.name}: {state['Status']}, {health}, since {state['StartedAt'][:19]}Z"
-    well = state["Status"] == "running" and health in {"healthy", "no health check"}
+    seen = f"{container.name}: {state['Status']}, {health}, since {state['StartedAt'][:19]}Z, user {user}"
+    seen += f", further groups {', '.join(groups) or 'none'}{privileged}"
+    signs = [] if deployed.get("id") in {None, container.id} else ["another container has its name"]
+    signs += [] if {*groups} == {*wanted} else ["its groups were changed"]
+    runs = state["Status"] == "running" or not outputs.get("mustRun", True)
+    well = runs and health in {"healthy", "no health check"} and not signs
     # Pulumi's plugin takes a paused container for one that runs.
-    remedy = f"To let it go on: docker unpause {container.name}" if state["Status"] == "paused" else ""
-    return Finding(title, f"{seen}, user {user}, further groups {groups}{privileged}", "ok" if well else "BAD", remedy)
+    mend = f"To let it go on: docker unpause {container.name}" if state["Status"] == "paused" else "`make up` heals it"
+    return Finding(title, "; ".join([seen, *signs]), "ok" if well else "BAD", "" if runs and not signs else mend)
 
 
 def works(container: Container, *, runner: bool) -> Finding:
@@ -138,22 +139,3 @@ def works(container: Container, *, runner: bool) -> Finding:
         return Finding("engine from inside", f"version {text}, as user {CONTROLLER_USER}")
     seen = f"not reachable: {text or f'no word from it within {INSIDE_SECONDS} s'}"
     return Finding("engine from inside", seen, "BAD")
-
-
-def drifted(seen: Mapping[str, Any], deployed: Mapping[str, Any]) -> list[str]:
-    """The plain signs that a container is not what was deployed.
-
-    Args:
-        seen: the engine's `inspect` of it.
-        deployed: the resource in the state.
-    """
-    outputs = deployed.get("outputs") or {}
-    signs = []
-    if deployed.get("id") and deployed["id"] != seen["Id"]:
-        signs.append("another container has its name")
-    if outputs.get("mustRun", True) and seen["State"]["Status"] not in {"running", "paused"}:
-        signs.append(f"it is {seen['State']['Status']}")
-    wanted = {str(group) for group in outputs.get("groupAdds") or []}
-    if wanted != {str(group) for group in seen["HostConfig"].get("GroupAdd") or []}:
-        signs.append("its groups were changed")
-    return signs

@@ -1,15 +1,20 @@
 """What is found wrong with certificates, keys and the engine itself, before anything is made by them."""
 
+import contextlib
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+from docker import DockerClient
+from docker.errors import DockerException
 
 from components.docker import host, tls, tls_preflight
 from components.settings import Problem, Settings
 from lab.pki import Authority, Pair
+from offline.plugins.docker.engine import Connection
+from ops import engine
 from tests.support import tls_server
 from tests.support.settings import settings
 
@@ -66,6 +71,28 @@ def test_a_right_engine_with_the_key_as_a_secret_or_as_a_closed_file_has_nothing
     assert case.problems() == []
     case.key_mode = 0o600
     assert case.problems() == []
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_verbs_and_the_bundled_plugin_take_only_an_engine_of_the_stacks_authority_whatever_else_the_environment_trusts(
+    case: Case,
+    monkeypatch: pytest.MonkeyPatch,
+    trusted: bool,  # noqa: FBT001 - a case of a table
+) -> None:
+    (case.folder / "others.pem").write_text(OTHER.pem)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(case.folder / "others.pem"))
+    server = SERVER if trusted else OTHER.server("127.0.0.1")
+    with tls_server.serving(case.folder, pair=server, clients=AUTHORITY.pem) as port:
+        tcp = case.stack(port).docker.tcp
+        assert tcp is not None
+        files = tcp.model_dump(by_alias=True, include={"ca_file", "certificate_file"})
+        docker = {"acceptRootOnHost": True, "host": tcp.host, "tls": files}
+        wanted = settings(docker=docker, dockerTlsKey=CLIENT.key)
+        with contextlib.nullcontext() if trusted else pytest.raises(DockerException, match="CERTIFICATE_VERIFY_FAILED"):
+            engine.client(wanted).close()
+        plugins = Connection(tcp.host, ca=AUTHORITY.pem, cert=CLIENT.certificate, key=CLIENT.key).tls() or False
+        with contextlib.nullcontext() if trusted else pytest.raises(DockerException, match="CERTIFICATE_VERIFY_FAILED"):
+            DockerClient(base_url=tcp.host, tls=plugins).close()
 
 
 def test_an_engine_by_name_is_right_where_its_certificate_has_the_name(case: Case) -> None:

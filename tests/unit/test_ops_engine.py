@@ -70,17 +70,10 @@ def on(host: str, **jenkins: Any) -> Settings:
     return settings(docker={"acceptRootOnHost": True, "host": host}, jenkins=jenkins)
 
 
-def test_the_images_that_the_engine_lacks_are_named_and_one_that_offline_makes_is_not(tmp_path: Path) -> None:
-    with answering(tmp_path / "sock", {"/images/a/b:1/json": (200, {})}) as host:
-        assert engine.missing_images(on(host, image="a/b:1")) == []
-        assert engine.missing_images(on(host, image="a/b:2")) == ["a/b:2"]
-        assert engine.missing_images(on(host, image="ci-offline-controller:1")) == []
-
-
 def test_an_engine_that_is_gone_in_the_middle_is_told_in_words(tmp_path: Path) -> None:
     stack = on(f"unix://{tmp_path}/gone")
     with pytest.raises(OpsError, match="does not say which images"):
-        engine.missing_images(stack)
+        engine.image_problem(stack)
     assert engine.show_ill(stack, "ci", "dev", starting=True) == []  # nothing to show, and no traceback
 
 
@@ -96,16 +89,19 @@ def test_recover_says_in_words_that_the_engine_is_gone(monkeypatch: pytest.Monke
     assert "run recover again" in caught.value.remedy
 
 
-def test_why_an_image_cannot_be_pulled_is_told_in_the_registrys_words(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("image", "why"),
+    [("held:1", ""), ("registry:1", ""), ("ci-offline-controller:1", ""), ("gone:1", "lookup: no such host")],
+)
+def test_why_an_image_cannot_be_had_is_told_in_the_registrys_words(tmp_path: Path, image: str, why: str) -> None:
     known: dict[str, tuple[int, object]] = {
-        "/distribution/a:1/json": (200, {}),
-        "/distribution/b:1/json": (500, {"message": "Get lookup: no such host"}),
+        "/images/held:1/json": (200, {}),
+        "/distribution/registry:1/json": (200, {}),
+        "/distribution/gone:1/json": (500, {"message": "Get lookup: no such host"}),
     }
     with answering(tmp_path / "sock", known) as host:
-        assert engine.image_problem(on(host, image="a:1")) == ""
-        assert "b:1 is neither on the engine nor can it be pulled (lookup: no such host)" in (
-            engine.image_problem(on(host, image="b:1"))
-        )
+        problem = engine.image_problem(on(host, image=image))
+    assert problem == (why and f"the image {image} is neither on the engine nor can it be pulled ({why})")
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def test_there_is_no_sample_to_start_from_here_and_the_one_to_push_is_named(
 class OneContainer:
     """A container that runs, and gives this answer to whatever it is told to run."""
 
-    name = "ci"
+    name, id = "ci", "abc"
 
     def __init__(self, code: int, answer: bytes) -> None:
         self.code, self.answer = code, answer
@@ -87,13 +87,21 @@ def test_on_a_docker_host_a_runner_is_asked_for_gitlabs_word_and_jenkins_for_its
     assert there.ran == [*(gitlab.VERIFY if runner else status.ASK_ENGINE)]
 
 
-def test_a_container_that_is_not_healthy_is_not_well_and_its_rights_are_told() -> None:
+def test_a_container_that_is_not_well_or_not_what_was_deployed_is_told_with_its_rights() -> None:
     there: Any = OneContainer(0, b"")
-    found = status.how("container", there)
+    deployed: dict[str, Any] = {"id": "abc", "outputs": {"mustRun": True, "groupAdds": ["998"]}}
+    found = status.how("container", there, deployed)
     assert found.seen.startswith("ci: running, healthy, since 2026-01-01T00:00:00Z, user 65532:65532, ")
     assert found.seen.endswith("groups 998, privileged")
-    assert found.mark == "ok"
-    there.attrs["State"]["Health"]["Status"] = "unhealthy"
-    assert status.how("container", there).mark == "BAD"
-    there.attrs["State"]["Status"] = "paused"
-    assert status.how("container", there).remedy.endswith("docker unpause ci"), "Pulumi does not see it"
+    assert (found.mark, found.remedy) == ("ok", "")
+    deployed |= {"id": "xyz", "outputs": {"groupAdds": ["105"]}}
+    changed = status.how("container", there, deployed)
+    assert changed.mark == "BAD"
+    assert changed.told.endswith("; another container has its name; its groups were changed. `make up` heals it")
+    state, deployed = there.attrs["State"], {}
+    state["Health"]["Status"] = "unhealthy"
+    assert status.how("container", there, deployed).mark == "BAD"
+    for how, remedy in (("exited", "`make up` heals it"), ("paused", "To let it go on: docker unpause ci")):
+        state["Status"] = how
+        found = status.how("container", there, deployed)
+        assert (found.mark, found.remedy) == ("BAD", remedy), "Pulumi does not see a paused one"

@@ -164,18 +164,16 @@ def _cause(error: BaseException) -> str:
 def _tls_configuration(context: ssl.SSLContext) -> docker.tls.TLSConfig:
     """Make the SDK use `context` as it is; of its own accord it takes certificates from files only."""
     from docker.tls import TLSConfig  # noqa: PLC0415
-    from requests.adapters import HTTPAdapter  # noqa: PLC0415
-
-    class Adapter(HTTPAdapter):
-        def init_poolmanager(self, *arguments: Any, **named: Any) -> None:
-            super().init_poolmanager(*arguments, ssl_context=context, **named)
-
-        def cert_verify(self, *_: Any) -> None:
-            """Leave the context alone: requests would add every public authority to it."""
+    from requests.adapters import DEFAULT_POOLSIZE, HTTPAdapter  # noqa: PLC0415
 
     class Configuration(TLSConfig):
         def configure_client(self, client: docker.APIClient) -> None:
-            client.mount("https://", Adapter())
+            adapter = HTTPAdapter()
+            adapter.init_poolmanager(1, DEFAULT_POOLSIZE, ssl_context=context)
+            # requests would add every public authority to the context, and those of REQUESTS_CA_BUNDLE.
+            adapter.cert_verify = lambda *_: None  # type: ignore[method-assign]
+            client.trust_env = False
+            client.mount("https://", adapter)
 
     return Configuration()
 
