@@ -52,9 +52,9 @@ class Toolchain(NamedTuple):
     """
 
 
-def find(platform: str = "", environ: Mapping[str, str] | None = None) -> Toolchain | None:
+def find(platform: str = "") -> Toolchain | None:
     """The tool chain for a stack of this platform, or None if a part is not on this machine. Changes nothing."""
-    env = users_own(environ)
+    env = users_own()
     cli = find_cli(env)
     if cli is None:
         return None
@@ -76,10 +76,10 @@ def find(platform: str = "", environ: Mapping[str, str] | None = None) -> Toolch
     return Toolchain(pulumi, env, parts)
 
 
-def ensure(platform: str = "", environ: Mapping[str, str] | None = None) -> Toolchain:
+def ensure(platform: str = "") -> Toolchain:
     """The same, with what is missing downloaded, built or bundled. Raises OpsError with what was tried."""
-    if not (found := find(platform, environ)):
-        env = users_own(environ)
+    if not (found := find(platform)):
+        env = users_own()
         if not (cli := find_cli(env)):
             for path in _users_clis(env):
                 console.note(
@@ -97,19 +97,18 @@ def ensure(platform: str = "", environ: Mapping[str, str] | None = None) -> Tool
                 lambda made: process.offline("bundle", made, cli.path, *lacking),
                 waiting_for="setting up the bundled plugins",
             )
-        found = find(platform, environ)
+        found = find(platform)
         assert found  # noqa: S101 - the parts are there now
     return found
 
 
-def users_own(environ: Mapping[str, str] | None = None) -> dict[str, str]:
-    """An environment, by default this process's, without our programs on its PATH.
+def users_own() -> dict[str, str]:
+    """This process's environment without our programs on its PATH.
 
     They are there in a shell that has taken `python -m ops env`: a bundle's CLI would pass for the user's own.
     """
-    ours, env = cache.root(), dict(os.environ if environ is None else environ)
-    entries = env.get("PATH", "").split(os.pathsep)
-    return {**env, "PATH": os.pathsep.join(entry for entry in entries if not Path(entry).is_relative_to(ours))}
+    theirs = [each for each in os.get_exec_path() if not Path(each).is_relative_to(cache.root())]
+    return {**os.environ, "PATH": os.pathsep.join(theirs)}
 
 
 def user_home(env: Mapping[str, str]) -> Path:

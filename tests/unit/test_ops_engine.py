@@ -216,6 +216,12 @@ def test_a_step_that_takes_too_long_is_ended_and_its_log_shown(capfd: pytest.Cap
     assert re.match(r"-> waiting \(1 s, log: .*\)\n   failed after [0-9.]+ s: waiting\n", capfd.readouterr().err)
 
 
+def test_offline_is_run_as_a_process_and_its_failure_is_the_verbs() -> None:
+    process.offline("cli", "--help")
+    with pytest.raises(OpsError, match="offline nothing"):
+        process.offline("nothing")
+
+
 def test_of_the_numbers_of_engines_only_a_running_ones_stays(tmp_path: Path) -> None:
     left, inner = tmp_path / "docker.pid", tmp_path / "docker/containerd/containerd.pid"
     inner.parent.mkdir(parents=True)

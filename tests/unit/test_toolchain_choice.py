@@ -1,6 +1,6 @@
 """Which Pulumi CLI, plugins, Go and Python environment are taken, and in what order."""
 
-# ruff: noqa: FBT001, PLR0913, PLR0917 - cases of tables, and fixtures
+# ruff: noqa: FBT001 - cases of tables, and fixtures
 
 import os
 import re
@@ -21,8 +21,8 @@ from tests.support import programs
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture
-def env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+@pytest.fixture(autouse=True)
+def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A user with nothing: an empty home, cache and PATH. What offline/ builds in minutes is made in no time."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
@@ -36,11 +36,12 @@ def env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
             closed.bundle(made, words[0], words[1:])
 
     monkeypatch.setattr(process, "offline", offline)
-    return {"PATH": str(tmp_path / "bin"), "HOME": str(tmp_path / "home")}
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.delenv("PULUMI_HOME", raising=False)
 
 
 @pytest.fixture
-def network(env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> list[Exception]:
+def network(monkeypatch: pytest.MonkeyPatch) -> list[Exception]:
     """Why Pulumi's downloads can't be reached: closed at first, open once a test clears the list."""
     problems: list[Exception] = [requests.ConnectTimeout()]
 
@@ -53,10 +54,10 @@ def network(env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> list[Except
     return problems
 
 
-def official_plugin(env: dict[str, str], platform: str) -> Path:
+def official_plugin(platform: str) -> Path:
     name = f"pulumi-resource-{platform}"
     folder = f"resource-{platform}-v{toolchain.VERSIONS[platform]}"
-    return programs.script(Path(env["HOME"]) / ".pulumi/plugins" / folder / name, "exit 1")
+    return programs.script(Path.home() / ".pulumi/plugins" / folder / name, "exit 1")
 
 
 def kinds(found: toolchain.Toolchain | None) -> list[str]:
@@ -73,23 +74,22 @@ def environment_of(pulumi: Path, env: Mapping[str, str]) -> dict[str, str]:
     return dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
 
 
-def test_a_users_own_cli_and_plugin_are_taken_and_only_the_wanted_one(env: dict[str, str], tmp_path: Path) -> None:
+def test_a_users_own_cli_and_plugin_are_taken_and_only_the_wanted_one(tmp_path: Path) -> None:
     own = programs.pulumi(tmp_path / "bin", "3.300.1")
-    assert toolchain.find("docker", env) is None
+    assert toolchain.find("docker") is None
     assert not (tmp_path / "home").exists()  # to find changes nothing
-    plugin = official_plugin(env, "docker")
-    found = toolchain.find("docker", env)
+    plugin = official_plugin("docker")
+    found = toolchain.find("docker")
     assert kinds(found) == ["official"] * 3
     assert found is not None
     assert list(found.parts) == ["Pulumi CLI", "language host", "Docker plugin"]
     assert (found.pulumi, found.parts["Docker plugin"]) == (own, ("official", str(plugin)))
     assert found.env["PULUMI_HOME"] == str(tmp_path / "home/.pulumi")
-    assert toolchain.find("kubernetes", env) is None
+    assert toolchain.find("kubernetes") is None
 
 
 @pytest.mark.parametrize(("version", "host"), [("3.219.9", True), ("3.300.0", False), ("?; exit 3", True)])
 def test_a_cli_that_is_too_old_or_broken_or_has_no_language_host_is_left_aside_and_named(
-    env: dict[str, str],
     network: list[Exception],
     tmp_path: Path,
     version: str,
@@ -98,16 +98,16 @@ def test_a_cli_that_is_too_old_or_broken_or_has_no_language_host_is_left_aside_a
 ) -> None:
     own = programs.pulumi(tmp_path / "bin", version, host=host)
     built = cache.entry(*toolchain.CLI) / "bin/pulumi"
-    assert toolchain.find_cli(env) is None
-    assert toolchain.ensure("", env).parts["Pulumi CLI"] == ("built", f"{pins.PULUMI_VERSION}, {built}")
+    assert toolchain.find_cli(toolchain.users_own()) is None
+    assert toolchain.ensure().parts["Pulumi CLI"] == ("built", f"{pins.PULUMI_VERSION}, {built}")
     assert f"{own} is not used" in capfd.readouterr().err
     installers = programs.pulumi(tmp_path / "home/.pulumi/bin")
-    assert toolchain.ensure("", env).pulumi == installers
+    assert toolchain.ensure().pulumi == installers
 
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_where_the_downloads_can_be_reached_pulumis_own_installer_is_asked_first(
-    env: dict[str, str], network: list[Exception], monkeypatch: pytest.MonkeyPatch, fails: bool
+    network: list[Exception], monkeypatch: pytest.MonkeyPatch, fails: bool
 ) -> None:
     def install(root: str, version: object, **_: Any) -> None:
         assert str(version) == pins.PULUMI_VERSION
@@ -117,16 +117,16 @@ def test_where_the_downloads_can_be_reached_pulumis_own_installer_is_asked_first
 
     network.clear()
     monkeypatch.setattr("pulumi.automation.PulumiCommand.install", install)
-    assert kinds(toolchain.ensure("", env)) == (["built", "bundled"] if fails else ["official"] * 2)
+    assert kinds(toolchain.ensure()) == (["built", "bundled"] if fails else ["official"] * 2)
 
 
 @pytest.mark.parametrize(
     ("platform", "kind"), [("", []), ("docker", ["bundled"]), ("kubernetes", ["built"])], ids=["none", "docker", "k8s"]
 )
 def test_a_bundle_has_what_is_lacking_until_an_official_one_appears(
-    env: dict[str, str], network: list[Exception], tmp_path: Path, platform: str, kind: list[str]
+    network: list[Exception], tmp_path: Path, platform: str, kind: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = toolchain.ensure(platform, env)
+    found = toolchain.ensure(platform)
     assert kinds(found) == ["built", "bundled", *kind]
     seen = environment_of(found.pulumi, found.env)
     users = str(tmp_path / "home/.pulumi")
@@ -138,43 +138,43 @@ def test_a_bundle_has_what_is_lacking_until_an_official_one_appears(
         # A log-in of the user's is found where it was.
         assert seen["PULUMI_CREDENTIALS_PATH"] == users
     # In a shell that took our environment it does not pass for official.
-    assert toolchain.find(platform, env) == found == toolchain.find(platform, found.env)
+    assert toolchain.find(platform) == found
+    monkeypatch.setenv("PATH", found.env["PATH"])
+    assert toolchain.find(platform) == found
     if platform:
-        official_plugin(env, platform)
-        later = toolchain.ensure(platform, env)
+        official_plugin(platform)
+        later = toolchain.ensure(platform)
         assert kinds(later) == ["built", "bundled", "official"]
         assert environment_of(later.pulumi, later.env)["PULUMI_HOME"] == users
 
 
-def test_a_bundled_plugin_goes_with_a_users_own_tools(
-    env: dict[str, str], network: list[Exception], tmp_path: Path
-) -> None:
-    own = programs.script(tmp_path / "bin/pulumi", 'echo v3.300.1; echo "RUN=$0"; env')
+def test_a_bundled_plugin_goes_with_a_users_own_tools(network: list[Exception], tmp_path: Path) -> None:
+    own = programs.script(tmp_path / "bin/pulumi", 'echo v3.300.1; echo "RUN=$0"; /usr/bin/env')
     programs.script(tmp_path / "bin/pulumi-language-python", "exit 1")
-    official_plugin(env, "kubernetes")
-    made = toolchain.ensure("docker", env)
+    official_plugin("kubernetes")
+    made = toolchain.ensure("docker")
     assert kinds(made) == ["official", "official", "bundled"]
     seen = environment_of(made.pulumi, made.env)
     assert (seen["RUN"], seen["PULUMI_HOME"]) == (str(own), str(made.pulumi.parents[1] / "home"))
-    assert kinds(toolchain.find("kubernetes", env)) == ["official"] * 3
+    assert kinds(toolchain.find("kubernetes")) == ["official"] * 3
 
 
 def test_a_kubernetes_plugin_that_cannot_be_built_is_no_matter_of_a_stack_that_needs_none(
-    env: dict[str, str], network: list[Exception], monkeypatch: pytest.MonkeyPatch
+    network: list[Exception], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails() -> Path:
         raise OpsError("it can't be built")
 
     monkeypatch.setattr("offline.kubernetes.ensure", fails)
-    toolchain.ensure("docker", env)
+    toolchain.ensure("docker")
     with pytest.raises(OpsError, match="can't be built"):
-        toolchain.ensure("kubernetes", env)
-    assert toolchain.find("kubernetes", env) is None
+        toolchain.ensure("kubernetes")
+    assert toolchain.find("kubernetes") is None
 
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_a_go_module_is_built_statically_and_a_failure_shows_its_logs_end(
-    env: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: bool
 ) -> None:
     build = 'echo "CGO_ENABLED=$CGO_ENABLED"; while [ "$1" != -o ]; do shift; done; mkdir -p "${2%/*}"; env > "$2"'
     if fails:
@@ -195,7 +195,7 @@ def test_a_go_module_is_built_statically_and_a_failure_shows_its_logs_end(
     [("go1.99.0", "local", True), ("go1.21.0", "auto", True), ("go1.21.0", "local", False), ("go1.19.8", "", False)],
 )
 def test_a_go_is_taken_if_it_can_build_the_module_or_fetch_one_that_can(
-    env: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, choice: str, taken: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, choice: str, taken: bool
 ) -> None:
     own = programs.script(tmp_path / "bin/go", f"echo {version}; echo {choice}")
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
@@ -203,12 +203,6 @@ def test_a_go_is_taken_if_it_can_build_the_module_or_fetch_one_that_can(
     wheel.mkdir(parents=True)  # as if the wheel had been installed before
     binary, _ = go.ensure(closed.CLI_MODULE)
     assert binary == (own if taken else wheel / "go/bin/go")
-
-
-def test_offline_is_run_as_a_process_and_its_failure_is_the_verbs() -> None:
-    process.offline("cli", "--help")
-    with pytest.raises(OpsError, match="offline nothing"):
-        process.offline("nothing")
 
 
 def test_the_pins_agree_with_the_files_that_they_are_about() -> None:
