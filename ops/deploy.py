@@ -50,18 +50,16 @@ class Done(NamedTuple):
 
 def up(named: str | None, words: Sequence[str]) -> int:
     """Get the prerequisites, run `pulumi up`, and say what there is now. Returns an exit status."""
-    stack = open_stack(named)
     from ops import backup  # noqa: PLC0415 - it imports this module
 
+    stack = _ready(named)
     on_docker, loosened = stack.settings.platform == "docker", 0
     if on_docker:
         engine.ensure(stack.settings.docker.host)
         stack = _with_images(stack, named)
     else:
-        cluster.require(stack)
         loosened = _loosened(stack, mend=True)
     backup.before_up(stack)
-    stack.get_plugins()
 
     def update() -> Done:
         return pulumi(stack, "up", [*_consent(), *words])
@@ -89,6 +87,15 @@ def up(named: str | None, words: Sequence[str]) -> int:
             f"rest: a build that failed runs again, the others do not. All of it: {stack.make('status')}"
         )
     return done.status or int(bool(ill or jobs))
+
+
+def _ready(named: str | None) -> Stack:
+    """The stack, with the plugin that it needs, if its cluster answers."""
+    stack = open_stack(named)
+    if stack.platform == "kubernetes":
+        cluster.require(stack)
+    stack.get_plugins()
+    return stack
 
 
 def _loosened(stack: Stack, *, mend: bool) -> int:
@@ -122,7 +129,7 @@ def _with_images(stack: Stack, named: str | None) -> Stack:
         )
     if problem:
         console.note(f"{problem}. Bringing up stack {STAND_IN} instead, with a stand-in that is not Jenkins.")
-        stack = open_stack(STAND_IN)
+        stack = _ready(STAND_IN)
     elif named is None and stack.name != USUAL:
         console.note(f"stack {stack.name}, as before; the usual one: make up STACK={USUAL}")
     stand_ins = [image for image in engine.images(stack.settings) if engine.stands_in(image)]
@@ -134,20 +141,15 @@ def _with_images(stack: Stack, named: str | None) -> Stack:
 
 def preview(named: str | None, words: Sequence[str]) -> int:
     """Show what `up` would change. Returns Pulumi's exit status."""
-    stack = open_stack(named)
+    stack = _ready(named)
     if stack.settings.platform == "kubernetes":
-        cluster.require(stack)
         _loosened(stack, mend=False)
-    stack.get_plugins()
     return pulumi(stack, "preview", ["--diff", *words]).status
 
 
 def down(named: str | None, words: Sequence[str]) -> int:
     """Remove what a stack deployed, except its data, and say what is left. Returns Pulumi's exit status."""
-    stack = open_stack(named)
-    if stack.platform == "kubernetes":
-        cluster.require(stack)
-    stack.get_plugins()
+    stack = _ready(named)
     found = stack.outputs()
     done = pulumi(stack, "destroy", [*_consent(), *words])
     if done.status:
@@ -196,20 +198,17 @@ def pulumi(stack: Stack, verb: str, words: Sequence[str]) -> Done:
         # Once more, since Pulumi prints the outputs of the whole stack behind it.
         raise OpsError(re.sub(r"<\{%.*?%\}>", "", refused).strip(), code=2)
     if verb != "destroy" and any(REPLACES_JENKINS.search(line) for line in lines):
-        console.note(f"\n{_of_builds(stack.settings.jenkins.drain_seconds)}")
+        seconds = stack.settings.jenkins.drain_seconds
+        wait = f"up to {seconds} s; raise ci:jenkins.drainSeconds for longer ones"
+        wait = f"`make up` first waits for running builds, {wait}" if seconds else "To wait: ci:jenkins.drainSeconds"
+        console.note(
+            "\nThis replaces Jenkins' container. A build loses a plain `sh` step that runs on the controller; steps in "
+            f"other containers go on. {wait}."
+        )
     left = recover.remains(stack) if status else ""
     if left:
         console.note(f"\nStack {stack.name} has {left}. To put that right: make recover STACK={stack.name}")
     return Done(status, changes, outputs)
-
-
-def _of_builds(seconds: int) -> str:
-    """What an update that replaces or removes Jenkins' container means for builds."""
-    wait = f"`make up` first waits for running builds, up to {seconds} s; raise ci:jenkins.drainSeconds for longer ones"
-    return (
-        "This replaces Jenkins' container. A build loses a plain `sh` step that runs on the controller; steps in other "
-        f"containers go on. {wait if seconds else 'To wait for such steps first: ci:jenkins.drainSeconds'}."
-    )
 
 
 def _consent() -> list[str]:
