@@ -1,23 +1,17 @@
 """`up`, `preview` and `down`: the prerequisites before Pulumi's own commands, and what there is after them."""
 
-from __future__ import annotations
-
 import json
 import re
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from ops import cluster, drain, engine, recover
 from ops.clone import STAND_IN, USUAL
 from ops.stack import Stack, open_stack
 from ops.toolchain import console, process
 from ops.toolchain.console import OpsError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from ops.finding import Finding
 
 ROOM = 24
 """How many operations Pulumi may do at one time beside those that wait for a build."""
@@ -67,16 +61,16 @@ def up(named: str | None, words: Sequence[str]) -> int:
     done = drain.update(stack, words, update) if on_docker else update()
     # One that never became healthy is in the state all the same, and Pulumi sees nothing to change in it.
     ill = engine.show_ill(stack.settings, stack.clone.name, stack.name, starting=done.status != 0) if on_docker else []
-    jobs: list[Finding] = []
+    jobs: list[str] = []
     if done.status == 0:
         stack.clone.choose(stack.name)
         _say(stack, done._replace(changes={**done.changes, "put back": loosened}) if loosened else done)
         if done.outputs.get("jobs") and not ill:
             from ops import jenkins_jobs  # noqa: PLC0415 - imports Jenkins' client
 
-            jobs = [each for each in jenkins_jobs.examine(stack, done.outputs) if each.mark == "BAD"]
+            jobs = [each.told for each in jenkins_jobs.examine(stack, done.outputs) if each.mark == "BAD"]
         for job in jobs:
-            console.note(f"But Jenkins has not all of the stack's jobs. {job.told}")
+            console.note(f"But Jenkins has not all of the stack's jobs. {job}")
         if ill:
             console.note(
                 f"But {'; '.join(ill)}. See: {stack.make('status')}; to make it anew, remove it and update again."

@@ -1,22 +1,17 @@
 """`status`: what a stack deployed, how it is now, and whether that is still what was deployed."""
 
-from __future__ import annotations
-
 import collections
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import docker.errors
+from docker.models.containers import Container
 
 from ops import cluster, engine, finding, gitlab
 from ops.finding import Finding
 from ops.recover import CONTAINER
 from ops.stack import Stack, open_stack
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from docker.models.containers import Container
 
 CONTROLLER, RUNNER, AGENT = "::jenkins-controller", "::gitlab-runner-container", "::agents-"
 MAIN = (CONTROLLER, RUNNER)
