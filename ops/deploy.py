@@ -110,8 +110,7 @@ def _loosened(stack: Stack, *, mend: bool) -> int:
 def _with_images(stack: Stack, named: str | None) -> Stack:
     """The stack whose images can be had: this one or, where none was named, the one with a stand-in for Jenkins.
 
-    Raises:
-        OpsError: when a stack was named whose images can't be had.
+    Raises OpsError when a stack was named whose images can't be had.
     """
     problem = engine.image_problem(stack.settings)
     if problem and stack.outputs():

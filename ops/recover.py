@@ -34,8 +34,7 @@ PATIENCE_SECONDS = 10
 def recover(named: str | None) -> int:
     """Bring a stack back to where `up` works. Doing it to a healthy stack changes nothing. Returns an exit status.
 
-    Raises:
-        OpsError: when a Pulumi is still at work on the stack, or a container in the way is not ours.
+    Raises OpsError when a Pulumi is still at work on the stack, or a container in the way is not ours.
     """
     stack = unprepared(named)
     clone, name = stack.clone, stack.name

@@ -31,11 +31,7 @@ def password(named: str | None) -> None:
 
 
 def stack_password(stack: Stack) -> str:
-    """The password that the stack's outputs have, or the one that Jenkins' set-up wizard made.
-
-    Raises:
-        OpsError: when there is none.
-    """
+    """The password of the stack's outputs, or of Jenkins' set-up wizard. Raises OpsError when there is none."""
     key = "registryPassword" if stack.platform == "kubernetes" else "adminPassword"
     if found := stack.outputs("--show-secrets").get(key):
         return str(found)
@@ -88,11 +84,7 @@ def set_one(named: str | None, key: str | None, *, secret: bool) -> None:
 
 
 def known_key(key: str | None) -> str:
-    """The full key of a setting, as `ci:jenkins.httpPort`.
-
-    Raises:
-        OpsError: when it is none of the model's, with those that are or the nearest one.
-    """
+    """The full key of a setting, as `ci:jenkins.httpPort`. Raises OpsError for one that is not in the model."""
     if not key:
         raise OpsError("Which setting? KEY is missing.", "For example: make set KEY=ci:jenkins.httpPort", code=2)
     full = key if ":" in key else f"ci:{key}"

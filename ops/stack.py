@@ -46,8 +46,7 @@ class Stack:
     def prepare(self) -> None:
         """Make the stack where there is none: `pulumi stack init`, and before it what the clone's own backend needs.
 
-        Raises:
-            OpsError: when its state was lost, or the passphrase that it is encrypted with.
+        Raises OpsError when its state was lost, or the passphrase that it is encrypted with.
         """
         clone = self.clone
         clone.local.mkdir(mode=0o700, exist_ok=True)
@@ -110,11 +109,7 @@ class Stack:
 
     @functools.cached_property
     def settings(self) -> Settings:
-        """The settings, as the program reads them.
-
-        Raises:
-            OpsError: with every problem of theirs.
-        """
+        """The settings, as the program reads them. Raises OpsError with every problem of theirs."""
         raw = {key: str(entry["value"]) for key, entry in self._config.items()}
         self.clone.require_readable(self.name)
         found, problems = read(raw, frozenset(key for key, entry in self._config.items() if entry["secret"]))
@@ -139,8 +134,7 @@ class Stack:
     def ask(self, *words: str, stdin: str = "", stack: bool = True, timeout: float = 120) -> str:
         """Run Pulumi for what it prints to stdout. A value goes through stdin, never through argv or the environment.
 
-        Raises:
-            OpsError: when it fails, with its own words.
+        Raises OpsError when it fails, with its own words.
         """
         command = [str(self.tools.pulumi), *words, *(["--stack", self.name] if stack else [])]
         try:
@@ -190,8 +184,7 @@ class Stack:
 def open_stack(named: str | None) -> Stack:
     """The stack that a verb acts on, with a Pulumi CLI, which is got first if need be, and known to the backend.
 
-    Raises:
-        OpsError: when there is no such stack. That is found before minutes go into a CLI.
+    Raises OpsError when there is no such stack. That is found before minutes go into a CLI.
     """
     stack = unprepared(named)
     stack.prepare()

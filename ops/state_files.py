@@ -28,19 +28,11 @@ def lost(clone: Clone, stack: str) -> bool:
 def mend(clone: Clone, stack: str, problem: Callable[[Path], str]) -> list[str]:
     """Make a stack's state readable again: put the newest good checkpoint in its place, and keep what was there aside.
 
-    Call it only when no Pulumi is at work on the stack.
+    Call it only when no Pulumi is at work on the stack. Returns what was done, one sentence each. Raises OpsError when
+    files of a state are there, but no checkpoint is good, or the user does not want an older one; OSError when the disk
+    is full. Nothing was changed in either case.
 
-    Args:
-        clone: the clone whose backend it is.
-        stack: the stack's name.
-        problem: what is wrong with a checkpoint, as a sentence without its stop; empty for nothing.
-
-    Returns:
-        What was done, one sentence each.
-
-    Raises:
-        OpsError: when files of a state are there, but no checkpoint is good, or the user does not want an older one.
-        OSError: when the disk is full. Nothing was changed in either case.
+    problem: what is wrong with a checkpoint, as a sentence without its stop; empty for nothing.
     """
     state, known = clone.state_file(stack), checkpoints(clone, stack)
     backups = [path for path in _files(clone, stack) if path.suffix == ".bak"]
