@@ -131,12 +131,14 @@ def damage(stack: Stack, path: Path) -> str:
     except OpsError as failed:
         return f"A secret in the state of stack {name} can't be decrypted ({failed.what.splitlines()[0]})"
     gone = set().union(*(_made(each) for _, _, each in state_files.checkpoints(clone, name))) - _made(latest)
+    if not gone:
+        return ""
     # Without an engine, or with settings that are wrong, the ids can't be compared.
-    with contextlib.suppress(*engine.ERRORS, OpsError):
-        there = engine.client(stack.settings) if gone else None
-        found: list[Any] = [*there.containers.list(all=True), *there.networks.list()] if there else []
-        if lost := [each.name for each in found if each.id in gone]:
-            return f"The state of stack {name} does not know {lost[0]} any more, which is the stack's"
+    with contextlib.suppress(*engine.ERRORS, OpsError), contextlib.closing(engine.client(stack.settings)) as there:
+        api: Any = there.api
+        lost = [each for each in [*api.containers(all=True), *api.networks()] if each["Id"] in gone]
+        named = [each.get("Name") or each["Names"][0].removeprefix("/") for each in lost]
+        return f"The state of stack {name} does not know {named[0]} any more, which is the stack's" if named else ""
     return ""
 
 

@@ -1,1 +1,1 @@
-"""The tool chain: the Pulumi CLI, its plugins, a Docker engine; found, downloaded or built, cached by pins."""
+"""The tool chain: the Pulumi CLI and its plugins, found, downloaded or built, cached by pins; logs and questions."""
