@@ -4,18 +4,18 @@ import contextlib
 import os
 import re
 import shutil
-import socketserver
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from threading import Event, Thread
-from typing import Any, Final
+from threading import Event
+from typing import Final
 
 import pytest
+from werkzeug import Request, Response
 
 from components.docker.access.proxy import prunes
 from components.proxy import haproxy
+from tests.support import servers
 from tests.support.settings import settings
 from tests.support.waiting import eventually
 
@@ -30,67 +30,23 @@ PRUNES: Final = prunes(settings(docker={"acceptRootOnHost": True, "access": "pro
 """The calls of the stack's pruner."""
 
 
-class _Notes(BaseHTTPRequestHandler):
-    """Answers every request, as an engine that agrees to all of it."""
+class Filter:
+    """A running one, before an engine that agrees to everything."""
 
-    protocol_version = "HTTP/1.1"
-    server: "_Engine"
-
-    def setup(self) -> None:
-        super().setup()
-        self.client_address = ("unix", 0)
-
-    def answer(self) -> None:
-        if "chunked" in self.headers.get("Transfer-Encoding", ""):
-            body = b""
-            while length := int(self.rfile.readline(), 16):
-                body += self.rfile.read(length + 2)[:-2]
-            self.rfile.readline()
-        else:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        self.server.seen.append((f"{self.command} {self.path}", body))
-        self.server.held.wait()
-        self.send_response(200)
-        self.send_header("X-Engine", "yes")
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = answer  # noqa: N815 - the names that the base class calls
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
-class _Engine(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
-    daemon_threads = True
-    request_queue_size = 512
-
-    def __init__(self, path: str) -> None:
-        super().__init__(path, _Notes)
+    def __init__(self, folder: Path) -> None:
+        self.socket, self.health, self.log = folder / "filter", folder / "health", folder / "log"
         self.seen: list[tuple[str, bytes]] = []
+        """What reached the engine: each request's line and body."""
+
         self.held = Event()
+        """Without it the engine answers nothing."""
+
         self.held.set()
 
-    def handle_error(self, *_: Any) -> None:
-        """Say nothing of clients that have gone away."""
-
-
-class Filter:
-    """A running one."""
-
-    def __init__(self, folder: Path, engine: _Engine) -> None:
-        self.socket, self.health, self.log = folder / "filter", folder / "health", folder / "log"
-        self._engine = engine
-
-    @property
-    def seen(self) -> list[tuple[str, bytes]]:
-        """What reached the engine: each request's line and body."""
-        return self._engine.seen
-
-    @property
-    def held(self) -> Event:
-        """An event without which the engine answers nothing."""
-        return self._engine.held
+    def answer(self, request: Request) -> Response:
+        self.seen.append((f"{request.method} {request.environ['REQUEST_URI']}", request.get_data()))
+        self.held.wait()
+        return Response(headers={"X-Engine": "yes"})
 
 
 def program() -> Sequence[str]:
@@ -128,12 +84,11 @@ def running(folder: Path, rules: Callable[[Path, Path], str] = _rules) -> Iterat
 
     rules: gives the configuration for these two sockets, HAProxy's and the engine's.
     """
-    engine = _Engine(str(folder / "engine"))
-    Thread(target=engine.serve_forever, daemon=True).start()
-    made = Filter(folder, engine)
+    made = Filter(folder)
     configuration = folder / "haproxy.cfg"
     configuration.write_text(rules(made.socket, folder / "engine"))
     with (
+        servers.serving(made.answer, f"unix://{folder / 'engine'}"),
         made.log.open("w") as log,
         subprocess.Popen(
             [*program(), "-db", "-f", str(configuration)],
@@ -147,7 +102,5 @@ def running(folder: Path, rules: Callable[[Path, Path], str] = _rules) -> Iterat
             assert process.poll() is None, made.log.read_text()
             yield made
         finally:
-            engine.held.set()
+            made.held.set()
             process.kill()
-            engine.shutdown()
-            engine.server_close()

@@ -30,6 +30,7 @@ class _Server(HTTPServerBase):
 
     def thread_target(self) -> None:
         assert self.server is not None
+        self.server.socket.listen(512)  # one test connects as often as a proxy ever does
         self.server.serve_forever(poll_interval=0.01)  # a test starts several, and each takes this long to end
 
 
