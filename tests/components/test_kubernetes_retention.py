@@ -1,4 +1,4 @@
-"""The scripts that find which images are in use and remove old tags, run on a made-up volume with stand-ins."""
+"""The scripts that find which images are in use, remove old tags and collect garbage, on a volume with stand-ins."""
 
 import hashlib
 import json
@@ -12,6 +12,7 @@ import pytest
 
 from components.kubernetes import collection, retention
 from components.settings.kubernetes import KeepSettings
+from tests.support.programs import script as program
 
 KEEP = KeepSettings(lastTags=2, days=30)
 PARTS = [f"sha256:{'c' * 64}", f"sha256:{'d' * 64}"]
@@ -47,29 +48,33 @@ class Volume:
     def tags(self) -> set[str]:
         return {path.name for path in (self.manifests / "tags").iterdir()}
 
-    def collect(self, *used: str, asked: str | None = None, keep: KeepSettings = KEEP) -> str:
-        """Run the init container's script; give what the registry's collection was called with."""
+    def collect(
+        self, *used: str, asked: str | None = None, keep: KeepSettings | None = KEEP, does: str = "", status: int = 0
+    ) -> str:
+        """Run the init container's script with a registry that does this; give what it has ever been called with."""
         (self.folder / "used").write_text(f"{int(time.time()) if asked is None else asked} {' '.join(used)} ")
         common: dict[str, Any] = {"volume_mounts": []}
         moved = {"DATA": f"{self.folder}/var/lib/registry", "USED_FILE": f"{self.folder}/used"}
         made, called = collection.container(common, ["--delete-untagged"], keep), self.folder / "called"
-        run(self.folder, made, {"registry": f'echo "$@" >> {called}'}, **moved)
+        self.said = run(self.folder, made, {"registry": f'echo "$@" >> {called}\n{does}'}, status, **moved)
         return called.read_text() if called.exists() else ""
 
 
-def run(folder: Path, container: Any, programs: dict[str, str], **environment: str) -> None:
-    """Run a container's script, with these programs in its path and its folders in this one."""
-    for name in ("bin", "tmp", "found"):
-        (folder / name).mkdir()
+def run(folder: Path, container: Any, programs: dict[str, str], status: int = 0, **environment: str) -> str:
+    """Run a container's script, with these programs in its path and its folders in this one; give what it says."""
+    for name in ("tmp", "found"):
+        (folder / name).mkdir(exist_ok=True)
     for name, does in programs.items():
-        (folder / "bin" / name).write_text(f"#!/bin/sh\n{does}\n")
-        (folder / "bin" / name).chmod(0o755)
+        program(folder / "bin" / name, does)
     script = container["command"][-1]
     for path in ("/tmp/", "/found/", "/var/lib/registry"):
         script = script.replace(path, f"{folder}{path}")
     variables = {each["name"]: each["value"] for each in container["env"]}
-    path = f"{folder}/bin:{os.environ['PATH']}"
-    subprocess.run(["/bin/sh", "-uc", script], env={**variables, "PATH": path, **environment}, check=True)
+    env = {**variables, "PATH": f"{folder}/bin:{os.environ['PATH']}", **environment}
+    words = ["/bin/sh", "-uc", script]
+    done = subprocess.run(words, env=env, stdout=subprocess.PIPE, text=True, check=False, start_new_session=True)
+    assert done.returncode == status
+    return done.stdout
 
 
 @pytest.fixture
@@ -85,6 +90,31 @@ def volume(tmp_path: Path) -> Volume:
 ALL = {"old", "later", "last"}
 COLLECTED = "garbage-collect --delete-untagged /etc/distribution/config.yml\n"
 NOT_UNTAGGED = "garbage-collect /etc/distribution/config.yml\n"
+
+
+def test_a_registry_without_images_has_nothing_to_collect(tmp_path: Path) -> None:
+    assert not Volume(tmp_path).collect(keep=None)
+
+
+@pytest.mark.parametrize(("does", "status"), [("exit 0", 0), ("exit 1", 0), ("kill -9 0", -9)])
+def test_a_pod_moved_twice_in_a_night_collects_once_and_a_failure_stops_nothing(
+    volume: Volume, does: str, status: int
+) -> None:
+    assert volume.collect(keep=None, does=does, status=status) == COLLECTED
+    assert volume.collect(keep=None) == COLLECTED
+
+
+def test_a_volume_that_takes_no_file_more_is_collected_all_the_same(volume: Volume) -> None:
+    stamp = volume.registry.parents[2] / ".collected"
+    stamp.symlink_to("nowhere/at-all")  # `touch` fails on it, for root too
+    os.utime(stamp, (1, 1), follow_symlinks=False)
+    assert volume.collect(keep=None) == COLLECTED
+
+
+def test_of_what_a_collection_says_the_end_is_kept_and_no_file_grows_with_it(volume: Volume) -> None:
+    volume.collect(keep=None, does="seq 100000")
+    assert volume.said.split() == ["99996", "99997", "99998", "99999", "100000"]
+    assert ">" not in collection.SCRIPT.replace("2>&1", "").replace("2>/dev/null", "")
 
 
 def test_a_tag_that_is_neither_among_the_newest_nor_young_goes_and_a_signature_with_its_image(volume: Volume) -> None:
