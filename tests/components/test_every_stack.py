@@ -26,6 +26,29 @@ def resources(kind: str = "", stack: str = "") -> Iterator[tuple[str, str, dict[
                 yield name, resource, registration
 
 
+def updated(value: Any) -> Any:
+    """Give what is registered in an update, secrets in clear, as the engine shows it."""
+    if isinstance(value, dict):
+        for key in ("(update)", "(secret)"):
+            if key in value:
+                return updated(value[key])
+        return {key: updated(part) for key, part in value.items()}
+    return [updated(part) for part in value] if isinstance(value, list) else value
+
+
+def pods() -> Iterator[tuple[str, dict[str, Any], list[dict[str, Any]]]]:
+    """Give every pod that anything would run: whose it is, its spec, and its containers, those that end last."""
+    for stack, name, made in resources():
+        spec = updated(made.get("inputs", {})).get("spec")
+        of = spec.get("jobTemplate", {}).get("spec", spec) if isinstance(spec, dict) else {}
+        if "template" in of:
+            pod = of["template"]["spec"]
+            yield f"{stack}: {name}", pod, [*pod["containers"], *pod.get("initContainers", ())]
+
+
+PODS = list(pods())
+
+
 def in_clear(value: Any) -> Any:
     """Give what is recorded without what is a secret."""
     if isinstance(value, dict):
@@ -181,6 +204,57 @@ def test_with_agents_the_controller_has_no_way_to_the_engine_and_nobody_else_has
     assert (memory["type"], memory["o"].split(",")[:3]) == ("tmpfs", ["uid=1000", "gid=1000", "mode=0700"])
     nodes = FOUND["agents"]["jenkins"]["inputs"]["configuration"]["jenkins"]
     assert [word for word in ("numExecutors: 0\n", "name: agent-1\n", "name: agent-2\n") if word not in nodes] == []
+
+
+def mounted(container: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {mount["name"]: mount for mount in container.get("volumeMounts", ())}
+
+
+def test_every_mount_has_its_volume_and_every_volume_a_mount() -> None:
+    for whose, pod, containers in PODS:
+        volumes = {volume["name"] for volume in pod.get("volumes", ())}
+        claims = {"cache"} if whose.endswith("buildkit-daemon") else set()  # by its StatefulSet
+        assert {name for each in containers for name in mounted(each)} == volumes | claims, whose
+
+
+def test_secret_files_are_read_only_and_not_for_everybody() -> None:
+    for whose, pod, containers in PODS:
+        secret = {volume["name"]: volume["secret"] for volume in pod.get("volumes", ()) if "secret" in volume}
+        assert not [name for name, each in secret.items() if each["defaultMode"] & 0o007], whose
+        for each in containers:
+            assert all(mount.get("readOnly") for name, mount in mounted(each).items() if name in secret), whose
+
+
+EVERY_BUILDER = {"kaniko", "buildkit", "buildah", "buildctl"}
+
+
+def test_the_builder_never_sees_the_git_token_and_git_never_the_registrys_login() -> None:
+    fetching = {whose: containers for whose, _, containers in PODS if containers[-1]["name"] == "fetch"}
+    assert {builder["name"] for builder, _ in fetching.values()} == EVERY_BUILDER
+    for whose, (builder, fetch) in fetching.items():
+        assert "git" not in mounted(builder), whose
+        assert not {"logins", "secrets", "buildkit"} & set(mounted(fetch)), whose
+
+
+def test_a_company_s_authorities_are_trusted_beside_the_public_ones_by_builder_and_git() -> None:
+    builders = set()
+    for whose, pod, (builder, *others) in PODS:
+        if builder["name"] in EVERY_BUILDER and any(volume["name"] == "trust" for volume in pod["volumes"]):
+            assert all("trust" in mounted(each) for each in others), whose
+            mount = mounted(builder)["trust"]
+            [folders] = [each["value"].split(":") for each in builder["env"] if each["name"] == "SSL_CERT_DIR"]
+            assert (mount["mountPath"].rpartition("/")[0] if "subPath" in mount else mount["mountPath"]) in folders
+            # Beside the others, not instead of them: in their folder as one more file, or in a folder of its own.
+            assert mount.get("subPath") == "ca.crt" or len(folders) == 2, whose
+            builders.add(builder["name"])
+    assert builders == EVERY_BUILDER
+
+
+def test_a_build_runs_on_a_node_of_its_platform() -> None:
+    nodes = {whose.removeprefix("kubernetes-builders: build-"): pod.get("nodeSelector") for whose, pod, _ in PODS}
+    assert nodes["buildkit-inline-job"] == {"kubernetes.io/os": "linux"}
+    assert nodes["buildkit-git-job"] == {"kubernetes.io/os": "linux", "kubernetes.io/arch": "arm64"}
+    assert nodes["buildah-git-job"] == {"kubernetes.io/os": "linux", "kubernetes.io/arch": "arm"}
 
 
 def test_the_hosts_docker_client_is_where_the_engine_is() -> None:

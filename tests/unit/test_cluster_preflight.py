@@ -169,6 +169,7 @@ def test_a_namespace_that_is_taken_over_is_never_loosened() -> None:
     assert "give restricted" in text
     assert look(held("baseline"), kubernetes=ADOPTED) == []
     assert look(held("privileged"), kubernetes=ADOPTED) == []
+    assert look(held("none that is known"), kubernetes=ADOPTED) == []
     assert look(FakeReader(found={"ci-builds": {}}), kubernetes=ADOPTED) == []
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from components.kubernetes.builders import BUILDERS
 from components.settings.model import SECRETS
 from components.settings.pod_security import LEVELS, NEEDS, Level
 from tests.support.kubernetes_stack import PEM_KEY, REGISTRY_PASSWORD, build, problems, refused, settings
@@ -42,6 +43,7 @@ def test_what_no_model_can_read_is_refused_like_any_other_wrong_value(key: str, 
 def test_every_builder_is_let_into_just_the_levels_that_do_not_refuse_it_and_told_the_checks_that_do(
     level: Level,
 ) -> None:
+    assert set(BUILDERS) == set(NEEDS)
     for builder, needs in NEEDS.items():
         found = problems(builds=[build(builder=builder)], kubernetes={"buildsPodSecurity": level})
         checks = needs.refused_by.get(level, ())

@@ -7,18 +7,8 @@ import pytest
 import yaml
 
 from policies import rules
-from tests.components.test_every_stack import FOUND
+from tests.components.test_every_stack import FOUND, updated
 from tests.contract.test_registrations import STACKS
-
-
-def updated(value: Any) -> Any:
-    """Give what is registered in an update, secrets in clear, as the engine shows it."""
-    if isinstance(value, dict):
-        for key in ("(update)", "(secret)"):
-            if key in value:
-                return updated(value[key])
-        return {key: updated(part) for key, part in value.items()}
-    return [updated(part) for part in value] if isinstance(value, list) else value
 
 
 def resources(stack: str) -> dict[str, rules.Resource]:
