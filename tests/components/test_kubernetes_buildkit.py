@@ -8,7 +8,6 @@ from cryptography import x509
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
 from components.kubernetes import endpoints, mutual_tls
-from tests.components.test_kubernetes_namespaces import ANYWHERE, flows, to_dns
 from tests.support.engine import Engine, is_secret
 from tests.support.kubernetes_platform import Deployed, deploy
 from tests.support.kubernetes_stack import build, settings
@@ -20,22 +19,6 @@ HOST = "buildkit"
 
 def with_daemons(engine: Engine, **keys: Any) -> Deployed:
     return deploy(engine, kubernetes=RESTRICTED, **{"buildkit": {}, **keys})
-
-
-def test_only_builds_reach_a_daemon_and_it_reaches_what_builds_do(engine: Engine) -> None:
-    closed = flows(deploy(engine, kubernetes=RESTRICTED))
-    opened = flows(with_daemons(Engine(preview=False), buildkit={"allowFrom": ["10.1.0.0/16"]}))
-    assert opened - closed == {
-        *(f"ci-buildkit/* {arrow} nobody" for arrow in ("<-", "->")),
-        "ci-builds/* -> ci-buildkit/buildkit 1234T",
-        "ci-buildkit/buildkit <- ci-builds 1234T",
-        "ci-buildkit/buildkit <- 10.1.0.0/16 1234T",
-        *to_dns("ci-buildkit/buildkit"),
-        "ci-buildkit/buildkit -> ci/registry 5000T",
-        *(f"ci-buildkit/buildkit -> {network} any" for network in ANYWHERE),
-        "ci/registry <- ci-buildkit 5000T",
-    }
-    assert closed <= opened
 
 
 def test_a_build_always_goes_to_one_daemon_and_another_daemon_moves_only_those_that_it_gets() -> None:

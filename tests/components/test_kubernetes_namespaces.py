@@ -1,33 +1,22 @@
-"""The two namespaces, what they let in, and who may connect to whom."""
+"""The namespaces of every recorded stack: who may connect to whom, and who may ask the API for what."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import pytest
 
-from tests.support.engine import Engine
-from tests.support.kubernetes_platform import Deployed, deploy
-from tests.support.kubernetes_stack import build
+from components.kubernetes import network
+from tests.components.test_every_stack import PODS, resources, updated
+from tests.support.kubernetes_stack import settings
 
-GIT = {"git": {"repository": "https://git.example.org/team/website.git"}}
-
-
-LEAST = {"plainHttp": True, "garbageCollection": None}
-EVERYTHING: dict[str, Any] = {
-    "builds": [build()],
-    "registry": {
-        "tls": {"issuer": "ours"},
-        "host": "registry.example.org",
-        "ingress": {},
-        "allowFrom": ["10.1.0.0/16"],
-        "mirror": {"upstream": "https://r.example.org:5443"},
-    },
-    "gitlabRunner": {"url": "https://gitlab.example.org:8443"},
-    "gitlabRunnerToken": "glrt-0123456789abcdefghij",
-}
 SOLVER = "acme.cert-manager.io/http01-solver"
 ANYWHERE = ("0.0.0.0/0 but 169.254.0.0/16 100.100.100.200/32 168.63.129.16/32", "::/0 but fe80::/10 fd00:ec2::254/128")
 """Every address but those behind which clouds keep their nodes' credentials."""
+
+
+def of(kind: str, *stacks: str) -> list[dict[str, Any]]:
+    """Give the inputs of all resources of a kind in these stacks."""
+    return [updated(made["inputs"]) for stack in stacks for _, _, made in resources(f":{kind}", stack)]
 
 
 def peers(rule: Mapping[str, Any], side: str) -> Iterator[str]:
@@ -40,10 +29,10 @@ def peers(rule: Mapping[str, Any], side: str) -> Iterator[str]:
         yield f"{space}/{'+'.join(roles['values'])}" if roles else space
 
 
-def flows(made: Deployed) -> set[str]:
+def flows(policies: Iterable[dict[str, Any]]) -> set[str]:
     """Give what the policies open and what they close: who, in which direction, with whom, on which ports."""
     found = set()
-    for policy in made.of("NetworkPolicy").values():
+    for policy in policies:
         spec = policy["spec"]
         [selected] = spec["podSelector"].get("matchLabels", {"": "*"}).items()
         who = f"{policy['metadata']['namespace']}/{selected[0] if selected[1] == 'true' else selected[1]}"
@@ -57,56 +46,88 @@ def flows(made: Deployed) -> set[str]:
     return found
 
 
-def to_dns(who: str) -> set[str]:
-    return {f"{who} -> kube-system 53U,53T", f"{who} -> 169.254.20.10/32 53U,53T"}
+def asks(who: str, *more: str) -> set[str]:
+    """Give the flows of who asks for names and something else."""
+    return {f"{who} -> kube-system 53U,53T", f"{who} -> 169.254.20.10/32 53U,53T", *more}
 
 
-def test_who_may_connect_to_whom_is_this_and_no_more(engine: Engine) -> None:
-    assert flows(deploy(engine, **EVERYTHING)) == {
-        *(f"{who} {arrow} nobody" for who in ("ci/*", "ci-builds/*") for arrow in ("<-", "->")),
-        *to_dns("ci-builds/*"),
-        "ci-builds/* -> ci/registry+mirror 5000T",
-        *(f"ci-builds/* -> {network} any" for network in ANYWHERE),
-        "ci/registry <- ci-builds 5000T",
-        "ci/registry <- 10.1.0.0/16 5000T",
-        *to_dns("ci/mirror"),
-        "ci/mirror <- ci-builds 5000T",
-        *(f"ci/mirror -> {network} 5443T" for network in ANYWHERE),
-        *to_dns("ci/restarter"),
-        "ci/restarter -> anybody 443T,6443T",
-        f"ci/{SOLVER} <- anybody 8089T",
-        *to_dns("ci/gitlab-runner"),
-        "ci/gitlab-runner -> anybody 443T,6443T",
-        *(f"ci/gitlab-runner -> {network} 8443T" for network in ANYWHERE),
-    }
-    assert flows(deploy(Engine(preview=True), registry=LEAST, kubernetes={"egress": []})) == {
-        *(f"{who} {arrow} nobody" for who in ("ci/*", "ci-builds/*") for arrow in ("<-", "->")),
-        *to_dns("ci-builds/*"),
-        "ci-builds/* -> ci/registry 5000T",
-        "ci/registry <- ci-builds 5000T",
-        *(f"ci/registry <- {network} 5000T" for network in ANYWHERE),
-    }
+def anywhere(flow: str) -> set[str]:
+    return {flow.replace("ANYWHERE", each) for each in ANYWHERE}
 
 
-def test_who_may_ask_the_api_for_what_is_this_and_no_more(engine: Engine) -> None:
-    made = deploy(engine, **EVERYTHING)
+def closed(space: str) -> set[str]:
+    return {f"{space}/* <- nobody", f"{space}/* -> nobody"}
+
+
+API = "anybody 443T,6443T"
+LEAST = {*asks("ci-builds/*"), *closed("ci"), *closed("ci-builds"), "ci/registry <- ci-builds 5000T"}
+USUAL = {*LEAST, *asks("ci/restarter", f"ci/restarter -> {API}")}
+PULLED = anywhere("ci/registry <- ANYWHERE 5000T")
+FETCHED = anywhere("ci-builds/* -> ANYWHERE any")
+NO_MIRROR = {"ci-builds/* -> ci/registry 5000T"}
+MIRROR = {"ci-builds/* -> ci/registry+mirror 5000T", "ci/mirror <- ci-builds 5000T", *asks("ci/mirror")}
+FLOWS = {
+    "kubernetes-least": {*LEAST, *NO_MIRROR, *PULLED},
+    "prod": {*USUAL, *NO_MIRROR, *PULLED, *FETCHED, f"ci/{SOLVER} <- anybody 8089T"},
+    "kubernetes-everything": {
+        *USUAL,
+        *MIRROR,
+        *anywhere("ci/mirror -> ANYWHERE 443T"),
+        "ci/registry <- 10.0.0.0/16 5000T",
+        f"ci-builds/* -> {ANYWHERE[0]} any",
+        "ci-builds/* -> 2001:db8::/32 any",
+        *asks("ci/gitlab-runner", f"ci/gitlab-runner -> {API}"),
+        *anywhere("ci/gitlab-runner -> ANYWHERE 8443T"),
+    },
+    "kubernetes-push": {
+        *(USUAL | NO_MIRROR | PULLED | FETCHED),
+        "ci/push <- 10.0.0.0/16 8080T",
+        *asks("ci/push", f"ci/push -> {API}"),
+        *anywhere("ci/push -> ANYWHERE 443T,2222T"),
+    },
+    "kubernetes-buildkit": {
+        *(USUAL | MIRROR | PULLED | FETCHED),
+        *anywhere("ci/mirror -> ANYWHERE 80T"),
+        *closed("ci-buildkit"),
+        "ci-builds/* -> ci-buildkit/buildkit 1234T",
+        "ci-buildkit/buildkit <- ci-builds 1234T",
+        "ci-buildkit/buildkit <- 10.0.0.0/16 1234T",
+        *asks("ci-buildkit/buildkit", "ci-buildkit/buildkit -> ci/registry+mirror 5000T"),
+        *anywhere("ci-buildkit/buildkit -> ANYWHERE any"),
+        "ci/registry <- ci-buildkit 5000T",
+        "ci/mirror <- ci-buildkit 5000T",
+    },
+}
+
+
+@pytest.mark.parametrize("stack", FLOWS)
+def test_who_may_connect_to_whom_is_this_and_no_more(stack: str) -> None:
+    assert flows(of("NetworkPolicy", stack)) == FLOWS[stack]
+
+
+def test_who_may_ask_the_api_for_what_is_this_and_no_more() -> None:
     rights = set()
-    for binding in made.of("RoleBinding").values():
-        space = binding["metadata"]["namespace"]
-        [role] = [
-            role
-            for role in made.of("Role").values()
-            if (role["metadata"]["name"], role["metadata"]["namespace"]) == (binding["roleRef"]["name"], space)
-        ]
-        [subject] = binding["subjects"]
-        for rule in role["rules"]:
-            assert (rule["apiGroups"], binding["roleRef"]["kind"], subject["kind"]) == ([""], "Role", "ServiceAccount")
-            whom = f"{subject['namespace']}/{subject['name']} in {space}"
-            [resource] = rule["resources"]
-            only = ",".join(rule.get("resourceNames", ())) or "any"
-            rights.add(f"{whom}: {resource} {only}: {' '.join(rule['verbs'])}")
+    for stack in ("gitlab-kubernetes", "kubernetes-everything", "kubernetes-push"):
+        roles = {
+            (each["kind"], each["metadata"]["name"], each["metadata"].get("namespace")): each["rules"]
+            for each in (*of("Role", stack), *of("ClusterRole", stack))
+        }
+        for binding in (*of("RoleBinding", stack), *of("ClusterRoleBinding", stack)):
+            space = binding["metadata"].get("namespace")
+            [subject] = binding["subjects"]
+            assert subject["kind"] == "ServiceAccount"
+            whom = f"{subject['namespace']}/{subject['name']} {f'in {space}' if space else 'everywhere'}"
+            for rule in roles[binding["roleRef"]["kind"], binding["roleRef"]["name"], space]:
+                [group], [resource], only = rule["apiGroups"], rule["resources"], rule.get("resourceNames", ["any"])
+                what = f"{group}/{resource}".removeprefix("/")
+                rights.add(f"{whom}: {what} {' '.join(only)}: {' '.join(rule['verbs'])}")
     assert rights == {
         "ci/restarter in ci: pods registry-server-0: get delete",
+        "ci/restarter in ci: pods registry-server-0 mirror-server-0: get delete",
+        "ci/restarter in ci: configmaps registry-used: get patch",
+        "ci/restarter everywhere: configmaps ci-images: list",
+        "ci/restarter everywhere: pods any: list",
+        "ci/push in ci-builds: batch/jobs any: create list",
         "ci/gitlab-runner in ci-builds: pods any: create delete get list watch",
         "ci/gitlab-runner in ci-builds: pods/attach any: create get",
         "ci/gitlab-runner in ci-builds: pods/exec any: create get",
@@ -116,35 +137,29 @@ def test_who_may_ask_the_api_for_what_is_this_and_no_more(engine: Engine) -> Non
         "ci/gitlab-runner in ci-builds: secrets registry-pull: get",
         "ci/gitlab-runner in ci-builds: serviceaccounts builder: get",
     }
-    tokens = {name: pod.get("automountServiceAccountToken") for name, _, pod in made.pods()}
-    assert {name for name, token in tokens.items() if token is not False} == {
-        "registry-restart",
-        "gitlab-runner-runner",
+    tokens = {
+        whose.partition(": ")[2] for whose, pod, _ in PODS if pod.get("automountServiceAccountToken") is not False
     }
-    for account in made.of("ServiceAccount").values():
-        assert account["automountServiceAccountToken"] is False
+    assert tokens == {"registry-restart", "gitlab-runner-runner"}
+    assert all(made["inputs"]["automountServiceAccountToken"] is False for _, _, made in resources(":ServiceAccount"))
 
 
-def test_every_pod_of_the_builds_counts_against_the_quota_with_a_limit_on_everything(engine: Engine) -> None:
-    made = deploy(engine, builds=[build(context=GIT)])
-    for _, _, pod in made.pods():
-        for container in [*pod["containers"], *pod.get("initContainers", ())]:
+def test_every_pod_counts_against_a_quota_with_a_limit_on_everything() -> None:
+    for whose, _, containers in PODS:
+        for container in containers:
             for bound in ("requests", "limits"):
-                assert set(container["resources"][bound]) == {"cpu", "memory", "ephemeral-storage"}
+                assert set(container["resources"][bound]) == {"cpu", "memory", "ephemeral-storage"}, whose
             # Memory that is promised twice is memory that a node runs out of.
-            assert container["resources"]["requests"]["memory"] == container["resources"]["limits"]["memory"]
+            assert container["resources"]["requests"]["memory"] == container["resources"]["limits"]["memory"], whose
 
 
 @pytest.mark.parametrize(
     ("given", "block"),
     [
-        ("10.0.0.0/8", {"cidr": "10.0.0.0/8"}),
         ("169.0.0.0/8", {"cidr": "169.0.0.0/8", "except": ["169.254.0.0/16"]}),
-        ("169.254.169.254/32", {"cidr": "169.254.169.254/32"}),
+        ("169.254.0.0/16", {"cidr": "169.254.0.0/16"}),
         ("192.0.2.7", {"cidr": "192.0.2.7/32"}),
-        ("2001:db8::/32", {"cidr": "2001:db8::/32"}),
     ],
 )
-def test_a_range_is_opened_without_link_local_addresses(engine: Engine, given: str, block: dict[str, Any]) -> None:
-    made = deploy(engine, kubernetes={"egress": [given]})
-    assert made["network-builds-builds"]["spec"]["egress"][-1] == {"to": [{"ipBlock": block}]}
+def test_a_range_is_opened_without_link_local_addresses(given: str, block: dict[str, Any]) -> None:
+    assert network._blocks(settings(kubernetes={"egress": [given]}).kubernetes.egress) == [{"ipBlock": block}]  # noqa: SLF001
