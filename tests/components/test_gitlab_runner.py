@@ -1,4 +1,4 @@
-"""What no recorded stack with a GitLab Runner shows: another token, and a registry without TLS behind a node's port."""
+"""What no recorded stack with a GitLab Runner shows: another token, and a BuildKit daemon."""
 
 from typing import Any
 
@@ -6,14 +6,12 @@ from components import labels
 from components.gitlab import config
 from tests.support import gitlab
 from tests.support.engine import Engine
-from tests.support.kubernetes_platform import Deployed
-from tests.support.kubernetes_platform import deploy as deploy_in_cluster
+from tests.support.kubernetes_platform import Deployed, deploy
 from tests.support.settings import RUNNER, RUNNER_TOKEN
 
 
 def in_cluster(engine: Engine, **keys: Any) -> Deployed:
-    given = {"gitlabRunner": RUNNER, "gitlabRunnerToken": RUNNER_TOKEN, **keys}
-    return deploy_in_cluster(engine, **given)
+    return deploy(engine, **{"gitlabRunner": RUNNER, "gitlabRunnerToken": RUNNER_TOKEN, **keys})
 
 
 def test_another_token_starts_the_pod_anew_and_the_same_one_does_not(engine: Engine) -> None:
@@ -26,18 +24,6 @@ def test_another_token_starts_the_pod_anew_and_the_same_one_does_not(engine: Eng
     assert mark(RUNNER_TOKEN) == mark(RUNNER_TOKEN)
     assert mark(RUNNER_TOKEN) != mark(f"{RUNNER_TOKEN}-rotated")
     assert RUNNER_TOKEN not in mark(RUNNER_TOKEN)
-
-
-def test_jobs_push_to_the_stacks_registry_without_knowing_the_password(engine: Engine) -> None:
-    made = in_cluster(engine, registry={"plainHttp": True, "nodePort": 30500, "mirror": {}})
-    [runner] = gitlab.config(made["gitlab-runner-files"]["stringData"][config.CONFIG])["runners"]
-    given = dict(entry.split("=", 1) for entry in runner["environment"])
-    assert given == {
-        "BUILD_REGISTRY": "registry.ci.svc:5000",
-        "BUILD_PULL_REGISTRY": "localhost:30500",
-        "BUILD_FLAGS": "--insecure-registry=registry.ci.svc:5000 --insecure-registry=mirror.ci.svc:5000 "
-        "--registry-map=index.docker.io=mirror.ci.svc:5000",
-    }
 
 
 def test_jobs_find_the_daemon_and_the_certificate_that_opens_it(engine: Engine) -> None:

@@ -9,76 +9,48 @@ import yaml
 
 from components.gitlab import config
 from components.settings import GitlabRunnerSettings, KubernetesSettings
-from tests.support import gitlab, kubernetes_stack
-from tests.support.settings import RUNNER, RUNNER_TOKEN
-from tests.support.settings import settings as stack
+from tests.components.test_every_stack import FOUND, updated
+from tests.support import gitlab
+from tests.support.settings import RUNNER
 
 ROOT = Path(__file__).parents[2]
-PODS = config.Pods(
-    namespace="ci-builds",
-    service_account="builder",
-    pull_secret="registry-pull",
-    push_secret="registry-push",
-    trust="trusted-ca",
-    trust_file="ca.crt",
-    capabilities=("CHOWN", "SETUID"),
-    home="/kaniko",
-    certificates={"buildkit-client": "/secrets/buildkit"},
-    environment={"BUILD_REGISTRY": "registry.ci.svc:5000"},
-)
+CONFIGS = {
+    stack: gitlab.config(updated(found["gitlab-runner"]["inputs"]["configuration"]))
+    for stack, found in FOUND.items()
+    if "gitlab-runner" in found
+}
+"""By recorded stack, as the state shows it."""
 
 
-def settings(**keys: Any) -> GitlabRunnerSettings:
-    found = stack(gitlabRunner={**RUNNER, **keys}, gitlabRunnerToken=RUNNER_TOKEN).gitlab_runner
-    assert found is not None
+def docker(stack: str) -> dict[str, Any]:
+    found: dict[str, Any] = CONFIGS[stack]["runners"][0]["docker"]
     return found
 
 
-def on_docker(**keys: Any) -> dict[str, Any]:
-    text = config.for_docker(settings(**keys), name="ci/dev", token=RUNNER_TOKEN, socket="/run/user/1/docker.sock")
-    return gitlab.config(text)
-
-
-def in_cluster(**keys: Any) -> dict[str, Any]:
-    stack = kubernetes_stack.settings(gitlabRunner={**RUNNER, **keys}, gitlabRunnerToken=RUNNER_TOKEN)
-    assert stack.gitlab_runner is not None
-    return gitlab.config(config.for_kubernetes(stack.gitlab_runner, name="ci/prod", token=RUNNER_TOKEN, pods=PODS))
-
-
-def docker(**keys: Any) -> dict[str, Any]:
-    found: dict[str, Any] = on_docker(**keys)["runners"][0]["docker"]
-    return found
-
-
-@pytest.mark.parametrize("engine", ["socket", "dind", "none"])
-def test_the_runner_knows_every_key_for_docker(engine: str) -> None:
-    assert list(gitlab.unknown(on_docker(engine=engine, helperImage="helper:1", caFile="ca.pem"))) == []
-
-
-def test_the_runner_knows_every_key_for_kubernetes() -> None:
-    assert list(gitlab.unknown(in_cluster(helperImage="helper:1", caFile="ca.pem"))) == []
+@pytest.mark.parametrize("stack", CONFIGS)
+def test_the_runner_knows_every_key(stack: str) -> None:
+    assert list(gitlab.unknown(CONFIGS[stack])) == []
 
 
 def test_a_key_that_the_runner_does_not_know_is_seen() -> None:
-    wrong = on_docker()
-    wrong["runners"][0]["docker"]["priviledged"] = True
-    assert list(gitlab.unknown(wrong)) == ["runners.docker.priviledged"]
+    assert list(gitlab.unknown({"runners": [{"docker": {"priviledged": True}}]})) == ["runners.docker.priviledged"]
 
 
 def test_no_jobs_own_container_is_privileged_and_a_service_only_where_it_is_an_engine() -> None:
-    for engine in ("socket", "none"):
-        found = docker(engine=engine)
+    for stack in ("gitlab", "gitlab-none"):
+        found = docker(stack)
         assert found["privileged"] is False
         assert "services_privileged" not in found
         assert found["security_opt"] == found["services_security_opt"] == ["no-new-privileges:true"]
-    found = docker(engine="dind")
+    found = docker("gitlab-dind")
     assert (found["privileged"], found["services_privileged"]) == (False, True)
     patterns = found["allowed_privileged_services"]
     assert all(pattern.partition(":")[0].endswith("docker") and "dind" in pattern for pattern in patterns)
 
 
-def test_a_jobs_pod_has_no_privilege_no_token_and_just_the_capabilities_that_it_is_given() -> None:
-    pod = gitlab.job_pod(in_cluster())
+@pytest.mark.parametrize("stack", [stack for stack in CONFIGS if "docker" not in CONFIGS[stack]["runners"][0]])
+def test_a_jobs_pod_has_no_privilege_no_token_and_just_the_capabilities_of_a_builder(stack: str) -> None:
+    pod = gitlab.job_pod(CONFIGS[stack])
     assert pod["automountServiceAccountToken"] is False
     assert pod["serviceAccountName"] == "builder"
     build, helper = pod["containers"]
@@ -86,18 +58,16 @@ def test_a_jobs_pod_has_no_privilege_no_token_and_just_the_capabilities_that_it_
         assert container["securityContext"]["privileged"] is False
         assert container["securityContext"]["allowPrivilegeEscalation"] is False
         assert container["securityContext"]["capabilities"]["drop"] == ["ALL"]
-    assert build["securityContext"]["capabilities"]["add"] == ["CHOWN", "SETUID"]
+    assert build["securityContext"]["capabilities"]["add"] == ["CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"]
     assert "add" not in helper["securityContext"]["capabilities"]
-
-
-def test_a_jobs_pod_cannot_be_given_more_by_a_variable_of_the_job() -> None:
-    kubernetes = in_cluster()["runners"][0]["kubernetes"]
-    assert not [key for key in kubernetes if "overwrite" in key]
+    # Nor can a variable of the job give it more.
+    assert not [key for key in CONFIGS[stack]["runners"][0]["kubernetes"] if "overwrite" in key]
 
 
 def test_a_stacks_runner_is_one_machine_to_gitlab_whatever_changes_but_the_stack() -> None:
     def system_id(owner: str, **keys: Any) -> str:
-        return config.files(settings(**keys), config="", owner=owner, authorities=None)[config.SYSTEM_ID]
+        runner = GitlabRunnerSettings(**RUNNER, **keys)
+        return config.files(runner, config="", owner=owner, authorities=None)[config.SYSTEM_ID]
 
     one = system_id("ci/dev")
     # As the runner takes it; any other it would throw away and make one of its own.
@@ -121,7 +91,7 @@ def test_a_samples_pipeline_has_the_shape_that_gitlab_takes(folder: str) -> None
 def test_the_sample_for_docker_in_docker_uses_a_service_that_may_be_privileged() -> None:
     pipeline = yaml.safe_load((ROOT / "examples/gitlab-dind/.gitlab-ci.yml").read_text())
     [service] = pipeline["build"]["services"]
-    patterns = docker(engine="dind")["allowed_privileged_services"]
+    patterns = docker("gitlab-dind")["allowed_privileged_services"]
     assert [pattern for pattern in patterns if re.fullmatch(pattern.replace("*", "[^/]*"), service)]
 
 
