@@ -35,8 +35,21 @@ def updated(**keys: Any) -> Deployed:
     return deploy(Engine(preview=False), **keys)
 
 
+def done(**keys: Any) -> dict[str, Any]:
+    """Give what the state says after an update that has built these."""
+    return {name: updated(**keys).outputs[name] for name in ("images", "builds")}
+
+
+def runs(made: Deployed, name: str = "website") -> bool:
+    return not job(made, name)["spec"].get("suspend")
+
+
+WEBSITE = {"builds": [build()]}
+ELSEWHERE: dict[str, Any] = {"builds": [build(destinations=["ghcr.io/team/site:1"])], "dockerConfig": GHCR}
+
+
 def test_a_new_build_runs_and_its_image_is_what_its_pod_says_that_it_pushed(engine: Engine) -> None:
-    made = deploy(engine, builds=[build()])
+    made = deploy(engine, **WEBSITE)
     assert "suspend" not in job(made)["spec"]
     if engine.preview:
         assert is_unknown(made.outputs["images"]["website"])
@@ -47,73 +60,51 @@ def test_a_new_build_runs_and_its_image_is_what_its_pod_says_that_it_pushed(engi
         assert made.reader.asked == [f"pods ci-builds/{name_of(made)}"]
 
 
-def test_an_image_that_is_pushed_elsewhere_first_is_named_as_there(engine: Engine) -> None:
-    made = deploy(engine, builds=[build(destinations=["ghcr.io/team/site:1", "site:1"])], dockerConfig=GHCR)
-    if not engine.preview:
-        assert made.outputs["images"] == {"website": f"ghcr.io/team/site@{DIGEST}"}
+def test_an_image_that_is_pushed_elsewhere_first_is_named_as_there() -> None:
+    made = updated(builds=[build(destinations=["ghcr.io/team/site:1", "site:1"])], dockerConfig=GHCR)
+    assert made.outputs["images"] == {"website": f"ghcr.io/team/site@{DIGEST}"}
 
 
 def test_a_build_that_is_known_to_be_done_is_declared_suspended_and_its_image_is_remembered(engine: Engine) -> None:
-    name = name_of(updated(builds=[build()]))
-    last = {"images": {"website": IMAGE}, "builds": {"website": name}}
-    made = deploy(engine, FakeReader(of_every_job=[]), last, builds=[build()])
-    assert name_of(made) == name
-    assert made.outputs["images"] == {"website": IMAGE}
-    assert made.outputs["builds"] == {"website": name}
+    last = done(**WEBSITE)
+    made = deploy(engine, FakeReader(of_every_job=[]), last, **WEBSITE)
+    assert {name: made.outputs[name] for name in last} == last
     assert made.reader.asked == []
     # Where the Job still stands, none of this is a change; where it is gone, it comes back and builds nothing.
-    assert job(made)["spec"]["suspend"] is True
+    assert not runs(made)
     assert job(made)["metadata"]["annotations"]["pulumi.com/skipAwait"] == "true"
     ignored = set(engine.requests["build-website-job"].ignoreChanges)
     assert {"spec.suspend", 'metadata.annotations["pulumi.com/skipAwait"]'} <= ignored
 
 
-def test_a_build_that_changed_is_not_taken_for_the_one_that_is_done(engine: Engine) -> None:
-    name = name_of(updated(builds=[build()]))
-    last = {"images": {"website": IMAGE}, "builds": {"website": name}}
-    made = deploy(engine, last=last, builds=[build(args={"VERSION": "2"})])
-    assert name_of(made) != name
-    assert "suspend" not in job(made)["spec"]
-    assert list(engine.requests["build-website-job"].ignoreChanges) == []
-
-
-def test_another_build_that_changes_leaves_this_one_done(engine: Engine) -> None:
-    before = updated(builds=[build(), build("other")])
-    last = {name: before.outputs[name] for name in ("images", "builds")}
-    made = deploy(engine, last=last, builds=[build(), build("other", trigger="again")])
-    assert job(made)["spec"]["suspend"] is True
-    assert "suspend" not in job(made, "other")["spec"]
+def test_a_build_that_changed_is_run_again_and_another_one_is_not(engine: Engine) -> None:
+    last = done(builds=[build(), build("other")])
+    made = deploy(engine, last=last, builds=[build(), build("other", args={"VERSION": "2"})])
+    assert name_of(made, "other") != last["builds"]["other"]
+    assert (runs(made), runs(made, "other")) == (False, True)
+    assert list(engine.requests["build-other-job"].ignoreChanges) == []
 
 
 def test_a_remembered_image_follows_the_registrys_name(engine: Engine) -> None:
-    before = updated(builds=[build()])
-    last = {name: before.outputs[name] for name in ("images", "builds")}
-    made = deploy(engine, last=last, builds=[build()], registry={"plainHttp": True, "nodePort": 30500})
+    made = deploy(engine, last=done(**WEBSITE), **WEBSITE, registry={"plainHttp": True, "nodePort": 30500})
     assert made.outputs["images"] == {"website": f"localhost:30500/website@{DIGEST}"}
-    assert job(made)["spec"]["suspend"] is True
+    assert not runs(made)
 
 
 @pytest.mark.parametrize(("now", "again"), [("volume-1", False), ("volume-2", True)])
-def test_a_build_that_is_done_is_run_again_only_where_the_registry_has_another_volume(*, now: str, again: bool) -> None:
+def test_a_build_that_is_done_is_run_again_only_where_the_registry_that_keeps_it_has_another_volume(
+    *, now: str, again: bool
+) -> None:
     engine = Engine(preview=False)
-    name = name_of(updated(builds=[build()]))
     engine.volume_uid = now
-    last = {"images": {"website": IMAGE}, "builds": {"website": name}, "registryVolume": "volume-1"}
-    made = deploy(engine, last=last, builds=[build()])
-    assert job(made)["spec"]["suspend"] is not again
+    made = deploy(engine, last={**done(**WEBSITE), "registryVolume": "volume-1"}, **WEBSITE)
+    assert runs(made) is again
     assert job(made)["metadata"]["annotations"]["pulumi.com/replaceUnready"] == str(again).lower()
     assert made.outputs["registryVolume"] == now
     # Where the Job still stands, it is another one on another volume.
     assert job(made)["spec"]["template"]["metadata"]["annotations"] == {labels.VOLUME: now}
-
-
-def test_a_build_that_the_registry_does_not_keep_stays_done_whatever_becomes_of_its_volume() -> None:
-    build_elsewhere: dict[str, Any] = {"builds": [build(destinations=["ghcr.io/team/site:1"])], "dockerConfig": GHCR}
-    last = {**updated(**build_elsewhere).outputs, "registryVolume": "volume-1"}
-    engine = Engine(preview=False)
-    engine.volume_uid = "volume-2"
-    made = deploy(engine, last=last, **build_elsewhere)
-    assert job(made)["spec"]["suspend"] is True
+    made = deploy(Engine(preview=False), last={**done(**ELSEWHERE), "registryVolume": "volume-1"}, **ELSEWHERE)
+    assert not runs(made)
     assert "annotations" not in job(made)["spec"]["template"]["metadata"]
 
 
@@ -121,11 +112,9 @@ def test_a_build_that_the_registry_does_not_keep_stays_done_whatever_becomes_of_
 def test_a_build_that_another_has_followed_in_a_failed_update_runs_again_since_the_tags_are_that_ones(
     stands: dict[str, str], *, again: bool
 ) -> None:
-    name = name_of(updated(builds=[build()]))
-    last = {"images": {"website": IMAGE}, "builds": {"website": name}}
-    jobs = {build: name if job == "its own" else job for build, job in stands.items()}
-    made = deploy(Engine(preview=False), last=last, jobs=jobs, builds=[build()])
-    assert ("suspend" in job(made)["spec"]) is not again
+    last = done(**WEBSITE)
+    jobs = {build: last["builds"][build] if job == "its own" else job for build, job in stands.items()}
+    assert runs(deploy(Engine(preview=False), last=last, jobs=jobs, **WEBSITE)) is again
 
 
 @pytest.mark.parametrize(
@@ -133,7 +122,7 @@ def test_a_build_that_another_has_followed_in_a_failed_update_runs_again_since_t
     [{}, {"images": {}, "builds": {"website": "x"}}, {"images": None, "builds": None}, {"images": {"website": IMAGE}}],
 )
 def test_outputs_that_tell_nothing_of_a_build_are_no_reason_not_to_run_it(engine: Engine, last: dict[str, Any]) -> None:
-    assert "suspend" not in job(deploy(engine, last=last, builds=[build()]))["spec"]
+    assert runs(deploy(engine, last=last, **WEBSITE))
 
 
 def test_a_pod_that_is_gone_with_its_digest_is_told_with_what_builds_once_more() -> None:
@@ -150,7 +139,8 @@ def test_a_cluster_that_gives_no_answer_is_told_without_a_traceback() -> None:
 def test_the_files_of_a_build_travel_in_a_config_map_that_their_digest_names(engine: Engine, tmp_path: Path) -> None:
     (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY a.txt /\n")
     (tmp_path / "a.txt").write_text("hello")
-    made = deploy(engine, builds=[build(context={"directory": str(tmp_path)})])
+    folder = {"builds": [build(context={"directory": str(tmp_path)})]}
+    made = deploy(engine, **folder)
     [(resource, files)] = made.of("ConfigMap").items()
     name = files["metadata"]["name"]
     assert name.startswith("website-context-")
@@ -161,17 +151,9 @@ def test_the_files_of_a_build_travel_in_a_config_map_that_their_digest_names(eng
         assert packed.getnames() == ["Dockerfile", "a.txt"]
     [volume] = [volume for volume in job(made)["spec"]["template"]["spec"]["volumes"] if volume["name"] == "context"]
     assert volume["configMap"]["name"] == name
-
-
-def test_a_changed_file_gives_the_config_map_another_resource_so_that_its_content_is_not_ignored(
-    tmp_path: Path,
-) -> None:
-    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
-    first = updated(builds=[build(context={"directory": str(tmp_path)})])
-    (tmp_path / "Dockerfile").write_text("FROM scratch\nLABEL a=b\n")
-    second = updated(builds=[build(context={"directory": str(tmp_path)})])
-    assert set(first.of("ConfigMap")).isdisjoint(second.of("ConfigMap"))
-    assert name_of(first) != name_of(second)
+    # Other files are another resource, or their content would be ignored.
+    (tmp_path / "a.txt").write_text("hello again")
+    assert set(updated(**folder).of("ConfigMap")).isdisjoint(made.of("ConfigMap"))
 
 
 def test_a_stack_without_builds_registers_no_hook(engine: Engine) -> None:
@@ -189,16 +171,8 @@ def said(reader: FakeReader, monkeypatch: pytest.MonkeyPatch, **args: Any) -> tu
     logged: list[str] = []
     monkeypatch.setattr(pulumi.log, "error", logged.append)
     inputs = {"metadata": {"name": args.pop("job", planned.job), "namespace": "ci-builds"}}
-    answer = hooks[0](
-        pulumi.ErrorHookArgs(
-            urn="urn",
-            id="",
-            name="build-website-job",
-            type="Job",
-            **{"failed_operation": "create", **args},
-            new_inputs=inputs,
-        )
-    )
+    about = {"urn": "urn", "id": "", "name": "build-website-job", "type": "Job", "failed_operation": "create", **args}
+    answer = hooks[0](pulumi.ErrorHookArgs(**about, new_inputs=inputs))
     return answer, logged
 
 
