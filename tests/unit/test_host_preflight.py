@@ -10,9 +10,10 @@ import pytest
 from components.docker import host
 from components.docker.access import host_socket
 from components.docker.access.host_socket import group_in_container
-from components.settings import DockerSettings, NotAcceptedError, Problem
+from components.settings import NotAcceptedError, Problem
 from tests.support import fake_docker
 from tests.support.fake_docker import container, volume
+from tests.support.programs import script
 from tests.support.settings import settings
 
 OURS = "ci/test"
@@ -149,9 +150,6 @@ def test_a_port_that_another_container_holds_is_refused_with_its_name(tmp_path: 
     assert (problem.key, problem.code) == ("ci:jenkins.httpPort", "port_in_use")
     assert "docker stop grafana" in problem.instead
     assert str(port + 1) in problem.instead
-
-
-def test_a_port_of_another_address_is_free(tmp_path: Path, port: int) -> None:
     assert preflight(tmp_path, port=port, containers=[container("grafana", port=port, ip="127.0.0.9")]) == []
 
 
@@ -164,45 +162,41 @@ def test_a_port_that_another_process_holds_is_refused_but_not_the_stacks_own(tmp
     assert f"ss -ltnp 'sport = :{port}'" in problem.instead
 
 
-@pytest.mark.parametrize("address", ["192.0.2.7", "2001:db8::7", "fe80::7"])
-def test_an_address_that_this_host_lacks_is_refused_beforehand(tmp_path: Path, port: int, address: str) -> None:
-    found = refused(tmp_path, port=port, jenkins={"bindAddress": address})
-    assert found == [("ci:jenkins.bindAddress", "address_not_on_host")]
-
-
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.9", "0.0.0.0"])
 def test_an_address_that_this_host_has_is_taken(tmp_path: Path, port: int, address: str) -> None:
     assert preflight(tmp_path, port=port, jenkins={"bindAddress": address, "public": True}) == []
 
 
-def test_a_docker_client_that_the_host_lacks_is_refused(tmp_path: Path, port: int) -> None:
-    client = {"dockerClient": "host", "dockerClientPath": "/nowhere/docker"}
-    assert refused(tmp_path, port=port, jenkins=client) == [("ci:jenkins.dockerClientPath", "not_found")]
+@pytest.mark.parametrize(
+    ("jenkins", "key", "code"),
+    [
+        *(
+            ({"bindAddress": each}, "bindAddress", "address_not_on_host")
+            for each in ("192.0.2.7", "2001:db8::7", "fe80::7")
+        ),
+        ({"dockerClient": "host", "dockerClientPath": "/nowhere/docker"}, "dockerClientPath", "not_found"),
+        ({"configuration": "/nowhere/jenkins.yaml"}, "configuration", "not_found"),
+    ],
+)
+def test_what_this_host_lacks_is_refused_beforehand(
+    tmp_path: Path, port: int, jenkins: dict[str, Any], key: str, code: str
+) -> None:
+    assert refused(tmp_path, port=port, jenkins=jenkins) == [(f"ci:jenkins.{key}", code)]
 
 
-def test_a_configuration_that_is_not_there_is_refused(tmp_path: Path, port: int) -> None:
-    found = refused(tmp_path, port=port, jenkins={"configuration": "/nowhere/jenkins.yaml"})
-    assert found == [("ci:jenkins.configuration", "not_found")]
+def found(**docker: Any) -> host_socket.Socket:
+    return host_socket.find(settings(docker={"acceptRootOnHost": True, **docker}).docker)
 
 
-def refusal(docker: DockerSettings) -> str:
-    with pytest.raises(NotAcceptedError) as caught:
-        host_socket.find(docker)
-    return str(caught.value)
-
-
-def local(path: Path) -> DockerSettings:
-    return settings(docker={"acceptRootOnHost": True, "host": f"unix://{path}"}).docker
-
-
-def test_a_socket_that_is_not_there_is_refused_with_its_path(tmp_path: Path) -> None:
-    assert f"finds nothing at {tmp_path}/docker.sock" in refusal(local(tmp_path / "docker.sock"))
-
-
-def test_a_file_and_a_folder_in_the_sockets_place_are_refused_as_such(tmp_path: Path) -> None:
+def test_what_is_no_socket_is_refused_with_its_path(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    assert f"finds a file, not a socket, at {tmp_path}/file" in refusal(local(tmp_path / "file"))
-    assert f"finds a folder, not a socket, at {tmp_path}" in refusal(local(tmp_path))
+    for path, is_there in {
+        tmp_path / "docker.sock": "finds nothing",
+        tmp_path / "file": "finds a file, not a socket,",
+        tmp_path: "finds a folder, not a socket,",
+    }.items():
+        with pytest.raises(NotAcceptedError, match=f"{is_there} at {path}"):
+            found(host=f"unix://{path}")
 
 
 def test_a_dead_socket_is_refused_before_the_plugin_sees_it(tmp_path: Path) -> None:
@@ -220,17 +214,15 @@ def test_the_sockets_group_is_read_from_the_socket(tmp_path: Path) -> None:
     path = tmp_path / "docker.sock"
     with socket.socket(socket.AF_UNIX) as made:
         made.bind(str(path))
-        os.chown(path, 0, 4242)
-        assert host_socket.find(local(path)).group == 4242
-        os.chown(path, 0, 4243)
-        assert host_socket.find(local(path)).group == 4243
+        for group in (4242, 4243):
+            os.chown(path, 0, group)
+            assert found(host=f"unix://{path}").group == group
 
 
 def test_roots_own_group_is_refused_unless_it_is_meant() -> None:
     with pytest.raises(NotAcceptedError, match="root's own group"):
         group_in_container("/var/run/docker.sock", owner=0, group=0)
-    meant = settings(docker={"acceptRootOnHost": True, "socketGroup": 0}).docker
-    assert host_socket.find(meant).group == 0
+    assert found(socketGroup=0).group == 0
 
 
 def test_a_rootless_engines_socket_belongs_to_group_0_in_its_containers() -> None:
@@ -240,18 +232,14 @@ def test_a_rootless_engines_socket_belongs_to_group_0_in_its_containers() -> Non
 @pytest.fixture
 def ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Put a program named ssh in front of the real one; it writes down its arguments and answers from a file."""
-    program = tmp_path / "bin" / "ssh"
-    program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/asked\ncat {tmp_path}/answer\n')
-    program.chmod(0o755)
+    program = script(tmp_path / "bin" / "ssh", f'echo "$@" > {tmp_path}/asked\ncat {tmp_path}/answer')
     monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
     return tmp_path
 
 
 def test_over_ssh_the_group_is_read_on_the_engines_host(ssh: Path) -> None:
     (ssh / "answer").write_text("0:961:c1b0\n")
-    docker = settings(docker={"acceptRootOnHost": True, "host": "ssh://deploy@build-1.example.org:2222"}).docker
-    assert host_socket.find(docker).group == 961
+    assert found(host="ssh://deploy@build-1.example.org:2222").group == 961
     asked = (ssh / "asked").read_text()
     assert "-o BatchMode=yes -o ConnectTimeout=" in asked
     assert "-p 2222 -- deploy@build-1.example.org stat -L -c %u:%g:%f /var/run/docker.sock" in asked
@@ -259,8 +247,8 @@ def test_over_ssh_the_group_is_read_on_the_engines_host(ssh: Path) -> None:
 
 def test_over_ssh_a_path_that_is_no_socket_is_refused_with_the_host(ssh: Path) -> None:
     (ssh / "answer").write_text("0:0:81a4\n")
-    docker = settings(docker={"acceptRootOnHost": True, "host": "ssh://deploy@build-1.example.org"}).docker
-    assert "finds no socket at /var/run/docker.sock on build-1.example.org" in refusal(docker)
+    with pytest.raises(NotAcceptedError, match=r"docker\.sock on build-1\.example\.org"):
+        found(host="ssh://deploy@build-1.example.org")
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can give a socket to root and another group")
@@ -270,6 +258,5 @@ def test_over_ssh_a_path_is_one_word_to_the_hosts_shell(ssh: Path, tmp_path: Pat
         made.bind(str(path))
     os.chown(path, 0, 961)
     # What a host does with the words that ssh hands over.
-    (ssh / "bin" / "ssh").write_text('#!/bin/sh\nwhile [ "$1" != -- ]; do shift; done\nshift 2\nexec sh -c "$*"\n')
-    docker = {"acceptRootOnHost": True, "host": "ssh://deploy@build-1.example.org", "socketPath": str(path)}
-    assert host_socket.find(settings(docker=docker).docker).group == 961
+    script(ssh / "bin" / "ssh", 'while [ "$1" != -- ]; do shift; done\nshift 2\nexec sh -c "$*"')
+    assert found(host="ssh://deploy@build-1.example.org", socketPath=str(path)).group == 961
