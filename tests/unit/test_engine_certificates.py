@@ -1,8 +1,6 @@
 """What is found wrong with certificates, keys and the engine itself, before anything is made by them."""
 
 import contextlib
-import dataclasses
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,68 +20,63 @@ AUTHORITY, OTHER = Authority.new(), Authority.new("another authority")
 SERVER, CLIENT = AUTHORITY.server("127.0.0.1", "localhost"), AUTHORITY.client()
 
 
-@dataclass
-class Case:
-    """An engine and a stack that reaches it, both right; each test makes one thing wrong."""
+def stack(  # noqa: PLR0913 - each test makes one thing wrong
+    folder: Path,
+    port: int,
+    *,
+    ca: str = AUTHORITY.pem,
+    client: Pair = CLIENT,
+    key: str = "",
+    name: str = "127.0.0.1",
+    key_mode: int | None = None,
+) -> Settings:
+    """Write the files of a stack that reaches an engine; give its settings.
 
-    folder: Path
-    ca: str = field(default_factory=lambda: AUTHORITY.pem)
-    client: Pair = CLIENT
-    key: str | None = None
-    """The secret, where it is not the client's."""
-
-    server: Pair | None = SERVER
-    clients: str | None = field(default_factory=lambda: AUTHORITY.pem)
-    name: str = "127.0.0.1"
-    key_mode: int | None = None
-    """The mode of the key's file; None for a key in a secret."""
-
-    def stack(self, port: int) -> Settings:
-        """Write the files; give the settings."""
-        (self.folder / "ca.pem").write_text(self.ca)
-        certificate, key_file = self.client.write(self.folder, "client", mode=self.key_mode or 0o600)
-        tcp = {
-            "host": f"tcp://{self.name}:{port}",
-            "caFile": str(self.folder / "ca.pem"),
-            "certificateFile": str(certificate),
-        }
-        docker: dict[str, Any] = {"acceptRootOnHost": True, "access": "tcp", "tcp": tcp}
-        if self.key_mode is not None:
-            tcp["keyFile"] = str(key_file)
-            return settings(docker=docker)
-        return settings(docker=docker, tcpTlsKey=self.key or self.client.key)
-
-    def problems(self) -> list[Problem]:
-        """Give what is found."""
-        with tls_server.serving(self.folder, pair=self.server, clients=self.clients) as port:
-            place = tls.jobs(self.stack(port))
-            assert place is not None
-            return list(tls_preflight.preflight(place))
+    key: the secret, where it is not the client's.
+    key_mode: the mode of the key's file; None for a key in a secret.
+    """
+    (folder / "ca.pem").write_text(ca)
+    certificate, key_file = client.write(folder, "client", mode=key_mode or 0o600)
+    tcp = {"host": f"tcp://{name}:{port}", "caFile": str(folder / "ca.pem"), "certificateFile": str(certificate)}
+    docker: dict[str, Any] = {"acceptRootOnHost": True, "access": "tcp", "tcp": tcp}
+    if key_mode is None:
+        return settings(docker=docker, tcpTlsKey=key or client.key)
+    tcp["keyFile"] = str(key_file)
+    return settings(docker=docker)
 
 
-@pytest.fixture
-def case(tmp_path: Path) -> Case:
-    """Give a case in which nothing is wrong."""
-    return Case(tmp_path)
+def look(stack: Settings, **keys: Any) -> list[Problem]:
+    place = tls.jobs(stack)
+    assert place is not None
+    return list(tls_preflight.preflight(place, **keys))
 
 
-def test_a_right_engine_with_the_key_as_a_secret_or_as_a_closed_file_has_nothing_in_the_way(case: Case) -> None:
-    assert case.problems() == []
-    case.key_mode = 0o600
-    assert case.problems() == []
+def problems(
+    folder: Path, *, server: Pair | None = SERVER, clients: str | None = AUTHORITY.pem, **keys: Any
+) -> list[Problem]:
+    """Give what is found about an engine and a stack that reaches it. Both are right by default."""
+    with tls_server.serving(folder, pair=server, clients=clients) as port:
+        return look(stack(folder, port, **keys))
+
+
+@pytest.mark.parametrize("keys", [{}, {"key_mode": 0o600}, {"name": "localhost"}], ids=str)
+def test_a_right_engine_with_the_key_as_a_secret_or_as_a_closed_file_has_nothing_in_the_way(
+    tmp_path: Path, keys: dict[str, Any]
+) -> None:
+    assert problems(tmp_path, **keys) == []
 
 
 @pytest.mark.parametrize("trusted", [True, False])
 def test_verbs_and_the_bundled_plugin_take_only_an_engine_of_the_stacks_authority_whatever_else_the_environment_trusts(
-    case: Case,
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     trusted: bool,  # noqa: FBT001 - a case of a table
 ) -> None:
-    (case.folder / "others.pem").write_text(OTHER.pem)
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(case.folder / "others.pem"))
+    (tmp_path / "others.pem").write_text(OTHER.pem)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "others.pem"))
     server = SERVER if trusted else OTHER.server("127.0.0.1")
-    with tls_server.serving(case.folder, pair=server, clients=AUTHORITY.pem) as port:
-        tcp = case.stack(port).docker.tcp
+    with tls_server.serving(tmp_path, pair=server, clients=AUTHORITY.pem) as port:
+        tcp = stack(tmp_path, port).docker.tcp
         assert tcp is not None
         files = tcp.model_dump(by_alias=True, include={"ca_file", "certificate_file"})
         docker = {"acceptRootOnHost": True, "host": tcp.host, "tls": files}
@@ -93,11 +86,6 @@ def test_verbs_and_the_bundled_plugin_take_only_an_engine_of_the_stacks_authorit
         plugins = Connection(tcp.host, ca=AUTHORITY.pem, cert=CLIENT.certificate, key=CLIENT.key).tls() or False
         with contextlib.nullcontext() if trusted else pytest.raises(DockerException, match="CERTIFICATE_VERIFY_FAILED"):
             DockerClient(base_url=tcp.host, tls=plugins).close()
-
-
-def test_an_engine_by_name_is_right_where_its_certificate_has_the_name(case: Case) -> None:
-    case.name = "localhost"
-    assert case.problems() == []
 
 
 WRONG: list[tuple[str, dict[str, Any], str, str]] = [
@@ -120,36 +108,29 @@ WRONG: list[tuple[str, dict[str, Any], str, str]] = [
 
 
 @pytest.mark.parametrize(("change", "key", "code"), [pytest.param(*row[1:], id=row[0]) for row in WRONG])
-def test_what_is_wrong_is_the_one_problem(case: Case, change: dict[str, Any], key: str, code: str) -> None:
-    found = dataclasses.replace(case, **change).problems()
+def test_what_is_wrong_is_the_one_problem(tmp_path: Path, change: dict[str, Any], key: str, code: str) -> None:
+    found = problems(tmp_path, **change)
     assert [(problem.key, problem.code) for problem in found] == [(f"ci:{key}", code)]
 
 
-def test_no_message_shows_a_key(case: Case) -> None:
-    case.key = AUTHORITY.client().key
-    text = str(case.problems()[0])
+def test_no_message_shows_a_key(tmp_path: Path) -> None:
+    key = AUTHORITY.client().key
+    text = str(problems(tmp_path, key=key)[0])
     assert "PRIVATE" not in text
-    assert not set(case.key.splitlines()[1:-1]) & set(text.split())
+    assert not set(key.splitlines()[1:-1]) & set(text.split())
 
 
-def test_a_key_that_is_none_and_a_file_that_is_not_there_are_told_together(case: Case) -> None:
-    stack = case.stack(1)
-    place = tls.jobs(stack)
-    assert place is not None
-    (case.folder / "ca.pem").unlink()
-    found = [(problem.key, problem.code) for problem in tls_preflight.preflight(place)]
-    assert found == [("ci:docker.tcp.caFile", "bad_file")]
-
-
-def test_an_engine_that_nobody_answers_for_is_in_the_way_unless_only_jenkins_host_may_reach_it(case: Case) -> None:
-    with tls_server.serving(case.folder, pair=SERVER, clients=None) as port:
+def test_an_engine_that_nobody_answers_for_is_in_the_way_unless_only_jenkins_host_may_reach_it(tmp_path: Path) -> None:
+    with tls_server.serving(tmp_path, pair=SERVER, clients=None) as port:
         pass  # free again, and nobody's
-    place = tls.jobs(case.stack(port))
-    assert place is not None
-    [problem] = tls_preflight.preflight(place)
+    made = stack(tmp_path, port)
+    [problem] = look(made)
     assert (problem.key, problem.code) == ("ci:docker.tcp.host", "unreachable")
     assert "connection refused" in problem.wrong
-    assert list(tls_preflight.preflight(place, must_answer=False)) == []
+    assert look(made, must_answer=False) == []
+    # Nor is it asked where a file is not there.
+    (tmp_path / "ca.pem").unlink()
+    assert [(problem.key, problem.code) for problem in look(made)] == [("ci:docker.tcp.caFile", "bad_file")]
 
 
 @pytest.mark.parametrize(
@@ -161,12 +142,11 @@ def test_an_engine_that_nobody_answers_for_is_in_the_way_unless_only_jenkins_hos
     ids=["another certificate's key", "no group"],
 )
 def test_the_hosts_own_certificates_are_looked_at_and_its_sockets_group_has_to_be_told(
-    case: Case, key: str, group: int | None, problem: tuple[str, str]
+    tmp_path: Path, key: str, group: int | None, problem: tuple[str, str]
 ) -> None:
-    with tls_server.serving(case.folder, pair=SERVER, clients=AUTHORITY.pem) as port:
-        case.stack(port)
-        files = {"caFile": str(case.folder / "ca.pem"), "certificateFile": str(case.folder / "client.crt")}
+    with tls_server.serving(tmp_path, pair=SERVER, clients=AUTHORITY.pem) as port:
+        stack(tmp_path, port)
+        files = {"caFile": str(tmp_path / "ca.pem"), "certificateFile": str(tmp_path / "client.crt")}
         host_of = {"acceptRootOnHost": True, "host": f"tcp://127.0.0.1:{port}", "tls": files, "socketGroup": group}
-        stack = settings(docker=host_of, dockerTlsKey=key)
-        found = [(each.key, each.code) for each in host.preflight(stack, project="ci", stack="test")]
-    assert found == [problem]
+        found = list(host.preflight(settings(docker=host_of, dockerTlsKey=key), project="ci", stack="test"))
+    assert [(each.key, each.code) for each in found] == [problem]
