@@ -1,7 +1,6 @@
-"""The rooms import what docs/architecture.md says and no more, and what the page points to is there."""
+"""The rooms import what docs/architecture.md says and no more."""
 
 import ast
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,22 +65,13 @@ def test_a_package_of_the_product_imports_only_what_it_may(package: str) -> None
     assert strange(package, set(INSIDE), INSIDE[package], "components.") == set()
 
 
-def test_jenkins_and_gitlabs_texts_and_the_proxys_rules_know_no_pulumi() -> None:
-    names = {
-        name
-        for package in ("jenkins", "gitlab", "proxy")
-        for file in files(f"components/{package}")
-        for name in imported(file)
-    }
-    assert not [name for name in names if name.startswith("pulumi")]
+@pytest.mark.parametrize("package", ["jenkins", "gitlab", "proxy"])
+def test_jenkins_and_gitlabs_texts_and_the_proxys_rules_know_no_pulumi(package: str) -> None:
+    assert not [name for file in files(f"components/{package}") for name in imported(file) if "pulumi" in name]
 
 
 def test_the_product_is_the_largest_room_that_is_no_test() -> None:
-    sizes = {
-        room: sum(len(file.read_text().splitlines()) for file in files(room))
-        for room in ALLOWED
-        if room != "__main__.py"
-    }
+    sizes = {room: sum(len(file.read_text().splitlines()) for file in files(room)) for room in ALLOWED}
     assert max(sizes, key=lambda room: sizes[room]) == "components", sizes
 
 
@@ -91,15 +81,6 @@ def test_every_room_says_what_it_is(room: str) -> None:
         ast.get_docstring(ast.parse((ROOT / room / "__init__.py").read_text())) or (ROOT / room / "README.md").is_file()
     )
     assert f"`{room.removeprefix('components/')}/`" in PAGE.read_text()
-
-
-def test_the_places_that_the_page_points_to_are_there() -> None:
-    table = PAGE.read_text().partition("## Where do I find")[2]
-    places = [
-        place for row in table.splitlines() for place in re.findall(r"`([\w./]+/[\w./]*)`", row.rpartition(" | ")[2])
-    ]
-    assert len(places) > 15
-    assert [place for place in places if not (ROOT / place).exists()] == []
 
 
 @pytest.mark.parametrize(
