@@ -1,4 +1,4 @@
-"""The runner's config.toml: what it gives to jobs, and that the runner knows every key in it."""
+"""A GitLab Runner: what its config.toml gives to jobs, that it knows every key in it, and its authorities."""
 
 import re
 from pathlib import Path
@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 import yaml
 
+from components.docker import host
 from components.gitlab import config
+from components.kubernetes import tls_preflight
 from components.settings import GitlabRunnerSettings, KubernetesSettings
 from tests.components.test_every_stack import FOUND, updated
-from tests.support import gitlab
-from tests.support.settings import RUNNER
+from tests.support import gitlab, kubernetes_stack
+from tests.support.settings import RUNNER, RUNNER_TOKEN, settings
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = {
@@ -62,6 +64,16 @@ def test_a_jobs_pod_has_no_privilege_no_token_and_just_the_capabilities_of_a_bui
     assert "add" not in helper["securityContext"]["capabilities"]
     # Nor can a variable of the job give it more.
     assert not [key for key in CONFIGS[stack]["runners"][0]["kubernetes"] if "overwrite" in key]
+
+
+def test_a_file_of_authorities_that_cannot_be_read_is_refused_on_either_platform(tmp_path: Path) -> None:
+    keys: dict[str, Any] = {"gitlabRunner": {**RUNNER, "caFile": str(tmp_path / "ca.pem")}}
+    keys["gitlabRunnerToken"] = RUNNER_TOKEN
+    in_cluster, on_host = kubernetes_stack.settings(**keys), settings(adminPassword=None, **keys)
+    for found in (host.preflight(on_host, project="ci", stack="test"), tls_preflight.preflight(in_cluster)):
+        assert ("ci:gitlabRunner.caFile", "bad_file") in {(problem.key, problem.code) for problem in found}
+    (tmp_path / "ca.pem").write_text("no certificate")
+    assert [problem.code for problem in tls_preflight.preflight(in_cluster)] == ["bad_file"]
 
 
 def test_a_stacks_runner_is_one_machine_to_gitlab_whatever_changes_but_the_stack() -> None:
