@@ -16,34 +16,26 @@ HERE = {"context": "context prod of the kubeconfig that kubectl takes", "namespa
 
 
 @pytest.mark.parametrize(
-    ("answer", "looks"),
+    ("answer", "context", "looks"),
     [
-        ({}, True),
-        (state(), True),
-        (state({}), True),
-        (state({"platform": "docker"}), True),
-        (state(HERE), False),
-        (state({**HERE, "namespace": "team"}), True),
-        (state({**HERE, "context": "context dev of the kubeconfig that kubectl takes"}), True),
+        ({}, "prod", True),
+        (state(), "prod", True),
+        (state({}), "prod", True),
+        (state({"platform": "docker"}), "prod", True),
+        (state(HERE), "prod", False),
+        (state({**HERE, "namespace": "team"}), "prod", True),
+        (state(HERE), "dev", True),
+        # kubectl's current context may be another one each time.
+        (state({**HERE, "context": "the current context of the kubeconfig that kubectl takes"}), None, True),
     ],
 )
 def test_a_cluster_is_looked_at_before_the_first_update_and_wherever_the_stack_moves(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any], *, looks: bool
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any], context: str | None, *, looks: bool
 ) -> None:
     engine.answers[STATE_CALL] = answer
-    reader = FakeReader(found={"ci": {}})
-    monkeypatch.setattr(cluster, "ApiReader", lambda _: reader)
-    found = [problem.key for problem in platform.preflight(settings(kubernetes={"context": "prod"}))]
-    assert found == (["ci:kubernetes.namespace"] if looks else [])
-
-
-def test_a_cluster_that_is_kubectls_current_one_is_looked_at_each_time_since_it_may_be_another(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    here = {"context": "the current context of the kubeconfig that kubectl takes", "namespace": "ci"}
-    engine.answers[STATE_CALL] = state(here)
     monkeypatch.setattr(cluster, "ApiReader", lambda _: FakeReader(found={"ci": {}}))
-    assert [problem.key for problem in platform.preflight(settings())] == ["ci:kubernetes.namespace"]
+    stack = settings(kubernetes={"context": context} if context else {})
+    assert [problem.key for problem in platform.preflight(stack)] == ["ci:kubernetes.namespace"] * looks
 
 
 def test_the_engine_is_asked_once_in_a_run_for_what_the_last_update_left(monkeypatch: pytest.MonkeyPatch) -> None:
