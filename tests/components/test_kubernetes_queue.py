@@ -49,7 +49,7 @@ def test_the_queue_counts_pods_and_has_all_that_a_build_requests(engine: Engine)
     [group] = made["queue-cluster-queue"]["spec"]["resourceGroups"]
     [flavor] = group["flavors"]
     assert flavor["resources"][0] == {"name": "pods", "nominalQuota": "2"}
-    [pod] = [pod for name, _, pod in made.pods() if name == "build-app-job"]
+    pod = made["build-app-job"]["spec"]["template"]["spec"]
     for container in (*pod["containers"], *pod["initContainers"]):
         assert set(container["resources"]["requests"]) <= set(group["coveredResources"])
 

@@ -12,12 +12,14 @@ from components.settings.docker import DockerSettings
 PAGE = Path(__file__).parents[2] / "docs" / "comparison.md"
 
 
-def test_the_tables_of_the_comparison_are_those_of_its_figures() -> None:
+def test_the_tables_and_the_chart_of_the_comparison_are_those_of_its_figures(tmp_path: Path) -> None:
     figures = json.loads((PAGE.parent / "comparison" / "figures.json").read_text())
     text = PAGE.read_text()
     assert report.filled(text, figures) == text
     for benchmark in figures["benchmarks"]:
         assert report.table(benchmark) in text
+    report.chart(figures["benchmarks"], tmp_path / "time.svg")
+    assert (tmp_path / "time.svg").read_bytes() == (PAGE.parent / "comparison" / "time.svg").read_bytes()
 
 
 def test_every_way_that_the_settings_know_is_compared() -> None:

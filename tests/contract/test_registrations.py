@@ -108,23 +108,18 @@ def registered(name: str, *, preview: bool) -> dict[str, Any]:
 
 def _loaded(keys: dict[str, Any]) -> settings.Settings:
     """Give the settings of a stack, to which a made-up value of each secret comes that it lacks."""
-    by_gitlab = keys["platform"] == "docker" and "gitlabRunner" in keys
-    if not by_gitlab and keys.get("jenkins", {}).get("setup") != "wizard":
-        # A generated password would be another one in each recording.
-        on_kubernetes = keys["platform"] == "kubernetes"
-        for key in ("registryPassword", "registryPullPassword") if on_kubernetes else ("adminPassword",):
-            keys.setdefault(key, MADE_UP[key])
-    for _ in MADE_UP:
-        texts = {f"ci:{key}": value if isinstance(value, str) else json.dumps(value) for key, value in keys.items()}
-        set_config(texts, [f"ci:{key}" for key in SECRETS if f"ci:{key}" in texts])
-        try:
-            return settings.load()
-        except settings.SettingsError as error:
-            lacking = {key for key in MADE_UP if f"ci:{key}" in str(error) and key not in keys}
-            if not lacking:
-                raise
-            keys |= {key: MADE_UP[key] for key in lacking}
-    raise AssertionError
+    lacking = {"gitlabRunnerToken"} if "gitlabRunner" in keys else set[str]()
+    # A generated password would be another one in each recording.
+    if keys["platform"] == "kubernetes":
+        lacking |= {"registryPassword", "registryPullPassword"}
+    elif not lacking and keys.get("jenkins", {}).get("setup") != "wizard":
+        lacking |= {"adminPassword"}
+    if "keyFile" not in keys.get("docker", {}).get("tcp", {"keyFile"}):
+        lacking |= {"tcpTlsKey"}
+    given = {**{key: MADE_UP[key] for key in lacking}, **keys}
+    texts = {f"ci:{key}": value if isinstance(value, str) else json.dumps(value) for key, value in given.items()}
+    set_config(texts, [f"ci:{key}" for key in SECRETS if key in given])
+    return settings.load()
 
 
 def _options(request: Any) -> dict[str, Any]:
@@ -147,12 +142,7 @@ def merged(update: Any, preview: Any) -> Any:
     """Give what both modes register; where they differ, both values."""
     if is_secret(update) and is_secret(preview):
         return {"(secret)": merged(update["value"], preview["value"])}
-    if (
-        isinstance(update, Mapping)
-        and isinstance(preview, Mapping)
-        and not is_secret(update)
-        and not is_secret(preview)
-    ):
+    if all(isinstance(each, Mapping) and not is_secret(each) for each in (update, preview)):
         keys = sorted({*update, *preview})
         both = {key: merged(update.get(key), preview.get(key)) for key in keys}
         return {key: value for key, value in both.items() if value is not None}

@@ -1,6 +1,6 @@
 """Deploys the Kubernetes platform on the mock engine, and gives what it registered in plain shapes."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,15 +36,6 @@ class Deployed:
     def of(self, kind: str) -> dict[str, dict[str, Any]]:
         """Give the inputs of all resources of a kind, as `Job`, by name."""
         return {name: self[name] for name, request in self.engine.requests.items() if request.type.endswith(f":{kind}")}
-
-    def pods(self) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
-        """Give every pod that anything declared would run: the resource's name, the namespace, the pod's spec."""
-        for name in self.engine.requests:
-            inputs = self[name]
-            spec = inputs.get("spec")
-            job = spec.get("jobTemplate", {}).get("spec", spec) if isinstance(spec, Mapping) else {}
-            if "template" in job:
-                yield name, inputs["metadata"]["namespace"], job["template"]["spec"]
 
 
 def state(outputs: Mapping[str, Any] | None = None, jobs: Mapping[str, str] | None = None) -> dict[str, Any]:

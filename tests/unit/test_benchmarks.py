@@ -93,12 +93,6 @@ def test_only_the_marked_parts_of_a_page_are_written() -> None:
     assert report.filled(page.format("unknown"), figures()) == page.format("unknown")
 
 
-def test_the_same_figures_give_the_same_chart(tmp_path: Path) -> None:
-    for name in ("first.svg", "second.svg"):
-        report.chart(figures()["benchmarks"], tmp_path / name)
-    assert (tmp_path / "first.svg").read_bytes() == (tmp_path / "second.svg").read_bytes()
-
-
 STATE = yaml.safe_load(Path(__file__).with_name("deployed_state.yaml").read_text())
 URN = "urn:pulumi:dev::ci::"
 STACK, PROVIDER = f"{URN}pulumi:pulumi:Stack::ci-dev", f"{URN}pulumi:providers:kubernetes::cluster"

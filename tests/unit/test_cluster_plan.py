@@ -76,22 +76,20 @@ def test_names_fit_what_kubernetes_takes(name: str) -> None:
     assert made.job.rpartition("-")[2].isalnum()
 
 
+def pushed(*destinations: str) -> tuple[Plan, list[str]]:
+    made = plan(destinations=[*destinations], stack={"dockerConfig": '{"auths": {"ghcr.io": {"auth": "eDp5"}}}'})
+    words = made.pod["containers"][0]["args"]
+    return made, [word.removeprefix("--destination=") for word in words if word.startswith("--destination=")]
+
+
 def test_every_single_build_keeps_its_image_under_a_tag_of_its_own_in_this_stacks_registry() -> None:
-    made = plan(
-        destinations=["ghcr.io/team/a:1", "team/a:1", "b:1"],
-        stack={"dockerConfig": '{"auths": {"ghcr.io": {"auth": "eDp5"}}}'},
-    )
-    pushed = [word for word in made.pod["containers"][0]["args"] if word.startswith("--destination=")]
-    assert pushed == [
-        "--destination=ghcr.io/team/a:1",
-        "--destination=registry.ci.svc:5000/team/a:1",
-        "--destination=registry.ci.svc:5000/b:1",
-        f"--destination=registry.ci.svc:5000/team/a:build-{made.job.rpartition('-')[2]}",
+    made, everywhere = pushed("ghcr.io/team/a:1", "team/a:1", "b:1")
+    assert everywhere == [
+        "ghcr.io/team/a:1",
+        "registry.ci.svc:5000/team/a:1",
+        "registry.ci.svc:5000/b:1",
+        f"registry.ci.svc:5000/team/a:build-{made.job.rpartition('-')[2]}",
     ]
     assert made.repository == "ghcr.io/team/a"
-
-
-def test_a_build_that_is_pushed_elsewhere_alone_gets_no_tag_here() -> None:
-    made = plan(destinations=["ghcr.io/a:1"], stack={"dockerConfig": '{"auths": {"ghcr.io": {"auth": "eDp5"}}}'})
-    pushed = [word for word in made.pod["containers"][0]["args"] if word.startswith("--destination=")]
-    assert pushed == ["--destination=ghcr.io/a:1"]
+    # One that is pushed elsewhere alone gets no tag here.
+    assert pushed("ghcr.io/a:1")[1] == ["ghcr.io/a:1"]
