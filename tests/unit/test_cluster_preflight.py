@@ -171,11 +171,19 @@ def test_an_unknown_context_is_refused_with_those_of_the_file_and_no_cluster_is_
     assert look(kubernetes={**file, "context": "prod"}) == []
 
 
-@pytest.mark.parametrize("content", [b"", b"- a", b"contexts: 7", b"a: [", b"7", b"\xff\x00\xfe", None])
-def test_a_file_that_is_no_kubeconfig_is_refused(tmp_path: Path, content: bytes | None) -> None:
+@pytest.mark.parametrize(
+    ("key", "content"),
+    [
+        *(("kubeconfig", each) for each in (b"", b"- a", b"contexts: 7", b"a: [", b"7", b"\xff\x00\xfe", None)),
+        *(("trustedCaFile", each) for each in (b"", b"not a certificate", b"\xff\xfe", None)),
+    ],
+)
+def test_a_file_that_is_no_kubeconfig_or_has_no_certificate_is_refused(
+    tmp_path: Path, key: str, content: bytes | None
+) -> None:
     if content is not None:
-        (tmp_path / "kubeconfig").write_bytes(content)
-    one("ci:kubernetes.kubeconfig", "bad_file", kubernetes={"kubeconfig": str(tmp_path / "kubeconfig")})
+        (tmp_path / "file").write_bytes(content)
+    one(f"ci:kubernetes.{key}", "bad_file", kubernetes={key: str(tmp_path / "file")})
 
 
 def test_a_context_that_can_not_be_packed_is_refused_with_its_build(tmp_path: Path) -> None:
@@ -242,10 +250,3 @@ def test_a_certificate_that_signs_itself_needs_to_be_trusted_by_name(tmp_path: P
     [problem] = with_certificate(tmp_path, own)
     assert (problem.key, problem.code) == ("ci:kubernetes.trustedCaFile", "required")
     assert with_certificate(tmp_path, own, trustedCaFile=str(tmp_path / "tls.crt")) == []
-
-
-@pytest.mark.parametrize("content", [b"", b"not a certificate", b"\xff\xfe", None])
-def test_a_file_without_a_certificate_is_refused(tmp_path: Path, content: bytes | None) -> None:
-    if content is not None:
-        (tmp_path / "x.pem").write_bytes(content)
-    one("ci:kubernetes.trustedCaFile", "bad_file", kubernetes={"trustedCaFile": str(tmp_path / "x.pem")})

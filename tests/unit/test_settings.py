@@ -10,27 +10,17 @@ from components.settings.docker import DockerSettings
 from components.settings.load import read
 from components.settings.model import SECRETS
 from components.settings.problems import MOST_PROBLEMS
+from tests.support import kubernetes_stack
 from tests.support.engine import set_config
 from tests.support.kubernetes_stack import build
-from tests.support.kubernetes_stack import raw as cluster
 from tests.support.settings import TCP, TLS_KEY, problems, raw, refused, settings
 
 
-@pytest.mark.parametrize(
-    ("on", "keys", "key"),
-    [
-        (raw, {"jobs": [{"name": "a", "script": "ä" * 30_001}]}, "ci:jobs[0].script"),
-        (
-            cluster,
-            {"builds": [build(context={"inline": {"Dockerfile": "x" * 1_000_001}})]},
-            "ci:builds[0].context.inline.Dockerfile",
-        ),
-    ],
-    ids=["Java", "a ConfigMap"],
-)
-def test_a_text_beyond_what_takes_it_is_the_one_problem(on: Any, keys: dict[str, Any], key: str) -> None:
-    found = read(on(**keys), frozenset(SECRETS))[1]
-    assert [(problem.key, problem.code) for problem in found] == [(key, "not_accepted")]
+def test_a_text_beyond_what_takes_it_is_the_one_problem() -> None:
+    assert refused(jobs=[{"name": "a", "script": "ä" * 30_001}]) == [("ci:jobs[0].script", "not_accepted")]
+    large = build(context={"inline": {"Dockerfile": "x" * 1_000_001}})
+    found = kubernetes_stack.refused(builds=[large])
+    assert found == [("ci:builds[0].context.inline.Dockerfile", "not_accepted")]
 
 
 def test_root_on_the_host_has_to_be_confirmed_for_each_access_with_a_reason_of_its_own() -> None:
