@@ -125,14 +125,18 @@ def test_outputs_that_tell_nothing_of_a_build_are_no_reason_not_to_run_it(engine
     assert runs(deploy(engine, last=last, **WEBSITE))
 
 
-def test_a_pod_that_is_gone_with_its_digest_is_told_with_what_builds_once_more() -> None:
-    with pytest.raises(DigestError, match=r"ci:builds\[0\]\.trigger"):
-        deploy(Engine(preview=False), FakeReader(of_every_job=[]), builds=[build()])
-
-
-def test_a_cluster_that_gives_no_answer_is_told_without_a_traceback() -> None:
-    with pytest.raises(DigestError, match=r"its digest can't be read: https://192\.0\.2\.1:6443 does not answer"):
-        deploy(Engine(preview=False), FakeReader(broken=True), builds=[build()])
+@pytest.mark.parametrize(
+    ("reader", "said"),
+    [
+        (FakeReader(of_every_job=[]), r"ci:builds\[0\]\.trigger"),
+        (FakeReader(broken=True), r"its digest can't be read: https://192\.0\.2\.1:6443 does not answer"),
+    ],
+)
+def test_a_digest_that_is_gone_or_cannot_be_asked_for_is_told_without_a_traceback(
+    reader: FakeReader, said: str
+) -> None:
+    with pytest.raises(DigestError, match=said):
+        deploy(Engine(preview=False), reader, **WEBSITE)
     assert issubclass(DigestError, pulumi.RunError)
 
 

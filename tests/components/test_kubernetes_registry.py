@@ -1,6 +1,7 @@
 """The registry, its mirror, its certificate and the ways in."""
 
 from pathlib import Path
+from typing import Any
 
 from components import labels
 from tests.support.engine import Engine, is_secret
@@ -12,38 +13,32 @@ CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 KEY = "-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY-----\n"
 
 
+def marks(engine: Engine, name: str = "registry", **keys: Any) -> dict[str, str]:
+    """Give the annotations by which a server's pod is started again."""
+    made = deploy(Engine(preview=engine.preview), **keys)
+    found: dict[str, str] = made[f"{name}-server"]["spec"]["template"]["metadata"]["annotations"]
+    return found
+
+
 def test_a_change_of_the_files_starts_the_process_again_and_a_preview_shows_the_pod(engine: Engine) -> None:
     deploy(engine)
     assert not is_secret(engine.inputs["registry-server"]["spec"])
-    marks = [
-        pod_of["template"]["metadata"]["annotations"]
-        for pod_of in (
-            deploy(Engine(preview=False), registry={**PLAIN, "users": users})["registry-server"]["spec"]
-            for users in ([], [{"name": "deployer", "passwordHash": HASH}])
-        )
-    ]
-    assert marks[0] != marks[1]
-
-
-BOTH = ("registry", "mirror")
+    users = [{"name": "deployer", "passwordHash": HASH}]
+    assert marks(engine, registry={**PLAIN, "users": users}) != marks(engine, registry=PLAIN)
 
 
 def test_another_certificate_starts_the_processes_that_serve_it_again(engine: Engine, tmp_path: Path) -> None:
     file = tmp_path / "registry.pem"
-    given = {"tls": {"certificateFile": str(file)}, "mirror": {}}
-    seen = set()
+    keys = {"registry": {"tls": {"certificateFile": str(file)}, "mirror": {}}, "registryTlsKey": KEY}
+    seen = []
     for text in (CERTIFICATE, f"{CERTIFICATE}{CERTIFICATE}"):
         file.write_text(text)
-        made = deploy(Engine(preview=engine.preview), registry=given, registryTlsKey=KEY)
-        marks = {
-            made[f"{name}-server"]["spec"]["template"]["metadata"]["annotations"][labels.CERTIFICATE] for name in BOTH
-        }
-        assert len(marks) == 1
-        seen |= marks
-    for host in ("a.example.org", "b.example.org"):
-        made = deploy(Engine(preview=engine.preview), registry={"tls": {"issuer": "ours"}, "host": host})
-        seen.add(made["registry-server"]["spec"]["template"]["metadata"]["annotations"][labels.CERTIFICATE])
-    assert len(seen) == 4
+        registry, mirror = (marks(engine, name, **keys)[labels.CERTIFICATE] for name in ("registry", "mirror"))
+        assert registry == mirror
+        seen.append(registry)
+    registries: list[dict[str, Any]] = [{"tls": {"issuer": "ours"}, "host": host} for host in ("a.test", "b.test")]
+    seen += [marks(engine, registry=each)[labels.CERTIFICATE] for each in registries]
+    assert len(set(seen)) == 4
 
 
 def test_an_address_is_asked_for_as_one_since_no_client_looks_for_it_among_the_names(engine: Engine) -> None:

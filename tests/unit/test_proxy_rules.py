@@ -158,22 +158,22 @@ def test_a_call_that_harms_nothing_passes(proxy: filtering.Filter, line: str) ->
 
 
 @pytest.mark.parametrize(
-    ("raw", "words"),
+    ("what", "words"),
     [
-        (created(evil(Privileged=True)), "HostConfig.Privileged = true; accepted: false"),
-        (
-            created(evil(CapAdd=["CHOWN", "SYS_ADMIN"])),
-            'HostConfig.CapAdd[1] = "SYS_ADMIN"; accepted: the capabilities',
-        ),
-        (created(evil(Binds=["/:/h"])), 'HostConfig.Binds[0] = "/:/h"; accepted: NAME:/PATH of a volume'),
-        (created(evil(Nobody=1)), "HostConfig.Nobody is not a field that a Docker pipeline needs"),
-        (request(f"POST {V}/build?networkmode=host"), 'networkmode= = "host"; accepted: default, bridge'),
-        (request(f"POST {V}/build?t=haproxy"), "accepted: an image that this CI is not deployed from"),
-        (request(f"POST {V}/session"), "DOCKER_BUILDKIT=0 builds without it"),
-        (request(f"POST {V}/volumes/prune"), "a Docker pipeline does not need POST /volumes/prune"),
+        ({"Privileged": True}, "HostConfig.Privileged = true; accepted: false"),
+        ({"CapAdd": ["CHOWN", "SYS_ADMIN"]}, 'HostConfig.CapAdd[1] = "SYS_ADMIN"; accepted: the capabilities'),
+        ({"Binds": ["/:/h"]}, 'HostConfig.Binds[0] = "/:/h"; accepted: NAME:/PATH of a volume'),
+        ({"Nobody": 1}, "HostConfig.Nobody is not a field that a Docker pipeline needs"),
+        ("/build?networkmode=host", 'networkmode= = "host"; accepted: default, bridge'),
+        ("/build?t=haproxy", "accepted: an image that this CI is not deployed from"),
+        ("/session", "DOCKER_BUILDKIT=0 builds without it"),
+        ("/volumes/prune", "a Docker pipeline does not need POST /volumes/prune"),
     ],
 )
-def test_a_refusal_names_the_field_its_value_and_what_is_taken(proxy: filtering.Filter, raw: bytes, words: str) -> None:
+def test_a_refusal_names_the_field_its_value_and_what_is_taken(
+    proxy: filtering.Filter, what: str | dict[str, Any], words: str
+) -> None:
+    raw = request(f"POST {V}{what}") if isinstance(what, str) else created(evil(**what))
     assert words in refusal(proxy, raw)
 
 
