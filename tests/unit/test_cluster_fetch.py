@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from components.kubernetes.builders import BUILDERS, BuildSpec
+from components.kubernetes.plan import plan
 from tests.support import servers
 from tests.support.git import QUIET, git
 from tests.support.kubernetes_stack import build, settings
@@ -51,16 +51,8 @@ def fetch(
     wanted = {"repository": "https://git.example.org/x.git", **keys}
     if token is not None:
         wanted["credentials"] = "gitToken"
-    spec = BuildSpec(
-        build=settings(builds=[build(context={"git": wanted})], gitToken=TOKEN).builds[0],
-        image="kaniko:1",
-        destinations=[],
-        cache_repository="",
-        mirrors={},
-        git_image="git:1",
-        object_storage={},
-    )
-    [container] = BUILDERS["kaniko"](spec)["initContainers"]
+    pod = plan(settings(builds=[build(context={"git": wanted})], gitToken=TOKEN), 0).pod
+    [container] = pod["initContainers"]
     root = tmp_path / "pod"
     for folder in ("context", "tmp", "secrets/git"):
         (root / folder).mkdir(parents=True, exist_ok=True)
@@ -77,7 +69,7 @@ def fetch(
         timeout=60,
         check=False,
     )
-    [argument] = [word for word in BUILDERS["kaniko"](spec)["containers"][0]["args"] if "--context" in word]
+    [argument] = [word for word in pod["containers"][0]["args"] if "--context" in word]
     return ended.returncode, ended.stdout + ended.stderr, root / argument.removeprefix("--context=dir:///")
 
 
