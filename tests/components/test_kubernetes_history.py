@@ -8,7 +8,7 @@ from pulumi.runtime.mocks import MockCallArgs
 
 from components import platform
 from components.kubernetes import cluster, history
-from tests.support.engine import Engine, set_config
+from tests.support.engine import Engine
 from tests.support.kubernetes_platform import STATE_CALL, deploy, state
 from tests.support.kubernetes_stack import FakeReader, settings
 
@@ -63,15 +63,11 @@ def test_the_outputs_say_which_cluster_it_is_as_the_next_update_asks(engine: Eng
 def test_a_state_that_is_being_written_is_read_once_more_and_another_trouble_is_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    answers: list[Exception] = [
-        RuntimeError("failed to load checkpoint: unexpected end"),
-        RuntimeError("no such stack"),
-    ]
+    answers = [RuntimeError("failed to load checkpoint: unexpected end"), RuntimeError("no such stack")]
 
     def invoke(*_: object) -> object:
         raise answers.pop(0)
 
-    set_config({})
     Engine(preview=False)
     monkeypatch.setattr(history, "invoke", invoke)
     monkeypatch.setattr(time, "sleep", lambda _: None)

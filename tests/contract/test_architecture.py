@@ -72,14 +72,11 @@ def test_every_room_says_what_it_is(room: str) -> None:
     assert f"`{room.removeprefix('components/')}/`" in PAGE.read_text()
 
 
-@pytest.mark.parametrize(
-    ("place", "text"),
-    [
-        ("components/docker/access/host_socket.py", "ContainerVolumeArgs"),
-        ("components/kubernetes/builders/kaniko.py", "--digest-file="),
-        ("components/settings/jenkins.py", "http_port"),
-    ],
-)
-def test_the_socket_is_mounted_a_pod_made_and_a_setting_defined_where_the_page_says(place: str, text: str) -> None:
-    assert f"`{place}`" in PAGE.read_text()
-    assert text in (ROOT / place).read_text()
+def test_the_socket_is_mounted_a_pod_made_and_a_setting_defined_where_the_page_says() -> None:
+    for place, text in {
+        "components/docker/access/host_socket.py": "ContainerVolumeArgs",
+        "components/kubernetes/builders/kaniko.py": "--digest-file=",
+        "components/settings/jenkins.py": "http_port",
+    }.items():
+        assert f"`{place}`" in PAGE.read_text()
+        assert text in (ROOT / place).read_text()

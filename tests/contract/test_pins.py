@@ -1,22 +1,16 @@
 """Every pin of the repository is one that renovate.json finds, so `make outdated` too."""
 
-import importlib.util
 import re
+import runpy
 import subprocess
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel
 
 from components.settings.model import Settings
 
 ROOT = Path(__file__).parents[2]
-SPEC = importlib.util.spec_from_file_location("outdated", ROOT / ".ci/outdated.py")
-assert SPEC is not None
-assert SPEC.loader is not None
-outdated: Any = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(outdated)
-FOUND = set(outdated.pins())
+FOUND = set(runpy.run_path(str(ROOT / ".ci/outdated.py"))["pins"]())
 FILES = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
 
 
