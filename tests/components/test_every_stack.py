@@ -3,13 +3,12 @@
 import base64
 import json
 from collections.abc import Iterator
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 import yaml
 
-from components.docker import access, container
-from components.settings import DockerSettings
+from components.docker import container
 from components.settings.model import SECRET_MAPS, SECRETS
 from tests.contract.test_registrations import MADE_UP, RECORDED, STACKS
 
@@ -265,7 +264,3 @@ def test_the_hosts_docker_client_is_where_the_engine_is() -> None:
 @pytest.mark.parametrize(("seconds", "written"), [(90, "1m30s"), (600, "10m0s"), (3600, "1h0m0s"), (45, "45s")])
 def test_a_duration_is_written_as_the_engine_reads_it_back(seconds: int, written: str) -> None:
     assert container._duration(seconds) == written  # noqa: SLF001
-
-
-def test_each_way_to_an_engine_that_the_settings_take_has_its_module() -> None:
-    assert set(get_args(DockerSettings.model_fields["access"].annotation)) == set(access.MODES)

@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from threading import Event
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from werkzeug import Request, Response
@@ -104,3 +104,14 @@ def running(folder: Path, rules: Callable[[Path, Path], str] = _rules) -> Iterat
         finally:
             made.held.set()
             process.kill()
+
+
+def fixture(rules: Callable[[Path, Path], str] = _rules) -> Any:
+    """Give a fixture that lets one run for all tests of a module."""
+
+    @pytest.fixture(scope="module")
+    def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Filter]:
+        with running(tmp_path_factory.mktemp("filter"), rules) as found:
+            yield found
+
+    return made

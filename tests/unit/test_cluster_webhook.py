@@ -3,7 +3,6 @@
 import gzip
 import hmac
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,10 +29,7 @@ def rules(entrance: Path, _: Path) -> str:
     return text.replace(" 5s", " 1s")
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Filter]:
-    with filtering.running(tmp_path_factory.mktemp("webhook"), rules) as made:
-        yield made
+running = filtering.fixture(rules)
 
 
 def signed(body: bytes = BODY, *, secret: str = SECRET, name: str = "sha256") -> str:

@@ -15,16 +15,14 @@ from tests.support import fake_docker
 from tests.support.fake_docker import container, volume
 from tests.support.programs import script
 from tests.support.settings import settings
+from tests.support.verbs import free_port
 
 OURS = "ci/test"
 
 
 @pytest.fixture
 def port() -> int:
-    """Give a port of the loopback interface that is free."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return free_port()
 
 
 def preflight(

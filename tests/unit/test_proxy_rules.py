@@ -28,10 +28,7 @@ _TEXT = Path(__file__).with_name("proxy_allowed.yaml").read_text()
 ALLOWED = yaml.safe_load(Template(_TEXT).substitute(ID=ID))
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[filtering.Filter]:
-    with filtering.running(tmp_path_factory.mktemp("filter")) as made:
-        yield made
+running = filtering.fixture()
 
 
 @pytest.fixture

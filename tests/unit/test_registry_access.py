@@ -1,7 +1,6 @@
 """Who may push to the registry, as a real HAProxy does it with the project's rules."""
 
 import base64
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,10 +24,7 @@ def rules(entrance: Path, registry: Path) -> str:
     return text.replace(access.REGISTRY_ADDRESS, f"unix@{registry}")
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Filter]:
-    with filtering.running(tmp_path_factory.mktemp("access"), rules) as made:
-        yield made
+running = filtering.fixture(rules)
 
 
 PULLER = login("pull")
