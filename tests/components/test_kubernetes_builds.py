@@ -44,7 +44,7 @@ def runs(made: Deployed, name: str = "website") -> bool:
     return not job(made, name)["spec"].get("suspend")
 
 
-WEBSITE = {"builds": [build()]}
+WEBSITE: dict[str, Any] = {"builds": [build()]}
 ELSEWHERE: dict[str, Any] = {"builds": [build(destinations=["ghcr.io/team/site:1"])], "dockerConfig": GHCR}
 
 
@@ -143,7 +143,7 @@ def test_a_digest_that_is_gone_or_cannot_be_asked_for_is_told_without_a_tracebac
 def test_the_files_of_a_build_travel_in_a_config_map_that_their_digest_names(engine: Engine, tmp_path: Path) -> None:
     (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY a.txt /\n")
     (tmp_path / "a.txt").write_text("hello")
-    folder = {"builds": [build(context={"directory": str(tmp_path)})]}
+    folder: dict[str, Any] = {"builds": [build(context={"directory": str(tmp_path)})]}
     made = deploy(engine, **folder)
     [(resource, files)] = made.of("ConfigMap").items()
     name = files["metadata"]["name"]

@@ -21,7 +21,8 @@ def test_a_password_is_generated_and_kept_by_the_engine_and_jenkins_gets_its_has
     shown: list[str] = []
 
     def program() -> None:
-        pulumi.Output.from_input(dict(docker.deploy(settings(adminPassword=None)))["adminPassword"]).apply(shown.append)
+        outputs = dict(docker.deploy(settings(adminPassword=None)))
+        pulumi.Output.from_input(outputs["adminPassword"]).apply(lambda known: shown.append(str(known)))
 
     engine.run(program)
     request, kept = engine.requests["admin-password"], engine.inputs["admin-password"]["input"]

@@ -49,7 +49,8 @@ def test_every_committed_stack_names_its_schema_and_satisfies_it(stack: Path) ->
 
 def test_the_schema_refuses_a_misspelt_setting_in_the_editor() -> None:
     schema = json.loads(reference.SCHEMA.read_text())
-    for wrong in ({"ci:registery": {}}, {"ci:jenkins": {"httpport": 1}}, {"ci:jenkins": {"httpPort": 0}}):
+    misspelt: tuple[Any, ...] = ({"ci:registery": {}}, {"ci:jenkins": {"httpport": 1}}, {"ci:jenkins": {"httpPort": 0}})
+    for wrong in misspelt:
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate({"config": {"ci:platform": "docker", **wrong}}, schema)
 

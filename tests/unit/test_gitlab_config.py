@@ -78,7 +78,7 @@ def test_a_file_of_authorities_that_cannot_be_read_is_refused_on_either_platform
 
 def test_a_stacks_runner_is_one_machine_to_gitlab_whatever_changes_but_the_stack() -> None:
     def system_id(owner: str, **keys: Any) -> str:
-        runner = GitlabRunnerSettings(**RUNNER, **keys)
+        runner = GitlabRunnerSettings.model_validate({**RUNNER, **keys})
         return config.files(runner, config="", owner=owner, authorities=None)[config.SYSTEM_ID]
 
     one = system_id("ci/dev")
