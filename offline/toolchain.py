@@ -6,7 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from offline import go, kubernetes
-from offline.plugins import install
+from offline.plugins.install import install
 from ops.toolchain import pins
 
 CLI_MODULE = Path(__file__).with_name("pulumi")
@@ -50,7 +50,8 @@ def bundle(folder: Path, cli: Path, lacking: Collection[str]) -> None:
     # By its real folder: the clone's `.venv` is a link that may point elsewhere tomorrow.
     python = Path(sys.prefix).resolve() / "bin" / "python"
     if "docker" in lacking:
-        install.docker(plugins, python)
+        versioned = plugins / f"resource-docker-v{pins.DOCKER_PLUGIN_VERSION}"
+        install(versioned / "pulumi-resource-docker", "docker.provider", python)
     if "kubernetes" in lacking:
         program = plugins / f"resource-kubernetes-v{pins.KUBERNETES_PLUGIN_VERSION}" / kubernetes.PROGRAM
         program.parent.mkdir(parents=True)
@@ -60,7 +61,7 @@ def bundle(folder: Path, cli: Path, lacking: Collection[str]) -> None:
     if "host" in lacking:
         # The CLI takes a language host that stands beside it without a word; for one on the PATH it prints a warning.
         own = folder / "lib" / "pulumi"
-        install.language_host(own.parent, python)
+        install(own.with_name("pulumi-language-python"), "language", python)
         try:
             own.hardlink_to(cli.resolve())
         except OSError:

@@ -10,8 +10,6 @@ import os
 import shutil
 from pathlib import Path
 
-from ops.toolchain import pins
-
 _SOURCES = Path(__file__).resolve().parent
 _PACKAGE = "bundled_plugins"
 _LAUNCHER = """#!/bin/sh
@@ -19,18 +17,8 @@ exec '{python}' -I '{code}' "$@"
 """
 
 
-def language_host(folder: Path, python: Path) -> None:
-    """Install the language host into the folder of the `pulumi` executable itself."""
-    _install(folder / "pulumi-language-python", "language", python)
-
-
-def docker(plugins: Path, python: Path) -> None:
-    """Install the Docker plugin into the CLI's folder of plugins, `$PULUMI_HOME/plugins`."""
-    folder = plugins / f"resource-docker-v{pins.DOCKER_PLUGIN_VERSION}"
-    _install(folder / "pulumi-resource-docker", "docker.provider", python)
-
-
-def _install(launcher: Path, module: str, python: Path) -> None:
+def install(launcher: Path, module: str, python: Path) -> None:
+    """Install the plugin of a module of this package under a path."""
     code = launcher.resolve().with_name(f".{launcher.name}")
     shutil.copytree(_SOURCES, code / _PACKAGE, ignore=shutil.ignore_patterns("__pycache__", Path(__file__).name))
     (code / "__main__.py").write_text(f"from {_PACKAGE}.{module} import main\n\nmain()\n")

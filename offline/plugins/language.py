@@ -1,7 +1,7 @@
 """`pulumi-language-python` for closed networks: the SDK's own server for programs, told to run the one in a folder.
 
 The program runs in this process, so in the virtual environment that the plugin was installed for. What the official
-host has beside that (`pulumi install`, policy packs, code generation) is refused by name.
+host has beside that (`pulumi install`, policy packs, code generation) it does not have.
 """
 
 import os
@@ -21,10 +21,10 @@ from google.protobuf import empty_pb2  # type: ignore[import-untyped,unused-igno
 from pulumi.automation._server import LanguageServer
 from pulumi.runtime.proto import language_pb2, language_pb2_grpc
 
-from .rpc import Servicer, engine_address, serve
+from .rpc import engine_address, serve
 
 
-class LanguageHost(Servicer, LanguageServer):
+class LanguageHost(LanguageServer):
     """The LanguageRuntime service."""
 
     def __init__(self, engine: str) -> None:

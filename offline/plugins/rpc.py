@@ -2,13 +2,12 @@
 
 import os
 import signal
-import stat
 import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import wraps
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import grpc  # type: ignore[import-untyped,unused-ignore]
 
@@ -25,20 +24,9 @@ class PluginError(Exception):
     """A failure to be shown to the user as it reads: no traceback, no secret in its text."""
 
 
-class Servicer:
-    """A gRPC service of which each call that a subclass does not define is refused by name."""
-
-    def __getattr__(self, call: str) -> Callable[[Any, grpc.ServicerContext], NoReturn]:
-        """Give the handler that refuses `call`; gRPC asks for every call of the service."""
-        if not call[:1].isupper():
-            raise AttributeError(call)
-
-        def refuse(_: Any, context: grpc.ServicerContext) -> NoReturn:
-            text = f"{call} is not implemented by the bundled plugin: use the official one"
-            context.abort(grpc.StatusCode.UNIMPLEMENTED, text)
-            raise AssertionError  # abort always raises; this tells the type checker so
-
-        return refuse
+def explain(error: Exception) -> str:
+    """Give what an error says; of an engine's, without the request that it answers."""
+    return str(getattr(error, "explanation", None) or error)
 
 
 def answering(
@@ -46,7 +34,7 @@ def answering(
 ) -> Callable[[Any, _Request, grpc.ServicerContext], _Response]:
     """Decorate a call's handler: what it raises reaches the user as a sentence, not as a traceback.
 
-    A PluginError as it reads, anything else with its kind, for a bug report.
+    A PluginError and what an engine says as they read, anything else with its kind, for a bug report.
     """
 
     @wraps(call)
@@ -56,8 +44,8 @@ def answering(
         except Exception as error:
             if context.code() is not None:  # the handler itself has ended the call
                 raise
-            known = isinstance(error, PluginError)
-            text = str(error) if known else f"bundled plugin: {type(error).__name__}: {error}"
+            known = isinstance(error, PluginError) or hasattr(error, "explanation")
+            text = explain(error) if known else f"bundled plugin: {type(error).__name__}: {error}"
             context.abort(grpc.StatusCode.UNKNOWN, text)
             raise AssertionError from error
 
@@ -110,8 +98,7 @@ def serve(
         # Threads may sit in a call to an engine that never answers; nothing of theirs is worth waiting for.
         os._exit(0)
 
-    if stat.S_ISFIFO(os.fstat(0).st_mode):
-        threading.Thread(target=watch_engine, daemon=True).start()
+    threading.Thread(target=watch_engine, daemon=True).start()
     if work is not None:
         threading.Thread(target=end, daemon=True).start()
         work()

@@ -9,10 +9,9 @@ import docker
 import pytest
 
 from components import labels
-from ops import engine as stack_engine
 from ops.sample import IMAGE
 from ops.toolchain import cache
-from ops.toolchain.console import OpsError
+from tests.support import containers
 from tests.support.names import PREFIX
 
 HOST = "unix:///var/run/docker.sock"
@@ -21,13 +20,7 @@ HOST = "unix:///var/run/docker.sock"
 @pytest.fixture(scope="session")
 def engine() -> Iterator[docker.DockerClient]:
     """Give the machine's engine; `make test` starts one. Whatever is on it is there afterwards, and nothing more."""
-    # Not asked by the SDK: where none answers it leaves a socket open, and that ends a run of pytest as an error.
-    try:
-        if not stack_engine.version(HOST):
-            pytest.skip(f"no Docker engine answers at {HOST}")
-    except OpsError as closed:
-        pytest.skip(closed.what)
-    client = docker.DockerClient(base_url=HOST, timeout=120)
+    client = containers.client(HOST)
     before = _deployed(client)
     yield client
     left, gone = _named(client), before - _deployed(client)

@@ -11,10 +11,9 @@ import pytest
 from offline import binaries, images
 from offline.engine import load
 from offline.toolchain import bundle
-from ops import engine as stack_engine
 from ops.toolchain import toolchain
-from ops.toolchain.console import OpsError
 from tests.parity.support import PATIENCE, Look, Plugins, Stack
+from tests.support import containers
 
 
 @pytest.fixture(scope="session")
@@ -45,12 +44,7 @@ def host() -> str:
 @pytest.fixture(scope="session")
 def engine(host: str) -> Iterator[docker.DockerClient]:
     """A client of the engine."""
-    try:
-        if not stack_engine.version(host):
-            pytest.skip(f"no Docker engine answers at {host}")
-    except OpsError as closed:
-        pytest.skip(closed.what)
-    client = docker.DockerClient(base_url=host)
+    client = containers.client(host)
     yield client
     client.close()
 

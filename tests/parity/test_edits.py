@@ -42,7 +42,3 @@ def edited(stack: Stack, image: str, unique: str) -> dict[str, str]:
 @pytest.mark.parametrize(("name", "edit"), list(zip(NAMES, EDITS, strict=True)), ids=NAMES)
 def test_an_edit_does_what_the_official_plugin_does(edited: dict[str, str], name: str, edit: list[Any]) -> None:
     assert edited.get(name, "same") == edit[0]
-
-
-def test_the_provider_itself_is_unchanged(edited: dict[str, str]) -> None:
-    assert "host" not in edited

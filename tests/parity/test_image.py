@@ -98,11 +98,3 @@ def test_a_failing_build_shows_what_it_printed(built: Stack) -> None:
     output = built.fails(*UP)
     dockerfile.write_text(right)
     assert output.count("a-telling-line") > 1
-
-
-def test_a_missing_dockerfile_is_named(built: Stack, unique: str) -> None:
-    """With the one that was probably meant."""
-    _declare(built, unique, dockerfile="Dockerfile")
-    output = built.fails("preview")
-    assert "could not open dockerfile at relative path" in output
-    assert "context/Dockerfile" in output

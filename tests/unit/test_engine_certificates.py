@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from docker import DockerClient
 from docker.errors import DockerException
 
 from components.docker import host, tls, tls_preflight
 from components.settings import Problem, Settings
 from lab.pki import Authority, Pair
-from offline.plugins.docker.engine import Connection
+from offline.plugins.docker.engine import TLS, Engine
+from offline.plugins.rpc import PluginError
 from ops import engine
 from tests.support import tls_server
 from tests.support.settings import settings
@@ -83,9 +83,9 @@ def test_verbs_and_the_bundled_plugin_take_only_an_engine_of_the_stacks_authorit
         wanted = settings(docker=docker, dockerTlsKey=CLIENT.key)
         with contextlib.nullcontext() if trusted else pytest.raises(DockerException, match="CERTIFICATE_VERIFY_FAILED"):
             engine.client(wanted).close()
-        plugins = Connection(tcp.host, ca=AUTHORITY.pem, cert=CLIENT.certificate, key=CLIENT.key).tls() or False
-        with contextlib.nullcontext() if trusted else pytest.raises(DockerException, match="CERTIFICATE_VERIFY_FAILED"):
-            DockerClient(base_url=tcp.host, tls=plugins).close()
+        texts = zip(TLS, (AUTHORITY.pem, CLIENT.certificate, CLIENT.key), strict=True)
+        with contextlib.nullcontext() if trusted else pytest.raises(PluginError, match="no Docker engine answers"):
+            Engine().configure({"host": tcp.host, **dict(texts)})
 
 
 WRONG: list[tuple[str, dict[str, Any], str, str]] = [

@@ -9,22 +9,15 @@ import importlib.util
 import os
 import sys
 from types import ModuleType
+from typing import Any
 
 # gRPC's fork handlers only cost time here: children are started with exec, never with a bare fork.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 
 
-def _register_bare_packages() -> None:
-    found = importlib.util.find_spec("pulumi")
-    if found is None or not found.submodule_search_locations:
-        raise SystemExit(f"the package `pulumi` is not installed for {sys.executable}: install requirements.txt there")
-    root = next(iter(found.submodule_search_locations))
-    for name in ("pulumi", "pulumi.runtime", "pulumi.runtime.proto"):
-        module = ModuleType(name)
-        module.__path__ = [os.path.join(root, *name.split(".")[1:])]
-        sys.modules[name] = module
-
-
 if "pulumi" not in sys.modules:
-    _register_bare_packages()
+    found: Any = importlib.util.find_spec("pulumi")
+    for name in ("pulumi", "pulumi.runtime", "pulumi.runtime.proto"):
+        module = sys.modules[name] = ModuleType(name)
+        module.__path__ = [os.path.join(found.submodule_search_locations[0], *name.split(".")[1:])]

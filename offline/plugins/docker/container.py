@@ -3,110 +3,58 @@
 import time
 from typing import Any, ClassVar
 
-from ..rpc import PluginError
-from .container_api import create_body, nanoseconds, read_state, update_arguments, upload_archive
-from .engine import explain, failing_as, found
+from pulumi.runtime.proto.provider_pb2 import PropertyDiff
+
+from ..rpc import PluginError, explain
+from .container_api import create_body, read_state, update_arguments, upload_archive
+from .engine import failing_as, found
+from .named import LABELS
 from .resource import Made, ResourceType, Say, State
-from .schema import (
-    Change,
-    Field,
-    Fields,
-    at_least,
-    flag,
-    listing,
-    mapping,
-    one_of,
-    record,
-    replacing,
-    text,
-    unordered,
-    whole,
-)
-from .volume import LABELS
+from .schema import Field, Fields, replacing
 
 # Seconds between two looks at a container's health.
 _HEALTH_POLL = 0.2
 
-
-def _absolute(path: str) -> str | None:
-    return None if path.startswith("/") else f"{path!r} is not an absolute path"
-
-
-def _duration() -> Field:
-    def rule(value: str) -> str | None:
-        try:
-            nanoseconds(value)
-        except ValueError:
-            return f'{value!r} is not a duration such as "30s" or "1m0s"'
-        return None
-
-    return text(default="0s", rule=rule)
-
-
+_COMPUTED = Field(computed=True)
+_SET = Field(unordered=True)
 _PORT = {
-    "internal": whole(required=True),
-    "external": whole(required=True),
-    "ip": text(default="0.0.0.0"),  # noqa: S104 (the official default; the components always give one)
-    "protocol": text(default="tcp"),
+    "internal": Field(),
+    "external": Field(),
+    "ip": Field(default="0.0.0.0"),  # noqa: S104 (the official default; the components always give one)
+    "protocol": Field(default="tcp"),
 }
-_VOLUME = {
-    "containerPath": text(required=True),
-    "hostPath": text(rule=_absolute),
-    "volumeName": text(),
-    "readOnly": flag(),
-}
+_VOLUME = dict.fromkeys(("containerPath", "hostPath", "volumeName", "readOnly"), Field())
 _HEALTHCHECK = {
-    "tests": listing(text()),
-    "interval": _duration(),
-    "timeout": _duration(),
-    "startPeriod": _duration(),
-    "startInterval": _duration(),
-    "retries": whole(rule=at_least(0)),
+    **dict.fromkeys(("tests", "retries"), Field()),
+    **dict.fromkeys(("interval", "timeout", "startPeriod", "startInterval"), Field(default="0s")),
 }
 # A change of one of these makes another container.
 _FIXED: Fields = {
-    "name": text(required=True),
-    "image": text(required=True),
-    "command": listing(text(), computed=True),
-    "entrypoints": listing(text(), computed=True),
-    "envs": unordered(text(), computed=True),
-    "user": text(computed=True),
+    **dict.fromkeys(("name", "image"), Field(required=True)),
+    **dict.fromkeys(("command", "entrypoints", "user", "stopSignal", "stopTimeout", "logDriver"), _COMPUTED),
+    **dict.fromkeys(("envs", "securityOpts"), Field(unordered=True, computed=True)),
+    **dict.fromkeys(("privileged", "readOnly", "logOpts"), Field()),
+    "groupAdds": _SET,
     "labels": LABELS,
-    "privileged": flag(),
-    "readOnly": flag(),
-    "capabilities": record({"adds": unordered(text()), "drops": unordered(text())}),
-    "securityOpts": unordered(text(), computed=True),
-    "groupAdds": unordered(text()),
-    "networkMode": text(default="bridge"),
-    "networksAdvanced": unordered(record({"name": text(required=True), "aliases": unordered(text())})),
-    "ports": unordered(record(_PORT)),
-    "volumes": unordered(record(_VOLUME)),
-    "uploads": unordered(record({"file": text(required=True), "content": text(required=True)})),
-    "stopSignal": text(computed=True),
-    "stopTimeout": whole(computed=True),
-    "logDriver": text(computed=True),
-    "logOpts": mapping(),
+    "capabilities": Field({"adds": _SET, "drops": _SET}),
+    "networkMode": Field(default="bridge"),
+    "networksAdvanced": Field({"name": Field(), "aliases": _SET}, unordered=True),
+    "ports": Field(_PORT, unordered=True),
+    "volumes": Field(_VOLUME, unordered=True),
+    "uploads": Field({"file": Field(), "content": Field()}, unordered=True),
     # Missing after a creation that failed: such a container is made anew.
-    "networkDatas": listing(record({"networkName": text(), "ipAddress": text()}), output=True),
+    "networkDatas": Field(output=True),
 }
 # A change of one of these is made in the container's own configuration.
-_UPDATED: Fields = {
-    "restart": text(default="no", rule=one_of("no", "on-failure", "always", "unless-stopped")),
-    "memory": whole(rule=at_least(0)),
-    "memorySwap": whole(rule=at_least(0)),
-}
+_UPDATED: Fields = {"restart": Field(default="no"), "memory": Field(), "memorySwap": Field()}
 # These are only recorded: they matter when the container is made, started or removed. The health check and tmpfs
 # only do for the next container, as the official plugin has it.
 _RECORDED: Fields = {
-    "start": flag(default=True),
-    "mustRun": flag(default=True),
-    "wait": flag(),
-    "waitTimeout": whole(default=60, rule=at_least(0)),
-    "removeVolumes": flag(default=True),
-    "destroyGraceSeconds": whole(),
-    "containerReadRefreshTimeoutMilliseconds": whole(default=15000),
-    "healthcheck": record(_HEALTHCHECK, computed=True),
-    "tmpfs": mapping(),
+    **dict.fromkeys(("start", "mustRun", "removeVolumes"), Field(default=True)),
+    **dict.fromkeys(("wait", "destroyGraceSeconds", "tmpfs"), Field()),
+    "waitTimeout": Field(default=60),
+    "containerReadRefreshTimeoutMilliseconds": Field(default=15000),
+    "healthcheck": Field(_HEALTHCHECK, computed=True),
 }
 
 
@@ -116,9 +64,9 @@ class Container(ResourceType):
     fields: ClassVar[Fields] = {**replacing(_FIXED), **_UPDATED, **_RECORDED}
     meta: ClassVar[str] = '{"schema_version":"2"}'
 
-    def compare(self, state: State, inputs: dict[str, Any]) -> dict[str, Change]:
+    def compare(self, state: State, inputs: dict[str, Any]) -> dict[str, int]:
         """Compare; a container whose making failed, and which was never read since, is made anew."""
-        failed: dict[str, Change] = {"networkDatas": "add"} if state.get("networkDatas") is None else {}
+        failed = {"networkDatas": PropertyDiff.ADD} if state.get("networkDatas") is None else {}
         return {**super().compare(state, inputs), **failed}
 
     def create(self, planned: State, say: Say) -> Made:
@@ -141,10 +89,9 @@ class Container(ResourceType):
     def read(self, id_: str, state: State) -> Made | None:
         """Look at the container."""
         inspected = found(lambda: self._engine.client.inspect_container(id_))
-        if inspected is None or (state and inspected["Id"] != id_):
+        if inspected is None or inspected["Id"] != id_:
             return None  # gone, or another container whose name is like this id
-        known = {name: state.get(name) for name in self.fields} if state else {}
-        return Made(str(inspected["Id"]), read_state(inspected, known))
+        return Made(id_, read_state(inspected, {name: state.get(name) for name in self.fields}))
 
     def update(self, id_: str, state: State, planned: State, say: Say) -> State:
         """Start a container that stopped, and change its limits and restart policy in place."""
@@ -174,7 +121,7 @@ class Container(ResourceType):
             client.disconnect_container_from_network(id_, "bridge")
         for network in networks:
             with failing_as(f"Unable to connect to network '{network['name']}'"):
-                client.connect_container_to_network(id_, network["name"], aliases=network["aliases"])
+                client.connect_container_to_network(id_, network["name"], aliases=network.get("aliases"))
         if planned["uploads"]:
             client.put_archive(id_, "/", upload_archive(planned["uploads"]))
 

@@ -6,13 +6,13 @@ import tarfile
 import time
 from typing import Any
 
+from ..rpc import PluginError
 from .engine import labels_to_map
 
 State = dict[str, Any]
 
 _MIB = 1024 * 1024
-_UNITS = {"ns": 1, "us": 1_000, "µs": 1_000, "ms": 1_000_000, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
+_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 # Properties that the API has as they are, under its own names: in its Config, and in its HostConfig.
 _CONFIG = {
     "command": "Cmd",
@@ -33,34 +33,24 @@ _TIMES = {"interval": "Interval", "timeout": "Timeout", "startPeriod": "StartPer
 # What the official plugin records where a program sets none: it would replace a container whose state lacks it.
 _UNSET: State = {
     **dict.fromkeys(("attach", "logs", "rm", "stdinOpen", "tty", "wait"), False),
-    **{name: [] for name in ("command", "entrypoints", "envs")},
+    **{name: [] for name in ("command", "entrypoints", "envs", "securityOpts")},
     "memoryReservation": 0,
 }
 
 
 def nanoseconds(duration: str) -> int:
-    """Turn a duration such as "1m30s" into nanoseconds; raise ValueError when it is none."""
-    parts = _DURATION.findall(duration)
-    if not parts or "".join(number + unit for number, unit in parts) != duration:
-        raise ValueError(duration)
-    return sum(round(float(number) * _UNITS[unit]) for number, unit in parts)
-
-
-def duration_text(nanos: int) -> str:
-    """Write nanoseconds as Go does, from a second on: "5s", "1m0s", "1h0m0s", "1.5s"."""
-    hours, rest = divmod(nanos, _UNITS["h"])
-    minutes, rest = divmod(rest, _UNITS["m"])
-    text = f"{rest / 10**9:.9f}".rstrip("0").rstrip(".") + "s"
-    if hours:
-        return f"{hours}h{minutes}m{text}"
-    return f"{minutes}m{text}" if minutes else text
+    """Turn a duration such as "1m30s" into nanoseconds."""
+    parts = _DURATION.fullmatch(duration)
+    if parts is None:
+        raise PluginError(f'{duration!r} is not a duration such as "30s" or "1m0s"')
+    hours, minutes, seconds = (int(part or 0) for part in parts.groups())
+    return (hours * 3600 + minutes * 60 + seconds) * 10**9
 
 
 def create_body(planned: State) -> dict[str, Any]:
     """Give the body of POST /containers/create."""
-    ports, volumes = planned["ports"] or [], planned["volumes"] or []
     bindings: dict[str, list[dict[str, str]]] = {}
-    for port in ports:
+    for port in planned["ports"] or ():
         binding = {"HostIp": port["ip"], "HostPort": str(port["external"])}
         bindings.setdefault(f"{port['internal']}/{port['protocol']}", []).append(binding)
     capabilities = planned["capabilities"] or {}
@@ -71,7 +61,7 @@ def create_body(planned: State) -> dict[str, Any]:
         "RestartPolicy": {"Name": planned["restart"]},
         "LogConfig": {"Type": planned["logDriver"] or "", "Config": planned["logOpts"] or {}},
         "PortBindings": bindings,
-        "Binds": [_bind(volume) for volume in volumes],
+        "Binds": [_bind(volume) for volume in planned["volumes"] or ()],
         "CapAdd": capabilities.get("adds"),
         "CapDrop": capabilities.get("drops"),
         "SecurityOpt": planned["securityOpts"] or [],
@@ -81,9 +71,8 @@ def create_body(planned: State) -> dict[str, Any]:
         "Image": planned["image"],
         "Labels": labels_to_map(planned["labels"]),
         "ExposedPorts": {port: {} for port in bindings},
-        "Volumes": {volume["containerPath"]: {} for volume in volumes},
+        "Healthcheck": _healthcheck(planned["healthcheck"]) if planned["healthcheck"] else None,
         "HostConfig": host,
-        **({"Healthcheck": _healthcheck(planned["healthcheck"])} if planned["healthcheck"] else {}),
     }
 
 
@@ -98,12 +87,12 @@ def update_arguments(planned: State) -> dict[str, Any]:
 
 def _healthcheck(check: State) -> dict[str, Any]:
     times = {key: nanoseconds(check[name]) for name, key in _TIMES.items()}
-    return {"Test": check["tests"] or [], "Retries": check["retries"] or 0, **times}
+    return {"Test": check["tests"], "Retries": check.get("retries", 0), **times}
 
 
 def _bind(volume: State) -> str:
-    mode = "ro" if volume["readOnly"] else "rw"
-    return f"{volume['hostPath'] or volume['volumeName']}:{volume['containerPath']}:{mode}"
+    mode = "ro" if volume.get("readOnly") else "rw"
+    return f"{volume.get('hostPath') or volume['volumeName']}:{volume['containerPath']}:{mode}"
 
 
 def upload_archive(uploads: list[State]) -> bytes:
@@ -121,42 +110,26 @@ def upload_archive(uploads: list[State]) -> bytes:
 def read_state(inspected: dict[str, Any], state: State) -> State:
     """Bring a recorded state up to date with `docker inspect`.
 
-    Some properties are never read, as the official plugin does not: volumes, envs, labels, uploads. Others only when
-    they were recorded: ports, logOpts.
-
-    Args:
-        inspected: the engine's answer.
-        state: what is recorded; only {} for an import.
+    Only what can change of a container is read, and what the engine fills in; the rest stays as it was recorded.
     """
     config, host, network = inspected["Config"], inspected["HostConfig"], inspected["NetworkSettings"]
-    running = inspected["State"]["Running"]
     result = {
         **_UNSET,
         **{name: value for name, value in state.items() if value is not None},
         **{name: config[key] for name, key in _CONFIG.items() if name != "envs" and config.get(key)},
-        **{name: host.get(key) for name, key in _HOST.items()},
         "name": inspected["Name"].lstrip("/"),
-        "image": inspected["Image"] if str(state.get("image")).startswith("sha256:") else config["Image"],
         "memory": host["Memory"] // _MIB,
         "memorySwap": host["MemorySwap"] // _MIB,
         "restart": host["RestartPolicy"]["Name"],
-        "securityOpts": host.get("SecurityOpt") or [],
         "logDriver": host["LogConfig"]["Type"],
-        # Recorded only when the program gave some: else the daemon's own would look like a change.
-        "logOpts": host["LogConfig"]["Config"] if state.get("logOpts") else None,
         "networkDatas": [
             {"networkName": name, "ipAddress": one.get("IPAddress") or ""}
             for name, one in (network.get("Networks") or {}).items()
         ],
     }
-    if host.get("CapAdd") or host.get("CapDrop"):
-        result["capabilities"] = {"adds": host.get("CapAdd"), "drops": host.get("CapDrop")}
-    if check := config.get("Healthcheck"):
-        times = {name: duration_text(check.get(key) or 0) for name, key in _TIMES.items()}
-        result["healthcheck"] = {"tests": check.get("Test"), "retries": check.get("Retries"), **times}
-    if state.get("ports") and (running or state.get("mustRun")):
+    if state.get("ports") and (inspected["State"]["Running"] or state.get("mustRun")):
         result["ports"] = _ports(network.get("Ports") or {})
-    if not running and state.get("mustRun"):
+    if state.get("mustRun") and not inspected["State"]["Running"]:
         # One that stopped is shown as one that need not run: a change that starts it at the next update.
         result["mustRun"] = False
     return result

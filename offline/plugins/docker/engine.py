@@ -3,80 +3,28 @@
 from __future__ import annotations
 
 import os
-import ssl
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ..rpc import PluginError
-from .schema import Fields, text
+from ..rpc import PluginError, explain
+from .schema import Field, Fields
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     import docker
 
-CONFIG: Fields = {"host": text(), "caMaterial": text(), "certMaterial": text(), "keyMaterial": text()}
+TLS = ("caMaterial", "certMaterial", "keyMaterial")
+"""PEM texts: of the authority that signed the engine's certificate, of the client's certificate, of its private key."""
+CONFIG: Fields = {"host": Field(required=True), **dict.fromkeys(TLS, Field())}
 """The provider's own settings."""
 
-_DEFAULT_HOST = "unix:///var/run/docker.sock"
-_SCHEMES = ("unix://", "tcp://", "ssh://")
 # Seconds the engine may take for an answer that is not a wait, a pull or a build.
 _ANSWER_SECONDS = 60
 # Seconds that something may stay in use by a container that is being removed; the official plugin's number.
 _REMOVE_SECONDS = 30
-
-
-@dataclass(frozen=True)
-class Connection:
-    """How to reach the engine.
-
-    Attributes:
-        host: "unix:///path", "tcp://name:port" or "ssh://user@name".
-        ca: the PEM text of the authority that signed the engine's certificate.
-        cert: the PEM text of the client's certificate.
-        key: the PEM text of its private key.
-    """
-
-    host: str
-    ca: str = field(default="", repr=False)
-    cert: str = field(default="", repr=False)
-    key: str = field(default="", repr=False)
-
-    @classmethod
-    def of(cls, settings: Mapping[str, Any]) -> Connection:
-        """Take the provider's settings, and the host of the environment where there is none."""
-        host = settings.get("host") or os.environ.get("DOCKER_HOST") or _DEFAULT_HOST
-        return cls(host, *(settings.get(name) or "" for name in ("caMaterial", "certMaterial", "keyMaterial")))
-
-    def problems(self) -> list[tuple[str, str]]:
-        """Give what is wrong, as (property, reason)."""
-        found = []
-        if not self.host.startswith(_SCHEMES):
-            found.append(("host", f"{self.host!r} is not an engine's address: write unix://, tcp:// or ssh://"))
-        texts = {"caMaterial": self.ca, "certMaterial": self.cert, "keyMaterial": self.key}
-        missing = [name for name, value in texts.items() if not value]
-        if 0 < len(missing) < len(texts):
-            # Without the authority the official framework would trust any server.
-            found.append((missing[0], "caMaterial, certMaterial and keyMaterial must all be given, or none"))
-        return found
-
-    def tls(self) -> docker.tls.TLSConfig | None:
-        """Give what the SDK takes for TLS, or None when the connection has no certificates."""
-        return _tls_configuration(self._context()) if self.cert else None
-
-    def _context(self) -> ssl.SSLContext:
-        context = ssl.create_default_context(cadata=self.ca)
-        # The key never touches a disk: OpenSSL reads it from memory that has a file's name.
-        memory = os.memfd_create("client-certificate")
-        try:
-            os.write(memory, f"{self.cert}\n{self.key}\n".encode())
-            context.load_cert_chain(f"/proc/self/fd/{memory}")
-        finally:
-            os.close(memory)
-        return context
 
 
 class Engine:
@@ -84,15 +32,16 @@ class Engine:
 
     def __init__(self) -> None:
         """Start unconfigured."""
-        self._connection = Connection("")
-        self._version = "auto"
+        self._options: dict[str, Any] = {}
         self._clients = threading.local()
         self.cancelled = threading.Event()
 
-    def configure(self, connection: Connection) -> None:
+    def configure(self, settings: Mapping[str, Any]) -> None:
         """Connect. Raises PluginError, with what to do, when no engine answers."""
-        self._connection, self._version, self._clients = connection, "auto", threading.local()
-        self._version = str(self._connect().api_version)
+        host = settings["host"]
+        self._options = {"base_url": host, "version": "auto", "use_ssh_client": host.startswith("ssh://")}
+        self._options |= {"timeout": _ANSWER_SECONDS, "tls": settings.get(TLS[0]) and _tls(settings)}
+        self._options["version"] = self._connect().api_version
 
     @property
     def client(self) -> docker.APIClient:
@@ -105,6 +54,13 @@ class Engine:
     def image(self, name: str) -> dict[str, Any] | None:
         """Inspect an image by name or id; None when it is not there."""
         return found(lambda: self.client.inspect_image(name))  # type: ignore[no-untyped-call]
+
+    def followed(self, events: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        """Yield what the engine tells while it pulls or builds. Raises PluginError when that fails or is cancelled."""
+        for event in events:
+            if self.cancelled.is_set() or "error" in event:
+                raise PluginError(event.get("error", "the update was cancelled"))
+            yield event
 
     def remove(self, what: str, action: Callable[[], object], *, busy: str) -> None:
         """Remove something, waiting for a container that is on its way out; what is gone already is no error.
@@ -135,15 +91,9 @@ class Engine:
 
         import docker  # noqa: PLC0415
 
-        host = self._connection.host
+        host = self._options["base_url"]
         try:
-            return docker.APIClient(
-                base_url=host,
-                version=self._version,
-                timeout=_ANSWER_SECONDS,
-                tls=self._connection.tls() or False,
-                use_ssh_client=host.startswith("ssh://"),
-            )
+            return docker.APIClient(**self._options)
         except (docker.errors.DockerException, OSError, ValueError) as error:
             advice = "start the engine (systemctl start docker), or set `host` to where it listens"
             if "ermission denied" in str(error):
@@ -161,31 +111,31 @@ def _cause(error: BaseException) -> str:
     return str(error)
 
 
-def _tls_configuration(context: ssl.SSLContext) -> docker.tls.TLSConfig:
-    """Make the SDK use `context` as it is; of its own accord it takes certificates from files only."""
+def _tls(settings: Mapping[str, Any]) -> docker.tls.TLSConfig:
+    """Give what makes the SDK use texts instead of files, and trust no authority but that of the settings."""
     from docker.tls import TLSConfig  # noqa: PLC0415
-    from requests.adapters import DEFAULT_POOLSIZE, HTTPAdapter  # noqa: PLC0415
 
     class Configuration(TLSConfig):
         def configure_client(self, client: docker.APIClient) -> None:
-            adapter = HTTPAdapter()
-            adapter.init_poolmanager(1, DEFAULT_POOLSIZE, ssl_context=context)
-            # requests would add every public authority to the context, and those of REQUESTS_CA_BUNDLE.
-            adapter.cert_verify = lambda *_: None  # type: ignore[method-assign]
-            client.trust_env = False
-            client.mount("https://", adapter)
+            super().configure_client(client)
+            client.trust_env = False  # REQUESTS_CA_BUNDLE would take the authority's place
 
-    return Configuration()
+    # The key never touches a disk: these are files of memory. They stay open, since each connection reads them anew.
+    files = [os.memfd_create(name) for name in TLS]
+    for file, name in zip(files, TLS, strict=True):
+        os.write(file, settings[name].encode())
+    ca, certificate, key = (f"/proc/self/fd/{file}" for file in files)
+    return Configuration(client_cert=(certificate, key), ca_cert=ca, verify=True)
 
 
 @contextmanager
 def failing_as(what: str) -> Iterator[None]:
-    """Turn what the engine refuses into an error that begins with `what`."""
+    """Let an error of what the engine refuses begin with `what`."""
     from docker.errors import APIError  # noqa: PLC0415
 
     try:
         yield
-    except APIError as error:
+    except (APIError, PluginError) as error:
         raise PluginError(f"{what}: {explain(error)}") from error
 
 
@@ -197,11 +147,6 @@ def found(look: Callable[[], Any]) -> dict[str, Any] | None:
         return dict(look())
     except NotFound:
         return None
-
-
-def explain(error: Exception) -> str:
-    """Give what an engine's error says, without the request it answers."""
-    return str(getattr(error, "explanation", None) or error)
 
 
 def labels_to_map(labels: list[Mapping[str, str]] | None) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """The docker provider: its own settings, and the calls of the protocol for its resource types."""
 
 import threading
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -8,24 +9,22 @@ import grpc  # type: ignore[import-untyped,unused-ignore]
 from google.protobuf import empty_pb2  # type: ignore[import-untyped,unused-ignore]
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
 
-from ..rpc import OPTIONS, PluginError, Servicer, answering, engine_address, serve
+from ..rpc import OPTIONS, PluginError, answering, engine_address, serve
 from .container import Container
-from .engine import CONFIG, Connection, Engine
+from .engine import CONFIG, TLS, Engine
 from .image import Image
-from .network import Network
+from .named import Network, Volume
 from .remote_image import RemoteImage
 from .resource import Made, ResourceType, Say
 from .schema import check
 from .values import UNKNOWN, from_struct, to_struct
-from .volume import Volume
 
 _VERSION = "5.2.0"
-_KINDS = {"add": 0, "delete": 2, "update": 4}  # PropertyDiff.Kind; one more when it replaces
 # The engine's own keys among a provider's inputs.
 _ENGINE_KEYS = ("version", "pluginDownloadURL")
 
 
-class DockerProvider(Servicer):
+class DockerProvider:
     """Stands in for pulumi-resource-docker.
 
     It accepts no secrets: the engine opens them before a call, and seals the outputs of the same name after it.
@@ -43,6 +42,13 @@ class DockerProvider(Servicer):
             "docker:index/volume:Volume": Volume(self._engine),
         }
 
+    def __getattr__(self, call: str) -> Callable[[Any, grpc.ServicerContext], None]:
+        """Give what refuses a call that is not implemented, and writes no traceback into the user's log."""
+        if not call[:1].isupper():
+            raise AttributeError(call)
+        text = f"{call} is not implemented by the bundled plugin: use the official one"
+        return lambda _, context: context.abort(grpc.StatusCode.UNIMPLEMENTED, text)
+
     def GetPluginInfo(self, _: empty_pb2.Empty, __: grpc.ServicerContext) -> plugin_pb2.PluginInfo:
         """Give the version of the plugin that this one stands in for."""
         return plugin_pb2.PluginInfo(version=_VERSION)
@@ -51,10 +57,12 @@ class DockerProvider(Servicer):
     def CheckConfig(self, request: provider_pb2.CheckRequest, _: grpc.ServicerContext) -> provider_pb2.CheckResponse:
         """Check the provider's own settings; a provider that would trust any server is refused."""
         given = {key: value for key, value in from_struct(request.news).items() if key not in _ENGINE_KEYS}
-        found = [(one.path, one.reason) for one in check(CONFIG, given)[1]]
-        if not found:
-            found = Connection.of({key: value for key, value in given.items() if value != UNKNOWN}).problems()
-        failures = [provider_pb2.CheckFailure(property=name, reason=reason) for name, reason in found]
+        _inputs, failures = check(CONFIG, given)
+        missing = [name for name in TLS if not given.get(name)]
+        if 0 < len(missing) < len(TLS):
+            # Without the authority the official framework would trust any server.
+            reason = f"{', '.join(TLS)} must all be given, or none"
+            failures.append(provider_pb2.CheckFailure(property=missing[0], reason=reason))
         return provider_pb2.CheckResponse(inputs=request.news, failures=failures)
 
     @answering
@@ -62,15 +70,14 @@ class DockerProvider(Servicer):
         self, request: provider_pb2.ConfigureRequest, _: grpc.ServicerContext
     ) -> provider_pb2.ConfigureResponse:
         """Connect to the engine."""
-        self._engine.configure(Connection.of(from_struct(request.args)))
+        self._engine.configure(from_struct(request.args))
         return provider_pb2.ConfigureResponse(supportsPreview=True)
 
     @answering
     def Check(self, request: provider_pb2.CheckRequest, _: grpc.ServicerContext) -> provider_pb2.CheckResponse:
         """Check a resource's inputs."""
         inputs, failures = self._type(request.urn).check(from_struct(request.news))
-        found = [provider_pb2.CheckFailure(property=one.path, reason=one.reason) for one in failures]
-        return provider_pb2.CheckResponse(inputs=to_struct(inputs), failures=found)
+        return provider_pb2.CheckResponse(inputs=to_struct(inputs), failures=failures)
 
     @answering
     def Diff(self, request: provider_pb2.DiffRequest, _: grpc.ServicerContext) -> provider_pb2.DiffResponse:
@@ -79,14 +86,15 @@ class DockerProvider(Servicer):
         found = kind.compare(from_struct(request.olds), from_struct(request.news))
         # The engine itself ignores changes of inputs; this is for a state that differs from its inputs.
         found = {name: change for name, change in found.items() if name not in request.ignoreChanges}
-        replaces = [name for name in found if kind.replaces(name)]
+        replaces = [name for name in found if kind.fields[name].replaces]
         return provider_pb2.DiffResponse(
             changes=provider_pb2.DiffResponse.DIFF_SOME if found else provider_pb2.DiffResponse.DIFF_NONE,
             diffs=list(found),
             replaces=replaces,
             deleteBeforeReplace=bool(replaces) and kind.deletes_first,
+            # The kind that replaces is one more than the one that does not.
             detailedDiff={
-                name: provider_pb2.PropertyDiff(kind=_KINDS[change] + (name in replaces))  # type: ignore[arg-type]
+                name: provider_pb2.PropertyDiff(kind=change + (name in replaces))  # type: ignore[arg-type]
                 for name, change in found.items()
             },
             hasDetailedDiff=True,
@@ -108,8 +116,10 @@ class DockerProvider(Servicer):
     @answering
     def Read(self, request: provider_pb2.ReadRequest, _: grpc.ServicerContext) -> provider_pb2.ReadResponse:
         """Look at a resource."""
-        kind = self._type(request.urn)
-        made = kind.read(request.id, from_struct(request.properties))
+        kind, state = self._type(request.urn), from_struct(request.properties)
+        if not state:
+            raise PluginError(f"{request.id} cannot be imported by the bundled plugin: use the official one")
+        made = kind.read(request.id, state)
         if made is None:
             return provider_pb2.ReadResponse()
         inputs = kind.refreshed(from_struct(request.inputs), made.state)
@@ -145,7 +155,9 @@ class DockerProvider(Servicer):
         kind = self._types.get(token)
         if kind is None:
             known = ", ".join(sorted(self._types))
-            raise PluginError(f"the resource type {token} is not implemented by the bundled plugin; it knows {known}")
+            raise PluginError(
+                f"{token} is not implemented by the bundled plugin, which knows {known}; use the official one"
+            )
         return kind
 
     def _say(self, urn: str) -> Say:

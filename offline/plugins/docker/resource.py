@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from pulumi.runtime.proto.provider_pb2 import CheckFailure
+
 from . import schema
 from .engine import Engine
 
@@ -42,21 +44,18 @@ class ResourceType(ABC):
         """Act on `engine`."""
         self._engine = engine
 
-    def check(self, inputs: dict[str, Any]) -> tuple[dict[str, Any], list[schema.Failure]]:
-        """Check inputs; return them with defaults, and all that is wrong with them."""
-        return schema.check(self.fields, inputs)
+    def check(self, inputs: dict[str, Any]) -> tuple[dict[str, Any], list[CheckFailure]]:
+        """Check inputs; return them with defaults and the names of those, and all that is wrong with them."""
+        checked, failures = schema.check(self.fields, inputs)
+        return {**checked, schema.DEFAULTS: sorted(name for name in checked if inputs.get(name) is None)}, failures
 
     def plan(self, inputs: dict[str, Any], prior: State) -> State:
         """Give the state that inputs ask for; `prior` has what the engine fills in."""
         return schema.plan(self.fields, inputs, prior)
 
-    def compare(self, state: State, inputs: dict[str, Any]) -> dict[str, schema.Change]:
+    def compare(self, state: State, inputs: dict[str, Any]) -> dict[str, int]:
         """Find which properties checked inputs change, and how."""
         return schema.compare(self.fields, state, self.plan(inputs, state))
-
-    def replaces(self, name: str) -> bool:
-        """Say whether a change of a property makes a new resource."""
-        return self.fields[name].replaces
 
     def refreshed(self, inputs: dict[str, Any], state: State) -> dict[str, Any]:
         """Give the inputs that belong to a state that was just read."""
@@ -68,7 +67,7 @@ class ResourceType(ABC):
 
     @abstractmethod
     def read(self, id_: str, state: State) -> Made | None:
-        """Look at the resource, of which only the id is known when `state` is empty; None when it is gone."""
+        """Look at the resource; None when it is gone."""
 
     def update(self, id_: str, state: State, planned: State, say: Say) -> State:
         """Change the resource in place: here, there is nothing to change on the engine."""

@@ -19,15 +19,6 @@ def secret(value: Any) -> dict[str, Any]:
     return {_SIGNATURE: _SECRET, "value": value}
 
 
-def has_unknown(value: Any) -> bool:
-    """Say whether a value, or anything within it, is not known yet."""
-    if isinstance(value, dict):
-        return any(has_unknown(item) for item in value.values())
-    if isinstance(value, list):
-        return any(has_unknown(item) for item in value)
-    return bool(value == UNKNOWN)
-
-
 def from_struct(struct: struct_pb2.Struct) -> dict[str, Any]:
     """Read the properties of a request, with every secret opened."""
     return {key: _from_value(value) for key, value in struct.fields.items()}
