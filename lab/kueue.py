@@ -2,10 +2,9 @@
 
 import base64
 import contextlib
+import functools
 import os
-import shutil
 import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,27 +25,13 @@ GROUPS = {"batch", "kueue.x-k8s.io"}
 """The API groups whose objects Kueue is asked about. Its other webhooks are for kinds that the lab lacks."""
 
 
-class Kueue(Module):
-    """Kueue's module: the program, and beside it the objects that a cluster must have for it."""
-
-    def _build(self, part: Path) -> None:
-        super()._build(part)
-        command, env = go.ensure(self.folder)
-        asked = [str(command), "list", "-m", "-f", "{{.Dir}}", self.pinned]
-        found = subprocess.run(asked, cwd=self.folder, env=env, capture_output=True, text=True, check=True).stdout
-        components = Path(found.strip()) / "config/components"
-        shutil.copytree(components / "crd/bases", part / "kinds")
-        shutil.copyfile(components / "webhook/manifests.yaml", part / "webhooks.yaml")
+MODULE = Module("kueue", ("sigs.k8s.io/kueue/cmd/kueue",), pinned="sigs.k8s.io/kueue", expect="about 4 min")
 
 
-MODULE = Kueue("kueue", ("sigs.k8s.io/kueue/cmd/kueue",), pinned="sigs.k8s.io/kueue", expect="about 4 min")
-
-
-def kind(name: str) -> dict[str, Any]:
-    """Give the definition of one of Kueue's kinds."""
-    file = MODULE.ensure() / "kinds" / f"kueue.x-k8s.io_{name.lower()}s.yaml"
-    found: dict[str, Any] = yaml.load(file.read_text(), yaml.CSafeLoader)
-    return found
+@functools.cache
+def kinds() -> Path:
+    """Give the folder with the definitions of Kueue's kinds, which is in its module."""
+    return go.source(MODULE.folder, MODULE.pinned) / "config/components/crd/bases"
 
 
 @contextlib.contextmanager
@@ -56,7 +41,7 @@ def installed(lab: Lab) -> Iterator[None]:
     Raises:
         OpsError: when it can't be built or started.
     """
-    made, etc = MODULE.ensure(), lab.pki / "kueue/etc"
+    etc = lab.pki / "kueue/etc"
     certificate, key = lab.certificate("kueue", lab.node_address)
     for file, text in {
         f"kueue{CERTIFICATES}/tls.crt": certificate.read_text(),
@@ -70,16 +55,16 @@ def installed(lab: Lab) -> Iterator[None]:
         processes.run(lab, [lab.kubectl, "--kubeconfig", lab.kubeconfig, *verb, "--filename", file], title=verb[0])
 
     with contextlib.ExitStack() as undo:
-        kubectl(made / "kinds", "apply", "--server-side")
-        kubectl(made / "kinds", "wait", "--for=condition=Established")
-        words = (made / "kueue", "--config=/etc/config.yaml", "--feature-gates=VisibilityOnDemand=false")
+        kubectl(kinds(), "apply", "--server-side")
+        kubectl(kinds(), "wait", "--for=condition=Established")
+        words = (MODULE.ensure() / "kueue", "--config=/etc/config.yaml", "--feature-gates=VisibilityOnDemand=false")
         command = ("unshare", "--mount", "sh", "-c", WITH_ETC, etc, *words)
         process = processes.start(lab, "kueue", command, env={"KUBECONFIG": str(lab.kubeconfig)})
         undo.callback((lab.pids / "kueue.json").unlink)
         undo.callback(os.kill, process.pid, signal.SIGKILL)
         # While it runs, since it holds on to its objects by finalizers.
         undo.callback(kubectl, etc / "webhooks.yaml", "delete", "--ignore-not-found")
-        undo.callback(kubectl, made / "kinds", "delete", "--ignore-not-found", "--timeout=60s")
+        undo.callback(kubectl, kinds(), "delete", "--ignore-not-found", "--timeout=60s")
         health.wait(lab, "Kueue", lambda: health.answers(f"http://{lab.node_address}:8081/readyz"))
         kubectl(etc / "webhooks.yaml", "apply", "--server-side")
         yield
@@ -88,7 +73,7 @@ def installed(lab: Lab) -> Iterator[None]:
 def _webhooks(lab: Lab) -> Iterator[dict[str, Any]]:
     """Give the webhooks with the address of a process on the node, where a cluster has a Service."""
     authority = base64.b64encode(lab.ca.read_bytes()).decode()
-    for found in yaml.safe_load_all((MODULE.ensure() / "webhooks.yaml").read_text()):
+    for found in yaml.safe_load_all((kinds().parents[1] / "webhook/manifests.yaml").read_text()):
         asked = [each for each in found["webhooks"] if GROUPS.issuperset(each["rules"][0]["apiGroups"])]
         for each in asked:
             url = f"https://{lab.node_address}:9443{each['clientConfig']['service']['path']}"

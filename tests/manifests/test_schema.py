@@ -30,11 +30,9 @@ NEWEST: str = library.latest_version()
 def refused(manifest: Mapping[str, Any], version: str) -> str | None:
     """Give what an API server of this version has against an object."""
     try:
-        if manifest["kind"] == "Certificate":
-            jsonschema.Draft202012Validator(programs.certificate_schema()).validate(manifest)
-        elif manifest["apiVersion"] == queue.API:
-            schema = programs.kueue_schema(manifest["kind"], queue.API.partition("/")[2])
-            jsonschema.Draft202012Validator(schema).validate(manifest)
+        group, _, own = manifest["apiVersion"].partition("/")
+        if group in {"cert-manager.io", queue.API.partition("/")[0]}:
+            jsonschema.Draft202012Validator(programs.schema(manifest["kind"], own)).validate(manifest)
         else:
             library.validate(dict(manifest), version, strict=True)
     except jsonschema.ValidationError as error:
