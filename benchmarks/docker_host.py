@@ -1,4 +1,4 @@
-"""The Docker platform: previews, updates with nothing to do, and the first one beside `docker run` and `compose`."""
+"""The Docker platform: previews, updates with nothing to do, and the first one beside `docker run`."""
 
 import dataclasses
 import functools
@@ -6,7 +6,6 @@ import json
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any, Final
 
 from benchmarks import bare
@@ -17,16 +16,17 @@ NAME: Final = f"{PREFIX}-jenkins"
 """Of the container and of its volume. Only one variant's is there at a time."""
 IMAGE: Final = f"{NAME}:1"
 """The deployed container's image together with the files that were copied into the container."""
-SETTINGS: Final = {
-    "GroupAdd": ("group_add", "--group-add"),
-    "CapDrop": ("cap_drop", "--cap-drop"),
-    "CapAdd": ("cap_add", "--cap-add"),
-    "SecurityOpt": ("security_opt", "--security-opt"),
-    "Memory": ("mem_limit", "--memory"),
-    "MemorySwap": ("memswap_limit", "--memory-swap"),
-    "ShmSize": ("shm_size", "--shm-size"),
+FLAGS: Final = {
+    "GroupAdd": "--group-add",
+    "CapDrop": "--cap-drop",
+    "CapAdd": "--cap-add",
+    "SecurityOpt": "--security-opt",
+    "Memory": "--memory",
+    "MemorySwap": "--memory-swap",
+    "ShmSize": "--shm-size",
+    "Binds": "--volume",
 }
-"""What the engine calls a container's settings, and what compose and `docker run` call them."""
+"""What the engine calls a container's settings, and what `docker run` calls them."""
 LABEL: Final = "ci-bench"
 """Of images that are built."""
 _REMOVE: Final = f"""\
@@ -67,37 +67,23 @@ def docker_host(options: Options, cleanup: ExitStack) -> Iterator[Benchmark]:
     clear(ours, plain)
     title = f"Preview with all to create, stack `{options.stack}`"
     yield Benchmark(name="docker-create", title=title, variants=previews, goals=goals)
-    yield from _first(ours, hosts, options.scratch)
+    yield _first(ours, hosts)
 
 
-def _first(ours: Program, hosts: Mapping[str, Any], scratch: Path) -> Iterator[Benchmark]:
+def _first(ours: Program, hosts: Mapping[str, Any]) -> Benchmark:
     """Compare what leads from nothing to a container that runs, and to one that is healthy."""
-    file = scratch / "compose.json"
-    file.write_text(json.dumps({"services": {"jenkins": service(hosts)}, "volumes": {NAME: {"name": NAME}}}), "utf-8")
-    compose = ("docker", "compose", "--project-name", PREFIX, "--file", str(file), "up", "--detach")
-    lines = {
-        "`docker run`": docker("run", *run_words(service(hosts))),
-        "`docker compose up`": Command(words=compose),
-        "`pulumi up`": ours.up(),
-    }
-    skipped = {}
-    if not said("docker", "compose", "version"):
-        del lines["`docker compose up`"]
-        skipped["`docker compose up`"] = "this machine's docker has no compose plugin"
+    lines = {"`docker run`": docker("run", *run_words(hosts)), "`pulumi up`": ours.up()}
 
     def step(command: Command, script: str) -> Command:
         clear(ours)
         return dataclasses.replace(command, words=("sh", "-c", script, "sh", *command.words))
 
-    yield Benchmark(
-        name="docker-first",
-        title="From nothing to a container that runs, and to a healthy one",
-        variants=tuple(
-            Variant(name, {key: functools.partial(step, line, script) for key, script in ENDS.items()})
-            for name, line in lines.items()
-        ),
-        skipped=skipped,
-    )
+    variants = [
+        Variant(name, {key: functools.partial(step, line, script) for key, script in ENDS.items()})
+        for name, line in lines.items()
+    ]
+    title = "From nothing to a container that runs, and to a healthy one"
+    return Benchmark(name="docker-first", title=title, variants=tuple(variants))
 
 
 def clear(*programs: Program) -> None:
@@ -119,27 +105,16 @@ def docker(*words: str) -> Command:
     return Command(words=("docker", *words))
 
 
-def service(hosts: Mapping[str, Any]) -> dict[str, Any]:
-    """Give a service of compose for a container's settings, as `docker inspect` shows them under HostConfig."""
-    published = [(inside, each) for inside, ports in (hosts.get("PortBindings") or {}).items() for each in ports]
-    mounts = [f"{each['Source']}:{each['Target']}" for each in hosts.get("Mounts") or ()]
-    return {
-        "image": IMAGE,
-        "container_name": NAME,
-        "init": bool(hosts.get("Init")),
-        "ports": [f"{each['HostIp']}:{each['HostPort']}:{inside}" for inside, each in published],
-        "volumes": [*(hosts.get("Binds") or ()), *mounts],
-        **{name: hosts[key] for key, (name, _) in SETTINGS.items() if hosts.get(key)},
-    }
-
-
-def run_words(service: Mapping[str, Any]) -> list[str]:
-    """Give the words of `docker run` for such a service."""
-    words = ["--detach", "--name", service["container_name"], *(["--init"] if service["init"] else [])]
-    for name, flag in [*SETTINGS.values(), ("ports", "--publish"), ("volumes", "--volume")]:
-        value = service.get(name, [])
-        words += [word for each in (value if isinstance(value, list) else [value]) for word in (flag, str(each))]
-    return [*words, service["image"]]
+def run_words(hosts: Mapping[str, Any]) -> list[str]:
+    """Give the words of `docker run` for a container's settings, as `docker inspect` shows them under HostConfig."""
+    words = ["--detach", "--name", NAME, *(["--init"] if hosts.get("Init") else [])]
+    for inside, ports in (hosts.get("PortBindings") or {}).items():
+        words += [f"--publish={each['HostIp']}:{each['HostPort']}:{inside}" for each in ports]
+    words += [f"--volume={each['Source']}:{each['Target']}" for each in hosts.get("Mounts") or ()]
+    for key, flag in FLAGS.items():
+        value = hosts.get(key) or []
+        words += [f"{flag}={each}" for each in (value if isinstance(value, list) else [value])]
+    return [*words, IMAGE]
 
 
 def jenkins(name: str) -> dict[str, Any]:

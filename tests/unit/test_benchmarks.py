@@ -115,17 +115,15 @@ def test_the_bare_program_declares_what_the_stack_declared() -> None:
     assert secret["options"] == {"ignore_changes": ["data"]}
 
 
-def test_docker_run_and_compose_get_the_deployed_containers_settings() -> None:
+def test_docker_run_gets_the_deployed_containers_settings() -> None:
     inspected = {
         "Init": True, "GroupAdd": ["998"], "CapDrop": ["ALL"], "CapAdd": None, "SecurityOpt": ["label:disable"],
         "Memory": 1048576, "MemorySwap": 1048576, "ShmSize": 0, "Binds": ["home:/var/jenkins_home:rw"],
         "PortBindings": {"8080/tcp": [{"HostIp": "127.0.0.1", "HostPort": "9000"}]},
     }  # fmt: skip
-    service = docker_host.service(inspected)
-    assert (service["cap_drop"], service["mem_limit"], service.get("shm_size")) == (["ALL"], 1048576, None)
-    assert " ".join(docker_host.run_words(service)) == (
-        f"--detach --name {docker_host.NAME} --init --group-add 998 --cap-drop ALL --security-opt label:disable "
-        "--memory 1048576 --memory-swap 1048576 --publish 127.0.0.1:9000:8080/tcp --volume home:/var/jenkins_home:rw "
+    assert " ".join(docker_host.run_words(inspected)) == (
+        f"--detach --name {docker_host.NAME} --init --publish=127.0.0.1:9000:8080/tcp --group-add=998 --cap-drop=ALL "
+        "--security-opt=label:disable --memory=1048576 --memory-swap=1048576 --volume=home:/var/jenkins_home:rw "
         f"{docker_host.IMAGE}"
     )
 
