@@ -5,7 +5,7 @@ PY   := .venv/bin/python
 FOR  := $(if $(STACK),--stack $(STACK))
 SURE := $(if $(YES),--yes)
 PIN  := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
-CLUSTER := tests/lab tests/manifests tests/cluster
+CLUSTER := tests/cluster tests/manifests tests/lab
 
 .DEFAULT_GOAL := help
 .PHONY: help up preview down status doctor password set recover backup restore sample lab lab-down test test-cluster test-fast check reference lock outdated bench
@@ -42,7 +42,7 @@ test: ## run every test that needs no cluster
 	$(BOOT) dev && $(PY) -m ops.toolchain docker && $(PY) -m pytest -n 2 $(CLUSTER:%=--ignore=%) $(ARGS)
 	@echo "The other tests run on a real Kubernetes node: make test-cluster (20 minutes; the first time builds it, 20 more)"
 test-cluster: ## build the lab, and run the tests that need a cluster
-	$(BOOT) dev && $(PY) -m ops.toolchain kubernetes && $(PY) -m lab build && $(PY) -m pytest $(CLUSTER) $(ARGS)
+	$(BOOT) dev && $(PY) -m ops.toolchain kubernetes && $(PY) -m lab build && $(PY) -m pytest -n 2 $(CLUSTER) $(ARGS)
 test-fast: ## run the tests that need no Pulumi and no Docker
 	$(BOOT) dev && $(PY) -m pytest tests/unit tests/components tests/contract $(ARGS)
 check: ## lint, format and types

@@ -4,6 +4,6 @@ Imported by the tests alone, run by `make lab`. It imports offline/ (images with
 ops.toolchain (cache, logs), and nothing of components/.
 """
 
-from lab.lab import Lab, ensure
+from lab.lab import Lab, ensure, release
 
-__all__ = ["Lab", "ensure"]
+__all__ = ["Lab", "ensure", "release"]

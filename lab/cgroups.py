@@ -14,21 +14,11 @@ BUSY_SECONDS = 5.0
 """How long a group may stay busy after its last process was killed: the kernel lets go of it a moment later."""
 
 
-def unified() -> bool:
-    """Whether the machine has version 2 alone: one tree in place of one for each controller."""
-    return (ROOT / "cgroup.controllers").exists()
-
-
 def hierarchies() -> list[Path]:
-    """Every tree that a container's runtime makes groups in."""
-    if unified():
+    """Every tree that a container's runtime makes groups in: one for each controller, or with version 2 one for all."""
+    if (ROOT / "cgroup.controllers").exists():
         return [ROOT]
     return sorted({path.resolve() for path in ROOT.iterdir() if (path / "cgroup.procs").exists()})
-
-
-def counted() -> Path:
-    """The tree that counts memory."""
-    return ROOT if unified() else ROOT / "memory"
 
 
 def make(lab: Layout) -> None:
@@ -40,7 +30,7 @@ def make(lab: Layout) -> None:
 
 def join_file(lab: Layout) -> Path:
     """The file that the numbers of the lab's own programs are written to; one tree is enough to find them again."""
-    return counted() / lab.netns / "programs" / "cgroup.procs"
+    return hierarchies()[0] / lab.netns / "programs" / "cgroup.procs"
 
 
 def members(lab: Layout) -> list[int]:
@@ -51,15 +41,6 @@ def members(lab: Layout) -> list[int]:
             found.update(int(word) for word in (group / "cgroup.procs").read_text().split())
     found.discard(0)  # a process of another pid namespace than ours
     return sorted(found)
-
-
-def memory(lab: Layout) -> int:
-    """The bytes that the whole lab takes, the page cache with it; 0 when it is not there."""
-    group = counted() / lab.netns
-    for name in ("memory.current", "memory.usage_in_bytes"):
-        with contextlib.suppress(OSError):
-            return int((group / name).read_text())
-    return 0
 
 
 def remove(lab: Layout) -> None:

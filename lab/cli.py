@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lab import cgroups, cluster, health, kueue, layout, processes
+from lab import cluster, health, kueue, layout, processes
 from lab.lab import Lab
 from ops.toolchain import console
 from ops.toolchain.console import OpsError
@@ -28,8 +28,6 @@ def up(data: Data = layout.DEFAULT_DATA) -> None:
     lab = Lab.at(data)
     if not cluster.up(lab):
         console.note("the lab is up and well already")
-        if cluster.outdated(lab):
-            console.note("  it was started from another version of lab; for this one: make lab-down lab")
     console.table(_facts(lab))
 
 
@@ -37,8 +35,7 @@ def up(data: Data = layout.DEFAULT_DATA) -> None:
 def build() -> None:
     """Build what a lab is made of, and start nothing. A machine that can have no lab is told why, and that is all."""
     try:
-        cluster.prepare()
-        kueue.MODULE.ensure()
+        cluster.prepare(kueue.MODULE)
     except OpsError as trouble:
         console.note(f"no lab here, so the tests that need a cluster will be skipped: {trouble}")
 
@@ -58,7 +55,7 @@ def status(data: Data = layout.DEFAULT_DATA) -> None:
         console.note(f"there is no lab at {lab.data}; to have one: make lab")
         raise typer.Exit(1)
     rows = [(made.name, f"pid {made.pid}" if made.alive else "has ended") for made in processes.known(lab)]
-    console.table([*rows, ("memory", f"{cgroups.memory(lab) / 2**20:.0f} MiB"), *_facts(lab)])
+    console.table([*rows, *_facts(lab)])
     problems = health.problems(lab, cluster.EXPECTED)
     for problem in problems:
         console.note(f"error: {problem} (logs: {lab.logs})")

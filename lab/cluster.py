@@ -11,6 +11,7 @@ from lab import cgroups, configs, health, host, images, netns, node, pki, proces
 from lab.layout import Layout
 from lab.node import Program
 from lab.processes import Process
+from lab.programs import Module
 from ops.toolchain import cache, console
 from ops.toolchain.console import OpsError
 
@@ -21,8 +22,6 @@ EXPECTED = {
 """The processes of a lab that is up."""
 MARK = ".ci-lab"
 """The file that says that a folder is a lab's. It is the first in there."""
-BESIDE = {"cli.py", "kueue.py", "lab.py", "__main__.py"}
-"""Modules that a change of makes no other lab."""
 
 
 def up(lab: Layout) -> bool:
@@ -36,7 +35,7 @@ def up(lab: Layout) -> bool:
     """
     built, wanted, archives = prepare()
     with cache.locked(lab.lock, "bringing the lab up or down"):
-        if is_up(lab):
+        if lab.data.exists() and not health.problems(lab, EXPECTED):
             return False
         clear(lab)
         with console.step(f"starting the lab's Kubernetes {programs.KUBERNETES.version}", "about 30 s", log=lab.logs):
@@ -49,8 +48,8 @@ def up(lab: Layout) -> bool:
     return True
 
 
-def prepare() -> tuple[Mapping[str, Path], list[images.Image], Mapping[str, Path]]:
-    """Install and build what a lab is made of, as far as it is missing; nothing is started.
+def prepare(*more: Module) -> tuple[Mapping[str, Path], list[images.Image], Mapping[str, Path]]:
+    """Install and build what a lab is made of, and more modules, as far as it is missing; nothing is started.
 
     Returns:
         The programs by name, the images, and the images' archives by name.
@@ -59,34 +58,9 @@ def prepare() -> tuple[Mapping[str, Path], list[images.Image], Mapping[str, Path
         OpsError: when it can't be had, with what to do.
     """
     host.prepare()
-    built = programs.ensure()
+    built = programs.ensure(*more)
     wanted = images.all_of(built, programs.versions())
     return built, wanted, images.archives(wanted)
-
-
-def is_up(lab: Layout) -> bool:
-    """Whether the lab is up and well."""
-    return lab.data.exists() and not health.problems(lab, EXPECTED)
-
-
-def outdated(lab: Layout) -> bool:
-    """Whether a lab that is up was started from other sources than those that are here now."""
-    try:
-        return (lab.data / "version").read_text() != version()
-    except OSError:
-        return True
-
-
-def version() -> str:
-    """The hash of this package's sources, pins included, but for those that only look at a lab."""
-    here = Path(__file__).parent
-    files = [
-        *here.glob("*.py"),
-        *here.glob("templates/*"),
-        *here.glob("modules/*.yaml"),
-        *here.glob("modules/*/go.sum"),
-    ]
-    return cache.digest(*(path for path in sorted(files) if path.name not in BESIDE))
 
 
 def down(lab: Layout) -> bool:
@@ -149,13 +123,21 @@ def _start(lab: Layout, built: Mapping[str, Path], wanted: list[images.Image], a
         for name in ("kube-network-policies", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy"):
             _launch(lab, programs[name], containerd)
         names = {image.short: image.name for image in wanted if image.kept == images.NODE}
-        objects = configs.objects(lab, coredns=names["coredns"], busybox=names["busybox"])
-        kubectl(lab, built, "apply", "--server-side", "-f", "-", data=objects.encode())
+        objects = configs.render("cluster.yaml", lab, coredns=names["coredns"], busybox=names["busybox"])
+        apply: list[str | Path] = [
+            built["kubectl"],
+            "--kubeconfig",
+            lab.kubeconfig,
+            "apply",
+            "--server-side",
+            "-f",
+            "-",
+        ]
+        processes.run(lab, apply, title="kubectl apply", data=objects.encode())
         _launch(lab, programs["local-path-provisioner"])
         imports.result()
     health.wait(lab, "The node", lambda: health.node_ready(lab))
     health.wait(lab, "The cluster DNS", lambda: health.dns_ready(lab))
-    cache.write(lab.data / "version", version())
 
 
 def lay_out(lab: Layout) -> None:
@@ -193,28 +175,14 @@ def _launch(lab: Layout, program: Program, containerd: Process | None = None) ->
 def _import(lab: Layout, wanted: list[images.Image], archives: Mapping[str, Path]) -> None:
     """Put each image where it belongs."""
     health.wait(lab, "containerd", lambda: _containerd_answers(lab))
-    health.wait(lab, "The upstream registry", lambda: health.answers(f"http://{lab.upstream}/v2/"))
+    health.wait(lab, "The upstream registry", lambda: bool(health.answer(f"http://{lab.upstream}/v2/")))
+    own = ("--namespace", "upstream", "images")  # apart from the node's, so that the kubelet has to pull
     for image in wanted:
         if image.kept == images.NODE:
             ctr(lab, "--namespace", "k8s.io", "images", "import", archives[image.name])
         else:
-            push(lab, archives[image.name], image.name)
-
-
-def push(lab: Layout, archive: Path, name: str) -> None:
-    """Put an image into the upstream registry.
-
-    Args:
-        lab: whose registry it is.
-        archive: of `docker save`'s format.
-        name: the image's in there, `library/alpine:latest`.
-
-    Raises:
-        OpsError: when it can't be pushed.
-    """
-    own = ("--namespace", "upstream", "images")  # apart from the node's, so that the kubelet has to pull
-    ctr(lab, *own, "import", "--no-unpack", archive)
-    ctr(lab, *own, "push", "--plain-http", f"{lab.upstream}/{name}", f"docker.io/{name}")
+            ctr(lab, *own, "import", "--no-unpack", archives[image.name])
+            ctr(lab, *own, "push", "--plain-http", f"{lab.upstream}/{image.name}", f"docker.io/{image.name}")
 
 
 def ctr(lab: Layout, *words: str | Path) -> None:
@@ -227,13 +195,3 @@ def _containerd_answers(lab: Layout) -> bool:
         ctr(lab, "version")
         return True
     return False
-
-
-def kubectl(lab: Layout, built: Mapping[str, Path], *words: str, data: bytes | None = None) -> bytes:
-    """Run kubectl as the administrator.
-
-    Raises:
-        OpsError: when it fails, with what it says.
-    """
-    command: list[str | Path] = [built["kubectl"], "--kubeconfig", lab.kubeconfig, *words]
-    return processes.run(lab, command, title=f"kubectl {' '.join(words)}", data=data)

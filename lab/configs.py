@@ -31,6 +31,7 @@ def render(template: str, lab: Layout, **more: object) -> str:
         "pods": layout.PODS,
         "services": layout.SERVICES,
         "dns": layout.DNS,
+        "names": " ".join(layout.NAMES),
         "api_port": layout.API_PORT,
         "upstream_port": layout.UPSTREAM_PORT,
         "upstream_tls_port": layout.UPSTREAM_TLS_PORT,
@@ -54,17 +55,6 @@ def files(lab: Layout, snapshotter: str) -> Mapping[str, str]:
         # For pods that do not ask for the cluster's DNS. It knows the lab's names too.
         "resolv.conf": f"nameserver {layout.DNS}\n",
     }
-
-
-def objects(lab: Layout, coredns: str, busybox: str) -> str:
-    """Give what the cluster has before anybody deploys to it, for `kubectl apply`.
-
-    Args:
-        lab: whose cluster it is.
-        coredns: the DNS server's image.
-        busybox: the image in which a volume's folder is made and removed.
-    """
-    return render("cluster.yaml", lab, names=" ".join(layout.NAMES), coredns=coredns, busybox=busybox)
 
 
 def mirror(server: str, ca: Path | None = None) -> str:

@@ -1,5 +1,6 @@
 """Waiting for the lab, and asking how it is."""
 
+import contextlib
 import time
 from collections.abc import Callable
 from typing import Any
@@ -34,19 +35,22 @@ def wait(lab: Layout, what: str, condition: Callable[[], bool], seconds: float =
         time.sleep(STEP_SECONDS)
 
 
-def get(lab: Layout, path: str) -> requests.Response | None:
-    """One GET to the API server as the administrator; None when it does not answer."""
-    return _get(f"{lab.api}{path}", verify=str(lab.ca), cert=(str(lab.pki / "admin.crt"), str(lab.pki / "admin.key")))
+def answer(url: str, lab: Layout | None = None) -> requests.Response | None:
+    """One GET; None unless a server answers with success.
 
-
-def answers(url: str) -> bool:
-    """Whether a server of the lab's answers with success."""
-    return _is_ok(_get(url))
+    lab: for its API server, which is asked as the administrator.
+    """
+    own: Any = lab and {"verify": str(lab.ca), "cert": (str(lab.pki / "admin.crt"), str(lab.pki / "admin.key"))}
+    with requests.Session() as session, contextlib.suppress(OSError):  # of requests, or a certificate is not there
+        session.trust_env = False  # a proxy of the user's is not for the lab's addresses
+        found = session.get(url, timeout=2, **(own or {}))
+        return found if found.ok else None
+    return None
 
 
 def api_ready(lab: Layout) -> bool:
     """Whether the API server serves."""
-    return _is_ok(get(lab, "/readyz"))
+    return answer(f"{lab.api}/readyz", lab) is not None
 
 
 def node_ready(lab: Layout) -> bool:
@@ -73,21 +77,6 @@ def problems(lab: Layout, expected: set[str]) -> list[str]:
 
 
 def _condition(lab: Layout, path: str, name: str) -> bool:
-    answer = get(lab, path)
-    if answer is None or not answer.ok:
-        return False
-    found: list[dict[str, Any]] = answer.json().get("status", {}).get("conditions", [])
-    return any(condition["type"] == name and condition["status"] == "True" for condition in found)
-
-
-def _get(url: str, **certificates: Any) -> requests.Response | None:
-    with requests.Session() as session:
-        session.trust_env = False  # a proxy of the user's is not for the lab's addresses
-        try:
-            return session.get(url, timeout=2, **certificates)
-        except (OSError, requests.RequestException):  # OSError: a certificate's file is not there
-            return None
-
-
-def _is_ok(answer: requests.Response | None) -> bool:
-    return answer is not None and answer.ok
+    found = answer(f"{lab.api}{path}", lab)
+    conditions: list[dict[str, Any]] = found.json().get("status", {}).get("conditions", []) if found else []
+    return any(condition["type"] == name and condition["status"] == "True" for condition in conditions)

@@ -22,10 +22,9 @@ NEEDED = {
     "mount": "mount",
     "buildah": "buildah",
     "newuidmap": "uidmap",
+    "conntrack": "conntrack",  # kube-proxy forgets connections to pods that are gone with it
 }
 """Programs and the Debian packages that bring them."""
-OPTIONAL = {"conntrack": "conntrack"}
-"""Kube-proxy forgets connections to pods that are gone with it, where it is."""
 
 
 def prepare() -> None:
@@ -39,7 +38,7 @@ def prepare() -> None:
             f"The lab takes root: it makes network namespaces and mounts. You are user {os.geteuid()}.",
             "Run: sudo --preserve-env=HOME make lab",
         )
-    missing = {package for name, package in {**NEEDED, **OPTIONAL}.items() if not find(name)}
+    missing = {package for name, package in NEEDED.items() if not find(name)}
     if not (Path(configs.CNI_PLUGINS) / "ptp").exists():
         missing.add("containernetworking-plugins")
     if missing:

@@ -65,7 +65,7 @@ def installed(lab: Lab) -> Iterator[None]:
         # While it runs, since it holds on to its objects by finalizers.
         undo.callback(kubectl, etc / "webhooks.yaml", "delete", "--ignore-not-found")
         undo.callback(kubectl, kinds(), "delete", "--ignore-not-found", "--timeout=60s")
-        health.wait(lab, "Kueue", lambda: health.answers(f"http://{lab.node_address}:8081/readyz"))
+        health.wait(lab, "Kueue", lambda: bool(health.answer(f"http://{lab.node_address}:8081/readyz")))
         kubectl(etc / "webhooks.yaml", "apply", "--server-side")
         yield
 

@@ -1,15 +1,17 @@
 """A lab as tests and people see it: where everything is, and how to have it."""
 
+import contextlib
 import dataclasses
 import functools
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from lab import cluster, configs, images, pki, programs
 from lab.layout import Layout
 
-STARTED: list["Lab"] = []
-"""The labs that this process brought up."""
+_FOR = "for"
+"""The file that says for which group of processes a lab was brought up."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,10 +50,6 @@ class Lab(Layout):
         authority = pki.Authority.of(self.ca.read_text(), (self.pki / "ca.key").read_text())
         return authority.server(*hosts).write(self.pki, name)
 
-    def down(self) -> None:
-        """Take it down."""
-        cluster.down(self)
-
 
 def ensure() -> Lab:
     """The clone's own lab, brought up if it is not.
@@ -61,5 +59,13 @@ def ensure() -> Lab:
     """
     found = Lab.at()
     if cluster.up(found):
-        STARTED.append(found)
+        (found.data / _FOR).write_text(str(os.getpgrp()))
     return found
+
+
+def release() -> None:
+    """Take the clone's own lab down if `ensure` brought it up in this process's group: tests run in several."""
+    found = Lab.at()
+    with contextlib.suppress(FileNotFoundError):
+        if (found.data / _FOR).read_text() == str(os.getpgrp()):
+            cluster.down(found)

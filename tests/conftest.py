@@ -1,15 +1,17 @@
 """What holds for every test."""
 
-import sys
+from pathlib import Path
 
 import pytest
 
 
-def pytest_sessionfinish() -> None:
-    """Take down the lab that a test brought up. One that was up before stays."""
-    lab = sys.modules.get("lab.lab")
-    for found in lab.STARTED if lab is not None else ():
-        found.down()
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Take down the lab that a test brought up, when the last process of the tests has ended. Another one stays."""
+    if not hasattr(session.config, "workerinput") and (Path(__file__).parents[1] / ".local/lab").exists():
+        import lab  # noqa: PLC0415 - most tests have none
+
+        lab.release()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

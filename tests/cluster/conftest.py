@@ -10,6 +10,7 @@ import pytest
 from ops.toolchain.console import OpsError
 from tests.support import deployment
 from tests.support.cluster import PASSWORD, Cluster, Stack, in_the_lab, of_yours
+from tests.support.operated import Operated
 
 
 @pytest.fixture(scope="session")
@@ -40,6 +41,14 @@ def new_stack(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Mak
         made.remove()
 
     return make
+
+
+@pytest.fixture(scope="module")
+def operated(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operated]:
+    """Give one that is not up yet, for the verbs."""
+    made = Operated(tmp_path_factory.mktemp("verbs") / "clone", cluster)
+    yield made
+    made.remove()
 
 
 @pytest.fixture(scope="module")

@@ -88,24 +88,44 @@ def test_arguments_target_and_other_users_arrive_and_no_step_reads_the_login(sta
     assert stack.run(stack.deployment.outputs()["images"][f"{builder}-many"]) == "said, and done\nSucceeded"
 
 
-@EACH
-def test_what_did_not_change_comes_from_the_cache_and_failures_have_their_reason(stack: Stack, builder: str) -> None:
-    before = stack.job(f"{builder}-many").metadata.uid
-    privileged = {"buildsPodSecurity": "privileged"}
+SMALL = {"cpuMillicores": 200, "memoryMib": 256}
+"""What the node has room for many of."""
+
+
+@pytest.fixture(scope="module")
+def failing(stack: Stack) -> tuple[str, dict[str, str]]:
+    """Update with builds of every builder that fail; give what was said, and by builder the Job done before."""
+    before = {builder: stack.job(f"{builder}-many").metadata.uid for builder in FROM_CACHE}
     hungry = inline(f"{FROM}\nRUN head -c 300000000 /dev/zero | tail\n")
+    broken = f'{FROM}\nRUN echo "the reason of %s is $((40 + 2))" && exit 3\n'
     stack.configure(
-        sample(builder, trigger="once more"),
-        many(builder),
-        build(builder, "broken", inline(f'{FROM}\nRUN echo "the reason is $((40 + 2))" && exit 3\n')),
-        build(builder, "hungry", hungry, resources={"memoryMib": 100}),
-        build(builder, "slow", inline(f"{FROM}\nRUN sleep 600\n"), deadlineSeconds=30),
-        kubernetes=privileged,
+        *(
+            made
+            for builder in FROM_CACHE
+            for made in (
+                sample(builder, trigger="once more"),
+                many(builder),
+                build(builder, "broken", inline(broken % builder), resources=SMALL),
+                build(builder, "hungry", hungry, resources={**SMALL, "memoryMib": 100}),
+                build(builder, "slow", inline(f"{FROM}\nRUN sleep 600\n"), resources=SMALL, deadlineSeconds=30),
+            )
+        ),
+        kubernetes={"buildsPodSecurity": "privileged"},
     )
-    said = stack.deployment.pulumi("up", "--yes", "--skip-preview", status=None)
+    stack.deployment.env = {**stack.deployment.env, "PULUMI_PARALLEL": "40"}  # as `make up` has it
+    return stack.deployment.pulumi("up", "--yes", "--skip-preview", status=None), before
+
+
+@EACH
+def test_what_did_not_change_comes_from_the_cache_and_failures_have_their_reason(
+    stack: Stack, failing: tuple[str, dict[str, str]], builder: str
+) -> None:
+    said, before = failing
+    first = 5 * list(FROM_CACHE).index(builder)
     assert f"build {builder}-broken failed: {builder} ended with" in said
-    assert "the reason is 42" in said
-    assert "raise ci:builds[3].resources.memoryMib, for example to 200" in said
-    assert "raise ci:builds[4].deadlineSeconds" in said
+    assert f"the reason of {builder} is 42" in said
+    assert f"raise ci:builds[{first + 3}].resources.memoryMib, for example to 200" in said
+    assert f"raise ci:builds[{first + 4}].deadlineSeconds" in said
     assert FROM_CACHE[builder] in stack.log(stack.job(f"{builder}-sample").metadata.name)
-    assert stack.job(f"{builder}-many").metadata.uid == before
+    assert stack.job(f"{builder}-many").metadata.uid == before[builder]
     assert PASSWORD not in "".join(stack.deployment.said)

@@ -137,7 +137,7 @@ def cached(stack: Stack) -> set[str]:
 
 
 def test_a_daemon_that_is_killed_in_a_build_is_waited_for_and_the_build_is_green(stack: Stack) -> None:
-    slow = build("slow", f"{FROM}RUN echo begun && sleep 15 && echo ended\n")
+    slow = build("slow", f"{FROM}RUN echo begun && sleep 8 && echo ended\n")
     configure(stack, SAMPLE, SECRET, slow, memoryMib=1100)
     with ThreadPoolExecutor() as pool:
         update = pool.submit(stack.deployment.up)

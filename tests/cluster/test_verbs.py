@@ -2,81 +2,38 @@
 
 import contextlib
 import dataclasses
-import os
-import random
 import re
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-import yaml
 from kubernetes import client
 
-from tests.support import verbs as verbs_of
-from tests.support.cluster import Cluster
+from tests.support.operated import Operated
+from tests.support.verbs import Verbs
 
-STACK = "lab"
 HELLO = {"Dockerfile": 'FROM busybox:1\nCOPY a.txt /\nCMD ["cat", "/a.txt"]\n', "a.txt": "This is a simple file.\n"}
-KUBECONFIG = ".local/lab/kubeconfig"
 
 
-class Verbs(verbs_of.Verbs):
-    """`python -m ops` in one clone, on a stack in a namespace of its own."""
-
-    def __init__(self, root: Path, namespace: str, cluster: Cluster) -> None:
-        super().__init__(root, STACK)
-        self.namespace, self.cluster = namespace, cluster
-        # Whoever runs the tests: their plugins are what is tried.
-        self.env |= {name: value for name, value in os.environ.items() if name == "PULUMI_HOME"}
-
-    def configure(self, *builds: dict[str, Any]) -> None:
-        """Give the stack these builds."""
-        path = self.root / f"stacks/Pulumi.{STACK}.yaml"
-        whole = yaml.safe_load(path.read_text())
-        whole["config"]["ci:builds"] = list(builds)
-        path.write_text(yaml.safe_dump(whole))
-
-    @property
-    def core(self) -> Any:
-        return client.CoreV1Api(self.cluster.api)
-
-    def pods(self, namespace: str) -> list[Any]:
-        """The pods of a namespace, by default none where it does not exist."""
-        return list(self.core.list_namespaced_pod(namespace).items)
-
-    def jobs(self) -> dict[str, Any]:
-        """The builds' Jobs by name."""
-        found: Any = client.BatchV1Api(self.cluster.api).list_namespaced_job(f"{self.namespace}-builds")
-        return {job.metadata.name: job for job in found.items}
-
-
-def build(name: str, files: dict[str, str]) -> dict[str, Any]:
-    return {"name": name, "context": {"inline": files}, "resources": {"memoryMib": 256}}
+def build(files: dict[str, str]) -> dict[str, Any]:
+    return {"name": "hello", "context": {"inline": files}, "resources": {"memoryMib": 256}}
 
 
 @pytest.fixture(scope="module")
-def verbs(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Verbs]:
+def stack(operated: Operated) -> Operated:
     """A clone with a stack that is not up yet."""
-    root = verbs_of.copy_project(tmp_path_factory.mktemp("verbs") / "clone")
-    (root / KUBECONFIG).parent.mkdir(parents=True)
-    (root / KUBECONFIG).symlink_to(cluster.kubeconfig)
-    namespace = f"verbs-{random.randrange(16**4):04x}"
-    port = random.randrange(31000, 32700)
-    config = {
-        "ci:platform": "kubernetes",
-        "ci:kubernetes": {**cluster.kubernetes, "kubeconfig": KUBECONFIG, "namespace": namespace},
-        "ci:registry": {**cluster.registry, "storageGib": 1, "plainHttp": True, "nodePort": port},
-    }
-    (root / f"stacks/Pulumi.{STACK}.yaml").write_text(yaml.safe_dump({"config": config}))
-    made = Verbs(root, namespace, cluster)
-    made.configure(build("hello", HELLO))
-    yield made
-    made.run("recover")
-    made.run("down")
-    for name in (namespace, f"{namespace}-builds"):
-        with contextlib.suppress(client.ApiException):
-            made.core.delete_namespace(name)
+    operated.configure(build(HELLO))
+    return operated
+
+
+@pytest.fixture(scope="module")
+def verbs(stack: Operated) -> Verbs:
+    return stack.verbs
+
+
+def pods(stack: Operated, namespace: str) -> list[Any]:
+    """The pods of a namespace, none where it does not exist."""
+    return list(stack.core.list_namespaced_pod(namespace).items)
 
 
 def killed_when(verbs: Verbs, condition: Callable[[], object]) -> None:
@@ -91,27 +48,30 @@ def killed_when(verbs: Verbs, condition: Callable[[], object]) -> None:
     verbs.run("recover")
 
 
-def test_an_update_that_is_killed_again_and_again_is_recovered_and_nothing_is_built_twice(verbs: Verbs) -> None:
-    builds = f"{verbs.namespace}-builds"
-    killed_when(verbs, lambda: verbs.core.read_namespace(builds))
-    killed_when(verbs, lambda: verbs.pods(verbs.namespace))
-    killed_when(verbs, lambda: verbs.pods(builds))
+def test_an_update_that_is_killed_again_and_again_is_recovered_and_nothing_is_built_twice(
+    stack: Operated, verbs: Verbs
+) -> None:
+    killed_when(verbs, lambda: stack.core.read_namespace(stack.builds))
+    killed_when(verbs, lambda: pods(stack, stack.namespace))
+    killed_when(verbs, lambda: pods(stack, stack.builds))
     verbs.run("up")
-    assert len(verbs.pods(builds)) == 1, "the build ran once more"
+    assert len(pods(stack, stack.builds)) == 1, "the build ran once more"
 
-    edited = build("hello", {**HELLO, "a.txt": "edited\n"})
-    verbs.configure(edited)
-    before = set(verbs.jobs())
+    stack.configure(build({**HELLO, "a.txt": "edited\n"}))
+    before = set(stack.jobs())
     killed_when(
-        verbs, lambda: [job for name, job in verbs.jobs().items() if name not in before and job.status.succeeded]
+        verbs, lambda: [job for name, job in stack.jobs().items() if name not in before and job.status.succeeded]
     )
     verbs.run("up")
-    [job] = verbs.jobs()
+    [job] = stack.jobs()
     assert job not in before
-    assert len([pod for pod in verbs.pods(builds) if pod.metadata.labels["batch.kubernetes.io/job-name"] == job]) == 1
+    assert (
+        len([pod for pod in pods(stack, stack.builds) if pod.metadata.labels["batch.kubernetes.io/job-name"] == job])
+        == 1
+    )
     assert "Nothing changed" in verbs.run("up")
     assert "Nothing to recover" in verbs.run("recover")
-    verbs.configure(build("hello", HELLO))
+    stack.configure(build(HELLO))
 
 
 def test_up_prints_the_image_as_pushed_and_status_knows_it_too(verbs: Verbs) -> None:
@@ -124,15 +84,15 @@ def test_up_prints_the_image_as_pushed_and_status_knows_it_too(verbs: Verbs) -> 
     assert "% of its file system" in status
 
 
-def test_the_sample_runs_the_image_in_a_pod_and_leaves_none(verbs: Verbs) -> None:
+def test_the_sample_runs_the_image_in_a_pod_and_leaves_none(stack: Operated, verbs: Verbs) -> None:
     verbs.run("up")
     assert "  This is a simple file.\n" in verbs.run("sample")
-    assert not [pod for pod in verbs.pods(f"{verbs.namespace}-builds") if pod.metadata.name.startswith("sample-")]
+    assert not [pod for pod in pods(stack, stack.builds) if pod.metadata.name.startswith("sample-")]
 
 
-def test_doctor_tells_the_cluster_and_asks_for_no_docker_engine(verbs: Verbs) -> None:
+def test_doctor_tells_the_cluster_and_asks_for_no_docker_engine(stack: Operated, verbs: Verbs) -> None:
     said = verbs.run("doctor")
-    version: Any = client.VersionApi(verbs.cluster.api).get_code()
+    version: Any = client.VersionApi(stack.cluster.api).get_code()
     assert version.git_version in said
     assert "no problem found" in said
     assert "Kubernetes plugin" in said
@@ -167,18 +127,18 @@ class Loosened:
 
 
 @pytest.fixture(scope="module")
-def loosened(verbs: Verbs) -> Loosened:
+def loosened(stack: Operated, verbs: Verbs) -> Loosened:
     """The stack, loosened by hand and brought up again."""
     verbs.run("up")
 
     def each(verb: str) -> dict[str, Any]:
         found = {}
         for name, (api, noun, named, path, value) in LOOSENED.items():
-            namespace = verbs.namespace if named == "restarter" else f"{verbs.namespace}-builds"
+            namespace = stack.namespace if named == "restarter" else stack.builds
             where = (named, namespace) if named else (namespace,)
             words = [[{"op": "add", "path": path, "value": value}]] if verb == "patch" else []
-            there = getattr(api(verbs.cluster.api), f"{verb}_{noun}")(*where, *words)
-            plain = verbs.cluster.api.sanitize_for_serialization(there)
+            there = getattr(api(stack.cluster.api), f"{verb}_{noun}")(*where, *words)
+            plain = stack.cluster.api.sanitize_for_serialization(there)
             found[name] = [*map(plain.get, ("spec", "rules", "subjects")), plain["metadata"].get("labels")]
         return found
 
@@ -192,20 +152,20 @@ def test_what_limits_access_and_was_loosened_by_hand_is_put_back(loosened: Loose
     assert loosened.after[name] == loosened.before[name]
 
 
-def test_status_and_up_say_what_was_loosened_by_hand(loosened: Loosened, verbs: Verbs) -> None:
+def test_status_and_up_say_what_was_loosened_by_hand(loosened: Loosened, stack: Operated, verbs: Verbs) -> None:
     # The provider sees the last three itself.
     kinds = ("NetworkPolicy", "Role", "RoleBinding", "LimitRange", "ResourceQuota", "Namespace")
-    assert not [kind for kind in kinds if f"{kind} {verbs.namespace}" not in loosened.status]
-    assert not [kind for kind in kinds[:3] if f"{kind} {verbs.namespace}" not in loosened.up]
+    assert not [kind for kind in kinds if f"{kind} {stack.namespace}" not in loosened.status]
+    assert not [kind for kind in kinds[:3] if f"{kind} {stack.namespace}" not in loosened.up]
     assert "as declared" in verbs.run("status")
     assert "Nothing changed" in verbs.run("up")
 
 
-def test_down_leaves_the_namespace_and_the_images_and_says_so(verbs: Verbs) -> None:
+def test_down_leaves_the_namespace_and_the_images_and_says_so(stack: Operated, verbs: Verbs) -> None:
     verbs.run("up")
     said = verbs.run("down")
-    assert f"delete namespace {verbs.namespace}" in said
-    claims = verbs.core.list_namespaced_persistent_volume_claim(verbs.namespace).items
+    assert f"delete namespace {stack.namespace}" in said
+    claims = stack.core.list_namespaced_persistent_volume_claim(stack.namespace).items
     assert "registry" in {claim.metadata.name for claim in claims}
     assert "nothing is deployed" in verbs.run("status", status=None)
     assert "Stack lab is up" in verbs.run("up"), "what stayed is taken over"

@@ -52,9 +52,8 @@ def test_an_odd_path_stays_as_it_is_in_every_configuration() -> None:
     assert plain["storage"] == secure["storage"]
     assert secure["http"]["tls"]["key"] == str(lab.pki / "node.key")
     assert json.loads(files["cni/10-ci-lab.conflist"])["cniVersion"] == "0.4.0"
-    objects = {
-        (each["kind"], each["metadata"]["name"]): each for each in yaml.safe_load_all(configs.objects(lab, "c", "b"))
-    }
+    text = configs.render("cluster.yaml", lab, coredns="c", busybox="b")
+    objects = {(each["kind"], each["metadata"]["name"]): each for each in yaml.safe_load_all(text)}
     storage = objects["ConfigMap", "local-path"]["data"]
     assert json.loads(storage["config.json"])["nodePathMap"][0]["paths"] == [str(ODD / "volumes")]
     assert storage["teardown"].endswith('rm -rf "$VOL_DIR"\n')

@@ -223,16 +223,20 @@ class Stack:
             timeout=10,
         )
 
-    def digest(self, repository: str, reference: str) -> str | None:
+    def digest(self, repository: str, reference: str, password: str = PASSWORD) -> str | None:
         """Give the digest that the registry holds under a tag; None where it has none."""
         kinds = "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json"
-        answer = self.ask(f"/v2/{repository}/manifests/{reference}", "HEAD", accept=kinds)
+        answer = self.ask(f"/v2/{repository}/manifests/{reference}", "HEAD", password=password, accept=kinds)
         return str(answer.headers["Docker-Content-Digest"]) if answer.ok else None
 
     def remove(self) -> None:
         """Destroy the stack, and what is kept on purpose."""
         if self.settings:
             self.deployment.destroy()
+        self.remove_namespaces()
+
+    def remove_namespaces(self) -> None:
+        """Delete its namespaces with all that is in them."""
         for name in (self.namespace, self.builds, f"{self.namespace}-buildkit"):
             with contextlib.suppress(client.ApiException):  # gone with the stack, or on its way
                 self.core.delete_namespace(name)
