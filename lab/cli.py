@@ -67,7 +67,7 @@ def _facts(lab: Lab) -> list[tuple[str, str]]:
         ("kubeconfig", str(lab.kubeconfig)),
         ("kubectl", str(lab.kubectl)),
         ("node", f"{lab.netns} at {lab.node_address}; this machine is {lab.host_address} to it"),
-        ("upstream", f"http://{lab.upstream} and https://{lab.upstream_tls}: plays the public registry"),
+        ("upstream", f"http://{lab.upstream}: plays the public registry"),
         ("authority", str(lab.ca)),
         ("registries", f"{lab.certs_d}/<host:port>/hosts.toml"),
         *((f"image {name}", reference) for name, reference in lab.images.items()),

@@ -17,7 +17,7 @@ from ops.toolchain.console import OpsError
 
 EXPECTED = {
     "containerd", "etcd", "kube-apiserver", "kube-controller-manager", "kube-network-policies", "kube-proxy",
-    "kube-scheduler", "kubelet", "local-path-provisioner", "upstream", "upstream-tls",
+    "kube-scheduler", "kubelet", "local-path-provisioner", "upstream",
 }  # fmt: skip
 """The processes of a lab that is up."""
 MARK = ".ci-lab"
@@ -33,14 +33,14 @@ def up(lab: Layout) -> bool:
     Raises:
         OpsError: when it can't be, with what to do.
     """
-    built, wanted, archives = prepare()
+    built, archives = prepare()
     with cache.locked(lab.lock, "bringing the lab up or down"):
         if lab.data.exists() and not health.problems(lab, EXPECTED):
             return False
         clear(lab)
         with console.step(f"starting the lab's Kubernetes {programs.KUBERNETES.version}", "about 30 s", log=lab.logs):
             try:
-                _start(lab, built, wanted, archives)
+                _start(lab, built, archives)
             except BaseException:
                 # The logs stay for whoever reads the error; the rest goes at the next `up` or `down`.
                 processes.stop(lab)
@@ -48,19 +48,18 @@ def up(lab: Layout) -> bool:
     return True
 
 
-def prepare(*more: Module) -> tuple[Mapping[str, Path], list[images.Image], Mapping[str, Path]]:
+def prepare(*more: Module) -> tuple[Mapping[str, Path], Mapping[str, Path]]:
     """Install and build what a lab is made of, and more modules, as far as it is missing; nothing is started.
 
     Returns:
-        The programs by name, the images, and the images' archives by name.
+        The programs and the images' archives, both by name.
 
     Raises:
         OpsError: when it can't be had, with what to do.
     """
     host.prepare()
     built = programs.ensure(*more)
-    wanted = images.all_of(built, programs.versions())
-    return built, wanted, images.archives(wanted)
+    return built, images.archives(images.all_of(built, programs.versions()))
 
 
 def down(lab: Layout) -> bool:
@@ -106,35 +105,26 @@ def _refuse_others(lab: Layout) -> None:
         )
 
 
-def _start(lab: Layout, built: Mapping[str, Path], wanted: list[images.Image], archives: Mapping[str, Path]) -> None:
+def _start(lab: Layout, built: Mapping[str, Path], archives: Mapping[str, Path]) -> None:
     lay_out(lab)
     netns.make(lab)
     cgroups.make(lab)
-    containerd_path = host.find("containerd")
-    if containerd_path is None:
-        raise AssertionError("host.prepare has found it")
-    containerd = _launch(lab, node.containerd(lab, containerd_path))
-    programs = node.programs(lab, built)
-    for name in ("etcd", "kube-apiserver", "upstream", "upstream-tls"):
-        _launch(lab, programs[name])
+    containerd = _launch(lab, node.containerd(lab))
+    started = node.programs(lab, built)
+    for name in ("etcd", "kube-apiserver", "upstream"):
+        _launch(lab, started[name])
     with ThreadPoolExecutor() as pool:
-        imports = pool.submit(_import, lab, wanted, archives)
+        imports = pool.submit(_import, lab, archives)
         health.wait(lab, "The API server", lambda: health.api_ready(lab))
         for name in ("kube-network-policies", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy"):
-            _launch(lab, programs[name], containerd)
-        names = {image.short: image.name for image in wanted if image.kept == images.NODE}
+            _launch(lab, started[name], containerd)
+        names = images.names(programs.versions())
         objects = configs.render("cluster.yaml", lab, coredns=names["coredns"], busybox=names["busybox"])
-        apply: list[str | Path] = [
-            built["kubectl"],
-            "--kubeconfig",
-            lab.kubeconfig,
-            "apply",
-            "--server-side",
-            "-f",
-            "-",
-        ]
-        processes.run(lab, apply, title="kubectl apply", data=objects.encode())
-        _launch(lab, programs["local-path-provisioner"])
+        kubectl = (built["kubectl"], "--kubeconfig", lab.kubeconfig)
+        processes.run(
+            lab, (*kubectl, "apply", "--server-side", "-f", "-"), title="kubectl apply", data=objects.encode()
+        )
+        _launch(lab, started["local-path-provisioner"])
         imports.result()
     health.wait(lab, "The node", lambda: health.node_ready(lab))
     health.wait(lab, "The cluster DNS", lambda: health.dns_ready(lab))
@@ -157,14 +147,9 @@ def lay_out(lab: Layout) -> None:
     pki.make(lab)
     for name, text in configs.files(lab, host.snapshotter(lab)).items():
         cache.write(lab.config / name, text)
-    plain = f"http://{lab.upstream}"
     # The registry that every image without a host in its name is from: here, the one that stands for it.
-    for name, text in {
-        "docker.io": configs.mirror(plain),
-        lab.upstream: configs.mirror(plain),
-        lab.upstream_tls: configs.mirror(f"https://{lab.upstream_tls}", lab.ca),
-    }.items():
-        cache.write(lab.certs_d / name / "hosts.toml", text)
+    for name in ("docker.io", lab.upstream):
+        cache.write(lab.certs_d / name / "hosts.toml", configs.mirror(f"http://{lab.upstream}"))
 
 
 def _launch(lab: Layout, program: Program, containerd: Process | None = None) -> Process:
@@ -172,17 +157,17 @@ def _launch(lab: Layout, program: Program, containerd: Process | None = None) ->
     return processes.start(lab, program.name, program.command, env=program.env, mounts_of=mounts_of)
 
 
-def _import(lab: Layout, wanted: list[images.Image], archives: Mapping[str, Path]) -> None:
+def _import(lab: Layout, archives: Mapping[str, Path]) -> None:
     """Put each image where it belongs."""
     health.wait(lab, "containerd", lambda: _containerd_answers(lab))
     health.wait(lab, "The upstream registry", lambda: bool(health.answer(f"http://{lab.upstream}/v2/")))
     own = ("--namespace", "upstream", "images")  # apart from the node's, so that the kubelet has to pull
-    for image in wanted:
-        if image.kept == images.NODE:
-            ctr(lab, "--namespace", "k8s.io", "images", "import", archives[image.name])
+    for name, archive in archives.items():
+        if name.startswith(images.UPSTREAM):
+            ctr(lab, *own, "import", "--no-unpack", archive)
+            ctr(lab, *own, "push", "--plain-http", f"{lab.upstream}/{name}", f"docker.io/{name}")
         else:
-            ctr(lab, *own, "import", "--no-unpack", archives[image.name])
-            ctr(lab, *own, "push", "--plain-http", f"{lab.upstream}/{image.name}", f"docker.io/{image.name}")
+            ctr(lab, "--namespace", "k8s.io", "images", "import", archive)
 
 
 def ctr(lab: Layout, *words: str | Path) -> None:

@@ -12,7 +12,7 @@ TEMPLATES = Path(__file__).with_name("templates")
 PAUSE = "docker.io/ci-lab/pause:1"
 CNI_PLUGINS = Path("/usr/lib/cni")
 """Where Debian's containernetworking-plugins are."""
-_FILES = ("containerd.toml", "kubelet.yaml", "kube-proxy.yaml", "upstream.yaml", "upstream-tls.yaml")
+_FILES = ("containerd.toml", "kubelet.yaml", "kube-proxy.yaml", "upstream.yaml")
 
 
 def render(template: str, lab: Layout, **more: object) -> str:
@@ -31,10 +31,9 @@ def render(template: str, lab: Layout, **more: object) -> str:
         "pods": layout.PODS,
         "services": layout.SERVICES,
         "dns": layout.DNS,
-        "names": " ".join(layout.NAMES),
+        "upstream_name": layout.UPSTREAM_NAME,
         "api_port": layout.API_PORT,
         "upstream_port": layout.UPSTREAM_PORT,
-        "upstream_tls_port": layout.UPSTREAM_TLS_PORT,
         **more,
     }
     quoted = {name: json.dumps(str(value), ensure_ascii=False)[1:-1] for name, value in values.items()}

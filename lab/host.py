@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-from pathlib import Path
 
 from lab import configs
 from lab.layout import Layout
@@ -38,20 +37,17 @@ def prepare() -> None:
             f"The lab takes root: it makes network namespaces and mounts. You are user {os.geteuid()}.",
             "Run: sudo --preserve-env=HOME make lab",
         )
-    missing = {package for name, package in NEEDED.items() if not find(name)}
-    if not (Path(configs.CNI_PLUGINS) / "ptp").exists():
-        missing.add("containernetworking-plugins")
-    if missing:
-        process.install(sorted(missing), "to run the lab's Kubernetes node")
-    for name, package in NEEDED.items():
-        if not find(name):
-            raise OpsError(f"{name} is still missing, with the package {package} installed.", f"Look for it in {SBIN}.")
+    if missing := _missing():
+        process.install(missing, "to run the lab's Kubernetes node")
+    if missing := _missing():
+        raise OpsError(f"{', '.join(missing)} is installed, and its programs are missing.", f"Look for them in {SBIN}.")
 
 
-def find(program: str) -> Path | None:
-    """A system program's path."""
-    found = shutil.which(program, path=SBIN)
-    return Path(found) if found else None
+def _missing() -> list[str]:
+    """The packages of what is not there."""
+    found = {package for name, package in NEEDED.items() if not shutil.which(name, path=SBIN)}
+    plugins = set() if (configs.CNI_PLUGINS / "ptp").exists() else {"containernetworking-plugins"}
+    return sorted(found | plugins)
 
 
 def snapshotter(lab: Layout) -> str:

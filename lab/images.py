@@ -22,8 +22,8 @@ _NAMES = {
     "kaniko": "ci-lab/kaniko:{executor}",
     "pause": configs.PAUSE,
 }
-NODE = "node"
-UPSTREAM = "upstream"
+UPSTREAM = "library/"
+"""How the names of those begin that are in the registry that stands for the public one. The others are on the node."""
 
 PAUSE_SCRIPT = "#!/bin/sh\ntrap 'exit 0' TERM INT\nwhile :; do sleep 86400 & wait $!; done\n"
 """The process that holds a pod's namespaces. As process 1 of a pod that shares them it also waits for orphans."""
@@ -42,8 +42,6 @@ class Image:
     """As Pod specs have it: `ci-lab/kaniko:1.24.0`; containerd puts `docker.io/` before it."""
     entries: tuple[Entry, ...]
     config: Mapping[str, Any]
-    kept: str
-    """`node`: put into containerd. `upstream`: put into the registry that stands for the public one."""
 
     @property
     def short(self) -> str:
@@ -89,8 +87,8 @@ def all_of(programs: Mapping[str, Path], versions: Mapping[str, str]) -> list[Im
     config = yaml.safe_load((configs.TEMPLATES / "images.yaml").read_text())
     config |= {"haproxy": images.config(images.PROXY), "gitlab-runner": images.config(images.GITLAB_RUNNER)}
     return [
-        *(Image(names(versions)[short], tuple(of), config[short], NODE) for short, of in on_node.items()),
-        *(Image(f"library/{name}", userland, config["busybox"], UPSTREAM) for name in ("busybox:1", "alpine:latest")),
+        *(Image(names(versions)[short], tuple(of), config[short]) for short, of in on_node.items()),
+        *(Image(f"{UPSTREAM}{name}", userland, config["busybox"]) for name in ("busybox:1", "alpine:latest")),
     ]
 
 

@@ -21,11 +21,10 @@ API = SERVICES[1]
 
 API_PORT = 6443
 UPSTREAM_PORT = 5000
-UPSTREAM_TLS_PORT = 5443
 POLICY_QUEUE = 100
 """The netfilter queue that kube-network-policies judges."""
-NAMES = ("upstream.lab.test", "git.lab.test", "files.lab.test")
-"""Names of the node's address that every pod can look up, and that the lab's certificates are good for."""
+UPSTREAM_NAME = "upstream.lab.test"
+"""A name of the node's address that every pod can look up."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,11 +79,6 @@ class Layout:
     def upstream(self) -> str:
         """Host and port of the registry that plays the public one: plain HTTP, no users, library/{alpine,busybox}."""
         return f"{self.node_address}:{UPSTREAM_PORT}"
-
-    @property
-    def upstream_tls(self) -> str:
-        """The same images by HTTPS, with a certificate of the lab's authority."""
-        return f"{self.node_address}:{UPSTREAM_TLS_PORT}"
 
     @property
     def run(self) -> Path:

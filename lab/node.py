@@ -21,11 +21,11 @@ class Program:
     """Whether it is to see containerd's mounts."""
 
 
-def containerd(lab: Layout, binary: Path) -> Program:
+def containerd(lab: Layout) -> Program:
     """Containerd, in mounts of its own."""
     script = (configs.TEMPLATES / "mounts.sh").read_text()
     own_mounts = ("unshare", "--mount", "--propagation", "slave", "sh", "-c", script, "containerd", lab.data, lab.run)
-    return Program("containerd", (*own_mounts, binary, "--config", lab.config / "containerd.toml"))
+    return Program("containerd", (*own_mounts, "containerd", "--config", lab.config / "containerd.toml"))
 
 
 def programs(lab: Layout, built: Mapping[str, Path]) -> dict[str, Program]:
@@ -41,10 +41,9 @@ def programs(lab: Layout, built: Mapping[str, Path]) -> dict[str, Program]:
     }
     words["local-path-provisioner"] = ("start", *words["local-path-provisioner"])
     found = {name: Program(name, (built[name], *own), with_mounts=name == "kubelet") for name, own in words.items()}
-    # The registry that stands for the public one, without and with TLS.
-    for name in ("upstream", "upstream-tls"):
-        command = (built["registry"], "serve", lab.config / f"{name}.yaml")
-        found[name] = Program(name, command, {"OTEL_TRACES_EXPORTER": "none"})
+    # The registry that stands for the public one.
+    command = (built["registry"], "serve", lab.config / "upstream.yaml")
+    found["upstream"] = Program("upstream", command, {"OTEL_TRACES_EXPORTER": "none"})
     # It knows the API server as a pod does: by its environment and a fixed folder.
     enforcer = found["kube-network-policies"]
     account = ("unshare", "--mount", "sh", "-c", 'mount --bind "$0" /run && exec "$@"', lab.pki / "run")

@@ -120,7 +120,6 @@ def make(lab: Layout) -> None:
     node = (lab.node_address, "127.0.0.1", "localhost")
     authority.server(*api, str(layout.API), *node).write(lab.pki, "apiserver")
     authority.server(lab.netns, *node).write(lab.pki, "kubelet")
-    authority.server(*layout.NAMES, *node).write(lab.pki, "node")
     # The API server reads a tokens key in no other form.
     form = serialization.PrivateFormat.TraditionalOpenSSL
     cache.write(lab.pki / "tokens.key", private_pem(ec.generate_private_key(ec.SECP256R1()), form), 0o600)

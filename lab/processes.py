@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lab import cgroups
+from lab.host import SBIN
 from lab.layout import Layout
 from ops.toolchain import cache, process
 from ops.toolchain.console import OpsError
@@ -90,8 +91,7 @@ def run(lab: Layout, command: Sequence[str | Path], *, title: str, data: bytes |
 
 def environment() -> dict[str, str]:
     """What the lab's programs get to see: a PATH with the system's tools, and Go's collector set for little memory."""
-    path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-    return {"PATH": path, "HOME": "/root", "LANG": "C.UTF-8", "GOGC": "50"}
+    return {"PATH": SBIN, "HOME": "/root", "LANG": "C.UTF-8", "GOGC": "50"}
 
 
 def known(lab: Layout) -> list[Process]:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,6 +24,14 @@ def cluster() -> Iterator[Cluster]:
         pytest.skip(f"no lab on this machine: {trouble}")
     yield found
     found.api.rest_client.pool_manager.clear()  # its own `close` leaves the connections open
+
+
+@pytest.fixture(scope="session")
+def lab(cluster: Cluster) -> Any:
+    """Give the lab, for what it alone has: an authority, servers in its network, and room for others' controllers."""
+    if cluster.lab is None:
+        pytest.skip("needs the lab's own servers and authority, and this is another cluster")
+    return cluster.lab
 
 
 Make = Callable[[], AbstractContextManager[Stack]]

@@ -235,18 +235,14 @@ def test_another_namespace_does_not_reach_the_daemon_and_does_without_the_policy
     api, there = client.NetworkingV1Api(stack.cluster.api), f"{stack.namespace}-buildkit"
     change = functools.partial(api.patch_namespaced_network_policy, "buildkit", there)
     address = daemon(stack).status.pod_ip
-    with stack.shell(image, "default") as run:
-
-        def reaches() -> bool:
-            return "open" in run(f"timeout 3 nc {address} 1234 </dev/null && echo open || echo closed")
-
-        assert not reaches()
+    with stack.reaching(image, "default") as reaches:
+        assert not reaches(address, 1234)
         change([{"op": "add", "path": "/spec/ingress/-", "value": {}}])
         try:
-            until(reaches)
+            until(lambda: reaches(address, 1234))
         finally:
             change([{"op": "remove", "path": "/spec/ingress/1"}])
-        until(lambda: not reaches())
+        until(lambda: not reaches(address, 1234))
 
 
 def status(stack: Stack) -> str:

@@ -4,7 +4,7 @@ import ssl
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import yaml
@@ -12,24 +12,13 @@ from kubernetes import client
 
 from tests.support.cluster import Cluster, Stack, inline, until
 
-if TYPE_CHECKING:
-    from lab.lab import Lab
-
 ONE = {"name": "one", "context": inline('FROM alpine:latest\nCMD ["echo", "over TLS"]\n')}
 CERTIFICATES = ("cert-manager.io", "v1", "certificates")
 SECRET = "somebodys-tls"
 
 
 @pytest.fixture(scope="module")
-def lab(cluster: Cluster) -> "Lab":
-    """Give the lab, in which cert-manager's part is played."""
-    if cluster.lab is None:
-        pytest.skip("plays cert-manager, which a cluster of yours may have")
-    return cluster.lab
-
-
-@pytest.fixture(scope="module")
-def kind(cluster: Cluster, lab: "Lab") -> Iterator[None]:
+def kind(cluster: Cluster, lab: Any) -> Iterator[None]:
     """Let the cluster know cert-manager's Certificates."""
     api, definition = client.ApiextensionsV1Api(cluster.api), Path(__file__).with_name("certificates.yaml")
     api.create_custom_resource_definition(yaml.safe_load(definition.read_text()))
@@ -37,16 +26,16 @@ def kind(cluster: Cluster, lab: "Lab") -> Iterator[None]:
     api.delete_custom_resource_definition(f"{CERTIFICATES[2]}.{CERTIFICATES[0]}")
 
 
-def make_secret(stack: Stack, lab: "Lab", name: str, *hosts: str) -> str:
+def make_secret(stack: Stack, lab: Any, name: str, *hosts: str) -> str:
     """Make a Secret with a certificate of the lab's authority; give the certificate."""
     certificate, key = lab.certificate(name, *hosts)
-    both = {"tls.crt": certificate.read_text(), "tls.key": key.read_text()}
+    both: dict[str, str] = {"tls.crt": certificate.read_text(), "tls.key": key.read_text()}
     secret = {"metadata": {"name": name}, "type": "kubernetes.io/tls", "stringData": both}
     stack.core.create_namespaced_secret(stack.namespace, secret)
     return both["tls.crt"]
 
 
-def issue(stack: Stack, lab: "Lab") -> tuple[dict[str, Any], str]:
+def issue(stack: Stack, lab: Any) -> tuple[dict[str, Any], str]:
     """Do what cert-manager does for a Certificate; give what was asked for, and the certificate."""
     group, version, plural = CERTIFICATES
     api = client.CustomObjectsApi(stack.cluster.api)
@@ -74,7 +63,7 @@ def served(stack: Stack) -> str:
 
 
 @pytest.fixture(scope="module")
-def issued(kind: None, stack: Stack, lab: "Lab") -> tuple[Stack, dict[str, Any], str]:
+def issued(kind: None, stack: Stack, lab: Any) -> tuple[Stack, dict[str, Any], str]:
     """Give the stack with a certificate from cert-manager; what it asked for; the certificate."""
     del kind
     host = f"localhost:{stack.node_port}"
@@ -98,7 +87,7 @@ def test_cert_managers_certificate_is_waited_for_served_and_trusted_by_builds_an
     assert set(stack.deployment.up()) == {"same"}
 
 
-def test_anothers_secret_is_looked_for_and_then_served(issued: tuple[Stack, dict[str, Any], str], lab: "Lab") -> None:
+def test_anothers_secret_is_looked_for_and_then_served(issued: tuple[Stack, dict[str, Any], str], lab: Any) -> None:
     stack, asked, _ = issued
     own = {"tls": {"secretName": SECRET}, "plainHttp": None}
     stack.configure({**ONE, "trigger": "anew"}, registry=own, kubernetes={"trustedCaFile": str(lab.ca)})

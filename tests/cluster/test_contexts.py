@@ -8,19 +8,11 @@ from typing import Any
 import pytest
 
 from tests.support import servers
-from tests.support.cluster import Cluster, Stack
+from tests.support.cluster import Stack
 from tests.support.git import git
 
 TOKEN = "glpat-0123456789abcdef"
 DOCKERFILE = 'FROM alpine:latest\nCOPY a.txt /a.txt\nCMD ["cat", "/a.txt"]\n'
-
-
-@pytest.fixture(scope="module")
-def lab(cluster: Cluster) -> Any:
-    """Give the lab, which has the servers that contexts are fetched from."""
-    if cluster.lab is None:
-        pytest.skip("the servers for contexts stand in the lab's network, and this is another cluster")
-    return cluster.lab
 
 
 @pytest.fixture(scope="module")

@@ -14,15 +14,13 @@ from typing import Any
 import pytest
 import requests
 import yaml
-from kubernetes import client, config
+from kubernetes import client
 
 from components import labels
-from tests.cluster.test_contexts import DOCKERFILE, TOKEN, lab
+from tests.cluster.test_contexts import DOCKERFILE, TOKEN
 from tests.support import servers
 from tests.support.cluster import Stack, until
 from tests.support.git import git
-
-__all__ = ["lab"]
 
 EVERY_SECONDS = 5
 SECRET = "staple-battery-horse"
@@ -145,8 +143,8 @@ def test_a_signed_call_has_a_push_built_at_once_and_a_watcher_that_hangs_is_star
     assert deployed.digest("called", f"hook-1..{hashlib.sha256(b'hook/1').hexdigest()[:12]}") == digest
 
 
-def stolen(stack: Stack) -> tuple[dict[str, Any], Any]:
-    """Give a Job that the watcher might create, and the API as its account may use it."""
+def wanted(stack: Stack) -> dict[str, Any]:
+    """Give a Job that the watcher might create."""
     plain: Any = client.ApiClient()
     until(lambda: bool(runs(stack)))
     found = plain.sanitize_for_serialization(next(iter(runs(stack).values())))
@@ -161,14 +159,18 @@ def stolen(stack: Stack) -> tuple[dict[str, Any], Any]:
         },
     }
     job["metadata"]["name"] = f"{meta['name'][:-12]}{'0' * 12}"
-    api: Any = config.new_client_from_config(config_file=str(stack.cluster.kubeconfig))
-    api.set_default_header("Impersonate-User", f"system:serviceaccount:{stack.namespace}:push")
-    return job, api
+    return job
 
 
-def test_a_stolen_watchers_account_can_start_nothing_but_the_build_of_a_commit(deployed: Stack) -> None:
-    job, api = stolen(deployed)
-    batch, core = client.BatchV1Api(api), client.CoreV1Api(api)
+@pytest.fixture
+def stolen(deployed: Stack) -> Iterator[Any]:
+    """Give the API as the watcher's account may use it."""
+    with deployed.account("push") as api:
+        yield api
+
+
+def test_a_stolen_watchers_account_can_start_nothing_but_the_build_of_a_commit(deployed: Stack, stolen: Any) -> None:
+    job, batch, core = wanted(deployed), client.BatchV1Api(stolen), client.CoreV1Api(stolen)
     refused = []
     wrong = yaml.safe_load(Path(__file__).with_name("push_attacks.yaml").read_text())
     for path, value in wrong:
@@ -195,4 +197,3 @@ def test_a_stolen_watchers_account_can_start_nothing_but_the_build_of_a_commit(d
     for call in forbidden:
         with pytest.raises(client.ApiException, match="Forbidden"):
             call()
-    api.rest_client.pool_manager.clear()

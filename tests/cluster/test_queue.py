@@ -14,12 +14,12 @@ from kubernetes import client
 
 from components import labels
 from tests.cluster.conftest import Make
-from tests.cluster.test_contexts import TOKEN, lab
-from tests.cluster.test_push import commit, repository, runs, stolen
+from tests.cluster.test_contexts import TOKEN
+from tests.cluster.test_push import commit, repository, runs, stolen, wanted
 from tests.support import servers
 from tests.support.cluster import Stack, inline, until
 
-__all__ = ["lab", "repository"]
+__all__ = ["repository", "stolen"]
 
 BUILDS = int(os.environ.get("CI_TEST_QUEUED_BUILDS", "12"))
 AT_ONCE = 4
@@ -163,9 +163,8 @@ def test_a_second_update_changes_nothing_and_a_finished_job_that_is_gone_comes_b
     assert (back.spec.suspend, back.status.start_time) == (True, None)
 
 
-def test_a_stolen_watchers_account_can_not_get_past_the_queue(deployed: Stack) -> None:
-    job, api = stolen(deployed)
-    create = client.BatchV1Api(api).create_namespaced_job
+def test_a_stolen_watchers_account_can_not_get_past_the_queue(deployed: Stack, stolen: Any) -> None:
+    job, create = wanted(deployed), client.BatchV1Api(stolen).create_namespaced_job
     create(deployed.builds, job, dry_run="All")
     for value in ({}, {labels.QUEUE: "other"}, {labels.QUEUE: "builds", "kueue.x-k8s.io/priority-class": "high"}):
         wrong = copy.deepcopy(job)
@@ -174,4 +173,3 @@ def test_a_stolen_watchers_account_can_not_get_past_the_queue(deployed: Stack) -
         # Kueue does not suspend a Job without a queue, which the other policy may be the first to mind.
         with pytest.raises(client.ApiException, match=r"must wait in the queue|must be that of the build"):
             create(deployed.builds, wrong, dry_run="All")
-    api.rest_client.pool_manager.clear()

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import requests
-from kubernetes import client, config
+from kubernetes import client
 
 from tests.support.cluster import PASSWORD, Stack, inline, logins, until
 
@@ -60,11 +60,7 @@ def test_a_build_reaches_the_registry_alone_and_what_is_refused_is_reached_witho
     api = client.NetworkingV1Api(deployed.cluster.api)
     found: Any = api.list_namespaced_network_policy(deployed.builds)
     kept = deployed.cluster.api.sanitize_for_serialization(found.items)
-    with deployed.shell(image) as run:
-
-        def reaches(host: str, port: int) -> bool:
-            return "open" in run(f"timeout 3 nc {host} {port} </dev/null && echo open || echo closed")
-
+    with deployed.reaching(image) as reaches:
         refused = [("kubernetes.default.svc", 443), (deployed.cluster.node, 10250)]
         until(lambda: reaches(f"registry.{deployed.namespace}.svc", 5000))
         assert [reaches(*each) for each in refused] == [False, False]
@@ -86,21 +82,17 @@ def test_only_the_builds_namespace_reaches_the_mirror_and_others_do_without_its_
     if address is None:
         pytest.skip("this cluster's stack has no mirror")
     api = client.NetworkingV1Api(deployed.cluster.api)
-    with deployed.shell(image) as run:
-
-        def reaches() -> bool:
-            return "open" in run(f"timeout 3 nc {address} 5000 </dev/null && echo open || echo closed")
-
-        until(reaches)
+    with deployed.reaching(image) as reaches:
+        until(lambda: reaches(address, 5000))
         ingress: Any = api.read_namespaced_network_policy("mirror", deployed.namespace)
         kept = deployed.cluster.api.sanitize_for_serialization(ingress.spec.ingress)
         path = {"op": "replace", "path": "/spec/ingress", "value": []}
         api.patch_namespaced_network_policy("mirror", deployed.namespace, [path])
         try:
-            until(lambda: not reaches())
+            until(lambda: not reaches(address, 5000))
         finally:
             api.patch_namespaced_network_policy("mirror", deployed.namespace, [{**path, "value": kept}])
-        until(reaches)
+        until(lambda: reaches(address, 5000))
 
 
 def test_a_rotated_password_lets_the_old_one_in_no_more_and_leaves_images_and_the_pull_account(deployed: Stack) -> None:
@@ -230,20 +222,18 @@ def test_old_tags_go_and_what_is_used_an_indexs_images_and_what_is_pushed_meanwh
 
 
 def test_what_asks_which_images_are_in_use_may_list_pods_and_no_other_config_maps(keeping: Stack) -> None:
-    stolen: Any = config.new_client_from_config(config_file=str(keeping.cluster.kubeconfig))
-    stolen.set_default_header("Impersonate-User", f"system:serviceaccount:{keeping.namespace}:restarter")
-    core = client.CoreV1Api(stolen)
-    assert core.list_pod_for_all_namespaces(limit=1).items
-    assert core.list_config_map_for_all_namespaces(field_selector="metadata.name=ci-images").items
-    for forbidden in (
-        core.list_config_map_for_all_namespaces,
-        core.list_secret_for_all_namespaces,
-        lambda: core.patch_namespaced_config_map("ci-images", keeping.namespace, {}, dry_run="All"),
-        lambda: core.delete_namespaced_pod("registry-server-0", keeping.builds, dry_run="All"),
-    ):
-        with pytest.raises(client.ApiException, match="Forbidden"):
-            forbidden()
-    stolen.rest_client.pool_manager.clear()
+    with keeping.account("restarter") as stolen:
+        core = client.CoreV1Api(stolen)
+        assert core.list_pod_for_all_namespaces(limit=1).items
+        assert core.list_config_map_for_all_namespaces(field_selector="metadata.name=ci-images").items
+        for forbidden in (
+            core.list_config_map_for_all_namespaces,
+            core.list_secret_for_all_namespaces,
+            lambda: core.patch_namespaced_config_map("ci-images", keeping.namespace, {}, dry_run="All"),
+            lambda: core.delete_namespaced_pod("registry-server-0", keeping.builds, dry_run="All"),
+        ):
+            with pytest.raises(client.ApiException, match="Forbidden"):
+                forbidden()
 
 
 def test_a_destroyed_stack_leaves_its_images_and_the_next_one_has_them(deployed: Stack) -> None:

@@ -48,9 +48,6 @@ def test_an_odd_path_stays_as_it_is_in_every_configuration() -> None:
     assert containerd["root"] == str(ODD / "containerd")
     assert containerd["plugins"]["io.containerd.grpc.v1.cri"]["registry"]["config_path"] == str(lab.certs_d)
     assert yaml.safe_load(files["kubelet.yaml"])["tlsPrivateKeyFile"] == str(lab.pki / "kubelet.key")
-    plain, secure = (yaml.safe_load(files[name]) for name in ("upstream.yaml", "upstream-tls.yaml"))
-    assert plain["storage"] == secure["storage"]
-    assert secure["http"]["tls"]["key"] == str(lab.pki / "node.key")
     assert json.loads(files["cni/10-ci-lab.conflist"])["cniVersion"] == "0.4.0"
     text = configs.render("cluster.yaml", lab, coredns="c", busybox="b")
     objects = {(each["kind"], each["metadata"]["name"]): each for each in yaml.safe_load_all(text)}

@@ -172,6 +172,20 @@ class Stack:
             yield lambda script: self.execute(name, namespace, script)
 
     @contextlib.contextmanager
+    def reaching(self, image: str, namespace: str = "") -> Iterator[Callable[[str, int], bool]]:
+        """Start such a pod, and give what says whether it can connect to a host's port."""
+        with self.shell(image, namespace) as run:
+            yield lambda host, port: "open" in run(f"timeout 3 nc {host} {port} </dev/null && echo open || echo closed")
+
+    @contextlib.contextmanager
+    def account(self, name: str) -> Iterator[Any]:
+        """Give a client for the API with the rights of a service account of the registry's namespace."""
+        api: Any = config.new_client_from_config(config_file=str(self.cluster.kubeconfig))
+        api.set_default_header("Impersonate-User", f"system:serviceaccount:{self.namespace}:{name}")
+        yield api
+        api.rest_client.pool_manager.clear()  # its own `close` leaves the connections open
+
+    @contextlib.contextmanager
     def _pod(self, image: str, container: Mapping[str, Any], namespace: str, **more: Any) -> Iterator[str]:
         """Start a pod of one container; give its name. It is deleted in the end."""
         name = f"test-{secrets.token_hex(3)}"
