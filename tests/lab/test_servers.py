@@ -1,7 +1,6 @@
 """The servers that a test's contexts come from: what no build of such a context notices."""
 
 import socket
-import subprocess
 from pathlib import Path
 
 import requests
@@ -10,13 +9,6 @@ from lab import pki
 from tests.support import servers
 
 HERE = "127.0.0.1"
-
-
-def test_nobody_pushes_to_the_git_server(tmp_path: Path) -> None:
-    subprocess.run(["git", "init", "--quiet", tmp_path / "app"], check=True)
-    with servers.git(tmp_path, HERE) as url:
-        answer = requests.get(f"{url}/app/info/refs?service=git-receive-pack", timeout=10)
-    assert answer.status_code == 403
 
 
 def test_a_client_that_says_nothing_keeps_no_other_waiting_and_a_packed_file_stays_packed(tmp_path: Path) -> None:

@@ -203,7 +203,16 @@ class Stack:
 
     def execute(self, pod: str, namespace: str, script: str, **container: str) -> str:
         """Run a shell's script in a pod; give what it printed. container: `container=` for a pod of several."""
-        return execute(self.cluster, pod, namespace, script, **container)
+        # A client of its own, since `stream` puts itself in the place of the client's requests.
+        own: Any = client.CoreV1Api(config.new_client_from_config(config_file=str(self.cluster.kubeconfig)))
+        ask, words = own.connect_get_namespaced_pod_exec, ["sh", "-c", script]
+        wanted = {"stdout": True, "stderr": True, "stdin": False, "tty": False, "_preload_content": False}
+        session: Any = stream.stream(ask, pod, namespace, command=words, **wanted, **container)
+        try:
+            session.run_forever(timeout=60)
+            return str(session.read_all())
+        finally:
+            session.sock.shutdown()  # its `close` leaves a connection open that the other side has ended
 
     def _ended(self, pod: str, patience: float) -> str | None:
         status = self.core.read_namespaced_pod(pod, self.builds).status
@@ -254,20 +263,6 @@ class Stack:
         for name in (self.namespace, self.builds, f"{self.namespace}-buildkit"):
             with contextlib.suppress(client.ApiException):  # gone with the stack, or on its way
                 self.core.delete_namespace(name)
-
-
-def execute(cluster: Cluster, pod: str, namespace: str, script: str, **container: str) -> str:
-    """Run a shell's script in a pod; give what it printed. container: `container=` for a pod of several."""
-    # A client of its own, since `stream` puts itself in the place of the client's requests.
-    own: Any = client.CoreV1Api(config.new_client_from_config(config_file=str(cluster.kubeconfig)))
-    ask, words = own.connect_get_namespaced_pod_exec, ["sh", "-c", script]
-    wanted = {"stdout": True, "stderr": True, "stdin": False, "tty": False, "_preload_content": False}
-    session: Any = stream.stream(ask, pod, namespace, command=words, **wanted, **container)
-    try:
-        session.run_forever(timeout=60)
-        return str(session.read_all())
-    finally:
-        session.sock.shutdown()  # its `close` leaves a connection open that the other side has ended
 
 
 def until(look: Callable[[], Any], seconds: float = _SECONDS) -> Any:
