@@ -43,11 +43,6 @@ class Image:
     entries: tuple[Entry, ...]
     config: Mapping[str, Any]
 
-    @property
-    def short(self) -> str:
-        """Its name without repository and tag: `kaniko`."""
-        return self.name.rpartition("/")[2].partition(":")[0]
-
 
 def names(versions: Mapping[str, str]) -> dict[str, str]:
     """Give the names of the images on the node, as a Pod spec has them, by their short names.

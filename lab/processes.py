@@ -32,13 +32,11 @@ class Process:
     pid: int
     started: int
     """When, in clock ticks since the machine's start (proc_pid_stat(5)): a later one of the same number has another."""
-    boot: str
-    """Which start of the machine that was."""
 
     @property
     def alive(self) -> bool:
         """Whether this very process still runs. One that has ended and that nobody has waited for yet does not."""
-        return self.boot == _boot() and _started(self.pid) == self.started
+        return _started(self.pid) == self.started
 
 
 def start(
@@ -68,7 +66,7 @@ def start(
     if done.returncode:
         raise OpsError(f"{name} can't be started: {done.stderr.strip()}")
     pid = int(done.stdout)
-    made = Process(name, pid, _started(pid) or 0, _boot())
+    made = Process(name, pid, _started(pid) or 0)
     cache.write(lab.pids / f"{name}.json", json.dumps(dataclasses.asdict(made)))
     return made
 
@@ -148,7 +146,3 @@ def _started(pid: int) -> int | None:
         return None
     fields = text.rpartition(")")[2].split()  # the name before it may hold anything
     return None if fields[0] in {"Z", "X"} else int(fields[19])
-
-
-def _boot() -> str:
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()

@@ -55,7 +55,7 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, images.Im
         path.write_text(name)
     wanted = images.all_of(built, dict.fromkeys(built, "1.2.3"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return {image.short: image for image in wanted}
+    return {image.name.rpartition("/")[2].partition(":")[0]: image for image in wanted}
 
 
 def test_builders_and_registry_are_laid_out_as_the_published_images(made: dict[str, images.Image]) -> None:
