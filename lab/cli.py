@@ -69,7 +69,7 @@ def _facts(lab: Lab) -> list[tuple[str, str]]:
         ("node", f"{lab.netns} at {lab.node_address}; this machine is {lab.host_address} to it"),
         ("upstream", f"http://{lab.upstream}: plays the public registry"),
         ("authority", str(lab.ca)),
-        ("registries", f"{lab.certs_d}/<host:port>/hosts.toml"),
+        ("registries", f"{lab.data}/certs.d/<host:port>/hosts.toml"),
         *((f"image {name}", reference) for name, reference in lab.images.items()),
     ]
 

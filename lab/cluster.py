@@ -59,7 +59,7 @@ def prepare(*more: Module) -> tuple[Mapping[str, Path], Mapping[str, Path]]:
     """
     host.prepare()
     built = programs.ensure(*more)
-    return built, images.archives(images.all_of(built, programs.versions()))
+    return built, images.archives(images.all_of(built))
 
 
 def down(lab: Layout) -> bool:
@@ -118,7 +118,7 @@ def _start(lab: Layout, built: Mapping[str, Path], archives: Mapping[str, Path])
         health.wait(lab, "The API server", lambda: health.api_ready(lab))
         for name in ("kube-network-policies", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy"):
             _launch(lab, started[name], containerd)
-        names = images.names(programs.versions())
+        names = images.names()
         objects = configs.render("cluster.yaml", lab, coredns=names["coredns"], busybox=names["busybox"])
         kubectl = (built["kubectl"], "--kubeconfig", lab.kubeconfig)
         processes.run(
@@ -146,10 +146,10 @@ def lay_out(lab: Layout) -> None:
         (lab.run / folder).mkdir(parents=True)
     pki.make(lab)
     for name, text in configs.files(lab, host.snapshotter(lab)).items():
-        cache.write(lab.config / name, text)
+        cache.write(lab.data / "config" / name, text)
     # The registry that every image without a host in its name is from: here, the one that stands for it.
     for name in ("docker.io", lab.upstream):
-        cache.write(lab.certs_d / name / "hosts.toml", configs.mirror(f"http://{lab.upstream}"))
+        cache.write(lab.data / "certs.d" / name / "hosts.toml", configs.mirror(f"http://{lab.upstream}"))
 
 
 def _launch(lab: Layout, program: Program, containerd: Process | None = None) -> Process:

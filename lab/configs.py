@@ -41,7 +41,7 @@ def render(template: str, lab: Layout, **more: object) -> str:
 
 
 def files(lab: Layout, snapshotter: str) -> Mapping[str, str]:
-    """Give every configuration file by its name under `Layout.config`.
+    """Give every configuration file by its name under `config`.
 
     Args:
         lab: whose they are.

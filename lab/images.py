@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from lab import builder_images, configs
+from lab import builder_images, configs, programs
 from offline import archive, binaries, gitlab_runner, images, proxy
 from offline.archive import Entry
 from ops.toolchain import cache
@@ -44,20 +44,16 @@ class Image:
     config: Mapping[str, Any]
 
 
-def names(versions: Mapping[str, str]) -> dict[str, str]:
-    """Give the names of the images on the node, as a Pod spec has them, by their short names.
-
-    versions: the programs' versions without the v: they are the tags.
-    """
+def names() -> dict[str, str]:
+    """Give the names of the images on the node, as a Pod spec has them, by their short names."""
+    versions = {name: module.version.removeprefix("v") for module in programs.ALL for name in module.programs}
     return {short: name.format_map(versions) for short, name in _NAMES.items()}
 
 
-def all_of(programs: Mapping[str, Path], versions: Mapping[str, str]) -> list[Image]:
+def all_of(built: Mapping[str, Path]) -> list[Image]:
     """Every image.
 
-    Args:
-        programs: the lab's programs by name, as `programs.ensure` has them.
-        versions: their versions without the v, by the same names.
+    built: the lab's programs by name, as `programs.ensure` has them.
 
     Raises:
         OpsError: when the machine has no bundle of certificate authorities.
@@ -69,20 +65,21 @@ def all_of(programs: Mapping[str, Path], versions: Mapping[str, str]) -> list[Im
     on_node: dict[str, Sequence[Entry]] = {
         "pause": (*userland, Entry("/pause", content=PAUSE_SCRIPT)),
         "busybox": userland,
-        "coredns": (Entry("/coredns", source=programs["coredns"]),),
-        "kaniko": _kaniko(programs["executor"]),
-        "registry": (*userland, *_registry(programs["registry"])),
+        "coredns": (Entry("/coredns", source=built["coredns"]),),
+        "kaniko": _kaniko(built["executor"]),
+        "registry": (*userland, *_registry(built["registry"])),
         "git": (*userland, *builder_images.git(), bundle),
-        "buildkit": (*userland, bundle, *builder_images.buildkit(programs)),
+        "buildkit": (*userland, bundle, *builder_images.buildkit(built)),
         "buildah": (*userland, bundle, *builder_images.buildah()),
-        "kubectl": (Entry("/bin/kubectl", source=programs["kubectl"]),),
+        "kubectl": (Entry("/bin/kubectl", source=built["kubectl"]),),
         "haproxy": proxy.entries(),
         "gitlab-runner": (*userland, *gitlab_runner.entries()),
     }
     config = yaml.safe_load((configs.TEMPLATES / "images.yaml").read_text())
     config |= {"haproxy": images.config(images.PROXY), "gitlab-runner": images.config(images.GITLAB_RUNNER)}
+    named = names()
     return [
-        *(Image(names(versions)[short], tuple(of), config[short]) for short, of in on_node.items()),
+        *(Image(named[short], tuple(of), config[short]) for short, of in on_node.items()),
         *(Image(f"{UPSTREAM}{name}", userland, config["busybox"]) for name in ("busybox:1", "alpine:latest")),
     ]
 

@@ -26,14 +26,14 @@ class Lab(Layout):
     @functools.cached_property
     def images(self) -> Mapping[str, str]:
         """The images on the node, as a Pod spec has them: the builders', busybox, git, kubectl, registry ..."""
-        return images.names(programs.versions())
+        return images.names()
 
     def trust(self, registry: str) -> None:
         """Let the node pull from a registry by HTTPS with a certificate of the lab's authority.
 
         registry: host and port as in an image's name: `localhost:30500`.
         """
-        folder = self.certs_d / registry
+        folder = self.data / "certs.d" / registry
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "hosts.toml").write_text(configs.mirror(f"https://{registry}", self.ca))
 

@@ -111,16 +111,6 @@ class Layout:
         return self.data / "kubeconfig"
 
     @property
-    def certs_d(self) -> Path:
-        """Containerd's folder of `<host:port>/hosts.toml` files, read anew at each pull."""
-        return self.data / "certs.d"
-
-    @property
-    def config(self) -> Path:
-        """The configuration files of the lab's programs."""
-        return self.data / "config"
-
-    @property
     def logs(self) -> Path:
         """A log for each of the lab's programs."""
         return self.data / "logs"

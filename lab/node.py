@@ -25,7 +25,7 @@ def containerd(lab: Layout) -> Program:
     """Containerd, in mounts of its own."""
     script = (configs.TEMPLATES / "mounts.sh").read_text()
     own_mounts = ("unshare", "--mount", "--propagation", "slave", "sh", "-c", script, "containerd", lab.data, lab.run)
-    return Program("containerd", (*own_mounts, "containerd", "--config", lab.config / "containerd.toml"))
+    return Program("containerd", (*own_mounts, "containerd", "--config", lab.data / "config/containerd.toml"))
 
 
 def programs(lab: Layout, built: Mapping[str, Path]) -> dict[str, Program]:
@@ -42,7 +42,7 @@ def programs(lab: Layout, built: Mapping[str, Path]) -> dict[str, Program]:
     words["local-path-provisioner"] = ("start", *words["local-path-provisioner"])
     found = {name: Program(name, (built[name], *own), with_mounts=name == "kubelet") for name, own in words.items()}
     # The registry that stands for the public one.
-    command = (built["registry"], "serve", lab.config / "upstream.yaml")
+    command = (built["registry"], "serve", lab.data / "config/upstream.yaml")
     found["upstream"] = Program("upstream", command, {"OTEL_TRACES_EXPORTER": "none"})
     # It knows the API server as a pod does: by its environment and a fixed folder.
     enforcer = found["kube-network-policies"]

@@ -114,8 +114,8 @@ def make(lab: Layout) -> None:
     for file, (user, group) in {**CLIENTS, "kubelet-client": (f"system:node:{lab.netns}", "system:nodes")}.items():
         pair = authority.client(user, group)
         pair.write(lab.pki, file)
-        cache.write(lab.config / f"{file}.kubeconfig", kubeconfig(lab, authority, file, pair), 0o600)
-    cache.write(lab.kubeconfig, (lab.config / "admin.kubeconfig").read_text(), 0o600)
+        cache.write(lab.data / f"config/{file}.kubeconfig", kubeconfig(lab, authority, file, pair), 0o600)
+    cache.write(lab.kubeconfig, (lab.data / "config/admin.kubeconfig").read_text(), 0o600)
     api = ("kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local")
     node = (lab.node_address, "127.0.0.1", "localhost")
     authority.server(*api, str(layout.API), *node).write(lab.pki, "apiserver")

@@ -93,8 +93,3 @@ def ensure(*more: Module) -> dict[str, Path]:
             for module, made in zip(modules, folders, strict=True)
             for program in module.programs
         }
-
-
-def versions() -> dict[str, str]:
-    """Each program's version, without the v."""
-    return {name: module.version.removeprefix("v") for module in ALL for name in module.programs}

@@ -53,7 +53,7 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, images.Im
     built = {name: tmp_path / name for module in programs.ALL for name in module.programs}
     for name, path in built.items():
         path.write_text(name)
-    wanted = images.all_of(built, dict.fromkeys(built, "1.2.3"))
+    wanted = images.all_of(built)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return {image.name.rpartition("/")[2].partition(":")[0]: image for image in wanted}
 

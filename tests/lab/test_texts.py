@@ -46,7 +46,7 @@ def test_an_odd_path_stays_as_it_is_in_every_configuration() -> None:
     files = configs.files(lab, "overlayfs")
     containerd = tomllib.loads(files["containerd.toml"])
     assert containerd["root"] == str(ODD / "containerd")
-    assert containerd["plugins"]["io.containerd.grpc.v1.cri"]["registry"]["config_path"] == str(lab.certs_d)
+    assert containerd["plugins"]["io.containerd.grpc.v1.cri"]["registry"]["config_path"] == str(lab.data / "certs.d")
     assert yaml.safe_load(files["kubelet.yaml"])["tlsPrivateKeyFile"] == str(lab.pki / "kubelet.key")
     assert json.loads(files["cni/10-ci-lab.conflist"])["cniVersion"] == "0.4.0"
     text = configs.render("cluster.yaml", lab, coredns="c", busybox="b")
@@ -66,7 +66,7 @@ def test_every_process_of_a_pod_is_below_the_labs_own_group_and_a_full_disk_evic
 
 def test_no_flag_of_the_labs_programs_holds_a_secret_and_every_file_with_one_is_its_owners(lab: Layout) -> None:
     pki.make(lab)
-    secret = [*lab.pki.glob("*.key"), *lab.config.glob("*.kubeconfig"), lab.kubeconfig, *lab.pki.rglob("*token*")]
+    secret = [*lab.pki.glob("*.key"), *lab.data.glob("config/*.kubeconfig"), lab.kubeconfig, *lab.pki.rglob("*token*")]
     assert len(secret) > 12
     assert {stat.S_IMODE(path.stat().st_mode) for path in secret} == {0o600}
     built = {name: Path("/built") / name for module in programs.ALL for name in module.programs}
