@@ -99,23 +99,17 @@ def test_each_builder_fails_just_the_checks_that_a_refusal_names_with_every_kind
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_a_gitlab_runners_jobs_pass_baseline_and_miss_restricted_by_just_the_checks_that_a_refusal_names(
+def test_a_gitlab_runners_jobs_and_make_sample_pass_baseline_and_miss_restricted_by_just_what_is_said(
     stacks: dict[str, Stack], version: str
 ) -> None:
-    for name in ("gitlab-kubernetes", EVERYTHING):
-        [job] = stacks[name].jobs()
-        [verdict] = judge([job], version)
-        assert job.namespace == "ci-builds"
-        assert verdict["baseline"] == []
-        assert checks(verdict["restricted"]) == set(RUNNERS_JOBS.refused_by["restricted"])
-
-
-@pytest.mark.parametrize("version", VERSIONS)
-def test_the_pod_of_make_sample_passes_baseline_and_may_be_root_and_no_more(version: str) -> None:
+    first, second = (job for name in ("gitlab-kubernetes", EVERYTHING) for job in stacks[name].jobs())
     made = cluster_sample.manifest("web", "registry.example.org/web@sha256:00", "registry-pull")
-    [verdict] = judge([Pod("Pod sample", "ci-builds", made["metadata"], made["spec"])], version)
-    assert verdict["baseline"] == []
-    assert checks(verdict["restricted"]) == {"runAsNonRoot"}
+    sample = Pod("Pod sample", "ci-builds", made["metadata"], made["spec"])
+    assert {first.namespace, second.namespace} == {"ci-builds"}
+    for pod, verdict in zip((first, second, sample), judge([first, second, sample], version), strict=True):
+        assert verdict["baseline"] == [], pod.owner
+        named = {"runAsNonRoot"} if pod is sample else set(RUNNERS_JOBS.refused_by["restricted"])
+        assert checks(verdict["restricted"]) == named, pod.owner
 
 
 def test_what_clones_a_repository_is_root_without_a_single_capability(stacks: dict[str, Stack]) -> None:

@@ -14,7 +14,7 @@ import yaml
 
 from tests.manifests import programs
 from tests.manifests.test_schema import OLDEST
-from tests.support.manifests import EVERYTHING, SCANNED, Stack
+from tests.support.manifests import SCANNED, Stack
 
 Finding = tuple[str, str]
 """The check's id, and what it is about: kind and namespace, and for kube-score the container where there is one."""
@@ -118,14 +118,3 @@ def test_a_scanner_finds_nothing_but_what_is_listed(findings: Findings, scanner:
 @pytest.mark.parametrize("scanner", LISTED)
 def test_nothing_is_listed_that_a_scanner_finds_no_more(findings: Findings, scanner: str) -> None:
     assert LISTED[scanner] - set().union(*findings(scanner).values()) == set()
-
-
-def test_images_that_a_stack_names_by_digest_are_run_by_digest(findings: Findings) -> None:
-    assert "CKV_K8S_43" not in {check for check, _ in findings("checkov")[EVERYTHING]}
-
-
-def test_only_a_stack_that_asks_for_a_node_port_has_one(findings: Findings) -> None:
-    with_port = {
-        name for name, found in findings("kube-score").items() if "service-type" in {check for check, _ in found}
-    }
-    assert with_port == {"lab", "buildkit", "buildah", EVERYTHING}
