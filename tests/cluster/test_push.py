@@ -38,19 +38,24 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def deployed(stack: Stack, lab: Any, repository: Path) -> Iterator[Stack]:
-    """Give the stack that watches the repository, which the token opens: a branch all the time, others when called."""
-    login, certificate = ("oauth2", TOKEN), lab.certificate("push", lab.host_address)
+def context(lab: Any, repository: Path) -> Iterator[dict[str, Any]]:
+    """Give the context of a build of the repository, which the token opens."""
+    login, certificate = ("oauth2", TOKEN), lab.certificate(f"push-{os.getpid()}", lab.host_address)
     with servers.git(repository.parent, lab.host_address, login=login, certificate=certificate) as gits:
-        context = {"git": {"repository": f"{gits}/app.git", "credentials": "gitToken"}}
-        build = {"name": "app", "context": context, "onPush": {"everySeconds": EVERY_SECONDS}}
-        called = {"name": "called", "context": context, "onPush": {"branch": "hook/*", "everySeconds": 86_400}}
-        stack.deployment.secret("gitToken", TOKEN)
-        stack.deployment.secret("webhookSecret", SECRET)
-        trusted = {"trustedCaFile": str(lab.ca)}
-        stack.configure(build, called, kubernetes=trusted, webhook={"nodePort": stack.free_port()})
-        stack.deployment.up()
-        yield stack
+        yield {"git": {"repository": f"{gits}/app.git", "credentials": "gitToken"}}
+
+
+@pytest.fixture(scope="module")
+def deployed(stack: Stack, lab: Any, context: dict[str, Any]) -> Stack:
+    """Give the stack that watches the repository: a branch all the time, others when called."""
+    build = {"name": "app", "context": context, "onPush": {"everySeconds": EVERY_SECONDS}}
+    called = {"name": "called", "context": context, "onPush": {"branch": "hook/*", "everySeconds": 86_400}}
+    stack.deployment.secret("gitToken", TOKEN)
+    stack.deployment.secret("webhookSecret", SECRET)
+    trusted = {"trustedCaFile": str(lab.ca)}
+    stack.configure(build, called, kubernetes=trusted, webhook={"nodePort": stack.free_port()})
+    stack.deployment.up()
+    return stack
 
 
 def commit(folder: Path, text: str, dockerfile: str = DOCKERFILE) -> str:

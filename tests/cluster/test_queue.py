@@ -15,11 +15,10 @@ from kubernetes import client
 from components import labels
 from tests.cluster.conftest import Make
 from tests.cluster.test_contexts import TOKEN
-from tests.cluster.test_push import commit, repository, runs, stolen, wanted
-from tests.support import servers
+from tests.cluster.test_push import commit, context, repository, runs, stolen, wanted
 from tests.support.cluster import Stack, inline, until
 
-__all__ = ["repository", "stolen"]
+__all__ = ["context", "repository", "stolen"]
 
 BUILDS = int(os.environ.get("CI_TEST_QUEUED_BUILDS", "12"))
 AT_ONCE = 4
@@ -43,18 +42,12 @@ def test_a_queue_in_a_cluster_without_kueue_is_refused_at_preview(new_stack: Mak
 
 
 @pytest.fixture(scope="module")
-def deployed(new_stack: Make, lab: Any, repository: Path) -> Iterator[Stack]:
+def deployed(new_stack: Make, lab: Any, context: dict[str, Any]) -> Iterator[Stack]:
     """Give the stack with a queue, a schedule and a watched branch."""
     from lab import kueue  # noqa: PLC0415 - only with a lab
 
-    login, certificate = ("oauth2", TOKEN), lab.certificate("queue", lab.host_address)
-    with (
-        kueue.installed(lab),
-        servers.git(repository.parent, lab.host_address, login=login, certificate=certificate) as gits,
-        new_stack() as stack,
-    ):
-        source = {"repository": f"{gits}/app.git", "credentials": "gitToken"}
-        watched = {"name": "app", "context": {"git": source}, "onPush": {"everySeconds": 5}}
+    with kueue.installed(lab), new_stack() as stack:
+        watched = {"name": "app", "context": context, "onPush": {"everySeconds": 5}}
         stack.deployment.secret("gitToken", TOKEN)
         # As `make up` has it: by itself, Pulumi would start but eight builds at one time.
         stack.deployment.env = {**stack.deployment.env, "PULUMI_PARALLEL": str(30 + BUILDS)}
