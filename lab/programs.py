@@ -85,7 +85,7 @@ def ensure(*more: Module) -> dict[str, Path]:
     Raises:
         OpsError: when a build fails.
     """
-    modules = (*ALL, *more)
+    modules = (*more, *ALL)
     with ThreadPoolExecutor(2) as pool:
         folders = pool.map(Module.ensure, modules)
         return {

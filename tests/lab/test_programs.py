@@ -30,6 +30,17 @@ def test_every_part_of_kubernetes_is_of_its_one_version_and_knows_it() -> None:
     assert "version.gitMajor=1 " in flags
 
 
+def test_what_etcd_and_kubernetes_and_what_talks_to_it_share_has_one_version_and_so_is_compiled_once() -> None:
+    pins: dict[str, set[str]] = {}
+    for name in ("etcd", "kubernetes", "coredns", "storage", "policy"):
+        for found, version in re.findall(
+            r"^\s(\S+) (v\S+)", (programs.MODULES / name / "go.mod").read_text(), re.MULTILINE
+        ):
+            pins.setdefault(found, set()).add(version)
+    assert {found: versions for found, versions in pins.items() if len(versions) > 1} == {}
+    assert len(pins) > 150
+
+
 def test_another_pin_makes_another_entry_of_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "etcd"
     folder.mkdir()
