@@ -115,7 +115,7 @@ def _start(lab: Layout, built: Mapping[str, Path], archives: Mapping[str, Path])
         _launch(lab, started[name])
     with ThreadPoolExecutor() as pool:
         imports = pool.submit(_import, lab, archives)
-        health.wait(lab, "The API server", lambda: health.api_ready(lab))
+        _wait_for(lab, "The API server")
         for name in ("kube-network-policies", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy"):
             _launch(lab, started[name], containerd)
         names = images.names()
@@ -126,8 +126,12 @@ def _start(lab: Layout, built: Mapping[str, Path], archives: Mapping[str, Path])
         )
         _launch(lab, started["local-path-provisioner"])
         imports.result()
-    health.wait(lab, "The node", lambda: health.node_ready(lab))
-    health.wait(lab, "The cluster DNS", lambda: health.dns_ready(lab))
+    _wait_for(lab, "The node")
+    _wait_for(lab, "The cluster DNS")
+
+
+def _wait_for(lab: Layout, part: str) -> None:
+    health.wait(lab, part, lambda: health.ready(lab, part))
 
 
 def lay_out(lab: Layout) -> None:

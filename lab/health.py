@@ -12,6 +12,12 @@ from lab.layout import Layout
 from ops.toolchain.console import OpsError
 
 STEP_SECONDS = 0.1
+PARTS = {
+    "The API server": ("/readyz", ""),
+    "The node": ("/api/v1/nodes/{node}", "Ready"),
+    "The cluster DNS": ("/apis/apps/v1/namespaces/kube-system/deployments/coredns", "Available"),
+}
+"""What must serve: where the API server tells, and the condition that says so, if success alone does not."""
 
 
 def wait(lab: Layout, what: str, condition: Callable[[], bool], seconds: float = 60) -> None:
@@ -48,19 +54,14 @@ def answer(url: str, lab: Layout | None = None) -> requests.Response | None:
     return None
 
 
-def api_ready(lab: Layout) -> bool:
-    """Whether the API server serves."""
-    return answer(f"{lab.api}/readyz", lab) is not None
-
-
-def node_ready(lab: Layout) -> bool:
-    """Whether the node takes pods."""
-    return _condition(lab, f"/api/v1/nodes/{lab.netns}", "Ready")
-
-
-def dns_ready(lab: Layout) -> bool:
-    """Whether the cluster DNS serves."""
-    return _condition(lab, "/apis/apps/v1/namespaces/kube-system/deployments/coredns", "Available")
+def ready(lab: Layout, part: str) -> bool:
+    """Whether one of PARTS serves."""
+    path, wanted = PARTS[part]
+    found = answer(f"{lab.api}{path.format(node=lab.netns)}", lab)
+    if not found or not wanted:
+        return bool(found)
+    conditions: list[dict[str, Any]] = found.json().get("status", {}).get("conditions", [])
+    return any((each["type"], each["status"]) == (wanted, "True") for each in conditions)
 
 
 def problems(lab: Layout, expected: set[str]) -> list[str]:
@@ -72,11 +73,4 @@ def problems(lab: Layout, expected: set[str]) -> list[str]:
     """
     running = {made.name for made in processes.known(lab) if made.alive}
     found = [f"{name} does not run" for name in sorted(expected - running)]
-    checks = {"the API server is not ready": api_ready, "the node is not ready": node_ready, "no DNS": dns_ready}
-    return found or [text for text, check in checks.items() if not check(lab)]
-
-
-def _condition(lab: Layout, path: str, name: str) -> bool:
-    found = answer(f"{lab.api}{path}", lab)
-    conditions: list[dict[str, Any]] = found.json().get("status", {}).get("conditions", []) if found else []
-    return any(condition["type"] == name and condition["status"] == "True" for condition in conditions)
+    return found or [f"{part} is not ready" for part in PARTS if not ready(lab, part)]
