@@ -61,7 +61,7 @@ def ensure(module: Path) -> tuple[Path, dict[str, str]]:
     return made / "go" / "bin" / "go", {**os.environ, "GOTOOLCHAIN": "local"}
 
 
-def source(module: Path, dependency: str) -> Path:
+def source(module: Path, dependency: str, *, remedy: str = "") -> Path:
     """The folder of a dependency that the go.mod in a folder pins, downloaded first if need be.
 
     Raises:
@@ -72,7 +72,7 @@ def source(module: Path, dependency: str) -> Path:
     own = {**env, "GOFLAGS": "", "GOWORK": "off"}
     done = subprocess.run(asked, cwd=module, env=own, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise OpsError(f"The Go module {dependency} can't be had: {done.stdout}{done.stderr}", PROXY)
+        raise OpsError(f"The Go module {dependency} can't be had: {done.stdout}{done.stderr}", f"{PROXY} {remedy}")
     return Path(json.loads(done.stdout)["Dir"])
 
 

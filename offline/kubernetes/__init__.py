@@ -3,13 +3,12 @@
 The engine finds it in a folder that `offline/toolchain.py` fills.
 """
 
-import json
 import platform
 import shutil
 from pathlib import Path
 
 from offline import go
-from ops.toolchain import cache, pins, process
+from ops.toolchain import cache, pins
 
 HERE = Path(__file__).resolve().parent
 SOURCES = tuple(HERE / name for name in ("go.mod", "go.sum", "main.go"))
@@ -32,25 +31,12 @@ def ensure() -> Path:
 
 
 def _build(part: Path) -> None:
-    command, env = go.ensure(HERE)
     source = part / "source"
     source.mkdir()
-    for path in SOURCES:
-        shutil.copyfile(path, source / path.name)
     remedy = f"Or install the released plugin {pins.KUBERNETES_PLUGIN_VERSION}."
-    listing = source / "module.json"
-    process.run_logged(
-        ["sh", "-c", f'"$0" mod download && "$0" mod download -json {MODULE} >{listing.name}', command],
-        title="downloading the Kubernetes provider's Go modules",
-        expect="100 MB",
-        name="kubernetes-provider",
-        cwd=source,
-        env={**env, "GOFLAGS": "", "GOWORK": "off"},
-        remedy=f"It needs a Go module proxy (GOPROXY). {remedy}",
-    )
-    module = Path(json.loads(listing.read_text())["Dir"])
-    for name in EMBEDDED:
-        shutil.copyfile(module / "cmd" / PROGRAM / name, source / name)
+    embedded = go.source(HERE, MODULE, remedy=remedy) / "cmd" / PROGRAM
+    for path in (*SOURCES, *(embedded / name for name in EMBEDDED)):
+        shutil.copyfile(path, source / path.name)
     go.build(
         source,
         output=part / PROGRAM,
