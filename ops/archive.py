@@ -3,7 +3,7 @@
 A zip, since a part comes as a stream whose length nobody knows before its end. Not compressed, since Jenkins waits.
 """
 
-from __future__ import annotations
+# ruff: noqa: PLC0415 - rich is imported late, since an update that makes no copy needs none of it
 
 import contextlib
 import hashlib
@@ -12,21 +12,22 @@ import json
 import os
 import tarfile
 import zipfile
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
 
+from components import labels
 from ops.toolchain import console
 from ops.toolchain.console import OpsError
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
-    from pathlib import Path
-
 FORMAT = "pulumi-container-ci/backup/1"
 MANIFEST = "manifest.json"
-CHUNK_BYTES = 2**20
 
 FOLDER = "/data"
 """Where a volume is mounted while it is copied, so the first part of each path in its tar."""
+
+RESTORED = f"{labels.PREFIX}/restore"
+"""The label of a volume that was made for a restore: the archive's id."""
 
 TAR_END = bytes(1024)
 """How a tar ends; alone it is one without files."""
@@ -43,19 +44,10 @@ class Archive(NamedTuple):
 
     packed: zipfile.ZipFile
 
-    def has(self, part: str) -> bool:
-        """Whether the archive has a part."""
-        return part in self.about["sha256"]
-
-    def size(self, part: str) -> int:
-        """A part's size in bytes."""
-        return self.packed.getinfo(part).file_size
-
-    def part(self, name: str) -> Iterator[bytes]:
-        """A part, in chunks."""
-        with self.packed.open(name) as data:
-            while chunk := data.read(CHUNK_BYTES):
-                yield chunk
+    def part(self, name: str) -> tuple[Iterator[bytes], int]:
+        """A part, in pieces that fit into a frame of `exec`, and its size in bytes."""
+        data = self.packed.open(name)
+        return iter(lambda: data.read(2**16), b""), self.packed.getinfo(name).file_size
 
 
 @contextlib.contextmanager
@@ -66,16 +58,22 @@ def writing(path: Path, about: Mapping[str, Any]) -> Iterator[Callable[[str, Ite
     """
     if path.exists():
         raise OpsError(f"{path} exists, and is not overwritten.", "Choose another FILE, or remove it.", code=2)
+    from rich import progress
+
     unfinished = path.with_name(f"{path.name}.part")  # of a backup that was killed: the next one writes over it
     hashes: dict[str, str] = {}
     try:
         with unfinished.open("wb") as raw:
             os.fchmod(raw.fileno(), 0o600)
-            with zipfile.ZipFile(raw, "w") as packed, _progress(path.name) as advance:
+            with zipfile.ZipFile(raw, "w") as packed:
 
                 def add(part: str, chunks: Iterable[bytes]) -> None:
+                    total = hashlib.sha256()
                     with packed.open(part, "w", force_zip64=True) as out:
-                        hashes[part] = _hash(chunks, lambda chunk: advance(out.write(chunk)))
+                        for chunk in progress.track(chunks, f"writing {part}", console=console.out()):
+                            total.update(chunk)
+                            out.write(chunk)
+                    hashes[part] = total.hexdigest()
 
                 yield add
                 packed.writestr(MANIFEST, json.dumps({**about, "format": FORMAT, "sha256": hashes}))
@@ -94,24 +92,26 @@ def opened(path: Path) -> Iterator[Archive]:
     Raises:
         OpsError: when it is not whole, damaged, or no archive of `writing`.
     """
+    from rich import progress
+
+    wrong: object = "another format, or another hash"
     with path.open("rb") as raw:
         try:
-            found = _checked(raw, path.stat().st_size)
-        except Exception as error:  # what a damaged file makes the library raise is listed nowhere
-            raise OpsError(f"{path} is damaged, or not made by `make backup`: {error}. Nothing was changed.") from error
-        yield found
-
-
-def _checked(raw: BinaryIO, size: int) -> Archive:
-    packed = zipfile.ZipFile(raw)
-    text = packed.read(MANIFEST)
-    found = Archive(json.loads(text), hashlib.sha256(text).hexdigest()[:16], packed)
-    parts = set(packed.namelist()) - {MANIFEST}
-    with _progress("checking the archive", size) as advance:
-        hashes = {part: _hash(found.part(part), lambda chunk: advance(len(chunk))) for part in parts}
-    if found.about["format"] != FORMAT or found.about["sha256"] != hashes:
-        raise zipfile.BadZipFile("another format, or another hash")
-    return found
+            size = path.stat().st_size
+            with progress.wrap_file(raw, size, description=f"checking {path.name}", console=console.out()) as read:
+                packed: Any = zipfile.ZipFile(read)
+                text = packed.read(MANIFEST)
+                about = json.loads(text)
+                parts = set(packed.namelist()) - {MANIFEST}
+                hashes = {part: hashlib.file_digest(packed.open(part), "sha256").hexdigest() for part in parts}
+                sized = all(each.file_size == each.compress_size for each in packed.infolist())
+                if about["format"] == FORMAT and about["sha256"] == hashes and sized:
+                    wrong = ""
+        except Exception as error:  # noqa: BLE001 - what a damaged file makes the library raise is listed nowhere
+            wrong = error
+        if wrong:
+            raise OpsError(f"{path} is damaged, or not made by `make backup`: {wrong}. Nothing was changed.")
+        yield Archive(about, hashlib.sha256(text).hexdigest()[:16], zipfile.ZipFile(raw))
 
 
 def file(name: str) -> bytes:
@@ -130,22 +130,3 @@ def whole(chunks: Iterable[bytes], what: str) -> Iterator[bytes]:
         yield chunk
     if end != TAR_END:
         raise OpsError(f"The other side has not given all of {what}.", "See its log, then try again.")
-
-
-def _hash(chunks: Iterable[bytes], also: Callable[[bytes], object]) -> str:
-    total = hashlib.sha256()
-    for chunk in chunks:
-        total.update(chunk)
-        also(chunk)
-    return total.hexdigest()
-
-
-@contextlib.contextmanager
-def _progress(title: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
-    """Show how many bytes went by, how fast and, if their number is known, how many are left."""
-    from rich import progress  # noqa: PLC0415 - other verbs need none of it
-
-    columns = ("{task.description}", progress.DownloadColumn(), progress.TransferSpeedColumn())
-    with progress.Progress(*columns, progress.TimeElapsedColumn(), console=console.out()) as shown:
-        task = shown.add_task(title, total=total)
-        yield lambda count: shown.advance(task, count)

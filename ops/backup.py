@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     Store = DockerStore | ClusterStore
 
-SILENCE_SECONDS = 600
-"""How long an engine may say nothing while it copies."""
+LAST = ".restored-"
+"""How the name of the file begins that a restore writes last; the archive's id follows."""
 
 
 def backup(named: str | None, file: Path) -> None:
@@ -71,21 +71,23 @@ def restore(named: str | None, file: Path) -> int:
         if known.settings.platform == "docker":
             engine.ensure(known.settings.docker.host)
         with _store(known) as store:
-            wanted = store if store and packed.has(store.part) else None
-            strange = {*packed.about["sha256"]} - {"state.json", "images.tar", wanted.part if wanted else ""}
-            if strange:
+            has = {*packed.about["sha256"]} - {"state.json", "images.tar"}
+            keeps = {store.part} if store else set()
+            if has != keeps:
                 raise OpsError(
-                    f"The archive has {', '.join(strange)}, which the stack with these settings does not keep "
-                    f"(ci:platform: {known.settings.platform}). Nothing was changed.",
+                    f"The archive has {', '.join(has) or 'no volume'}, but the stack with these settings keeps "
+                    f"{', '.join(keeps) or 'none'} (ci:platform: {known.settings.platform}). Nothing was changed.",
                     f"Put back the settings that it was backed up with: stacks/Pulumi.{stack.name}.yaml",
                 )
-            done = wanted is not None and _filled(wanted, packed)
+            done = store is not None and _filled(store, packed)
             if stack.owns_backend and _deployed(stack) and not done:
                 raise OpsError(f"Stack {stack.name} is deployed. Nothing was changed.", f"First: {stack.make('down')}")
-            if wanted and not done:
-                _fill(wanted, packed)
+            if store and not done:
+                console.note(f"filling {store.volume}")
+                last = archive.file(f"{LAST}{packed.id}")
+                store.fill(packed.id, [packed.part(store.part), ([last], len(last))])
             if state and not _deployed(stack):
-                state = wanted.adopted(state) if wanted else state
+                state = store.adopted(state) if store else state
                 state_files.put(stack.clone.state, stack.clone, stack.name, state)
         status = deploy.up(stack.name, [])
         if status == 0:
@@ -102,9 +104,8 @@ def before_up(stack: Stack) -> None:
     with _store(stack) as store:
         if not store:
             return
-        store.heal()
         # The first update after a restore has seen to that already.
-        if not store.in_use() and _unfinished(store):
+        if not store.heal() and _unfinished(store):
             raise OpsError(
                 f"{store.volume} is not whole: it has an unfinished restore.",
                 f"Run that again: {stack.make('restore')} FILE=... Or remove it: {store.removal}",
@@ -126,7 +127,7 @@ def _store(stack: Stack) -> Iterator[Store | None]:
 
     try:
         with contextlib.closing(engine.client(settings)) as there:
-            there.api.timeout = SILENCE_SECONDS
+            there.api.timeout = cluster.SILENCE_SECONDS
             yield docker_backup.DockerStore(stack, there) if settings.gitlab_runner is None else None
     except engine.ERRORS as failed:
         raise OpsError(f"The Docker engine at {settings.docker.host}: {failed}", "See: make doctor") from failed
@@ -148,7 +149,7 @@ def _fitting(stack: Stack, packed: Archive) -> tuple[bytes, Stack]:
     owner, mine = f"{packed.about['project']}/{packed.about['stack']}", f"{stack.clone.name}/{short(stack.name)}"
     if owner != mine:
         raise OpsError(f"The archive is of stack {owner}, not of {mine}. Nothing was changed.", code=2)
-    if not packed.has("state.json"):
+    if "state.json" not in packed.about["sha256"]:
         return b"", stack
     if not stack.owns_backend:
         raise OpsError(
@@ -156,8 +157,7 @@ def _fitting(stack: Stack, packed: Archive) -> tuple[bytes, Stack]:
             "Log out (`pulumi logout`), and unset PULUMI_BACKEND_URL and PULUMI_ACCESS_TOKEN.",
         )
     with tempfile.TemporaryDirectory(prefix="ci-ops-") as folder:
-        copy = Path(folder, "state.json")
-        copy.write_bytes(b"".join(packed.part("state.json")))
+        copy = Path(packed.packed.extract("state.json", folder))
         with recover.copied(stack, copy) as asked:
             try:
                 asked.ask("stack", "export", "--show-secrets")
@@ -179,18 +179,10 @@ def _deployed(stack: Stack) -> bool:
     return path.exists() and (content is None or any(entry["type"] != "pulumi:pulumi:Stack" for entry in resources))
 
 
-def _last(archive_id: str) -> str:
-    """The file that is written last."""
-    return f".restored-{archive_id}"
-
-
 def _unfinished(store: Store) -> bool:
     """Whether a restore into the volume was killed."""
     mark = store.mark()
-    if not mark:
-        return False
-    with store.opened() as volume:
-        return not volume.has(_last(mark))
+    return not store.has(f"{LAST}{mark}") if mark else False
 
 
 def _filled(store: Store, packed: Archive) -> bool:
@@ -205,12 +197,3 @@ def _filled(store: Store, packed: Archive) -> bool:
         return False
     console.note(f"{store.volume} was filled from this archive before, and stays as it is now")
     return True
-
-
-def _fill(store: Store, packed: Archive) -> None:
-    """Make the volume from an archive, once more if a restore was killed."""
-    console.note(f"filling {store.volume}")
-    with store.made(packed.id) as volume:
-        volume.put(packed.part(store.part), packed.size(store.part))
-        last = archive.file(_last(packed.id))
-        volume.put([last], len(last))

@@ -4,13 +4,13 @@ Consistent is: the registry is scaled to 0 for the copy, so nobody pulls or push
 own image has its volume then, and what runs in there is the image's `tar`.
 """
 
-from __future__ import annotations
-
 import contextlib
 import http
 import json
 import time
-from typing import TYPE_CHECKING, Any
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from kubernetes import client
 
@@ -19,19 +19,11 @@ from components.kubernetes import restricted, server
 from components.kubernetes.endpoints import REGISTRY
 from components.kubernetes.namespaces import of_builds
 from ops import cluster
-from ops.archive import FOLDER, whole
+from ops.archive import FOLDER, RESTORED, Archive, whole
 from ops.clone import short
+from ops.stack import Stack
 from ops.toolchain import console
 from ops.toolchain.console import OpsError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
-    from ops.archive import Archive
-    from ops.stack import Stack
-
-RESTORED = f"{labels.PREFIX}/restore"
-"""The label of a claim that was made for a restore: the archive's id."""
 
 HELPER = "registry-backup"
 HELPER_SECONDS = 86_400
@@ -48,23 +40,6 @@ head -c 1024 /dev/zero
 """Without the folder itself, whose owner is root: as another user, `tar` could not set its mode again."""
 
 
-class ClusterVolume:
-    """A claim in the helper."""
-
-    def __init__(self, pipe: Callable[..., Iterator[bytes]]) -> None:
-        """Take what runs a command in the helper."""
-        self.pipe = pipe
-
-    def has(self, name: str) -> bool:
-        """Whether a file is there, right in the volume."""
-        return name in b"".join(self.pipe(["ls", "-A", FOLDER])).decode().split()
-
-    def put(self, pieces: Iterable[bytes], size: int) -> None:
-        """Unpack a tar of this size in bytes."""
-        for _ in self.pipe(["sh", "-c", f"head -c {size} | tar -xf - -C /"], pieces):
-            pass
-
-
 class ClusterStore:
     """Where a stack in a cluster keeps its data. Each method may raise what `cluster.asked` turns into an OpsError."""
 
@@ -76,7 +51,7 @@ class ClusterStore:
         self.there = cluster.reader(stack)
         self.namespace = self.settings.kubernetes.namespace
         self.core = client.CoreV1Api(self.there.client)
-        self.apps = client.AppsV1Api(self.there.client)
+        self.apps, self.server = client.AppsV1Api(self.there.client), server.stateful_set(REGISTRY)
         self.volume = f"The claim {REGISTRY} in the namespace {self.namespace}"
         self.removal = f"{cluster.kubectl(stack)} --namespace {self.namespace} delete pvc {REGISTRY}"
 
@@ -89,47 +64,46 @@ class ClusterStore:
         names = sorted(each.metadata.name for each in busy if labels.APP not in (each.metadata.labels or {}))
         if names:
             raise OpsError(f"Builds push to the registry: {', '.join(names)}.", "Wait for them, then try again.")
-        with self._stopped(), self.opened() as volume:
-            add(self.part, whole(volume.pipe(["sh", "-c", PACK]), self.volume))
+        with self._stopped(), self._mounted() as pipe:
+            add(self.part, whole(pipe(["sh", "-c", PACK]), self.volume))
 
     def mark(self) -> str | None:
         """The id of the archive that the volume was made for; empty for any other volume, None where there is none."""
-        found = _known(lambda: self.core.read_namespaced_persistent_volume_claim(REGISTRY, self.namespace))
+        found = _known(self.core.read_namespaced_persistent_volume_claim, REGISTRY, self.namespace)
         return str((found.metadata.labels or {}).get(RESTORED, "")) if found else None
 
-    def in_use(self) -> bool:
-        """Whether the registry is there."""
-        return self._replicas() is not None
+    def has(self, name: str) -> bool:
+        """Whether a file is there, right in the volume."""
+        with self._mounted() as pipe:
+            return name in b"".join(pipe(["ls", "-A", FOLDER])).decode().split()
 
-    @contextlib.contextmanager
-    def made(self, archive_id: str) -> Iterator[ClusterVolume]:
-        """Make the volume with a mark, in its namespace, and mount it."""
+    def fill(self, archive_id: str, tars: Iterable[tuple[Iterable[bytes], int]]) -> None:
+        """Make the volume with a mark, in its namespace, and unpack tars of these sizes in it."""
         self._remove_helper()
         if self.mark():
             self.core.delete_namespaced_persistent_volume_claim(REGISTRY, self.namespace)
             _until(lambda: self.mark() is None, f"the end of the claim {REGISTRY}")
-        if not _known(lambda: self.core.read_namespace(self.namespace)):
+        if not _known(self.core.read_namespace, self.namespace):
             marks = labels.of(self.stack.clone.name, short(self.stack.name))
             self.core.create_namespace({"metadata": {"name": self.namespace, "labels": marks}})
         wanted = self.settings.registry
-        spec: dict[str, Any] = {
-            "accessModes": ["ReadWriteOnce"],
-            "resources": {"requests": {"storage": f"{wanted.storage_gib}Gi"}},
-            **({"storageClassName": wanted.storage_class} if wanted.storage_class else {}),
-        }
+        size = {"requests": {"storage": f"{wanted.storage_gib}Gi"}}
+        spec = {"accessModes": ["ReadWriteOnce"], "resources": size, "storageClassName": wanted.storage_class}
         meta = {"name": REGISTRY, "labels": {RESTORED: archive_id}}
         self.core.create_namespaced_persistent_volume_claim(self.namespace, {"metadata": meta, "spec": spec})
-        with self.opened() as volume:
-            yield volume
+        with self._mounted() as pipe:
+            for pieces, length in tars:
+                deque(pipe(["sh", "-c", f"head -c {length} | tar -xf - -C /"], pieces), maxlen=0)
 
     @contextlib.contextmanager
-    def opened(self) -> Iterator[ClusterVolume]:
-        """Mount the volume that is there."""
+    def _mounted(self) -> Iterator[Callable[..., Iterator[bytes]]]:
+        """Mount the volume that is there in the helper. Gives what runs a command in it, like `cluster.pipe`."""
         self._remove_helper()
         self.core.create_namespaced_pod(self.namespace, helper(self.settings.registry.image))
         try:
-            _until(self._runs, f"the pod {HELPER} in {self.namespace}")
-            yield ClusterVolume(lambda *words: cluster.pipe(self.there, self.namespace, HELPER, *words))
+            ask = self.core.read_namespaced_pod
+            _until(lambda: ask(HELPER, self.namespace).status.phase == "Running", f"the pod {HELPER}")
+            yield lambda *words: cluster.pipe(self.there, self.namespace, HELPER, *words)
         finally:
             self._remove_helper()
 
@@ -153,47 +127,43 @@ class ClusterStore:
     def finish(self, _: Archive) -> None:
         """Nothing."""
 
-    def heal(self) -> None:
-        """Start the registry that a killed backup left at 0, and end the helper, which may hold the volume."""
-        if self._replicas() == 0:
+    def heal(self) -> bool:
+        """Start a registry that is at 0 by a backup, and end the helper, which may hold the volume.
+
+        Returns whether the registry is there.
+        """
+        replicas = self._replicas()
+        if replicas == 0:
             self._remove_helper()
             self._scale(1)
-            console.note("started the registry again, which a killed backup had stopped")
+            console.note("started the registry, which a backup had stopped")
+        return replicas is not None
 
     @contextlib.contextmanager
     def _stopped(self) -> Iterator[None]:
         """Scale the registry to 0 if it is there, and back in the end."""
-        there = self.in_use()
         try:
-            if there:
+            if self._replicas() is not None:
                 console.note("stopping the registry; should this be killed, `make up` starts it again")
                 self._scale(0)
-                self._await_end(f"{server.stateful_set(REGISTRY)}-0")
+                self._await_end(f"{self.server}-0")
             yield
         finally:
-            if there:
-                self._scale(1)
-                console.note("started the registry")
+            self.heal()
 
     def _replicas(self) -> int | None:
-        name = server.stateful_set(REGISTRY)
-        found = _known(lambda: self.apps.read_namespaced_stateful_set(name, self.namespace))
+        found = _known(self.apps.read_namespaced_stateful_set, self.server, self.namespace)
         return int(found.spec.replicas) if found else None
 
     def _scale(self, replicas: int) -> None:
-        wanted = {"spec": {"replicas": replicas}}
-        self.apps.patch_namespaced_stateful_set_scale(server.stateful_set(REGISTRY), self.namespace, wanted)
-
-    def _runs(self) -> bool:
-        return bool(self.core.read_namespaced_pod(HELPER, self.namespace).status.phase == "Running")
+        self.apps.patch_namespaced_stateful_set_scale(self.server, self.namespace, {"spec": {"replicas": replicas}})
 
     def _remove_helper(self) -> None:
-        _known(lambda: self.core.delete_namespaced_pod(HELPER, self.namespace, grace_period_seconds=0))
+        _known(self.core.delete_namespaced_pod, HELPER, self.namespace, grace_period_seconds=0)
         self._await_end(HELPER)
 
     def _await_end(self, pod: str) -> None:
-        gone = f"the end of the pod {pod} in {self.namespace}"
-        _until(lambda: not _known(lambda: self.core.read_namespaced_pod(pod, self.namespace)), gone)
+        _until(lambda: not _known(self.core.read_namespaced_pod, pod, self.namespace), f"the end of the pod {pod}")
 
 
 def helper(image: str) -> dict[str, Any]:
@@ -215,10 +185,10 @@ def helper(image: str) -> dict[str, Any]:
     return {"metadata": {"name": HELPER, "labels": {labels.APP: HELPER}}, "spec": spec}
 
 
-def _known(ask: Callable[[], Any]) -> Any:  # noqa: ANN401 - the client's
+def _known(ask: Callable[..., Any], *where: str, **how: int) -> Any:  # noqa: ANN401 - the client's
     """The answer; None where there is no such object."""
     try:
-        return ask()
+        return ask(*where, **how)
     except client.ApiException as error:
         if error.status != http.HTTPStatus.NOT_FOUND:
             raise
@@ -230,5 +200,5 @@ def _until(ask: Callable[[], bool], what: str) -> None:
     end = time.monotonic() + WAIT_SECONDS
     while not ask():
         if time.monotonic() > end:
-            raise OpsError(f"Waited {WAIT_SECONDS} s for {what}.", "See: kubectl describe, in that namespace")
+            raise OpsError(f"Waited {WAIT_SECONDS} s for {what}.", "See: kubectl describe, in the registry's namespace")
         time.sleep(0.3)

@@ -1,6 +1,5 @@
 """A backup's archive: what was written is read, and what is not whole or not the stack's is refused."""
 
-import contextlib
 import zipfile
 from pathlib import Path
 
@@ -27,8 +26,8 @@ def made(tmp_path: Path) -> Path:
 def read(path: Path) -> dict[str, bytes]:
     with archive.opened(path) as packed:
         assert packed.about["stack"] == "dev"
-        assert not packed.has("images.tar")
-        return {name: b"".join(packed.part(name)) for name in packed.about["sha256"]}
+        assert {name: packed.part(name)[1] for name in PARTS} == {name: len(data) for name, data in PARTS.items()}
+        return {name: b"".join(packed.part(name)[0]) for name in packed.about["sha256"]}
 
 
 def test_every_part_is_read_as_it_was_written_by_its_owner_alone(made: Path) -> None:
@@ -44,10 +43,7 @@ def test_an_archive_that_is_cut_anywhere_is_refused(made: Path) -> None:
             pass
 
 
-def test_an_archive_with_another_byte_is_refused_unless_all_that_it_has_is_the_same(
-    made: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(archive, "_progress", lambda *_: contextlib.nullcontext(lambda _: None))
+def test_an_archive_with_another_byte_is_refused_unless_all_that_it_has_is_the_same(made: Path) -> None:
     data, refused = made.read_bytes(), 0
     for index in range(len(data)):
         made.write_bytes(data[:index] + bytes([data[index] ^ 1]) + data[index + 1 :])
