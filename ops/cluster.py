@@ -1,17 +1,22 @@
-"""The cluster of a stack on Kubernetes: where it is by the stack's settings, and whether its API answers."""
+"""The cluster of a stack on Kubernetes: where it is, whether its API answers, its pods, what limits access there."""
 
 # ruff: noqa: PLC0415 - the official client and the components take half a second to import, for a cluster's verbs alone
 
 from __future__ import annotations
 
 import contextlib
+import http
 import json
+import re
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from ops.toolchain.console import OpsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from kubernetes import client
 
     from components.kubernetes.cluster import ApiReader
     from ops.stack import Stack
@@ -23,11 +28,19 @@ EXEC_SECONDS = 20
 """How long a command in a pod may take."""
 
 SILENCE_SECONDS = 600
-"""How long a command that copies may say or take nothing."""
+"""How long a command or an engine that copies may say or take nothing."""
 
-FRAME_BYTES = 2**16
 OUT, ERROR, STATUS = 1, 2, 3
 """Channels of an exec: the first byte of each frame. Source: Kubernetes, `v4.channel.k8s.io`."""
+
+_BOUNDS: Mapping[str, str] = {
+    "Namespace": "metadata.labels",
+    **dict.fromkeys(("CronJob", "LimitRange", "NetworkPolicy", "ResourceQuota"), "spec"),
+    **dict.fromkeys(("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"), "spec"),
+    **dict.fromkeys(("ClusterRole", "Role"), "rules"),
+    **dict.fromkeys(("ClusterRoleBinding", "RoleBinding"), "subjects"),
+}
+"""The kinds that limit access, each with the field that is the stack's alone."""
 
 
 def is_lab(stack: Stack) -> bool:
@@ -61,13 +74,12 @@ def require(stack: Stack) -> None:
         reader(stack).version()
     except ReadError as failed:
         if is_lab(stack):
-            raise OpsError(
-                f"The lab of stack {stack.name} is not up: {failed}.", "Start it first: make lab"
-            ) from failed
-        raise OpsError(
-            f"The cluster of stack {stack.name} can't be used: {failed}.",
-            f"See whether this works: {kubectl(stack)} version. Another: make set KEY=ci:kubernetes.kubeconfig",
-        ) from failed
+            what, remedy = f"The lab of stack {stack.name} is not up", "Start it first: make lab"
+        else:
+            what = f"The cluster of stack {stack.name} can't be used"
+            remedy = f"See whether this works: {kubectl(stack)} version. "
+            remedy += "Another: make set KEY=ci:kubernetes.kubeconfig"
+        raise OpsError(f"{what}: {failed}.", remedy) from failed
 
 
 @contextlib.contextmanager
@@ -89,23 +101,17 @@ def asked() -> Iterator[None]:
         raise OpsError(f"The API server gave no answer: {error}") from error
 
 
-def run(there: ApiReader, namespace: str, pod: str, container: str, words: Sequence[str]) -> tuple[int, str]:
-    """Run a command in a container of a pod. Return its exit code and output, or 1 and why it did not run."""
+def printed(there: ApiReader, pod: client.V1Pod, container: str, words: Sequence[str]) -> str:
+    """Run a command in a container of a pod. Return what it printed, or why it did not run."""
     from kubernetes import client, stream
-    from websocket import WebSocketException
 
     execute = client.CoreV1Api(there.client).connect_get_namespaced_pod_exec
-    kinds = {"stdout": True, "stderr": True, "_preload_content": False}
+    where = {"name": pod.metadata.name, "namespace": pod.metadata.namespace, "container": container}
+    wanted = {"stdout": True, "stderr": True, "_request_timeout": EXEC_SECONDS}
     try:
-        socket: Any = stream.stream(execute, pod, namespace, container=container, command=list(words), **kinds)
-        with contextlib.closing(socket):
-            socket.run_forever(timeout=EXEC_SECONDS)
-            code = socket.returncode  # first: `read_all` throws it away
-            said = socket.read_all()
-            return (1, f"not done within {EXEC_SECONDS} s") if code is None else (code, said)
-    except (client.ApiException, WebSocketException, OSError, LookupError, TypeError, ValueError) as error:
-        # The last three: the server closed the connection without a Status, or with one that has no exit code.
-        return 1, str(getattr(error, "reason", None) or error)
+        return str(stream.stream(execute, **where, command=list(words), **wanted))
+    except client.ApiException as error:
+        return str(error.reason)
 
 
 def pipe(
@@ -113,7 +119,8 @@ def pipe(
 ) -> Iterator[bytes]:
     """Run a command in a pod, and give its output in pieces. Never more than a frame of it is in memory.
 
-    stdin: what it reads. Its end can't be told to every API server, so the command has to know it.
+    stdin: what it reads, a frame for each piece. Its end can't be told to every API server, so the command has to know
+        it.
     Raises OpsError when it can't be run, breaks off, or ends with another status than 0.
     """
     from kubernetes import client, stream
@@ -129,8 +136,7 @@ def pipe(
             # By its frames: the client's own methods keep all that they have read.
             socket.sock.settimeout(SILENCE_SECONDS)
             for piece in stdin:
-                for start in range(0, len(piece), FRAME_BYTES):
-                    socket.write_stdin(piece[start : start + FRAME_BYTES])
+                socket.write_stdin(piece)
             while not status:
                 kind, frame = socket.sock.recv_data_frame(control_frame=True)
                 channel = frame.data[0] if frame.data and kind == ABNF.OPCODE_BINARY else None
@@ -147,3 +153,45 @@ def pipe(
         raise OpsError(f"{what} broke off: {reason} {said.decode(errors='replace')}".rstrip()) from failed
     if json.loads(status or b"{}").get("status") != "Success":
         raise OpsError(f"{what} failed: {said.decode(errors='replace').strip() or status.decode() or 'no answer'}")
+
+
+def changed(there: ApiReader, resources: Iterable[Mapping[str, Any]], *, mend: bool) -> Iterator[str]:
+    """Find what limits access and is not as declared, and put it back if asked to.
+
+    Pulumi's provider compares an object of the cluster only in the fields and list entries that the program declares,
+    and a refresh does the same. So it sees neither a rule that somebody appended to a NetworkPolicy or a Role, nor a
+    new field beside the declared ones. Here the API server itself says what the object would be with the declared part
+    put back. resources: the state's, or of the same shape. Yields each as `Role ci-builds/gitlab-runner`.
+    """
+    from kubernetes import client
+
+    for entry in resources:
+        package, _, token = str(entry["type"]).partition(":")
+        group, _, kind = token.partition(":")
+        if package != "kubernetes" or kind not in _BOUNDS or entry.get("delete"):
+            continue
+        inputs, field = entry["inputs"], _BOUNDS[kind]
+        where = [inputs["metadata"][key] for key in ("namespace", "name") if key in inputs["metadata"]]
+        # As the client's generator names them: `RbacAuthorizationV1Api.read_namespaced_role_binding`.
+        parts = re.split(r"[./]", group.replace(".k8s.io", ""))
+        api = getattr(client, f"{''.join(map(str.title, parts))}Api")(there.client)
+        noun = "_namespaced" * (len(where) - 1) + re.sub("(?=[A-Z])", "_", kind).lower()
+        shown, dry = f"{kind} {'/'.join(where)}", {} if mend else {"dry_run": "All"}
+        try:
+            live = getattr(api, f"read{noun}")(*reversed(where))
+            wanted = getattr(api, f"patch{noun}")(*reversed(where), _declared(field, inputs), **dry)
+        except client.ApiException as error:
+            if error.status != http.HTTPStatus.NOT_FOUND:
+                raise
+            yield f"{shown} (gone)"
+            continue
+        if attrgetter(field)(live) != attrgetter(field)(wanted):
+            yield shown
+
+
+def _declared(field: str, inputs: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The JSON patch that puts the declared value of a field back. Others may have labels on a namespace."""
+    labels = inputs["metadata"]["labels"] if field == "metadata.labels" else {}
+    values = {f"metadata/labels/{key.replace('/', '~1')}": value for key, value in labels.items()}
+    values = values or {field: inputs[field]}
+    return [{"op": "add", "path": f"/{path}", "value": value} for path, value in values.items()]

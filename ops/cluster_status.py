@@ -1,4 +1,4 @@
-"""How a stack on Kubernetes is: its registry, the registry's volume, and each of its builds."""
+"""How a stack on Kubernetes is: its servers with their volumes, and each of its builds."""
 
 import datetime as dt
 import http
@@ -8,78 +8,65 @@ from typing import Any
 from kubernetes import client
 
 from components import labels
-from components.kubernetes import buildkit, endpoints, namespaces
+from components.kubernetes import endpoints, results
 from components.kubernetes.cluster import ApiReader
+from components.kubernetes.namespaces import of_buildkit, of_builds
+from components.kubernetes.plan import template_name
 from components.settings import Settings
-from components.settings.buildkit import BuildkitSettings
-from ops import builds, cluster, cluster_access, gitlab
+from ops import cluster, gitlab
 from ops.finding import Finding
 from ops.toolchain.console import OpsError
-
-DATA = "/var/lib/registry"
-"""Where the registry's volume is in its pod."""
 
 FULL_PERCENT = 90
 """How full a volume may be before it is no longer well. A push that finds it full fails."""
 
 REMEDY = "Raise ci:registry.storageGib, or delete images and let the garbage be collected"
 
+TROUBLE = "can't"
+"""How a line of the watcher's log begins when it can't look, or can't start a Job."""
+
+FORMAT = "%Y-%m-%d %H:%M:%S UTC"
+
+POD_NAME = "statefulset.kubernetes.io/pod-name"
+"""Kubernetes' own label on a StatefulSet's pods."""
+
 
 def examine(
     there: ApiReader, settings: Settings, resources: Sequence[Mapping[str, Any]], outputs: Mapping[str, Any]
 ) -> Iterator[Finding]:
-    """Find everything that is running, or should be.
-
-    Args:
-        there: the stack's cluster.
-        settings: the stack's.
-        resources: the state's.
-        outputs: the stack's.
-    """
-    namespace = settings.kubernetes.namespace
+    """Find everything that is running, or should be, by the stack's settings, its state's resources, its outputs."""
+    namespace, said = settings.kubernetes.namespace, {}
+    apps = {
+        endpoints.REGISTRY: True,
+        endpoints.MIRROR: settings.registry.mirror,
+        "gitlab-runner": settings.gitlab_runner,
+        "push": any(build.on_push for build in settings.builds),
+    }
+    servers = [(namespace, app, labels.APP, REMEDY) for app, wanted in apps.items() if wanted]
+    daemons = [f"{endpoints.BUILDKIT}-{replica}" for replica in range(getattr(settings.buildkit, "replicas", 0))]
+    servers += [(of_buildkit(namespace), name, POD_NAME, "Raise ci:buildkit.storageGib") for name in daemons]
     try:
         with cluster.asked():
             version = client.VersionApi(there.client).get_code().git_version
             yield Finding("cluster", f"{version} at {there.client.configuration.host}")
             yield _access(there, resources)
-            for name in ("registry", "mirror") if settings.registry.mirror else ("registry",):
-                pod = yield from _pod(there, namespace, name)
+            for where, name, label, remedy in servers:
+                pod = yield from _pod(there, where, name, label)
                 if pod:
-                    yield _volume(there, namespace, name, pod=pod, container=name, data=DATA, remedy=REMEDY)
-            if settings.buildkit is not None:
-                yield from _daemons(there, namespaces.of_buildkit(namespace), settings.buildkit, outputs)
-            if settings.gitlab_runner is not None:
-                pod = yield from _pod(there, namespace, "gitlab-runner")
-                if pod:
-                    yield gitlab.known(*cluster.run(there, namespace, pod, "gitlab-runner", gitlab.VERIFY))
-            said: dict[str, str] = {}
-            if any(build.on_push for build in settings.builds):
-                pod = yield from _pod(there, namespace, "push")
-                said = _said(there, namespace, pod) if pod else {}
-            jobs = builds.deployed_jobs(resources)
-            images = outputs.get("images") or {}
-            yield from builds.examine(there, f"{namespace}-builds", settings.builds, jobs, images, said)
+                    yield from _volumes(there, pod, remedy)
+                if pod and name == "gitlab-runner":
+                    yield gitlab.known(cluster.printed(there, pod, name, gitlab.VERIFY))
+                if pod and name == "push":
+                    said = _said(there, pod)
+            if expires := (outputs.get("buildkit") or {}).get("certificateExpires"):
+                yield certificates(expires)
+            yield from builds(there, settings, resources, outputs.get("images") or {}, said)
     except OpsError as error:
         yield Finding("cluster", f"{error.what}; `make doctor` says more", "BAD")
 
 
-def _daemons(
-    there: ApiReader, namespace: str, wanted: BuildkitSettings, outputs: Mapping[str, Any]
-) -> Iterator[Finding]:
-    """Find how each BuildKit daemon is, its volume, and whether the certificates are still valid."""
-    for replica in range(wanted.replicas):
-        name = f"buildkit-{replica}"
-        pod = yield from _pod(there, namespace, name, "statefulset.kubernetes.io/pod-name")
-        if pod:
-            place = {"pod": pod, "container": endpoints.BUILDKIT, "data": buildkit.VOLUME}
-            yield _volume(there, namespace, f"cache-{name}", **place, remedy="Raise ci:buildkit.storageGib")
-    expires = (outputs.get("buildkit") or {}).get("certificateExpires")
-    if expires:
-        yield certificates(expires)
-
-
 def certificates(expires: str) -> Finding:
-    """Say whether the daemons' certificates are valid still. expires: the day, as 2027-01-31."""
+    """Say whether the BuildKit daemons' certificates are valid still. expires: the day, as 2027-01-31."""
     over = dt.datetime.now(dt.UTC).strftime("%F") >= expires
     seen = f"valid until {expires}"
     return Finding("buildkit certificates", seen, *(("BAD", "`make up` renews them") if over else ()))
@@ -88,7 +75,7 @@ def certificates(expires: str) -> Finding:
 def _access(there: ApiReader, resources: Sequence[Mapping[str, Any]]) -> Finding:
     """Find what bounds access and was changed by hand."""
     try:
-        changed = ", ".join(cluster_access.changed(there, resources, mend=False))
+        changed = ", ".join(cluster.changed(there, resources, mend=False))
     except client.ApiException as error:
         if error.status != http.HTTPStatus.FORBIDDEN:
             raise
@@ -97,50 +84,142 @@ def _access(there: ApiReader, resources: Sequence[Mapping[str, Any]]) -> Finding
     return Finding("access", seen, "BAD" if changed else "ok")
 
 
-def _pod(there: ApiReader, namespace: str, app: str, label: str = labels.APP) -> Generator[Finding, None, str]:
-    """Find how the newest pod with a label is. Return its name if it is ready."""
-    title = f"{app} pod"
-    pods = client.CoreV1Api(there.client).list_namespaced_pod(namespace, label_selector=f"{label}={app}").items
+def _pod(there: ApiReader, namespace: str, name: str, label: str) -> Generator[Finding, None, client.V1Pod | None]:
+    """Find how the newest pod with a label is. Return it if it is ready."""
+    title = f"{name} pod"
+    pods = client.CoreV1Api(there.client).list_namespaced_pod(namespace, label_selector=f"{label}={name}").items
     if not pods:
         yield Finding(title, f"gone from {namespace}; `make up` brings it back", "BAD")
-        return ""
+        return None
     pod = max(pods, key=lambda each: each.metadata.creation_timestamp)
     status = pod.status
     containers = [*(status.init_container_statuses or []), *(status.container_statuses or [])]
     restarts = f"{sum(each.restart_count for each in containers)} restarts"
     conditions = status.conditions or []
     if any((each.type, each.status) == ("Ready", "True") for each in conditions):
-        yield Finding(title, f"ready since {status.start_time:{builds.FORMAT}}, {restarts}")
-        return str(pod.metadata.name)
+        yield Finding(title, f"ready since {status.start_time:{FORMAT}}, {restarts}")
+        return pod
     ends = [end for each in containers if (end := each.state and (each.state.waiting or each.state.terminated))]
     reasons = [f"{end.reason or ''} {end.message or ''}".strip() for end in ends if end.reason != "Completed"]
     reasons += [each.message for each in conditions if each.message]
     yield Finding(title, f"not ready ({status.phase}, {restarts}): {(*reasons, 'it starts')[0]}", "BAD")
-    return ""
+    return None
 
 
-def _said(there: ApiReader, namespace: str, pod: str) -> dict[str, str]:
+def _said(there: ApiReader, pod: client.V1Pod) -> dict[str, str]:
     """Return the last line that the watcher of branches said of each build."""
-    log = client.CoreV1Api(there.client).read_namespaced_pod_log(pod, namespace, container="watcher", tail_lines=1000)
-    lines = [line.removeprefix("build ").split(": ", 1) for line in log.splitlines() if line.startswith("build ")]
-    return {build: line for build, line in lines}  # noqa: C416 - a list of pairs, for mypy
+    where = {"name": pod.metadata.name, "namespace": pod.metadata.namespace, "container": "watcher"}
+    log = client.CoreV1Api(there.client).read_namespaced_pod_log(**where, tail_lines=1000)
+    lines = [line.removeprefix("build ").partition(": ") for line in log.splitlines() if line.startswith("build ")]
+    return {build: line for build, _, line in lines}
 
 
-def _volume(  # noqa: PLR0913 - where it is, and what to do
-    there: ApiReader, namespace: str, claim: str, *, pod: str, container: str, data: str, remedy: str
-) -> Finding:
-    """Find how full a volume is, as its pod sees it: the API itself does not tell."""
-    title = f"{claim} volume"
-    volume = client.CoreV1Api(there.client).read_namespaced_persistent_volume_claim(claim, namespace)
-    size = (volume.status.capacity or {}).get("storage", "unknown size")
+def _volumes(there: ApiReader, pod: client.V1Pod, remedy: str) -> Iterator[Finding]:
+    """Find how full each volume of a pod is, as the pod sees it: the API itself does not tell."""
+    kept = [each for each in pod.spec.volumes or [] if each.persistent_volume_claim]
+    claims = {each.name: each.persistent_volume_claim.claim_name for each in kept}
+    for container in pod.spec.containers:
+        for mount in container.volume_mounts or []:
+            if claim := claims.pop(mount.name, ""):
+                df = cluster.printed(there, pod, container.name, ["df", "-Pk", mount.mount_path])
+                live = client.CoreV1Api(there.client).read_namespaced_persistent_volume_claim
+                size = (live(claim, pod.metadata.namespace).status.capacity or {}).get("storage", "unknown size")
+                yield _full(f"{claim} volume", size, df, remedy)
+
+
+def _full(title: str, size: str, df: str, remedy: str) -> Finding:
     try:
-        _, said = cluster.run(there, namespace, pod, container, ("df", "-Pk", data))
-        _, blocks, used, _, percent, *_ = said.strip().splitlines()[-1].split()
+        _, blocks, used, _, percent, *_ = df.strip().splitlines()[-1].split()
         filled, total = int(percent.rstrip("%")), int(blocks) / 2**20
     except (ValueError, IndexError):
         return Finding(title, f"{size}; how full it is could not be asked")
     # A volume that is a folder of the node shows the node's disk, which others fill as well.
     shown = f"{size}; {filled} % of its file system of {total:.0f} GiB is full ({int(used) / 2**20:.1f} GiB)"
-    if filled < FULL_PERCENT:
-        return Finding(title, shown)
-    return Finding(title, shown, "BAD", remedy)
+    return Finding(title, shown, "BAD", remedy) if filled >= FULL_PERCENT else Finding(title, shown)
+
+
+def deployed_jobs(resources: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """The Job that the state has for each build, by the build's name."""
+    jobs = [each for each in resources if each["type"] == "kubernetes:batch/v1:Job" and not each.get("delete")]
+    known = [(meta.get("labels") or {}, meta["name"]) for meta in (each["inputs"]["metadata"] for each in jobs)]
+    return {marks[labels.BUILD]: name for marks, name in known if labels.BUILD in marks}
+
+
+def builds(
+    there: ApiReader,
+    settings: Settings,
+    resources: Sequence[Mapping[str, Any]],
+    images: Mapping[str, str],
+    said: Mapping[str, str],
+) -> Iterator[Finding]:
+    """Find how each build is, and each schedule.
+
+    resources: the state's.
+    images: the output `images` of the last update that ended well.
+    said: the last line that the watcher of branches said of each build.
+    """
+    namespace, deployed = of_builds(settings.kubernetes.namespace), deployed_jobs(resources)
+    batch = client.BatchV1Api(there.client)
+    ours = {"namespace": namespace, "label_selector": labels.BUILD}
+    jobs = {job.metadata.name: job for job in batch.list_namespaced_job(**ours).items}
+    schedules = {each.metadata.name: each for each in batch.list_namespaced_cron_job(**ours).items}
+
+    def why(index: int, job: client.V1Job) -> str:
+        # The warnings say it too, but are gone after an hour.
+        ends = [entry.message or "" for entry in job.status.conditions or [] if entry.type == "Failed"]
+        name = job.metadata.name
+        warnings = [*there.events(namespace, name), *ends]
+        return results.explain(settings.builds[index], index, there.pods(namespace, name), warnings)
+
+    def last_run(index: int, owner: str) -> tuple[str, bool]:
+        """What became of the last Job that a CronJob started, and whether it failed."""
+        started = [job for job in jobs.values() if owner in {each.name for each in job.metadata.owner_references or []}]
+        if not started:
+            return "has not run yet", False
+        last = max(started, key=lambda each: each.metadata.creation_timestamp)
+        run, how = f"the last run, of {last.metadata.creation_timestamp:{FORMAT}}", _outcome(last, owner, "")[0]
+        return (f"{run}: {why(index, last)}", True) if how == "failed" else (f"{run}, is {how}", False)
+
+    for index, build in enumerate(settings.builds):
+        name, image = deployed.get(build.name), images.get(build.name, "")
+        job = jobs.get(name)
+        how, told = _outcome(job, name, image)
+        told = why(index, job) if how == "failed" else told
+        yield Finding(f"build {build.name}", told, "ok" if how in {"done", "kept"} else "BAD")
+        live = schedules.get(build.name)
+        if build.schedule and live is None:
+            yield Finding(f"schedule {build.name}", "its CronJob is gone; `make up` brings it back", "BAD")
+        elif build.schedule and live:
+            run, failed = last_run(index, build.name)
+            zone = live.spec.time_zone or "the cluster time zone"
+            suspended = "suspended by hand; " if live.spec.suspend else ""
+            seen = f"{live.spec.schedule} ({zone}); {suspended}{run}"
+            yield Finding(f"schedule {build.name}", seen, "BAD" if failed or suspended else "ok")
+        if build.on_push:
+            run, failed = last_run(index, template_name(build.name))
+            watcher = said.get(build.name, "the watcher has said nothing of late")
+            bad = failed or watcher.startswith(TROUBLE)
+            seen = f"{build.on_push.branch}; {run}; {watcher}"
+            yield Finding(f"push {build.name}", seen, "BAD" if bad else "ok")
+
+
+def _outcome(job: client.V1Job | None, name: str | None, image: str) -> tuple[str, str]:
+    """How a Job stands: in a word, and in a sentence for a build of this name that pushed this image."""
+    if job is None:
+        known = f"{image}; its Job {name} is gone, `make up` notes that and builds nothing"
+        unknown = f"its Job {name} is gone; `make up` builds it" if name else "not built yet; `make up` builds it"
+        return "gone", known if image and name else unknown
+    ended = {entry.type for entry in job.status.conditions or [] if entry.status == "True"}
+    begun = job.status.start_time
+    if "Complete" in ended:
+        took = (job.status.completion_time - begun).total_seconds()
+        return "done", f"{image or 'pushed'}, built {job.status.completion_time:{FORMAT}} in {took:.0f} s"
+    if "Failed" in ended:
+        return "failed", ""
+    if job.spec.suspend:
+        queued = f"Job {name} is in the queue since {job.metadata.creation_timestamp:{FORMAT}}"
+        kept = f"{image}; built before its Job was removed, and not again"
+        return ("queued", queued) if labels.QUEUE in (job.metadata.labels or {}) else ("kept", kept)
+    if job.status.active:
+        return "running", f"Job {name} runs since {begun:{FORMAT}}"
+    return "waits", f"Job {name} waits for its pod: kubectl describe job {name}"

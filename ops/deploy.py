@@ -66,9 +66,9 @@ def up(named: str | None, words: Sequence[str]) -> int:
         stack.clone.choose(stack.name)
         _say(stack, done._replace(changes={**done.changes, "put back": loosened}) if loosened else done)
         if done.outputs.get("jobs") and not ill:
-            from ops import jenkins_jobs  # noqa: PLC0415 - imports Jenkins' client
+            from ops import jenkins  # noqa: PLC0415 - imports Jenkins' client
 
-            jobs = [each.told for each in jenkins_jobs.examine(stack, done.outputs) if each.mark == "BAD"]
+            jobs = [each.told for each in jenkins.examine(stack, done.outputs) if each.mark == "BAD"]
         for job in jobs:
             console.note(f"But Jenkins has not all of the stack's jobs. {job}")
         if ill:
@@ -94,16 +94,14 @@ def _ready(named: str | None) -> Stack:
 
 def _loosened(stack: Stack, *, mend: bool) -> int:
     """Count and name what limits access in a cluster and was changed by hand, and put it back if the user agrees."""
-    from ops import cluster_access  # noqa: PLC0415 - imports the official client
-
     resources = (json.loads(stack.ask("stack", "export"))["deployment"] or {}).get("resources") or ()
     there = cluster.reader(stack)
     with cluster.asked():
-        found = list(cluster_access.changed(there, resources, mend=False))
+        found = list(cluster.changed(there, resources, mend=False))
         for name in found:
             console.note(f"changed by hand: {name}; `{stack.make('up')}` puts it back")
         if found and mend and console.agreed("Put back what the stack declares?"):
-            return len(list(cluster_access.changed(there, resources, mend=True)))
+            return len(list(cluster.changed(there, resources, mend=True)))
     return 0
 
 

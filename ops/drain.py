@@ -12,10 +12,7 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
-from pydantic import SecretStr
-
 from ops import engine
-from ops.settings import stack_password
 from ops.toolchain import console
 from ops.toolchain.console import OpsError
 
@@ -23,13 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from ops.deploy import Done
-    from ops.jenkins import Build, Jenkins
+    from ops.jenkins import Jenkins
     from ops.stack import Stack
 
 POLL_SECONDS = 2.0
-AWAY_SECONDS = 10
-"""How long Jenkins may be away before the update goes on without asking it."""
-
 PLAN_SECONDS = 600
 """How long the plan may take. A preview that looks at the host takes 2 s."""
 
@@ -51,31 +45,30 @@ def update(stack: Stack, words: Sequence[str], run: Callable[[], Done]) -> Done:
     done = None
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
-    with jenkins:
-        try:
-            with _noted("The update goes on without waiting for builds."):
-                jenkins.quiet(on=True)
-                await_builds(jenkins, stack.settings.jenkins.drain_seconds)
-            done = run()
-        finally:
-            if done is None or done.status or not done.changed:
-                with _noted(f"If {jenkins.url} starts no builds, cancel the shutdown there."):
-                    jenkins.quiet(on=False)
+    try:
+        with _noted("The update goes on without waiting for builds."):
+            jenkins.quiet(on=True)
+            await_builds(jenkins, stack.settings.jenkins.drain_seconds)
+        done = run()
+    finally:
+        if done is None or done.status or not done.changed:
+            with _noted(f"If {jenkins.url} starts no builds, cancel the shutdown there."):
+                jenkins.quiet(on=False)
     return done
 
 
 def await_builds(jenkins: Jenkins, seconds: float) -> None:
     """Say which builds run, and wait until each has ended or paused, for so many seconds at most."""
     end = time.monotonic() + seconds
-    logs: dict[Build, Iterator[bytes]] = {}
-    tails: dict[Build, bytes] = {}
+    logs: dict[str, Iterator[bytes]] = {}
+    tails: dict[str, bytes] = {}
 
     def at_work() -> list[str]:
         found = jenkins.running()
         for build in found:
-            piece = next(logs.setdefault(build, jenkins.log(*build)), b"")
+            piece = next(logs.setdefault(build, jenkins.log(build)), b"")
             tails[build] = (tails.get(build, b"") + piece)[-2 * len(PAUSED) :]
-        return [f"{job} #{number}" for job, number in found if not tails[job, number].rstrip().endswith(PAUSED)]
+        return [name for build, name in found.items() if not tails[build].rstrip().endswith(PAUSED)]
 
     if busy := at_work():
         with console.step(f"waiting for Jenkins' builds {', '.join(busy)}", f"at most {seconds:.0f} s"):
@@ -88,19 +81,14 @@ def await_builds(jenkins: Jenkins, seconds: float) -> None:
 
 def _jenkins(stack: Stack, words: Sequence[str]) -> Jenkins | None:
     """The stack's Jenkins, if it is up and the plan of an update replaces or removes it."""
-    from ops.jenkins import Jenkins  # noqa: PLC0415 - imports Jenkins' client
+    from ops import jenkins  # noqa: PLC0415 - imports Jenkins' client
 
-    found = stack.outputs()
-    if found.get("setup") != "casc":
-        return None
     with contextlib.suppress(*engine.ERRORS, OpsError):  # what is wrong with the plan, the update says
-        if not engine.is_stand_in(stack.settings, found["container"]):
+        if found := jenkins.of(stack, jenkins.AWAY_SECONDS):
             options = [word for word in words if word not in CONSENT]
             said = stack.ask("preview", "--json", "--non-interactive", *options, timeout=PLAN_SECONDS)
-            steps = [step["op"] for step in json.loads(said)["steps"] if step["urn"].endswith("::jenkins-controller")]
-            if {"replace", "delete"} & {*steps}:
-                password = SecretStr(stack_password(stack))
-                return Jenkins(found["url"], found["adminUser"], password, away_seconds=AWAY_SECONDS)
+            steps = {step["op"] for step in json.loads(said)["steps"] if step["urn"].endswith("::jenkins-controller")}
+            return found if {"replace", "delete"} & steps else None
     return None
 
 

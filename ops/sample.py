@@ -1,32 +1,25 @@
 """`sample`: show that the CI works, by Jenkins' sample pipeline on a Docker host, or by one of a cluster's images.
 
-Where a stand-in runs in Jenkins' place, the sample's steps are run in its container instead.
+Where a stand-in runs in Jenkins' place, the sample's steps are run in its container instead. In a cluster a pod runs an
+image that was built, as a workload would. What that proves is the image's way from the registry onto a node: the
+address in the output `images`, the digest, the Secret that nodes log in with, and the node's trust in the registry.
 """
-
-# ruff: noqa: PLC0415 - imported late: each platform needs libraries that the other does not
-
-from __future__ import annotations
 
 import contextlib
 import re
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
-from pydantic import SecretStr
+from kubernetes import client, watch
+from rich.console import Console
 
-from ops import cluster, engine
-from ops.settings import stack_password
+from ops import cluster, engine, jenkins
+from ops.jenkins import Jenkins
 from ops.stack import Stack, open_stack
 from ops.toolchain import console as terminal
 from ops.toolchain.console import OpsError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from rich.console import Console
-
-    from ops.jenkins import Jenkins
 
 IMAGE = "simple-jenkins-image"
 JENKINS_USER = "1000"
@@ -36,6 +29,27 @@ POLL_SECONDS = 0.5
 TAIL_LINES = 10
 _NOTE = re.compile(rb"\x1b\[8mha:[^\x1b]*\x1b\[0m")
 """A console note: data for the build's page, which Jenkins leaves in. Source: hudson.console.ConsoleNote."""
+
+LABEL = "ci/sample"
+"""Marks the sample's pods, so that one that was left by a killed run is found."""
+
+PULL_SECONDS = 120
+"""How long the pod may take to start: a node to be found, the image to be pulled."""
+
+RUN_SECONDS = 60
+"""How long the image may run. A server never ends by itself; it is stopped then, and that is no fault."""
+
+HOPELESS = frozenset({"InvalidImageName", "CreateContainerConfigError"})
+"""Reasons to wait that do not go away."""
+
+NOT_PULLED = "ErrImagePull"
+"""The reason for as long as the kubelet has not begun to wait. It tries again after 10 s: the Secret, or the registry's
+own login file, may have come to the node a moment too late."""
+
+PULLS = 2
+"""How many times a pull may fail before that counts as the answer."""
+
+REMEDY = 'What to do about each message: docs/how-to/kubernetes.md, "let nodes pull"'
 
 
 def sample(named: str | None) -> None:
@@ -54,79 +68,61 @@ def sample(named: str | None) -> None:
     if stack.settings.gitlab_runner is not None and not found.get("images"):
         raise only_gitlab_can(stack)
     if in_cluster:
-        _in_cluster(stack, found)
+        in_pod(stack, found, terminal.out())
     else:
-        _on_docker(stack, found)
+        _on_docker(stack, found, terminal.out())
 
 
 def only_gitlab_can(stack: Stack) -> OpsError:
     """What to say of a stack whose jobs come from a GitLab."""
-    runner = stack.settings.gitlab_runner
-    example = "examples/gitlab-kubernetes"
-    if stack.settings.platform == "docker":
-        example = "examples/gitlab-dind" if runner and runner.engine == "dind" else "examples/gitlab-docker"
+    runner: Any = stack.settings.gitlab_runner
+    on_docker = "dind" if runner.engine == "dind" else "docker"
+    example = on_docker if stack.settings.platform == "docker" else "kubernetes"
     return OpsError(
-        f"Stack {stack.name} has no sample that can be started from here: its runner takes jobs from "
-        f"{runner.url if runner else 'GitLab'} alone.",
-        f"Push what is in {example} to a project there that may use the runner, and watch its pipeline.",
+        f"Stack {stack.name} has no sample to start from here: its runner takes jobs from {runner.url} alone.",
+        f"Push what is in examples/gitlab-{example} to a project there that may use the runner, and watch it.",
     )
 
 
-def _in_cluster(stack: Stack, found: Mapping[str, Any]) -> None:
-    from ops import cluster_sample
-
-    images = found.get("images") or {}
-    if not images:
-        raise OpsError(
-            f"Stack {stack.name} builds no image.",
-            "Add one to ci:builds, for example {name: website, context: {directory: images/website}}, then: make up",
-        )
-    name = "sample" if "sample" in images else next(iter(images))
-    there = cluster.reader(stack)
-    cluster_sample.run(there, name, images[name], found["buildsNamespace"], found["pullSecret"], terminal.out())
-
-
-def _on_docker(stack: Stack, found: Mapping[str, Any]) -> None:
-    from ops.jenkins import Jenkins
-
-    job, console = found.get("sampleJob"), terminal.out()
+def _on_docker(stack: Stack, found: Mapping[str, Any], console: Console) -> None:
+    job = found.get("sampleJob")
     if not job:
         raise OpsError(
             f"Stack {stack.name} has no sample job.", "It is there with `setup: casc` and `sample: true`, the defaults."
         )
-    # Only where the jobs run is a way to their engine.
-    where = found["sidecars"].get("agent-1", found["container"])
     try:
-        if not _run_steps(stack, where, console):
-            with Jenkins(found["url"], found["adminUser"], SecretStr(stack_password(stack))) as jenkins:
-                run_job(jenkins, job, console)
-        _show_image(stack, where, console)
+        there = jenkins.of(stack, jenkins.START_SECONDS)
+        if there:
+            run_job(there, job, console)
+        else:
+            console.print(f"{found['container']} is not Jenkins but a stand-in: the steps run without Jenkins.")
+            code, said = _inside(stack, found, console, "sample")
+            if code:
+                raise _failed(f"The sample's steps ended with exit status {code}", said)
+        # As the docker client in Jenkins' container sees it: only that reaches every engine.
+        code, said = _inside(stack, found, console, "docker", "image", "ls", "--filter", f"reference={IMAGE}")
     except engine.ERRORS as failed:
         raise OpsError(f"The engine at {stack.settings.docker.host} does not answer: {failed}") from failed
-
-
-def _run_steps(stack: Stack, name: str, console: Console) -> bool:
-    """Run the sample's steps in the stand-in for Jenkins, if that is what the stack has. Returns whether it is."""
-    if not engine.is_stand_in(stack.settings, name):
-        return False
-    with contextlib.closing(engine.client(stack.settings)) as client:
-        console.print(
-            f"{name} is not Jenkins but a stand-in: the steps of the sample run in it without Jenkins.", highlight=False
+    if code or IMAGE not in said:
+        raise OpsError(
+            f"The build was green, but the jobs' engine has no image {IMAGE}.",
+            "Jenkins may build on another engine: see ci:docker.host and ci:docker.access of the stack.",
         )
-        api: Any = client.api  # its methods have no types
-        run = api.exec_create(name, ["sample"], user=JENKINS_USER)["Id"]
-        tail = show(api.exec_start(run, stream=True), console)
-        status = api.exec_inspect(run)["ExitCode"]
-    if status:
-        raise _failed(f"The sample's steps ended with exit status {status}", tail)
-    return True
+
+
+def _inside(stack: Stack, found: Mapping[str, Any], console: Console, *words: str) -> tuple[int, str]:
+    """Run a command where the jobs run: only there is a way to their engine. Gives its status and last lines."""
+    name = found["sidecars"].get("agent-1", found["container"])
+    with contextlib.closing(engine.client(stack.settings)) as docker:
+        done: Any = docker.containers.get(name).exec_run([*words], user=JENKINS_USER)
+    return done.exit_code, show([done.output or b""], console)
 
 
 def _failed(what: str, tail: str) -> OpsError:
     return OpsError(f"{what}. Its last lines:\n{tail}", "What is missing on this machine: make doctor")
 
 
-def run_job(jenkins: Jenkins, job: str, console: Console, *, seconds: float = BUILD_SECONDS) -> None:
+def run_job(there: Jenkins, job: str, console: Console, *, seconds: float = BUILD_SECONDS) -> None:
     """Start a job and show its log as it grows, for so many seconds at most.
 
     Raises:
@@ -134,40 +130,31 @@ def run_job(jenkins: Jenkins, job: str, console: Console, *, seconds: float = BU
             in time.
     """
     end = time.monotonic() + seconds
-    with console.status(f"Waiting for Jenkins at {jenkins.url}"):
-        item = jenkins.start(job)
-        number = _await_start(jenkins, job, item, end)
-    address = f"{jenkins.url}/job/{job}/{number}/console"
-    late = OpsError(
-        f"The build {job} #{number} still runs after {seconds:.0f} s. It goes on.", f"Watch it at {address}"
-    )
+
+    def pause(what: str, where: str) -> None:
+        if time.monotonic() > end:
+            raise OpsError(what, where)
+        time.sleep(POLL_SECONDS)
+
+    with console.status(f"Waiting for Jenkins at {there.url}"):
+        item = there.start(job)
+        while isinstance(number := there.started(job, item), str):
+            pause(f"The build of {job} still waits in Jenkins' queue: {number}.", f"See {there.url}/queue/")
+    build = f"job/{job}/{number}"
+    address = f"{there.url}/{build}/console"
+    late = f"The build {job} #{number} still runs after {seconds:.0f} s. It goes on.", f"Watch it at {address}"
+
+    def log() -> Iterator[bytes]:
+        for piece in there.log(build):
+            yield piece
+            pause(*late)
+
     console.print(f"Build {job} #{number}: {address}", markup=False, highlight=False)
-    tail = show(_paced(jenkins.log(job, number), end, late), console)
-    while (result := jenkins.result(job, number)) is None:  # it counts as running for a moment after its last line
-        _pause(end, late)
+    tail = show(log(), console)
+    while (result := there.result(build)) is None:  # it counts as running for a moment after its last line
+        pause(*late)
     if result != "SUCCESS":
         raise _failed(f"The build {job} #{number} ended with {result}", tail)
-
-
-def _await_start(jenkins: Jenkins, job: str, item: int, end: float) -> int:
-    while True:
-        number, why = jenkins.started(job, item)
-        if number is not None:
-            return number
-        said = f"The build of {job} still waits in Jenkins' queue: {why or 'Jenkins gives no reason'}."
-        _pause(end, OpsError(said, f"See {jenkins.url}/queue/"))
-
-
-def _paced(pieces: Iterable[bytes], end: float, late: OpsError) -> Iterator[bytes]:
-    for piece in pieces:
-        yield piece
-        _pause(end, late)
-
-
-def _pause(end: float, late: OpsError) -> None:
-    if time.monotonic() > end:
-        raise late
-    time.sleep(POLL_SECONDS)
 
 
 def show(pieces: Iterable[bytes], console: Console) -> str:
@@ -191,14 +178,107 @@ def _lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
         yield rest
 
 
-def _show_image(stack: Stack, name: str, console: Console) -> None:
-    """Show the sample's image, as the docker client in Jenkins' container sees it: only that reaches every engine."""
-    command = ["docker", "image", "ls", "--filter", f"reference={IMAGE}"]
-    with contextlib.closing(engine.client(stack.settings)) as client:
-        code, said = client.containers.get(name).exec_run(command, user=JENKINS_USER)
-    shown = show([said] if isinstance(said, bytes) else [], console)
-    if code or IMAGE not in shown:
+def in_pod(stack: Stack, found: Mapping[str, Any], console: Console) -> None:
+    """Run the image of a build, the one named `sample` if there is one, and show what it prints.
+
+    found: the stack's outputs.
+
+    Raises:
+        OpsError: when there is no image, or its pod is refused, can't pull, does not start in time, or ends with
+            another status than 0.
+    """
+    images, namespace = found.get("images") or {}, found["buildsNamespace"]
+    if not images:
         raise OpsError(
-            f"The build was green, but the jobs' engine has no image {IMAGE}.",
-            "Jenkins may build on another engine: see ci:docker.host and ci:docker.access of the stack.",
+            f"Stack {stack.name} builds no image.",
+            "Add one to ci:builds, for example {name: website, context: {directory: images/website}}, then: make up",
         )
+    name = "sample" if "sample" in images else next(iter(images))
+    with cluster.asked():
+        core = client.CoreV1Api(cluster.reader(stack).client)
+        core.delete_collection_namespaced_pod(namespace, label_selector=LABEL, grace_period_seconds=0)
+    try:
+        with cluster.asked():
+            wanted = manifest(name, images[name], found["pullSecret"])
+            pod = core.create_namespaced_pod(namespace, wanted).metadata.name
+    except OpsError as refused:
+        raise OpsError(f"The pod of image {name} was not let in. {refused.what}", REMEDY) from refused
+    try:
+        console.print(f"Image {name}: {images[name]}", markup=False)
+        with cluster.asked(), console.status(f"Waiting for the pod {pod} in {namespace}"):
+            status = _awaited(core, namespace, pod)
+            log = core.read_namespaced_pod_log(pod, namespace)
+        show([log.encode()], console)
+        if status.phase == "Failed":
+            ends = [each.state.terminated for each in status.container_statuses or [] if each.state.terminated]
+            how = f"{ends[0].exit_code} ({ends[0].reason})" if ends else f"{status.reason} {status.message or ''}"
+            raise OpsError(
+                f"The image {name} was pulled and run, and ended with {how}.",
+                "Its output is above. It ran without capabilities and with the namespace's default limits.",
+            )
+        how = "ended well" if status.phase == "Succeeded" else f"still ran after {RUN_SECONDS} s, as a server does,"
+        console.print(f"The pod {how} and is removed.", markup=False)
+    finally:
+        # Else its deadline ends it, and the next run removes it.
+        with contextlib.suppress(OpsError), cluster.asked():
+            core.delete_namespaced_pod(pod, namespace, grace_period_seconds=0)
+
+
+def manifest(name: str, image: str, pull_secret: str) -> dict[str, Any]:
+    """The pod. Its limits are the namespace's defaults; its rights are those of no one."""
+    container = {
+        "name": "sample",
+        "image": image,
+        # By its digest it can't be another one than the node has.
+        "imagePullPolicy": "IfNotPresent",
+        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+    }
+    return {
+        "metadata": {"generateName": f"sample-{name[:40]}-", "labels": {LABEL: name}},
+        "spec": {
+            "restartPolicy": "Never",
+            # Should whoever started it be killed, it does not hold its share of the quota for ever.
+            "activeDeadlineSeconds": PULL_SECONDS + RUN_SECONDS,
+            "automountServiceAccountToken": False,
+            "enableServiceLinks": False,
+            "imagePullSecrets": [{"name": pull_secret}],
+            # The image may want to be root, which the namespace allows to builds; capabilities it gets none.
+            "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
+            "containers": [container],
+        },
+    }
+
+
+def _trouble(status: client.V1PodStatus) -> tuple[str, str]:
+    """What a pod waits for: reason and message, both empty when it waits for nothing."""
+    waits = [each.state.waiting for each in status.container_statuses or [] if each.state and each.state.waiting]
+    waits += [each for each in status.conditions or [] if (each.type, each.status) == ("PodScheduled", "False")]
+    return next(((each.reason or "", each.message or "") for each in waits), ("", ""))
+
+
+def _awaited(core: client.CoreV1Api, namespace: str, pod: str) -> client.V1PodStatus:
+    """Wait until the pod has ended, or has run for so long as it may. Returns its last status."""
+    seen, status = [""], client.V1PodStatus()
+    for status in _statuses(core, namespace, pod, PULL_SECONDS):
+        reason = _trouble(status)[0]
+        if reason != seen[-1]:  # the same try may be told twice
+            seen.append(reason)
+        if status.phase != "Pending" or reason in HOPELESS or seen.count(NOT_PULLED) == PULLS:
+            break
+    if status.phase in {"Pending", None}:
+        reason, message = _trouble(status)
+        raise OpsError(f"The pod did not start: {reason or 'it says nothing'} {message}".rstrip(), REMEDY)
+    for status in _statuses(core, namespace, pod, RUN_SECONDS):
+        if status.phase in {"Succeeded", "Failed"}:
+            break
+    return status
+
+
+def _statuses(core: client.CoreV1Api, namespace: str, pod: str, seconds: int) -> Iterator[client.V1PodStatus]:
+    """Give a pod's status, now and each time that it changes, for so many seconds."""
+    ours = {"namespace": namespace, "field_selector": f"metadata.name={pod}"}
+    words = {"timeout_seconds": seconds, "_request_timeout": seconds + 5}
+    for event in watch.Watch().stream(core.list_namespaced_pod, **ours, **words):
+        if event["type"] == "DELETED":
+            raise OpsError(f"The pod {pod} is gone from {namespace}.", "See: make status")
+        yield event["object"].status

@@ -95,9 +95,9 @@ def _containers(stack: Stack, deployment: Mapping[str, Any]) -> Iterator[Finding
             if drives and container.attrs["State"]["Status"] == "running":
                 yield works(container, runner=entry["urn"].endswith(RUNNER))
             if entry["urn"].endswith(CONTROLLER) and container.health == "healthy":
-                from ops import jenkins_jobs  # noqa: PLC0415 - imports Jenkins' client
+                from ops import jenkins  # noqa: PLC0415 - imports Jenkins' client
 
-                yield from jenkins_jobs.examine(stack, _outputs(deployment))
+                yield from jenkins.examine(stack, _outputs(deployment))
     except engine.ERRORS as failed:
         yield Finding("engine", f"{host} does not answer ({failed}); `make doctor` says more", "BAD")
 
@@ -127,7 +127,7 @@ def works(container: Container, *, runner: bool) -> Finding:
     """Find whether GitLab knows a runner, or whether Jenkins' user, with no help from root, drives the jobs' engine."""
     if runner:
         done: Any = container.exec_run(gitlab.VERIFY)
-        return gitlab.known(*done)
+        return gitlab.known(done[1].decode(errors="replace"))
     code, answer = container.exec_run(ASK_ENGINE, user=CONTROLLER_USER)
     text = answer.decode(errors="replace").strip() if isinstance(answer, bytes) else ""
     if code == 0:

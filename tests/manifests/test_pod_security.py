@@ -10,7 +10,7 @@ import pytest
 from components.kubernetes.builders import BUILDERS
 from components.settings import BuildSettings
 from components.settings.pod_security import NEEDS, RUNNERS_JOBS, Builder, Level
-from ops import cluster_sample
+from ops.sample import manifest
 from tests.manifests import programs
 from tests.manifests.test_schema import OLDEST
 from tests.support.manifests import ALL, DAEMON, EVERY_BUILDER, EVERYTHING, LEAST, STACKS, Pod, Stack
@@ -103,7 +103,7 @@ def test_a_gitlab_runners_jobs_and_make_sample_pass_baseline_and_miss_restricted
     stacks: dict[str, Stack], version: str
 ) -> None:
     first, second = (job for name in ("gitlab-kubernetes", EVERYTHING) for job in stacks[name].jobs())
-    made = cluster_sample.manifest("web", "registry.example.org/web@sha256:00", "registry-pull")
+    made = manifest("web", "registry.example.org/web@sha256:00", "registry-pull")
     sample = Pod("Pod sample", "ci-builds", made["metadata"], made["spec"])
     assert {first.namespace, second.namespace} == {"ci-builds"}
     for pod, verdict in zip((first, second, sample), judge([first, second, sample], version), strict=True):

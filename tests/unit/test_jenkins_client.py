@@ -18,11 +18,13 @@ from rich.console import Console
 from werkzeug import Request, Response
 
 from components.jenkins.hooks import REFUSED, scripts
-from ops import engine, jenkins_jobs, sample
+from ops import engine, sample
+from ops import jenkins as jenkins_client
 from ops.jenkins import AwayError, Jenkins
+from ops.stack import Stack
 from ops.toolchain.console import OpsError
 from tests.support import made_stack
-from tests.support.settings import ON_DOCKER, settings
+from tests.support.settings import settings
 from tests.support.verbs import free_port
 
 USER, PASSWORD = "admin", "пароль-correct-horse"
@@ -78,13 +80,22 @@ def server(httpserver: HTTPServer) -> Iterator[HTTPServer]:
 
 
 @pytest.fixture
-def jenkins(server: HTTPServer) -> Iterator[Jenkins]:
-    with opened(server.url_for("/")) as made:
-        yield made
+def jenkins(server: HTTPServer) -> Jenkins:
+    return user_of(server.url_for("/"))
 
 
-def opened(url: str, *, away_seconds: float = 3) -> Jenkins:
-    return Jenkins(url, USER, SecretStr(PASSWORD), away_seconds=away_seconds)
+def user_of(url: str, *, away_seconds: float = 3, password: str = PASSWORD) -> Jenkins:
+    return Jenkins(url, USER, SecretStr(password), away_seconds=away_seconds)
+
+
+@pytest.fixture
+def stack(httpserver: HTTPServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stack:
+    """Give a stack that has this Jenkins."""
+    made = made_stack.on_docker(tmp_path)
+    found = {"setup": "casc", "container": "ci", "adminUser": USER, "adminPassword": PASSWORD}
+    monkeypatch.setattr(made, "outputs", lambda _: {**found, "url": httpserver.url_for("")})
+    monkeypatch.setattr(engine, "is_stand_in", lambda *_: False)
+    return made
 
 
 def run(jenkins: Jenkins, seconds: float = 20) -> str:
@@ -104,13 +115,13 @@ def test_a_build_is_started_and_its_whole_log_shown_without_console_notes(server
 
 
 def test_a_log_whose_last_piece_is_empty_ends(server: HTTPServer, jenkins: Jenkins) -> None:
-    play(server, "crumb", "log-4")
+    play(server, "log-4")
     play(server, "log-after-end", path="/job/sample/1/logText/progressiveText?start=10942")
-    server.ordered_handlers[1].matcher.query_matcher = server.create_matcher(
+    server.ordered_handlers[0].matcher.query_matcher = server.create_matcher(
         "", query_string={"start": "0"}
     ).query_matcher
     screen = io.StringIO()
-    sample.show(jenkins.log("sample", 1), Console(file=screen))
+    sample.show(jenkins.log("job/sample/1"), Console(file=screen))
     assert "ha:" not in screen.getvalue()
 
 
@@ -123,25 +134,20 @@ def test_a_jenkins_that_starts_is_waited_for(server: HTTPServer, jenkins: Jenkin
 def test_a_restart_in_the_middle_of_a_build_is_waited_for(server: HTTPServer, jenkins: Jenkins) -> None:
     play(server, *BEGIN, *LOG[:2])
     away(server, 3)
-    play(server, "crumb", *LOG[2:], "build-done-tree")
+    play(server, *LOG[2:], "build-done-tree")
     assert "  Finished: SUCCESS\n" in run(jenkins)
-
-
-def test_a_session_that_a_restart_ended_is_opened_again(server: HTTPServer, jenkins: Jenkins) -> None:
-    play(server, "crumb", "build-crumb-other-session", "crumb", "build")
-    assert jenkins.start("sample") == 3
 
 
 def test_a_jenkins_that_stays_away_is_given_up_with_what_was_seen(server: HTTPServer) -> None:
     away(server, 2)
-    with opened(server.url_for("/"), away_seconds=0) as session, pytest.raises(AwayError, match="status 503"):
-        session.start("sample")
+    with pytest.raises(AwayError, match=r"after 0 s .*status 503"):
+        user_of(server.url_for("/"), away_seconds=0).start("sample")
 
 
 def test_a_port_that_nobody_listens_on_is_named() -> None:
     url = f"http://127.0.0.1:{free_port()}"
-    with opened(url, away_seconds=0.2) as session, pytest.raises(AwayError, match=f"{url}.*refused"):
-        session.start("sample")
+    with pytest.raises(AwayError, match=f"{url}.*refused"):
+        user_of(url, away_seconds=0.2).start("sample")
 
 
 def test_a_wrong_password_is_said_at_once_and_shown_nowhere(
@@ -150,17 +156,17 @@ def test_a_wrong_password_is_said_at_once_and_shown_nowhere(
     caplog.set_level(logging.DEBUG)
     refusal = recorded("crumb-wrong-password")["response"]
     httpserver.expect_request("/crumbIssuer/api/json").respond_with_data(refusal["body"], refusal["status"])
-    with Jenkins(httpserver.url_for(""), USER, SecretStr("wrong but secret")) as session:
-        with pytest.raises(OpsError, match="refuses the password of 'admin'") as refused:
-            session.start("sample")
-        said = "".join(traceback.format_exception(refused.value)) + caplog.text + repr(session) + repr(vars(session))
+    session = user_of(httpserver.url_for(""), password="wrong but secret")
+    with pytest.raises(OpsError, match="refuses the password of 'admin'") as refused:
+        session.start("sample")
+    said = "".join(traceback.format_exception(refused.value)) + caplog.text + repr(session) + repr(vars(session))
     assert "wrong but secret" not in said
     assert base64.b64encode(b"wrong but secret").decode()[:20] not in said
     assert len(httpserver.log) == 1
 
 
 def test_a_user_who_may_not_build_is_told_so(server: HTTPServer, jenkins: Jenkins) -> None:
-    play(server, "crumb", "build-without-crumb", "crumb", "build-without-crumb")
+    play(server, "crumb", "build-without-crumb")
     with pytest.raises(OpsError, match="does not let 'admin'"):
         jenkins.start("sample")
 
@@ -184,12 +190,11 @@ def test_a_job_that_does_not_exist_is_named_with_what_to_do(server: HTTPServer, 
     ],
 )
 def test_a_job_that_jenkins_refused_or_lost_is_seen(
-    server: HTTPServer, jenkins: Jenkins, wanted: list[str], refused: list[str], bad: list[str]
+    server: HTTPServer, stack: Stack, wanted: list[str], refused: list[str], bad: list[str]
 ) -> None:
-    play(server, "crumb")
     message = "\n".join(["Pulumi keeps this Jenkins.", *(f"{REFUSED}{line}" for line in refused)])
     play(server, "jobs", path="/api/json?tree=description,jobs[name]", description=message)
-    found = list(jenkins_jobs.compare(jenkins, wanted, "ci"))
+    found = list(jenkins_client.examine(stack, {"jobs": wanted, "container": "ci"}))
     assert [each.seen for each in found if each.mark == "BAD"] == bad
     assert found
 
@@ -200,38 +205,26 @@ def test_each_script_writes_what_is_refused_to_where_it_is_looked_for() -> None:
     assert all(f"}}\\n{REFUSED}" in text for text in groovy)
 
 
-@pytest.mark.parametrize(("host", "mark"), [("unix:///var/run/docker.sock", "BAD"), ("ssh://me@elsewhere", "note")])
+@pytest.mark.parametrize(("local", "mark"), [(True, "BAD"), (False, "note")])
 def test_jobs_that_cannot_be_asked_for_are_bad_unless_jenkins_is_on_another_host(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, host: str, mark: str
+    monkeypatch: pytest.MonkeyPatch,
+    stack: Stack,
+    local: bool,  # noqa: FBT001 - a case of a table
+    mark: str,
 ) -> None:
-    monkeypatch.setattr(engine, "is_stand_in", lambda *_: False)
-    monkeypatch.setattr(jenkins_jobs, "stack_password", lambda _: PASSWORD)
-    monkeypatch.setattr(jenkins_jobs, "AWAY_SECONDS", 0)
-    found = {"setup": "casc", "container": "ci", "adminUser": USER, "url": f"http://127.0.0.1:{free_port()}"}
-    [only] = jenkins_jobs.examine(
-        made_stack.on_docker(tmp_path, docker={**ON_DOCKER["docker"], "host": host}), {**found, "jobs": ["sample"]}
-    )
+    monkeypatch.setattr(type(stack.settings.docker), "is_local", local)
+    monkeypatch.setattr(jenkins_client, "of", lambda *_: user_of(f"http://127.0.0.1:{free_port()}", away_seconds=0))
+    [only] = jenkins_client.examine(stack, {"jobs": ["sample"], "container": "ci"})
     assert only.mark == mark
 
 
-def test_jobs_in_folders_have_jenkins_paths(server: HTTPServer, jenkins: Jenkins) -> None:
-    play(server, "crumb")
-    play(server, "build", path="/job/team/job/my app/build")
-    assert jenkins.start("team/my app") == 3
-
-
-def test_a_queue_item_that_jenkins_forgot_is_found_by_its_build(server: HTTPServer, jenkins: Jenkins) -> None:
-    play(server, "crumb")
-    for number in (3, 99):
-        play(server, "queue-missing", path=f"/queue/item/{number}/api/json")
-        play(server, "build-done-tree", path="/job/sample/api/json", builds=[{"number": 7, "queueId": 3}])
-    assert jenkins.started("sample", 3) == (7, "")
-    with pytest.raises(OpsError, match="gone from Jenkins' queue"):
-        jenkins.started("sample", 99)
+def test_a_queue_item_that_a_restart_made_jenkins_forget_is_named(server: HTTPServer, jenkins: Jenkins) -> None:
+    play(server, "queue-missing", path="/queue/item/3/api/json")
+    with pytest.raises(OpsError, match="has no queue/item/3"):
+        jenkins.started("sample", 3)
 
 
 def test_a_cancelled_request_is_said(server: HTTPServer, jenkins: Jenkins) -> None:
-    play(server, "crumb")
     play(server, "queue-left", cancelled=True, executable=None)
     with pytest.raises(OpsError, match="cancelled while it waited"):
         jenkins.started("sample", 3)
@@ -272,8 +265,5 @@ def test_what_is_no_jenkins_is_said_without_waiting(httpserver: HTTPServer) -> N
 
     httpserver.expect_request("/crumbIssuer/api/json").respond_with_json({"crumbRequestField": "a", "crumb": "b"})
     httpserver.expect_request("/job/sample/build").respond_with_handler(stranger)
-    with (
-        Jenkins(httpserver.url_for(""), USER, SecretStr(PASSWORD)) as session,
-        pytest.raises(OpsError, match="status 200"),
-    ):
-        session.start("sample")
+    with pytest.raises(OpsError, match="status 200"):
+        user_of(httpserver.url_for("")).start("sample")

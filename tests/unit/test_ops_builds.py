@@ -7,7 +7,7 @@ import pytest
 from pytest_httpserver import HTTPServer
 
 from components import labels
-from ops import builds, cluster, cluster_status
+from ops import cluster, cluster_status
 from ops.finding import Finding
 from tests.support import made_stack
 from tests.support.fake_api import FakeApi, container
@@ -32,7 +32,11 @@ READY = {"phase": "Running", "startTime": BEGUN, "conditions": [{"type": "Ready"
 
 
 def server(status: dict[str, Any]) -> dict[str, Any]:
-    return {"metadata": {"name": "one", "creationTimestamp": BEGUN}, "status": status}
+    meta = {"name": "one", "namespace": "ci", "creationTimestamp": BEGUN}
+    data = [{"name": "data", "persistentVolumeClaim": {"claimName": "registry"}}]
+    mounts = [{"name": each, "mountPath": f"/{each}"} for each in ("tmp", "data")]
+    containers = [{"name": name, "volumeMounts": mounts} for name in ("registry", "collect")]
+    return {"metadata": meta, "spec": {"volumes": data, "containers": containers}, "status": status}
 
 
 @pytest.fixture
@@ -127,31 +131,23 @@ def test_a_build_that_failed_says_why_in_the_words_of_the_settings(
 
 
 @pytest.mark.parametrize(
-    ("jobs", "images", "said", "mark"),
+    ("jobs", "known", "said", "mark"),
     [
-        ([job({"active": 1, "startTime": BEGUN})], False, "runs since 2026-01-31 10:00:00 UTC", "BAD"),
-        ([job({})], False, "waits for its pod", "BAD"),
-        ([job({}, suspend=True)], True, "built before its Job was removed, and not again", "ok"),
-        ([job({}, suspend=True, labels={labels.QUEUE: "builds"})], False, "in the queue since 2026-01-31 10:00", "BAD"),
-        ([], True, "notes that and builds nothing", "BAD"),
-        ([], False, "`make up` builds it", "BAD"),
+        ([job({"active": 1, "startTime": BEGUN})], {}, "runs since 2026-01-31 10:00:00 UTC", "BAD"),
+        ([job({})], {}, "waits for its pod", "BAD"),
+        ([job({}, suspend=True)], {"images": True}, "built before its Job was removed, and not again", "ok"),
+        ([job({}, suspend=True, labels={labels.QUEUE: "builds"})], {}, "in the queue since 2026-01-31 10:00", "BAD"),
+        ([], {"images": True}, "notes that and builds nothing", "BAD"),
+        ([], {}, "`make up` builds it", "BAD"),
+        ([], {"deployed": False}, "not built yet; `make up` builds it", "BAD"),
     ],
 )
 def test_every_other_way_that_a_build_can_stand_is_told_apart(
-    api: FakeApi,
-    jobs: list[dict[str, Any]],
-    images: bool,  # noqa: FBT001 - a case of a table
-    said: str,
-    mark: str,
+    api: FakeApi, jobs: list[dict[str, Any]], known: dict[str, Any], said: str, mark: str
 ) -> None:
     api.has(f"{BATCH}/jobs", *jobs)
-    found = status(api, images=images)["build web"]
+    found = status(api, **{"images": False, **known})["build web"]
     assert (said in found.seen, found.mark) == (True, mark), found
-
-
-def test_a_build_that_was_added_to_the_file_is_not_built_yet(api: FakeApi) -> None:
-    found = status(api, deployed=False, images=False)["build web"]
-    assert (found.seen, found.mark) == ("not built yet; `make up` builds it", "BAD")
 
 
 def test_a_schedule_says_how_its_newest_run_ended_and_whether_it_is_gone_or_suspended(api: FakeApi) -> None:
@@ -190,25 +186,18 @@ def test_a_watched_branch_says_how_its_newest_run_ended_and_whether_its_git_host
 def test_the_state_tells_each_builds_job_but_not_one_that_is_to_be_deleted() -> None:
     unlabelled = {"type": "kubernetes:batch/v1:Job", "inputs": {"metadata": {"name": "x"}}}
     found = [resource("new"), resource("old", delete=True), unlabelled, {"type": "ci:x:Y"}]
-    assert builds.deployed_jobs(found) == {"web": "new"}
+    assert cluster_status.deployed_jobs(found) == {"web": "new"}
+
+
+CRASHES = container(4, waiting={"reason": "CrashLoopBackOff", "message": "back-off"})
+UNPLACED = {"type": "PodScheduled", "status": "False", "message": "0/1 nodes"}
 
 
 @pytest.mark.parametrize(
     ("pods", "said"),
     [
-        (
-            [
-                {
-                    "phase": "Running",
-                    "containerStatuses": [container(4, waiting={"reason": "CrashLoopBackOff", "message": "back-off"})],
-                }
-            ],
-            "not ready (Running, 4 restarts): CrashLoopBackOff back-off",
-        ),
-        (
-            [{"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False", "message": "0/1 nodes"}]}],
-            "0/1 nodes",
-        ),
+        ([{"phase": "Running", "containerStatuses": [CRASHES]}], "(Running, 4 restarts): CrashLoopBackOff back-off"),
+        ([{"phase": "Pending", "conditions": [UNPLACED]}], "0/1 nodes"),
         ([{"phase": "Pending"}], "it starts"),
         ([], "gone from ci; `make up` brings it back"),
     ],
@@ -225,7 +214,8 @@ def test_a_registry_that_is_not_ready_says_why_and_its_volume_is_not_asked_for(
 @pytest.mark.parametrize(("percent", "mark"), [("41%", "ok"), ("97%", "BAD")])
 def test_a_nearly_full_volume_is_bad(api: FakeApi, monkeypatch: pytest.MonkeyPatch, percent: str, mark: str) -> None:
     df = f"Filesystem 1024-blocks Used Available Capacity Mounted on\n/dev/sdb 20971520 8598323 12373197 {percent} /v\n"
-    monkeypatch.setattr(cluster, "run", lambda *_: (0, df))
+    asked = {("registry", "df -Pk /data"): df}
+    monkeypatch.setattr(cluster, "printed", lambda _, __, name, words: asked[name, " ".join(words)])
     found = status(api)["registry volume"]
     assert f"20Gi; {percent[:-1]} % of its file system of 20 GiB is full (8.2 GiB)" in found.seen
     assert (found.mark, "ci:registry.storageGib" in found.remedy) == (mark, mark == "BAD")
@@ -237,7 +227,7 @@ def test_a_volume_that_cannot_be_looked_into_is_said_and_no_fault(api: FakeApi) 
 
 
 def test_a_runners_pod_is_asked_for_gitlabs_word_once_ready(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster, "run", lambda *_: (1, "FATAL: Failed to verify runners\n"))
+    monkeypatch.setattr(cluster, "printed", lambda *_: "FATAL: Failed to verify runners\n")
     runner: dict[str, Any] = {
         "gitlabRunner": {"url": "https://gitlab.example.org"},
         "gitlabRunnerToken": "glrt-0123456789abcdefghij",

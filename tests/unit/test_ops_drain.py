@@ -10,7 +10,7 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from ops import deploy, drain, engine
+from ops import deploy, drain, engine, jenkins
 from tests.support import made_stack
 
 WORK = b"[Pipeline] sh\n+ make\n"
@@ -32,8 +32,7 @@ class World:
         self.step = {"op": "replace", "urn": CONTROLLER}
         self.posted: list[str] = []
         patch.setattr(drain, "POLL_SECONDS", 0.001)
-        patch.setattr(drain, "AWAY_SECONDS", 0)
-        patch.setattr(drain, "stack_password", lambda _: "correct horse")
+        patch.setattr(jenkins, "AWAY_SECONDS", 0)
         patch.setattr("signal.signal", lambda *_: None)
         patch.setattr(engine, "is_stand_in", lambda *_: False)
         server.expect_request("/crumbIssuer/api/json").respond_with_json({"crumb": "c", "crumbRequestField": "Crumb"})
@@ -63,8 +62,8 @@ class World:
 
     def update(self, run: Callable[[], deploy.Done] = lambda: DONE, seconds: int = 20) -> deploy.Done:
         stack = made_stack.on_docker(self.root, jenkins={"drainSeconds": seconds})
-        found = {"setup": "casc", "container": "ci", "adminUser": "admin", "url": self.server.url_for("")}
-        self.patch.setattr(stack, "outputs", lambda: found)
+        found = {"setup": "casc", "container": "ci", "adminUser": "admin", "adminPassword": "correct horse"}
+        self.patch.setattr(stack, "outputs", lambda _: {**found, "url": self.server.url_for("")})
         self.patch.setattr(stack, "ask", lambda *_, **__: json.dumps({"steps": [self.step]}))
         return drain.update(stack, ["--yes"], run)
 

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from components.settings import Settings
-from ops import deploy, engine, jenkins_jobs, recover, settings, status
+from ops import deploy, engine, jenkins, recover, settings, status
 from ops.finding import Finding
 from ops.stack import Stack
 from ops.toolchain import process
@@ -60,7 +60,7 @@ class World:
         self.stacks = {"dev": made_stack.on_docker(root), "offline": stand_in}
         self.clone = stand_in.clone
         for stack in self.stacks.values():
-            monkeypatch.setattr(stack, "outputs", dict)
+            monkeypatch.setattr(stack, "outputs", lambda *_: {})
             monkeypatch.setattr(stack, "get_plugins", lambda: None)
         monkeypatch.setattr(deploy, "open_stack", lambda named: self.stacks[named or self.clone.chosen])
         monkeypatch.setattr(deploy, "pulumi", self.pulumi)
@@ -104,7 +104,7 @@ def test_where_an_image_cannot_be_had_the_stand_in_comes_up_and_stays_chosen_unt
 def test_an_update_after_which_jenkins_lacks_a_job_is_no_success(
     world: World, monkeypatch: pytest.MonkeyPatch, mark: Any, status: int
 ) -> None:
-    monkeypatch.setattr(jenkins_jobs, "examine", lambda *_: [Finding("jobs", "seen", mark)])
+    monkeypatch.setattr(jenkins, "examine", lambda *_: [Finding("jobs", "seen", mark)])
     monkeypatch.setattr(deploy, "pulumi", lambda *_: deploy.Done(0, {}, {"jobs": ["website"]}))
     assert deploy.up("dev", []) == status
 
