@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from offline import archive, binaries, programs
+from offline import archive, binaries, images, programs
 from offline.archive import Entry
 from ops.toolchain.console import OpsError
 
@@ -97,6 +97,13 @@ def test_a_program_that_the_machine_lacks_is_named_with_what_to_do() -> None:
 def test_what_is_no_program_loads_nothing(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("no program")
     assert programs.libraries(tmp_path / "text") == set()
+
+
+def test_the_image_of_an_engine_is_started_as_the_official_one_is() -> None:
+    config = images.config(images.DIND)
+    assert config["Entrypoint"] == ["dockerd-entrypoint.sh"]
+    assert "DOCKER_TLS_CERTDIR=/certs" in config["Env"]
+    assert config["Volumes"] == {"/var/lib/docker": {}}
 
 
 def test_the_docker_clis_version_is_the_one_that_its_module_pins() -> None:
