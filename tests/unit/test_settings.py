@@ -134,6 +134,10 @@ def test_the_error_names_the_stack_and_counts_the_problems() -> None:
     assert "1 problem; nothing was changed" in str(caught.value)
 
 
+def test_an_empty_password_is_told_to_be_short_like_any_other() -> None:
+    assert "is shorter than 12 characters" in str(problems(adminPassword="")[0])
+
+
 def test_settings_cannot_be_changed_once_read() -> None:
     stack: Settings = settings()
     with pytest.raises(ValueError, match="frozen"):
