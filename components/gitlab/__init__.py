@@ -1,1 +1,1 @@
-"""What GitLab Runner reads: its configuration for both executors. Nothing here uses Pulumi."""
+"""What GitLab Runner reads: its configuration, but for the pods of a cluster. Nothing here uses Pulumi."""

@@ -1,17 +1,15 @@
-"""The runner's config.toml, for jobs in containers of a Docker engine and for jobs in pods of a cluster.
+"""The runner's config.toml, for jobs in containers of a Docker engine; for jobs in pods, what is not about pods.
 
 What a key means: GitLab Runner's documentation, "Advanced configuration" and "Kubernetes executor".
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any, Final
 
 import tomli_w
 
 from components.settings import GitlabRunnerSettings
-from components.settings.gitlab import HELPER_CPU_MILLICORES, HELPER_MEMORY_MIB
 
 FOLDER: Final = "/etc/ci/gitlab-runner"
 """Where the files are. Not in /etc/gitlab-runner, which the image declares as a volume: what is put there would stay on
@@ -39,33 +37,6 @@ ENVIRONMENT: Final[Mapping[str, str]] = {"HOME": HOME, "USER": "gitlab-runner"}
 
 _DIND_SERVICES: Final = ("docker:*-dind", "docker:*-dind-rootless", "docker.io/library/docker:*-dind*")
 """The services that may be privileged, as the runner compares an image's name: `*` is no `/`."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pods:
-    """What the pods of jobs are given in a cluster."""
-
-    namespace: str
-    service_account: str
-    pull_secret: str
-    push_secret: str
-    """A Secret of type dockerconfigjson with the logins of every registry."""
-
-    trust: str | None
-    """A ConfigMap with the certificate authorities that builds trust beside the public ones, and its file's name."""
-
-    trust_file: str
-    capabilities: Sequence[str]
-    """What a job's own container may do beside nothing at all."""
-
-    home: str
-    """Where the builder looks for its logins and certificates."""
-
-    environment: Mapping[str, str]
-    """Variables of every job, none of them secret."""
-
-    certificates: Mapping[str, str]
-    """Folders of a job, by the Secret with the certificate of a client that is mounted there."""
 
 
 def files(runner: GitlabRunnerSettings, *, config: str, owner: str, authorities: str | None) -> dict[str, str]:
@@ -117,61 +88,10 @@ def for_docker(runner: GitlabRunnerSettings, *, name: str, token: str, socket: s
             "DOCKER_TLS_VERIFY": "1",
             "DOCKER_CERT_PATH": "/certs/client",
         }
-    return _whole(runner, name=name, token=token, executor="docker", environment=environment, section=docker)
+    return whole(runner, name=name, token=token, executor="docker", environment=environment, section=docker)
 
 
-def for_kubernetes(runner: GitlabRunnerSettings, *, name: str, token: str, pods: Pods) -> str:
-    """Return the configuration for jobs in pods: root in their container, with the capabilities that kaniko needs."""
-    jobs = runner.jobs
-    helper = _limits("helper_", cpu=HELPER_CPU_MILLICORES, memory=HELPER_MEMORY_MIB, disk=jobs.disk_mib)
-    volumes: dict[str, Any] = {
-        "secret": [
-            {
-                "name": pods.push_secret,
-                "mount_path": f"{pods.home}/.docker",
-                "read_only": True,
-                "items": {".dockerconfigjson": "config.json"},
-            },
-            *({"name": name, "mount_path": path, "read_only": True} for name, path in pods.certificates.items()),
-        ]
-    }
-    if pods.trust is not None:
-        volumes["config_map"] = [
-            {
-                "name": pods.trust,
-                "mount_path": f"{pods.home}/ssl/certs/ci-trusted.crt",
-                "sub_path": pods.trust_file,
-                "read_only": True,
-            }
-        ]
-    kubernetes: dict[str, Any] = {
-        "namespace": pods.namespace,
-        "image": jobs.image,
-        "privileged": False,
-        "allow_privilege_escalation": False,
-        "cap_drop": ["ALL"],
-        "service_account": pods.service_account,
-        # Nothing in a job speaks to the API.
-        "automount_service_account_token": False,
-        "image_pull_secrets": [pods.pull_secret],
-        "pull_policy": ["if-not-present"],
-        # A node may have to pull a big image first.
-        "poll_timeout": 600,
-        **_limits("", cpu=jobs.cpu_millicores, memory=jobs.memory_mib, disk=jobs.disk_mib),
-        **helper,
-        **_limits("service_", cpu=HELPER_CPU_MILLICORES, memory=HELPER_MEMORY_MIB, disk=jobs.disk_mib),
-        **({"helper_image": runner.helper_image} if runner.helper_image else {}),
-        "node_selector": {"kubernetes.io/os": "linux"},
-        "pod_security_context": {"seccomp_profile": {"type": "RuntimeDefault"}},
-        "build_container_security_context": {"capabilities": {"drop": ["ALL"], "add": list(pods.capabilities)}},
-        "volumes": volumes,
-    }
-    return _whole(
-        runner, name=name, token=token, executor="kubernetes", environment=pods.environment, section=kubernetes
-    )
-
-
-def _whole(  # noqa: PLR0913 - all by keyword
+def whole(  # noqa: PLR0913 - all by keyword
     runner: GitlabRunnerSettings,
     *,
     name: str,
@@ -180,6 +100,7 @@ def _whole(  # noqa: PLR0913 - all by keyword
     environment: Mapping[str, str],
     section: Mapping[str, Any],
 ) -> str:
+    """Return the configuration with the section of an executor. environment: variables of every job, none secret."""
     one: dict[str, Any] = {
         "name": name,
         "url": runner.url,
@@ -200,18 +121,6 @@ def _whole(  # noqa: PLR0913 - all by keyword
             "runners": [one],
         }
     )
-
-
-def _limits(prefix: str, *, cpu: int, memory: int, disk: int) -> dict[str, str]:
-    """Return limits, and requests as builders/pod.py makes them: all of the memory, a tenth of the processor."""
-    return {
-        f"{prefix}cpu_request": f"{max(cpu // 10, 1)}m",
-        f"{prefix}cpu_limit": f"{cpu}m",
-        f"{prefix}memory_request": f"{memory}Mi",
-        f"{prefix}memory_limit": f"{memory}Mi",
-        f"{prefix}ephemeral_storage_request": f"{min(disk, 512)}Mi",
-        f"{prefix}ephemeral_storage_limit": f"{disk}Mi",
-    }
 
 
 def _cpus(millicores: int) -> str:

@@ -9,11 +9,15 @@ import pulumi
 from pulumi_kubernetes import batch, core
 
 from components import labels
-from components.kubernetes import results
+from components.kubernetes import queue, results
 from components.kubernetes.builders import PodSpec
 from components.kubernetes.cluster import ApiReader, ReadError
 from components.kubernetes.context import FILE
+from components.kubernetes.history import History
+from components.kubernetes.namespaces import StackArgs
 from components.kubernetes.plan import Plan
+from components.settings import BuildSettings
+from components.settings.cluster_checks import queue_seconds
 
 _BEYOND_DEADLINE_SECONDS: Final = 120
 """How much longer than the build's own deadline an update waits, until the Job's end is visible."""
@@ -30,29 +34,25 @@ class DigestError(pulumi.RunError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class BuildArgs:
+class BuildArgs(StackArgs):
     """The inputs of a build."""
 
     plan: Plan
-    namespace: pulumi.Input[str]
     reader: ApiReader
-    pushed: str | None
-    """The image that this very Job pushed, from the outputs of the last update. If the Job is gone since, it is created
-    again, but suspended, so that it builds nothing."""
+    last: History
+    """If the Job that pushed the last update's image is gone since, it is created again, but suspended, so that it
+    builds nothing."""
 
     volume: pulumi.Output[str | None]
-    """The uid of the registry's volume. A build is repeated when its registry's volume was replaced."""
+    """The uid of the registry's volume. A build is repeated when its registry's volume was replaced. Before the first
+    update, any volume counts as the same."""
 
-    last_volume: str | None
-    """The volume's uid after the last update; None before the first one, which counts as the same volume."""
+    on_error: Sequence[pulumi.ErrorHook]
 
-    queue: Mapping[str, str]
-    """The label that puts a Job into the queue; nothing without a queue."""
-
-    queue_seconds: int
-    """The longest that a Job waits in the queue."""
-
-    on_error: pulumi.ErrorHook
+    @property
+    def pushed(self) -> str | None:
+        """The image that this very Job has pushed."""
+        return self.last.images.get(self.plan.job)
 
 
 class Build(pulumi.ComponentResource):
@@ -69,12 +69,12 @@ class Build(pulumi.ComponentResource):
         plan, build = args.plan, args.plan.settings
         super().__init__("ci:kubernetes:Build", name, {"destinations": list(build.destinations)}, opts)
         meta: dict[str, Any] = {
-            "namespace": args.namespace,
+            "namespace": args.spaces.builds,
             "labels": {labels.BUILD: build.name, **labels.PART},
         }
-        same_volume = args.volume.apply(lambda uid: args.last_volume in {None, uid} or not plan.in_own_registry)
-        context = self._context(name, plan, meta)
-        patience = build.deadline_seconds + args.queue_seconds + _BEYOND_DEADLINE_SECONDS
+        same_volume = args.volume.apply(lambda uid: args.last.volume in {None, uid} or not plan.in_own_registry)
+        context, waits = self._context(name, plan, meta), queue.of_jobs(args.settings.kubernetes)
+        patience = build.deadline_seconds + queue_seconds(args.settings) + _BEYOND_DEADLINE_SECONDS
         options = pulumi.ResourceOptions(
             parent=self,
             depends_on=context,
@@ -82,12 +82,12 @@ class Build(pulumi.ComponentResource):
             # done, although the tags may point to the newer image.
             delete_before_replace=True,
             custom_timeouts=pulumi.CustomTimeouts(create=f"{patience}s"),
-            hooks=pulumi.ResourceHookBinding(on_error=[args.on_error]),
+            hooks=pulumi.ResourceHookBinding(on_error=list(args.on_error)),
         )
         # The name of a failed Job does not change, so the provider has to replace it in the next update.
         annotations: dict[str, pulumi.Input[str]] = {_REPLACE_UNREADY: "true"}
-        marks: pulumi.Input[Mapping[str, str]] = {**meta["labels"], **args.queue}
-        spec = job_spec(build.retries, build.deadline_seconds, plan.pod, meta["labels"])
+        marks: pulumi.Input[Mapping[str, str]] = {**meta["labels"], **waits}
+        spec = job_spec(build, plan.pod, meta["labels"])
         if plan.in_own_registry:
             # A new volume has no images, so it makes the Job another one.
             spec["template"]["metadata"]["annotations"] = {labels.VOLUME: args.volume}
@@ -99,9 +99,9 @@ class Build(pulumi.ComponentResource):
             }
             spec["suspend"] = same_volume
             ignored = ["spec.suspend", *(f'metadata.annotations["{name}"]' for name in annotations)]
-            if args.queue:
+            if waits:
                 # Kueue would start a suspended Job that is in a queue.
-                marks = same_volume.apply(lambda same: meta["labels"] if same else {**meta["labels"], **args.queue})
+                marks = same_volume.apply(lambda same: meta["labels"] if same else {**meta["labels"], **waits})
                 ignored.append(f'metadata.labels["{labels.QUEUE}"]')
             options = pulumi.ResourceOptions.merge(options, pulumi.ResourceOptions(ignore_changes=ignored))
         job = batch.v1.Job(
@@ -134,7 +134,7 @@ class Build(pulumi.ComponentResource):
     def _schedule(
         self, name: str, args: BuildArgs, pod: PodSpec, meta: Mapping[str, Any], context: Sequence[pulumi.Resource]
     ) -> None:
-        build = args.plan.settings
+        build, waits = args.plan.settings, queue.of_jobs(args.settings.kubernetes)
         batch.v1.CronJob(
             f"{name}-schedule",
             metadata={**meta, "name": build.name},
@@ -145,18 +145,18 @@ class Build(pulumi.ComponentResource):
                 "successfulJobsHistoryLimit": _KEPT_RUNS,
                 "failedJobsHistoryLimit": _KEPT_RUNS,
                 "jobTemplate": {
-                    "metadata": {"labels": {**meta["labels"], **args.queue}},
-                    "spec": job_spec(build.retries, build.deadline_seconds, pod, meta["labels"]),
+                    "metadata": {"labels": {**meta["labels"], **waits}},
+                    "spec": job_spec(build, pod, meta["labels"]),
                 },
             },
             opts=pulumi.ResourceOptions(parent=self, depends_on=context),
         )
 
 
-def job_spec(retries: int, deadline_seconds: int, pod: PodSpec, marks: Mapping[str, str]) -> dict[str, Any]:
+def job_spec(build: BuildSettings, pod: PodSpec, marks: Mapping[str, str]) -> dict[str, Any]:
     """Return the spec of a build's Job. marks: the labels of its pod."""
     template = {"metadata": {"labels": marks}, "spec": pod}
-    return {"backoffLimit": retries, "activeDeadlineSeconds": deadline_seconds, "template": template}
+    return {"backoffLimit": build.retries, "activeDeadlineSeconds": build.deadline_seconds, "template": template}
 
 
 def _digest(args: BuildArgs, job: batch.v1.Job, same_volume: pulumi.Output[bool]) -> pulumi.Output[str]:
@@ -166,7 +166,7 @@ def _digest(args: BuildArgs, job: batch.v1.Job, same_volume: pulumi.Output[bool]
 
     def read() -> pulumi.Output[str]:
         # The status is known once the Job is done.
-        done: pulumi.Output[list[Any]] = pulumi.Output.all(job.status, args.namespace)
+        done: pulumi.Output[list[Any]] = pulumi.Output.all(job.status, args.spaces.builds)
         return done.apply(lambda both: _read(args.reader, both[1], args.plan))
 
     return same_volume.apply(lambda same: known if known is not None and same else read())

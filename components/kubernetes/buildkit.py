@@ -1,7 +1,6 @@
 """The BuildKit daemon that stays: its pods, their volumes, and the certificates that open it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 import pulumi
@@ -13,7 +12,7 @@ from components.kubernetes.builders import buildctl
 from components.kubernetes.builders.buildkit import DAEMON, RIGHTS, UID, configuration
 from components.kubernetes.builders.spec import TRUST_FILE
 from components.kubernetes.endpoints import BUILDKIT, BUILDKIT_PORT
-from components.kubernetes.namespaces import Namespaces, of_builds
+from components.kubernetes.namespaces import StackArgs, of_builds
 from components.settings import Settings
 from components.settings.buildkit import BuildkitSettings
 
@@ -45,24 +44,18 @@ _PROBE: Final = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class BuildkitArgs:
-    """The inputs of the daemon."""
-
-    settings: Settings
-    wanted: BuildkitSettings
-    spaces: Namespaces
-
-
 class Buildkit(pulumi.ComponentResource):
     """BuildKit daemons without root, each with a volume. Only certificates of this stack open them."""
 
     expires: pulumi.Output[str]
     """The day on which the certificates expire, as 2027-01-31."""
 
-    def __init__(self, name: str, args: BuildkitArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(self, name: str, args: StackArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Register the certificates, the volumes, the pods and their Service."""
-        super().__init__("ci:kubernetes:Buildkit", name, {"replicas": args.wanted.replicas}, opts)
+        settings, wanted = args.settings, args.settings.buildkit
+        if wanted is None:
+            raise AssertionError
+        super().__init__("ci:kubernetes:Buildkit", name, {"replicas": wanted.replicas}, opts)
         mine = pulumi.ResourceOptions(parent=self)
         namespace = args.spaces.buildkit
         meta = {"name": BUILDKIT, "namespace": namespace, "labels": {labels.APP: BUILDKIT, **labels.PART}}
@@ -76,18 +69,14 @@ class Buildkit(pulumi.ComponentResource):
             opts=mine,
         )
         secret = core.v1.Secret(f"{name}-server", metadata=meta, string_data=_files(made, "server"), opts=mine)
-        texts = {"buildkitd.toml": _toml(args)}
-        trusted = args.settings.kubernetes.trusted_ca_file
+        texts = {"buildkitd.toml": _toml(settings, wanted)}
+        trusted = settings.kubernetes.trusted_ca_file
         if trusted is not None:
             texts[TRUST_FILE] = certificates.read(trusted)
         config = core.v1.ConfigMap(f"{name}-config", metadata=meta, data=texts, opts=mine)
         # The provider would wait for a volume that is made with its pod, and for a pod that needs this Service.
         at_once = {**meta, "annotations": {"pulumi.com/skipAwait": "true"}}
-        claim = {
-            "access_modes": ["ReadWriteOnce"],
-            "resources": {"requests": {"storage": f"{args.wanted.storage_gib}Gi"}},
-            **({"storage_class_name": args.wanted.storage_class} if args.wanted.storage_class else {}),
-        }
+        claim = server.claim(wanted.storage_gib, wanted.storage_class)
         volumes = [
             core.v1.PersistentVolumeClaim(
                 # By the name that the StatefulSet looks for. What it makes itself from its template can't grow.
@@ -96,7 +85,7 @@ class Buildkit(pulumi.ComponentResource):
                 spec=claim,
                 opts=pulumi.ResourceOptions(parent=self, ignore_changes=server.IMMUTABLE),
             )
-            for replica in range(args.wanted.replicas)
+            for replica in range(wanted.replicas)
         ]
         core.v1.Service(
             f"{name}-service",
@@ -120,13 +109,13 @@ class Buildkit(pulumi.ComponentResource):
             metadata=meta,
             spec={
                 "service_name": BUILDKIT,
-                "replicas": args.wanted.replicas,
+                "replicas": wanted.replicas,
                 # Otherwise a pod that is not ready is never replaced by a better one.
                 "pod_management_policy": "Parallel",
                 "selector": {"match_labels": {labels.APP: BUILDKIT}},
                 "template": {
                     "metadata": {"labels": meta["labels"], "annotations": changes},
-                    "spec": _pod(args, config, secret),
+                    "spec": _pod(settings, wanted, config, secret),
                 },
                 "volume_claim_templates": [{"metadata": {"name": _CLAIM}, "spec": claim}],
             },
@@ -161,19 +150,21 @@ def _files(made: pulumi.Output[Mapping[str, str]], role: str) -> pulumi.Output[M
     )
 
 
-def _toml(args: BuildkitArgs) -> str:
+def _toml(settings: Settings, wanted: BuildkitSettings) -> str:
     # What is in use is never collected, so a quarter of the volume is left to running builds.
-    most = args.wanted.storage_gib * 1024 * 3 // 4
+    most = wanted.storage_gib * 1024 * 3 // 4
     return f'[worker.oci]\ngc = true\n[[worker.oci.gcpolicy]]\nall = true\nmaxUsedSpace = "{most}MB"\n' + configuration(
-        endpoints.of(args.settings).plain, endpoints.mirrors(args.settings)
+        endpoints.of(settings).plain, endpoints.mirrors(settings)
     )
 
 
-def _pod(args: BuildkitArgs, config: core.v1.ConfigMap, secret: core.v1.Secret) -> dict[str, Any]:
+def _pod(
+    settings: Settings, wanted: BuildkitSettings, config: core.v1.ConfigMap, secret: core.v1.Secret
+) -> dict[str, Any]:
     container = {
         **restricted.CONTAINER,
         "name": BUILDKIT,
-        "image": args.settings.kubernetes.buildkit_image,
+        "image": settings.kubernetes.buildkit_image,
         "command": ["/bin/sh", "-euc", _SCRIPT],
         "env": [
             {"name": "SSL_CERT_DIR", "value": "/etc/ssl/certs:/etc/buildkit"},
@@ -181,7 +172,7 @@ def _pod(args: BuildkitArgs, config: core.v1.ConfigMap, secret: core.v1.Secret) 
             {"name": "XDG_RUNTIME_DIR", "value": "/tmp/run"},  # noqa: S108 - the same
         ],
         "ports": [{"name": BUILDKIT, "container_port": BUILDKIT_PORT, "protocol": "TCP"}],
-        "resources": restricted.resources(args.wanted.cpu_millicores, args.wanted.memory_mib, 2048),
+        "resources": restricted.resources(wanted.cpu_millicores, wanted.memory_mib, 2048),
         "security_context": RIGHTS,
         "startup_probe": {**_PROBE, "period_seconds": 1, "failure_threshold": 120},
         "readiness_probe": {**_PROBE, "period_seconds": 10},

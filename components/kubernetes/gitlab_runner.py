@@ -1,7 +1,6 @@
 """A GitLab Runner in the cluster: one pod, which starts a pod in the builds' namespace for each job."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 import pulumi
@@ -13,11 +12,12 @@ from components.kubernetes import endpoints, restricted
 from components.kubernetes.builders import buildctl
 from components.kubernetes.builders.kaniko import CAPABILITIES, HOME, reach
 from components.kubernetes.builders.pod import SERVICE_ACCOUNT
-from components.kubernetes.builders.spec import PUSH_SECRET, TRUST, TRUST_FILE
-from components.kubernetes.namespaces import Namespaces, of_builds
+from components.kubernetes.builders.spec import PULL_SECRET, PUSH_SECRET, TRUST, TRUST_FILE
+from components.kubernetes.namespaces import StackArgs, of_builds
 from components.kubernetes.network import GITLAB_RUNNER
 from components.kubernetes.server import digest
 from components.settings import GitlabRunnerSettings, Settings
+from components.settings.gitlab import HELPER_CPU_MILLICORES, HELPER_MEMORY_MIB
 
 _NO_TOKEN: Final = "(ci:gitlabRunnerToken)"  # noqa: S105 - shown in previews in the token's place
 
@@ -35,44 +35,34 @@ _RULES: Final = (
 "Configure runner API permissions", and tried. `_rights` adds what it reads by name."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class GitlabRunnerArgs:
-    """The inputs of a runner."""
-
-    settings: GitlabRunnerSettings
-    namespace: pulumi.Input[str]
-    builds_namespace: pulumi.Input[str]
-    service_account: str
-    """The service account of the jobs' pods."""
-
-    pull_secret: str
-    shown: str
-    """The configuration without the token, to show in previews."""
-
-    files: pulumi.Output[Mapping[str, str]]
-    """The files of config.FOLDER by name. A secret."""
-
-
 class GitlabRunner(pulumi.ComponentResource):
     """A runner that passes Pod Security `restricted`. It has rights in the builds' namespace only."""
 
-    deployment: pulumi.Output[str]
-    """The Deployment's name."""
-
-    def __init__(self, name: str, args: GitlabRunnerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(self, name: str, args: StackArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Register the runner with its rights."""
-        super().__init__("ci:kubernetes:GitlabRunner", name, {"configuration": args.shown}, opts)
+        settings, runner, token = args.settings, args.settings.gitlab_runner, args.settings.gitlab_runner_token
+        if runner is None or token is None:
+            raise AssertionError
+        shown = {"configuration": configuration(settings, runner, _NO_TOKEN)}
+        super().__init__("ci:kubernetes:GitlabRunner", name, shown, opts)
+        known = config.files(
+            runner,
+            config=configuration(settings, runner, token.get_secret_value()),
+            owner=_owner(),
+            authorities=certificates.read(runner.ca_file) if runner.ca_file else None,
+        )
+        secret = pulumi.Output.secret(known)
         mine = pulumi.ResourceOptions(parent=self)
         meta = {
             "name": GITLAB_RUNNER,
-            "namespace": args.namespace,
+            "namespace": args.spaces.registry,
             "labels": {labels.APP: GITLAB_RUNNER, **labels.PART},
         }
         account = core.v1.ServiceAccount(
             f"{name}-account", metadata=meta, automount_service_account_token=False, opts=mine
         )
         binding = _rights(name, args, account, mine)
-        files = core.v1.Secret(f"{name}-files", metadata=meta, string_data=args.files, opts=mine)
+        files = core.v1.Secret(f"{name}-files", metadata=meta, string_data=secret, opts=mine)
         deployment = apps.v1.Deployment(
             f"{name}-runner",
             metadata=meta,
@@ -82,25 +72,24 @@ class GitlabRunner(pulumi.ComponentResource):
                 "strategy": {"type": "Recreate"},
                 "selector": {"match_labels": {labels.APP: GITLAB_RUNNER}},
                 "template": {
-                    "metadata": {"labels": meta["labels"], "annotations": {labels.FILES: digest(args.files)}},
-                    "spec": _pod(args.settings, files.metadata.name, account.metadata.name),
+                    "metadata": {"labels": meta["labels"], "annotations": {labels.FILES: digest(secret)}},
+                    "spec": _pod(runner, files.metadata.name, account.metadata.name),
                 },
             },
             opts=pulumi.ResourceOptions.merge(mine, pulumi.ResourceOptions(depends_on=[binding])),
         )
-        self.deployment = deployment.metadata.apply(lambda made: made.name or GITLAB_RUNNER)
-        self.register_outputs({"deployment": self.deployment})
+        self.register_outputs({"deployment": deployment.metadata.apply(lambda made: made.name or GITLAB_RUNNER)})
 
 
 def _rights(
-    name: str, args: GitlabRunnerArgs, account: core.v1.ServiceAccount, opts: pulumi.ResourceOptions
+    name: str, args: StackArgs, account: core.v1.ServiceAccount, opts: pulumi.ResourceOptions
 ) -> rbac.v1.RoleBinding:
     """Register the runner's rights, all of them in the builds' namespace."""
-    meta = {"name": GITLAB_RUNNER, "namespace": args.builds_namespace}
+    meta = {"name": GITLAB_RUNNER, "namespace": args.spaces.builds}
     rules: list[dict[str, Any]] = [
         {"api_groups": [""], "resources": [resource], "verbs": list(verbs)} for resource, verbs in _RULES
     ]
-    named = {"secrets": args.pull_secret, "serviceaccounts": args.service_account}
+    named = {"secrets": PULL_SECRET, "serviceaccounts": SERVICE_ACCOUNT}
     rules += [
         {"api_groups": [""], "resources": [resource], "resource_names": [one], "verbs": ["get"]}
         for resource, one in named.items()
@@ -110,7 +99,7 @@ def _rights(
         f"{name}-binding",
         metadata=meta,
         role_ref={"api_group": "rbac.authorization.k8s.io", "kind": "Role", "name": role.metadata.name},
-        subjects=[{"kind": "ServiceAccount", "name": account.metadata.name, "namespace": args.namespace}],
+        subjects=[{"kind": "ServiceAccount", "name": account.metadata.name, "namespace": args.spaces.registry}],
         opts=opts,
     )
 
@@ -155,53 +144,62 @@ def _pod(settings: GitlabRunnerSettings, files: Any, account: Any) -> dict[str, 
     }
 
 
-def deploy(
-    settings: Settings,
-    runner: GitlabRunnerSettings,
-    spaces: Namespaces,
-    *,
-    pull_secret: str,
-    opts: pulumi.ResourceOptions,
-) -> GitlabRunner:
-    """Register the runner of a stack's settings."""
-    if settings.gitlab_runner_token is None:
-        raise AssertionError
-    owner = f"{pulumi.get_project()}/{pulumi.get_stack()}"
-    pods = config.Pods(
-        namespace=of_builds(settings.kubernetes.namespace),
-        service_account=SERVICE_ACCOUNT,
-        pull_secret=pull_secret,
-        push_secret=PUSH_SECRET,
-        trust=TRUST if settings.kubernetes.trusted_ca_file is not None else None,
-        trust_file=TRUST_FILE,
-        capabilities=CAPABILITIES,
-        home=HOME,
-        environment=_environment(settings),
-        certificates={buildctl.CLIENT_SECRET: buildctl.CERTIFICATES} if settings.buildkit is not None else {},
+def _owner() -> str:
+    return f"{pulumi.get_project()}/{pulumi.get_stack()}"
+
+
+def configuration(settings: Settings, runner: GitlabRunnerSettings, token: str) -> str:
+    """Return the configuration for jobs in pods: root in their container, with the capabilities that kaniko needs."""
+    jobs = runner.jobs
+    logins = {
+        "name": PUSH_SECRET,
+        "mount_path": f"{HOME}/.docker",
+        "read_only": True,
+        "items": {".dockerconfigjson": "config.json"},
+    }
+    volumes: dict[str, Any] = {"secret": [logins]}
+    if settings.buildkit is not None:
+        certificate = {"name": buildctl.CLIENT_SECRET, "mount_path": buildctl.CERTIFICATES, "read_only": True}
+        volumes["secret"].append(certificate)
+    if settings.kubernetes.trusted_ca_file is not None:
+        file = {"mount_path": f"{HOME}/ssl/certs/ci-trusted.crt", "sub_path": TRUST_FILE, "read_only": True}
+        volumes["config_map"] = [{"name": TRUST, **file}]
+    section = {
+        "namespace": of_builds(settings.kubernetes.namespace),
+        "image": jobs.image,
+        "privileged": False,
+        "allow_privilege_escalation": False,
+        "cap_drop": ["ALL"],
+        "service_account": SERVICE_ACCOUNT,
+        # Nothing in a job speaks to the API.
+        "automount_service_account_token": False,
+        "image_pull_secrets": [PULL_SECRET],
+        "pull_policy": ["if-not-present"],
+        # A node may have to pull a big image first.
+        "poll_timeout": 600,
+        **_limits("", cpu=jobs.cpu_millicores, memory=jobs.memory_mib, disk=jobs.disk_mib),
+        **_limits("helper_", cpu=HELPER_CPU_MILLICORES, memory=HELPER_MEMORY_MIB, disk=jobs.disk_mib),
+        **_limits("service_", cpu=HELPER_CPU_MILLICORES, memory=HELPER_MEMORY_MIB, disk=jobs.disk_mib),
+        **({"helper_image": runner.helper_image} if runner.helper_image else {}),
+        "node_selector": {"kubernetes.io/os": "linux"},
+        "pod_security_context": {"seccomp_profile": {"type": "RuntimeDefault"}},
+        "build_container_security_context": {"capabilities": {"drop": ["ALL"], "add": list(CAPABILITIES)}},
+        "volumes": volumes,
+    }
+    environment = _environment(settings)
+    return config.whole(
+        runner, name=_owner(), token=token, executor="kubernetes", environment=environment, section=section
     )
 
-    def configuration(token: str) -> str:
-        return config.for_kubernetes(runner, name=owner, token=token, pods=pods)
 
-    files = config.files(
-        runner,
-        config=configuration(settings.gitlab_runner_token.get_secret_value()),
-        owner=owner,
-        authorities=certificates.read(runner.ca_file) if runner.ca_file else None,
-    )
-    return GitlabRunner(
-        "gitlab-runner",
-        GitlabRunnerArgs(
-            settings=runner,
-            namespace=spaces.registry,
-            builds_namespace=spaces.builds,
-            service_account=SERVICE_ACCOUNT,
-            pull_secret=pull_secret,
-            shown=configuration(_NO_TOKEN),
-            files=pulumi.Output.secret(files),
-        ),
-        opts,
-    )
+def _limits(prefix: str, *, cpu: int, memory: int, disk: int) -> dict[str, str]:
+    """Return limits, and requests as builds have them."""
+    found = restricted.resources(cpu, memory, disk, min(disk, 512))
+    return {
+        f"{prefix}{resource.replace('-', '_')}_{kind}": found[f"{kind}s"][resource]
+        for resource in found["limits"]
+        for kind in ("request", "limit")
+    }
 
 
 def _environment(settings: Settings) -> Mapping[str, str]:

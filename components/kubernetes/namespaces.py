@@ -9,7 +9,8 @@ from pulumi_kubernetes import core
 
 from components import labels
 from components.kubernetes.builders.pod import SERVICE_ACCOUNT
-from components.settings import KubernetesSettings, Settings
+from components.settings import Settings
+from components.settings.cluster_checks import pods_of, quota_of
 from components.settings.pod_security import Level
 
 _OTHER_PODS: Final = 10
@@ -39,24 +40,6 @@ def names(settings: Settings) -> list[str]:
     return [first, of_builds(first), *([of_buildkit(first)] if settings.buildkit is not None else [])]
 
 
-@dataclass(frozen=True, kw_only=True)
-class NamespacesArgs:
-    """The inputs of the namespaces."""
-
-    settings: KubernetesSettings
-    cpu_millicores: int
-    """Limit of all builds together, thousandths of a processor."""
-
-    memory_mib: int
-    """Limit of all builds together, MiB."""
-
-    build_pods: int
-    """The most pods of builds at one time."""
-
-    buildkit: bool = False
-    """Whether a BuildKit daemon stays."""
-
-
 class Namespaces(pulumi.ComponentResource):
     """The registry's namespace at Pod Security `restricted`, and the builds' namespace at the level in the settings.
 
@@ -72,18 +55,18 @@ class Namespaces(pulumi.ComponentResource):
     buildkit: pulumi.Output[str] | None = None
     """The name of the BuildKit daemon's namespace, once it exists; None without one."""
 
-    def __init__(self, name: str, args: NamespacesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(self, name: str, settings: Settings, opts: pulumi.ResourceOptions | None = None) -> None:
         """Register both, with the builds' quota, limits and service account."""
-        level = args.settings.builds_pod_security
+        level = settings.kubernetes.builds_pod_security
         super().__init__("ci:kubernetes:Namespaces", name, {"buildsLevel": level}, opts)
         mine = pulumi.ResourceOptions(parent=self)
         kept = pulumi.ResourceOptions(parent=self, retain_on_delete=True)
-        namespace = args.settings.namespace
+        namespace = settings.kubernetes.namespace
         registry = core.v1.Namespace(f"{name}-registry", metadata=_metadata(namespace, "restricted"), opts=kept)
         builds = core.v1.Namespace(f"{name}-builds", metadata=_metadata(of_builds(namespace), level), opts=mine)
         self.registry = registry.metadata.apply(lambda made: made.name or namespace)
         self.builds = builds.metadata.apply(lambda made: made.name or of_builds(namespace))
-        if args.buildkit:
+        if settings.buildkit is not None:
             wanted = of_buildkit(namespace)
             # `baseline` forbids the seccomp and AppArmor profiles without which BuildKit can't make its user namespace.
             made = core.v1.Namespace(f"{name}-buildkit", metadata=_metadata(wanted, "privileged"), opts=mine)
@@ -102,10 +85,18 @@ class Namespaces(pulumi.ComponentResource):
             # It changes with the builds. Where an update was killed while it made the quota, the next one is another
             # owner of its fields.
             metadata={"name": "builds", "namespace": self.builds, "annotations": FORCED},
-            spec={"hard": _quota(args)},
+            spec={"hard": _quota(settings)},
             opts=mine,
         )
         self.register_outputs({"registry": self.registry, "builds": self.builds})
+
+
+@dataclass(frozen=True, kw_only=True)
+class StackArgs:
+    """The inputs of a component that needs no others than a stack's settings and its namespaces."""
+
+    settings: Settings
+    spaces: Namespaces
 
 
 def _metadata(name: str, level: Level) -> Mapping[str, Any]:
@@ -135,9 +126,9 @@ def _limits() -> Any:  # noqa: ANN401 - the API's own shape
     }
 
 
-def _quota(args: NamespacesArgs) -> dict[str, str]:
-    cpu, memory = args.cpu_millicores, args.memory_mib
-    if args.settings.quota is None:
+def _quota(settings: Settings) -> dict[str, str]:
+    cpu, memory = quota_of(settings)
+    if settings.kubernetes.quota is None:
         # Room for the other pods, which have the default limits above.
         cpu, memory = cpu + _OTHER_PODS * 500, memory + _OTHER_PODS * 256
     return {
@@ -145,5 +136,5 @@ def _quota(args: NamespacesArgs) -> dict[str, str]:
         "limits.memory": f"{memory}Mi",
         "requests.cpu": f"{cpu}m",
         "requests.memory": f"{memory}Mi",
-        "pods": str(args.build_pods + _OTHER_PODS),
+        "pods": str(pods_of(settings) + _OTHER_PODS),
     }

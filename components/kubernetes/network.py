@@ -2,7 +2,6 @@
 
 import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -10,10 +9,9 @@ import pulumi
 from pulumi_kubernetes import networking
 
 from components.kubernetes.endpoints import BUILDKIT, BUILDKIT_PORT, MIRROR, PORT, REGISTRY, WEBHOOK_PORT
-from components.kubernetes.namespaces import of_buildkit
+from components.kubernetes.namespaces import StackArgs, of_buildkit
 from components.labels import APP
-from components.settings import KubernetesSettings, RegistrySettings
-from components.settings.buildkit import BuildkitSettings
+from components.settings import KubernetesSettings, Settings
 from components.settings.kubernetes import EVERYWHERE
 
 RESTARTER: Final = "restarter"
@@ -45,41 +43,19 @@ _API_PORTS: Final = (443, 6443)
 """The API server's port on its Service and behind it. Its address differs from cluster to cluster."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class NetworkArgs:
-    """The inputs of the policies."""
-
-    settings: KubernetesSettings
-    registry: RegistrySettings
-    registry_namespace: pulumi.Input[str]
-    builds_namespace: pulumi.Input[str]
-    gitlab: str | None = None
-    """GitLab's URL, if there is a runner."""
-
-    buildkit: BuildkitSettings | None = None
-    buildkit_namespace: pulumi.Input[str] | None = None
-    """Both None without a BuildKit daemon that stays."""
-
-    watched: Sequence[str] = ()
-    """The addresses of the repositories whose branches are watched."""
-
-    callers: Sequence[str] = ()
-    """Where the calls of git hosts may come from."""
-
-
 class Network(pulumi.ComponentResource):
     """The network policies of all namespaces. They need a network plugin that enforces them."""
 
-    def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(self, name: str, args: StackArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Register every policy."""
         super().__init__("ci:kubernetes:Network", name, {}, opts)
         mine = pulumi.ResourceOptions(parent=self)
         namespaces = {
-            "registry": args.registry_namespace,
-            "builds": args.builds_namespace,
-            BUILDKIT: args.buildkit_namespace,
+            "registry": args.spaces.registry,
+            "builds": args.spaces.builds,
+            BUILDKIT: args.spaces.buildkit,
         }
-        for (namespace, role), spec in _policies(args).items():
+        for (namespace, role), spec in _policies(args.settings).items():
             networking.v1.NetworkPolicy(
                 f"{name}-{namespace}-{role}",
                 metadata={"name": role, "namespace": namespaces[namespace]},
@@ -89,68 +65,70 @@ class Network(pulumi.ComponentResource):
         self.register_outputs({})
 
 
-def _policies(args: NetworkArgs) -> Mapping[tuple[str, str], Any]:
-    namespace = args.settings.namespace
+def _policies(settings: Settings) -> Mapping[tuple[str, str], Any]:
+    namespace, registry, buildkit = settings.kubernetes.namespace, settings.registry, settings.buildkit
+    watched = [build.context.git.repository for build in settings.builds if build.on_push and build.context.git]
+    callers = settings.webhook.allow_from if settings.webhook is not None else ()
     builds = [_in_namespace(f"{namespace}-builds")]
-    dns = _dns(args.settings)
-    pulls = [*builds, *([_in_namespace(of_buildkit(namespace))] if args.buildkit is not None else [])]
+    dns, wanted = _dns(settings.kubernetes), _to(settings.kubernetes.egress)
+    pulls = [*builds, *([_in_namespace(of_buildkit(namespace))] if buildkit is not None else [])]
     policies: dict[tuple[str, str], Any] = {
         ("builds", "nothing"): _nothing(),
         ("builds", "builds"): {
             "podSelector": {},
             "policyTypes": ["Egress"],
-            "egress": [dns, _to_registry(args), *_to_buildkit(args), *_to(args.settings.egress)],
+            "egress": [dns, _to_registry(settings), *_to_buildkit(settings), *wanted],
         },
         ("registry", "nothing"): _nothing(),
         ("registry", REGISTRY): {
             "podSelector": {"matchLabels": {APP: REGISTRY}},
             "policyTypes": ["Ingress"],
-            "ingress": [{"from": [*pulls, *_blocks(args.registry.allow_from)], "ports": [_tcp(PORT)]}],
+            "ingress": [{"from": [*pulls, *_blocks(registry.allow_from)], "ports": [_tcp(PORT)]}],
         },
     }
-    if args.registry.mirror is not None:
+    if registry.mirror is not None:
         policies["registry", MIRROR] = {
             "podSelector": {"matchLabels": {APP: MIRROR}},
             "policyTypes": ["Ingress", "Egress"],
             "ingress": [{"from": pulls, "ports": [_tcp(PORT)]}],
             # A policy can't name a host, so the upstream may have any address, but only its port is open.
-            "egress": [dns, {"to": _blocks(EVERYWHERE), "ports": [_tcp(_port(args.registry.mirror.upstream))]}],
+            "egress": [dns, {"to": _blocks(EVERYWHERE), "ports": [_tcp(_port(registry.mirror.upstream))]}],
         }
-    if args.registry.garbage_collection is not None:
+    if registry.garbage_collection is not None:
         policies["registry", RESTARTER] = {
             "podSelector": {"matchLabels": {APP: RESTARTER}},
             "policyTypes": ["Egress"],
             "egress": [dns, {"ports": [_tcp(port) for port in _API_PORTS]}],
         }
-    if args.watched:
+    if watched:
         policies["registry", PUSH] = {
             "podSelector": {"matchLabels": {APP: PUSH}},
             "policyTypes": ["Ingress", "Egress"],
-            "ingress": [{"from": _blocks(args.callers), "ports": [_tcp(WEBHOOK_PORT)]}] if args.callers else [],
+            "ingress": [{"from": _blocks(callers), "ports": [_tcp(WEBHOOK_PORT)]}] if callers else [],
             "egress": [
                 dns,
                 {"ports": [_tcp(port) for port in _API_PORTS]},
                 # A policy can't name a host, so git hosts may have any address, but only their ports are open.
-                {"to": _blocks(EVERYWHERE), "ports": [_tcp(port) for port in sorted(set(map(_port, args.watched)))]},
+                {"to": _blocks(EVERYWHERE), "ports": [_tcp(port) for port in sorted(set(map(_port, watched)))]},
             ],
         }
-    if args.registry.tls is not None and args.registry.tls.issuer is not None:
+    if registry.tls is not None and registry.tls.issuer is not None:
         # An issuer may check the name over HTTP, with a pod in the certificate's namespace behind the ingress.
         policies["registry", SOLVER] = {
             "podSelector": {"matchLabels": {_SOLVERS: "true"}},
             "policyTypes": ["Ingress"],
             "ingress": [{"ports": [_tcp(_SOLVERS_PORT)]}],
         }
-    if args.buildkit is not None:
+    if buildkit is not None:
         policies[BUILDKIT, "nothing"] = _nothing()
         policies[BUILDKIT, BUILDKIT] = {
             "podSelector": {"matchLabels": {APP: BUILDKIT}},
             "policyTypes": ["Ingress", "Egress"],
-            "ingress": [{"from": [*builds, *_blocks(args.buildkit.allow_from)], "ports": [_tcp(BUILDKIT_PORT)]}],
+            "ingress": [{"from": [*builds, *_blocks(buildkit.allow_from)], "ports": [_tcp(BUILDKIT_PORT)]}],
             # The steps of all builds run in it.
-            "egress": [dns, _to_registry(args), *_to(args.settings.egress)],
+            "egress": [dns, _to_registry(settings), *wanted],
         }
-    if args.gitlab is not None:
+    if settings.gitlab_runner is not None:
         policies["registry", GITLAB_RUNNER] = {
             "podSelector": {"matchLabels": {APP: GITLAB_RUNNER}},
             "policyTypes": ["Egress"],
@@ -158,7 +136,7 @@ def _policies(args: NetworkArgs) -> Mapping[tuple[str, str], Any]:
                 dns,
                 {"ports": [_tcp(port) for port in _API_PORTS]},
                 # A policy can't name a host, so GitLab may have any address, but only its port is open.
-                {"to": _blocks(EVERYWHERE), "ports": [_tcp(_port(args.gitlab))]},
+                {"to": _blocks(EVERYWHERE), "ports": [_tcp(_port(settings.gitlab_runner.url))]},
             ],
         }
     return policies
@@ -168,9 +146,9 @@ def _nothing() -> dict[str, Any]:
     return {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
 
 
-def _to_registry(args: NetworkArgs) -> dict[str, Any]:
-    roles = [REGISTRY, MIRROR] if args.registry.mirror is not None else [REGISTRY]
-    return _to_pods(args.settings.namespace, roles, PORT)
+def _to_registry(settings: Settings) -> dict[str, Any]:
+    roles = [REGISTRY, MIRROR] if settings.registry.mirror is not None else [REGISTRY]
+    return _to_pods(settings.kubernetes.namespace, roles, PORT)
 
 
 def _to_pods(namespace: str, roles: Sequence[str], port: int) -> dict[str, Any]:
@@ -178,9 +156,9 @@ def _to_pods(namespace: str, roles: Sequence[str], port: int) -> dict[str, Any]:
     return {"to": [{**_in_namespace(namespace), **pods}], "ports": [_tcp(port)]}
 
 
-def _to_buildkit(args: NetworkArgs) -> Iterable[dict[str, Any]]:
-    there = _to_pods(of_buildkit(args.settings.namespace), [BUILDKIT], BUILDKIT_PORT)
-    return [there] if args.buildkit is not None else []
+def _to_buildkit(settings: Settings) -> Iterable[dict[str, Any]]:
+    there = _to_pods(of_buildkit(settings.kubernetes.namespace), [BUILDKIT], BUILDKIT_PORT)
+    return [there] if settings.buildkit is not None else []
 
 
 def _in_namespace(name: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from components import certificates, labels
 from components.kubernetes import endpoints, queue, restricted, webhook
 from components.kubernetes.build import job_spec
 from components.kubernetes.builders.spec import SECRETS_FOLDER, TRUST_FILE
-from components.kubernetes.namespaces import FORCED, Namespaces, of_builds
+from components.kubernetes.namespaces import FORCED, StackArgs, of_builds
 from components.kubernetes.network import PUSH
 from components.kubernetes.plan import Plan, push_job, template_name
 from components.kubernetes.server import digest
@@ -35,14 +35,12 @@ _PASSWD: Final = f"push:x:{restricted.USER}:{restricted.USER}::/tmp:/bin/sh\n"
 
 
 @dataclass(frozen=True, kw_only=True)
-class PushArgs:
+class PushArgs(StackArgs):
     """The inputs of the watcher."""
 
-    settings: Settings
     plans: Sequence[Plan]
     """The plans of the builds that are watched."""
 
-    spaces: Namespaces
     webhook_secret: pulumi.Output[str] | None = None
     """What git hosts sign their calls with; None without `ci:webhook`."""
 
@@ -110,7 +108,7 @@ class Push(pulumi.ComponentResource):
         if git is None or wanted is None or plan.on_push is None:
             raise AssertionError
         marks, waits = {labels.BUILD: build.name, **labels.PART}, queue.of_jobs(args.settings.kubernetes)
-        spec = job_spec(build.retries, build.deadline_seconds, plan.on_push, marks)
+        spec = job_spec(build, plan.on_push, marks)
         kept = _KEPT_RUNS_OF_MANY if "*" in wanted.branch else _KEPT_RUNS
         template = batch.v1.CronJob(
             f"{name}-{build.name}-template",

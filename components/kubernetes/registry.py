@@ -1,40 +1,31 @@
 """The registry with its certificate and its ingress, and the pull-through mirror."""
 
-import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import pulumi
 from pulumi_kubernetes import core
 
-from components.kubernetes import collection, ingress, server
+from components import certificates, password
+from components.kubernetes import access, collection, endpoints, ingress, server, texts
 from components.kubernetes.endpoints import MIRROR, PORT, REGISTRY
+from components.kubernetes.namespaces import StackArgs
 from components.kubernetes.server import ServerArgs
-from components.settings import RegistrySettings
+from components.settings import Settings
 
 _TLS_SECRET: Final = "registry-tls"  # noqa: S105 - a name
 
 
 @dataclass(frozen=True, kw_only=True)
-class RegistryArgs:
+class RegistryArgs(StackArgs):
     """The inputs of a registry."""
 
-    settings: RegistrySettings
-    names: tuple[str, ...]
-    """The names that its certificate must have."""
-
-    namespace: pulumi.Input[str]
-    kubectl_image: str
-    files: pulumi.Output[Mapping[str, str]]
-    """`config.yml`, `htpasswd` and `haproxy.cfg`. A secret."""
-
-    certificate: str | None = None
-    """The certificate and its chain in PEM, if it is given as a file."""
-
-    certificate_key: pulumi.Output[str] | None = None
-    """The certificate's private key. A secret."""
+    password: pulumi.Output[str]
+    pull_password: pulumi.Output[str]
+    """Of the account that may push, and of the one that may only pull."""
 
 
 class Registry(pulumi.ComponentResource):
@@ -54,20 +45,17 @@ class Registry(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: RegistryArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Register the server, its certificate, its ingress and its garbage collection."""
-        super().__init__(
-            "ci:kubernetes:Registry", name, {"image": args.settings.image, "names": list(args.names)}, opts
-        )
-        mine = pulumi.ResourceOptions(parent=self)
-        settings, garbage = args.settings, args.settings.garbage_collection
-        self.tls_secret = _certificate(name, args, mine)
-        self.tls_digest = _certificate_digest(args)
+        settings, namespace, names = args.settings.registry, args.spaces.registry, endpoints.names(args.settings)
+        super().__init__("ci:kubernetes:Registry", name, {"image": settings.image, "names": list(names)}, opts)
+        mine, garbage = pulumi.ResourceOptions(parent=self), settings.garbage_collection
+        self.tls_secret, self.tls_digest = _certificate(name, args, names, mine)
         service, volume = server.run(
             name,
             ServerArgs(
                 app=REGISTRY,
-                namespace=args.namespace,
+                namespace=namespace,
                 settings=settings,
-                files=args.files,
+                files=pulumi.Output.all(args.password, args.pull_password).apply(partial(_files, args.settings)),
                 storage_gib=settings.storage_gib,
                 tls_secret=self.tls_secret if settings.ingress is None else None,
                 tls_digest=self.tls_digest,
@@ -81,7 +69,7 @@ class Registry(pulumi.ComponentResource):
         self.cluster_ip = service.spec.apply(lambda spec: spec.cluster_ip)
         self.volume = volume.metadata.apply(lambda meta: meta.uid)
         if settings.ingress is not None:
-            meta = {"name": REGISTRY, "namespace": args.namespace}
+            meta: dict[str, pulumi.Input[str]] = {"name": REGISTRY, "namespace": namespace}
             ingress.register(name, meta, settings.host, settings.ingress, PORT, self.tls_secret, mine)
         if garbage is not None:
             # A process reads a renewed certificate only at its start, so a mirror that serves TLS restarts as well.
@@ -90,25 +78,21 @@ class Registry(pulumi.ComponentResource):
                 name,
                 schedule=garbage.schedule,
                 pods=[f"{server.stateful_set(app)}-0" for app in (REGISTRY, *([MIRROR] if mirror_too else []))],
-                image=args.kubectl_image,
+                image=args.settings.kubernetes.kubectl_image,
                 shell_image=settings.image if settings.keep is not None else None,
-                namespace=args.namespace,
+                namespace=namespace,
                 opts=mine,
             )
         self.register_outputs({"tlsSecret": self.tls_secret, "clusterIp": self.cluster_ip})
 
 
 @dataclass(frozen=True, kw_only=True)
-class MirrorArgs:
+class MirrorArgs(StackArgs):
     """The inputs of a mirror."""
 
-    settings: RegistrySettings
-    namespace: pulumi.Input[str]
-    files: pulumi.Output[Mapping[str, str]]
-    """`config.yml`. A secret."""
-
-    tls_secret: pulumi.Output[str] | None
-    tls_digest: str | None
+    registry: Registry
+    password: pulumi.Output[str]
+    """The registry's, of which the mirror's own secret is made."""
 
 
 class Mirror(pulumi.ComponentResource):
@@ -116,7 +100,7 @@ class Mirror(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: MirrorArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Register the server. It deletes images that were not pulled for a while, so it needs no collection."""
-        mirror = args.settings.mirror
+        mirror = args.settings.registry.mirror
         if mirror is None:
             raise AssertionError
         super().__init__("ci:kubernetes:Mirror", name, {"upstream": mirror.upstream}, opts)
@@ -124,43 +108,65 @@ class Mirror(pulumi.ComponentResource):
             name,
             ServerArgs(
                 app=MIRROR,
-                namespace=args.namespace,
-                settings=args.settings,
-                files=args.files,
+                namespace=args.spaces.registry,
+                settings=args.settings.registry,
+                files=args.password.apply(partial(_mirror_files, args.settings)),
                 storage_gib=mirror.storage_gib,
-                tls_secret=args.tls_secret,
-                tls_digest=args.tls_digest,
+                tls_secret=args.registry.tls_secret if endpoints.of(args.settings).tls_in_pod else None,
+                tls_digest=args.registry.tls_digest,
             ),
             pulumi.ResourceOptions(parent=self),
         )
         self.register_outputs({})
 
 
-def _certificate_digest(args: RegistryArgs) -> str | None:
-    tls = args.settings.tls
-    if tls is None or tls.secret_name is not None:
-        return None
-    decides = args.certificate or repr((tls.issuer_kind, tls.issuer, args.names))
-    return hashlib.sha256(decides.encode()).hexdigest()[:16]
+def _realm(purpose: str) -> str:
+    """Return a name that is this stack's alone, for what is derived from a password."""
+    return f"{purpose}:{pulumi.get_project()}/{pulumi.get_stack()}"
 
 
-def _certificate(name: str, args: RegistryArgs, opts: pulumi.ResourceOptions) -> pulumi.Output[str] | None:
-    tls = args.settings.tls
+def _files(settings: Settings, passwords: Sequence[str]) -> Mapping[str, str]:
+    """Return the registry's files by name. passwords: of the account that may push, and of the one that may pull."""
+    registry = settings.registry
+    users = (registry.user, registry.pull_user)
+    hashes = {
+        user: password.bcrypted(one, realm=f"{_realm('registry')}/{user}", cost=password.REGISTRY_COST)
+        for user, one in zip(users, passwords, strict=True)
+    }
+    pushers = [registry.user, *(user.name for user in registry.users if user.push)]
+    return {
+        "config.yml": texts.configuration(secret=texts.signing_secret(passwords[0], _realm("registry"))),
+        "htpasswd": texts.users_file(hashes, registry),
+        access.CONFIGURATION: access.configuration(pushers, tls=endpoints.of(settings).tls_in_pod),
+    }
+
+
+def _mirror_files(settings: Settings, known: str) -> Mapping[str, str]:
+    upstream = settings.mirror_password.get_secret_value() if settings.mirror_password else None
+    signing, tls = texts.signing_secret(known, _realm("mirror")), endpoints.of(settings).tls_in_pod
+    return {"config.yml": texts.mirror_configuration(settings.registry, tls=tls, secret=signing, password=upstream)}
+
+
+def _certificate(
+    name: str, args: RegistryArgs, names: Sequence[str], opts: pulumi.ResourceOptions
+) -> tuple[pulumi.Output[str] | None, str | None]:
+    """Register the certificate; return its Secret and what changes with it, as `tls_secret` and `tls_digest` say."""
+    tls, key = args.settings.registry.tls, args.settings.registry_tls_key
     if tls is None:
-        return None
+        return None, None
     if tls.secret_name is not None:
-        return pulumi.Output.from_input(tls.secret_name)
-    meta = {"name": _TLS_SECRET, "namespace": args.namespace}
-    if args.certificate is not None and args.certificate_key is not None:
+        return pulumi.Output.from_input(tls.secret_name), None
+    meta = {"name": _TLS_SECRET, "namespace": args.spaces.registry}
+    if tls.certificate_file is not None and key is not None:
+        certificate = certificates.read(tls.certificate_file)
         made = core.v1.Secret(
             f"{name}-tls",
             metadata=meta,
             type="kubernetes.io/tls",
-            string_data={"tls.crt": args.certificate, "tls.key": args.certificate_key},
+            string_data={"tls.crt": certificate, "tls.key": pulumi.Output.secret(key.get_secret_value())},
             opts=opts,
         )
-        of_file: pulumi.Output[str] = made.metadata.apply(lambda meta: meta.name or _TLS_SECRET)
-        return of_file
+        return made.metadata.apply(lambda meta: meta.name or _TLS_SECRET), server.short(certificate)
     from pulumi_kubernetes import apiextensions  # noqa: PLC0415 - only with cert-manager
 
     issued = apiextensions.CustomResource(
@@ -170,17 +176,17 @@ def _certificate(name: str, args: RegistryArgs, opts: pulumi.ResourceOptions) ->
         metadata={**meta, "annotations": {"pulumi.com/waitFor": "condition=Ready"}},
         spec={
             "secretName": _TLS_SECRET,
-            **_subject_names(args.names),
+            **_subject_names(names),
             "issuerRef": {"group": "cert-manager.io", "kind": tls.issuer_kind, "name": tls.issuer},
             "privateKey": {"rotationPolicy": "Always"},
         },
         opts=opts,
     )
-    of_issuer: pulumi.Output[str] = issued.id.apply(lambda _: _TLS_SECRET)
-    return of_issuer
+    decides = repr((tls.issuer_kind, tls.issuer, names))
+    return issued.id.apply(lambda _: _TLS_SECRET), server.short(decides)
 
 
-def _subject_names(names: tuple[str, ...]) -> dict[str, list[str]]:
+def _subject_names(names: Sequence[str]) -> dict[str, list[str]]:
     """Return a Certificate's names and, apart from them, its addresses: clients do not look for these in the names."""
     addresses = [name for name in names if re.fullmatch(r"[0-9]+(?:\.[0-9]+){3}", name)]
     found = {"dnsNames": [name for name in names if name not in addresses], "ipAddresses": addresses}

@@ -38,13 +38,18 @@ def pod(user: int = USER, *, token: bool, **security: Any) -> dict[str, Any]:  #
     }
 
 
-def resources(cpu_millicores: int, memory_mib: int, disk_mib: int = 256) -> dict[str, Any]:
-    """Return a container's resources: a tenth of the processor, all memory and a quarter of the disk are requested."""
+def resources(
+    cpu_millicores: int, memory_mib: int, disk_mib: int = 256, requested_disk_mib: int | None = None
+) -> dict[str, Any]:
+    """Return a container's resources: a tenth of the processor and all memory are requested.
+
+    requested_disk_mib: None requests a quarter of the disk.
+    """
     return {
         "requests": {
             "cpu": f"{max(cpu_millicores // 10, 1)}m",
             "memory": f"{memory_mib}Mi",
-            "ephemeral-storage": f"{disk_mib // 4}Mi",
+            "ephemeral-storage": f"{disk_mib // 4 if requested_disk_mib is None else requested_disk_mib}Mi",
         },
         "limits": {
             "cpu": f"{cpu_millicores}m",

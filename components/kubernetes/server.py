@@ -71,6 +71,15 @@ def short(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def claim(storage_gib: int, storage_class: str | None) -> dict[str, Any]:
+    """Return the spec of a volume claim. storage_class: None takes the cluster's default."""
+    return {
+        "access_modes": ["ReadWriteOnce"],
+        "resources": {"requests": {"storage": f"{storage_gib}Gi"}},
+        **({"storage_class_name": storage_class} if storage_class else {}),
+    }
+
+
 def run(
     name: str, args: ServerArgs, opts: pulumi.ResourceOptions
 ) -> tuple[core.v1.Service, core.v1.PersistentVolumeClaim]:
@@ -86,11 +95,7 @@ def run(
         # The pod can't become ready without its volume, and the provider waits for the pod. It would wait for ever for
         # a claim that an earlier stack left and that is bound already.
         metadata={**meta, "annotations": {"pulumi.com/skipAwait": "true"}},
-        spec={
-            "access_modes": ["ReadWriteOnce"],
-            "resources": {"requests": {"storage": f"{args.storage_gib}Gi"}},
-            **({"storage_class_name": args.settings.storage_class} if args.settings.storage_class else {}),
-        },
+        spec=claim(args.storage_gib, args.settings.storage_class),
         opts=kept,
     )
     account = core.v1.ServiceAccount(f"{name}-account", metadata=meta, automount_service_account_token=False, opts=opts)

@@ -4,10 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from components.kubernetes import restricted
 from components.settings import BuildSettings
 
 PUSH_SECRET: Final = "registry-push"  # noqa: S105 - a name
 """The Secret with the logins of every registry that builds use, as docker's config.json."""
+
+PULL_SECRET: Final = "registry-pull"  # noqa: S105 - a name
+"""The Secret with the account that can only pull, for nodes."""
 
 GIT_SECRET: Final = "git"  # noqa: S105 - a name
 STORAGE_SECRET: Final = "storage"  # noqa: S105 - a name
@@ -69,15 +73,4 @@ def flags(build: BuildSettings, *, platform: str) -> list[str]:
 def resources(build: BuildSettings) -> dict[str, Any]:
     """Return the resources of a build's containers. All memory is requested: a build short of it would be killed."""
     wanted = build.resources
-    return {
-        "requests": {
-            "cpu": f"{max(wanted.cpu_millicores // 10, 1)}m",
-            "memory": f"{wanted.memory_mib}Mi",
-            "ephemeral-storage": f"{min(wanted.disk_mib, 512)}Mi",
-        },
-        "limits": {
-            "cpu": f"{wanted.cpu_millicores}m",
-            "memory": f"{wanted.memory_mib}Mi",
-            "ephemeral-storage": f"{wanted.disk_mib}Mi",
-        },
-    }
+    return restricted.resources(wanted.cpu_millicores, wanted.memory_mib, wanted.disk_mib, min(wanted.disk_mib, 512))
