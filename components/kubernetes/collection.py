@@ -8,6 +8,7 @@ from pulumi_kubernetes import batch, core, rbac
 
 from components import labels
 from components.kubernetes import restricted, retention, texts
+from components.kubernetes.namespaces import StackArgs
 from components.kubernetes.network import RESTARTER
 from components.settings.kubernetes import KeepSettings
 
@@ -53,21 +54,12 @@ def container(common: dict[str, Any], flags: Sequence[str], keep: KeepSettings |
     }
 
 
-def restarts(  # noqa: PLR0913 - by keyword
-    name: str,
-    *,
-    schedule: str,
-    pods: Sequence[str],
-    image: str,
-    shell_image: str | None,
-    namespace: pulumi.Input[str],
-    opts: pulumi.ResourceOptions,
-) -> None:
+def restarts(name: str, args: StackArgs, schedule: str, pods: Sequence[str], opts: pulumi.ResourceOptions) -> None:
     """Register a CronJob that deletes these pods on a schedule, with the rights to delete these only.
 
-    image: contains kubectl.
-    shell_image: contains a shell and wget, and asks before that which images are in use; None for not asking.
+    With `ci:registry.keep`, it asks before that which images are in use, by the shell and wget of the registry's image.
     """
+    namespace, image, settings = args.spaces.registry, args.settings.kubernetes.kubectl_image, args.settings.registry
     meta: dict[str, Any] = {"name": RESTARTER, "namespace": namespace, "labels": {labels.APP: RESTARTER}}
     account = core.v1.ServiceAccount(
         f"{name}-restarter", metadata=meta, automount_service_account_token=False, opts=opts
@@ -75,7 +67,7 @@ def restarts(  # noqa: PLR0913 - by keyword
     rules: list[dict[str, Any]] = [
         {"api_groups": [""], "resources": ["pods"], "resource_names": pods, "verbs": ["get", "delete"]}
     ]
-    if shell_image is not None:
+    if settings.keep is not None:
         rules.append(retention.RULE)
     role = rbac.v1.Role(f"{name}-restart-role", metadata=meta, rules=rules, opts=opts)
     binding = rbac.v1.RoleBinding(
@@ -95,9 +87,9 @@ def restarts(  # noqa: PLR0913 - by keyword
         ],
         "volumes": [{"name": "tmp", "empty_dir": {"size_limit": "32Mi"}}],
     }
-    if shell_image is not None:
+    if settings.keep is not None:
         needed += retention.rights(name, meta, account, opts)
-        pod["init_containers"] = retention.asking(image, shell_image)
+        pod["init_containers"] = retention.asking(image, settings.image)
         pod["volumes"].append(retention.WORK)
     batch.v1.CronJob(
         f"{name}-restart",

@@ -143,36 +143,10 @@ def _read(place: Path) -> _Entry:
     return (None, False) if stat.S_ISDIR(mode) else (place.read_bytes(), bool(mode & stat.S_IXUSR))
 
 
-class _Sink(io.RawIOBase):
-    """Hashes and compresses what is written, and ends as soon as the result is too big."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.sha256 = hashlib.sha256()
-        self._compressor = zlib.compressobj(9, zlib.DEFLATED, _GZIP)
-        self._parts: list[bytes] = []
-        self._size = 0
-
-    def write(self, data: bytes) -> int:  # type: ignore[override]
-        self.sha256.update(data)
-        self._keep(self._compressor.compress(data))
-        return len(data)
-
-    def content(self) -> bytes:
-        self._keep(self._compressor.flush())
-        return b"".join(self._parts)
-
-    def _keep(self, part: bytes) -> None:
-        self._parts.append(part)
-        self._size += len(part)
-        if self._size > LARGEST:
-            raise _too_big(f"has more than {LARGEST:,} bytes when packed")
-
-
 def _pack(entries: Iterable[tuple[str, bytes | str | None, bool]]) -> Packed:
-    sink = _Sink()
+    buffer = io.BytesIO()
     # GNU's format has no extended headers for times and owners. All of them stay 0.
-    with tarfile.open(fileobj=sink, mode="w|", format=tarfile.GNU_FORMAT) as tar:
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as tar:
         for path, content, executable in entries:
             info = tarfile.TarInfo(path)
             if content is None:
@@ -184,8 +158,10 @@ def _pack(entries: Iterable[tuple[str, bytes | str | None, bool]]) -> Packed:
             else:
                 info.size, info.mode = len(content), 0o755 if executable else 0o644
                 tar.addfile(info, io.BytesIO(content))
-    content = sink.content()
-    return Packed(sink.sha256.hexdigest(), content)
+    content = zlib.compress(buffer.getbuffer(), wbits=_GZIP)
+    if len(content) > LARGEST:
+        raise _too_big(f"has more than {LARGEST:,} bytes when packed")
+    return Packed(hashlib.sha256(buffer.getbuffer()).hexdigest(), content)
 
 
 def _too_big(size: str) -> ContextError:

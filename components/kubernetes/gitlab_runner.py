@@ -113,17 +113,7 @@ def _pod(settings: GitlabRunnerSettings, files: Any, account: Any) -> dict[str, 
         "env": [{"name": key, "value": value} for key, value in sorted(config.ENVIRONMENT.items())],
         "ports": [{"name": "metrics", "container_port": config.PORT, "protocol": "TCP"}],
         # It listens once it has read its configuration. Whether GitLab accepts the token is only in its log.
-        "readiness_probe": {
-            "http_get": {"path": "/metrics", "port": config.PORT},
-            "period_seconds": 2,
-            "failure_threshold": 5,
-        },
-        "liveness_probe": {
-            "tcp_socket": {"port": config.PORT},
-            "initial_delay_seconds": 10,
-            "period_seconds": 20,
-            "failure_threshold": 6,
-        },
+        **restricted.probes(config.PORT, "/metrics"),
         "resources": restricted.resources(settings.cpu_millicores, settings.memory_mib),
         "volume_mounts": [
             {"name": "files", "mount_path": config.FOLDER, "read_only": True},

@@ -1,6 +1,5 @@
 """The namespaces: the registry's, which outlives the stack, the builds', and that of a BuildKit daemon that stays."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -62,15 +61,11 @@ class Namespaces(pulumi.ComponentResource):
         mine = pulumi.ResourceOptions(parent=self)
         kept = pulumi.ResourceOptions(parent=self, retain_on_delete=True)
         namespace = settings.kubernetes.namespace
-        registry = core.v1.Namespace(f"{name}-registry", metadata=_metadata(namespace, "restricted"), opts=kept)
-        builds = core.v1.Namespace(f"{name}-builds", metadata=_metadata(of_builds(namespace), level), opts=mine)
-        self.registry = registry.metadata.apply(lambda made: made.name or namespace)
-        self.builds = builds.metadata.apply(lambda made: made.name or of_builds(namespace))
+        self.registry = _namespace(f"{name}-registry", namespace, "restricted", kept)
+        self.builds = _namespace(f"{name}-builds", of_builds(namespace), level, mine)
         if settings.buildkit is not None:
-            wanted = of_buildkit(namespace)
             # `baseline` forbids the seccomp and AppArmor profiles without which BuildKit can't make its user namespace.
-            made = core.v1.Namespace(f"{name}-buildkit", metadata=_metadata(wanted, "privileged"), opts=mine)
-            self.buildkit = made.metadata.apply(lambda meta: meta.name or wanted)
+            self.buildkit = _namespace(f"{name}-buildkit", of_buildkit(namespace), "privileged", mine)
         core.v1.ServiceAccount(
             f"{name}-builder",
             metadata={"name": SERVICE_ACCOUNT, "namespace": self.builds},
@@ -99,18 +94,19 @@ class StackArgs:
     spaces: Namespaces
 
 
-def _metadata(name: str, level: Level) -> Mapping[str, Any]:
-    return {
-        "name": name,
-        "labels": {
-            **labels.of(pulumi.get_project(), pulumi.get_stack()),
-            ENFORCED: level,
-            # The default, but the provider sees a change only of what is declared.
-            f"{ENFORCED}-version": "latest",
-            "pod-security.kubernetes.io/audit": level,
-            "pod-security.kubernetes.io/warn": level,
-        },
+def _namespace(name: str, namespace: str, level: Level, opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
+    """Register a namespace under `name`; return its own name, once it exists."""
+    marks = {
+        **labels.of(pulumi.get_project(), pulumi.get_stack()),
+        ENFORCED: level,
+        # The default, but the provider sees a change only of what is declared.
+        f"{ENFORCED}-version": "latest",
+        "pod-security.kubernetes.io/audit": level,
+        "pod-security.kubernetes.io/warn": level,
     }
+    made = core.v1.Namespace(name, metadata={"name": namespace, "labels": marks}, opts=opts)
+    known: pulumi.Output[str] = made.metadata.apply(lambda meta: meta.name or namespace)
+    return known
 
 
 def _limits() -> Any:  # noqa: ANN401 - the API's own shape

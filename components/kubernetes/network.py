@@ -71,79 +71,62 @@ def _policies(settings: Settings) -> Mapping[tuple[str, str], Any]:
     callers = settings.webhook.allow_from if settings.webhook is not None else ()
     builds = [_in_namespace(f"{namespace}-builds")]
     dns, wanted = _dns(settings.kubernetes), _to(settings.kubernetes.egress)
+    api = {"ports": [_tcp(port) for port in _API_PORTS]}
     pulls = [*builds, *([_in_namespace(of_buildkit(namespace))] if buildkit is not None else [])]
     policies: dict[tuple[str, str], Any] = {
         ("builds", "nothing"): _nothing(),
-        ("builds", "builds"): {
-            "podSelector": {},
-            "policyTypes": ["Egress"],
-            "egress": [dns, _to_registry(settings), *_to_buildkit(settings), *wanted],
-        },
+        ("builds", "builds"): _policy({}, egress=[dns, _to_registry(settings), *_to_buildkit(settings), *wanted]),
         ("registry", "nothing"): _nothing(),
-        ("registry", REGISTRY): {
-            "podSelector": {"matchLabels": {APP: REGISTRY}},
-            "policyTypes": ["Ingress"],
-            "ingress": [{"from": [*pulls, *_blocks(registry.allow_from)], "ports": [_tcp(PORT)]}],
-        },
+        ("registry", REGISTRY): _policy(
+            {APP: REGISTRY}, ingress=[_from([*pulls, *_blocks(registry.allow_from)], PORT)]
+        ),
     }
     if registry.mirror is not None:
-        policies["registry", MIRROR] = {
-            "podSelector": {"matchLabels": {APP: MIRROR}},
-            "policyTypes": ["Ingress", "Egress"],
-            "ingress": [{"from": pulls, "ports": [_tcp(PORT)]}],
-            # A policy can't name a host, so the upstream may have any address, but only its port is open.
-            "egress": [dns, {"to": _blocks(EVERYWHERE), "ports": [_tcp(_port(registry.mirror.upstream))]}],
-        }
+        policies["registry", MIRROR] = _policy(
+            {APP: MIRROR}, ingress=[_from(pulls, PORT)], egress=[dns, _to_hosts(registry.mirror.upstream)]
+        )
     if registry.garbage_collection is not None:
-        policies["registry", RESTARTER] = {
-            "podSelector": {"matchLabels": {APP: RESTARTER}},
-            "policyTypes": ["Egress"],
-            "egress": [dns, {"ports": [_tcp(port) for port in _API_PORTS]}],
-        }
+        policies["registry", RESTARTER] = _policy({APP: RESTARTER}, egress=[dns, api])
     if watched:
-        policies["registry", PUSH] = {
-            "podSelector": {"matchLabels": {APP: PUSH}},
-            "policyTypes": ["Ingress", "Egress"],
-            "ingress": [{"from": _blocks(callers), "ports": [_tcp(WEBHOOK_PORT)]}] if callers else [],
-            "egress": [
-                dns,
-                {"ports": [_tcp(port) for port in _API_PORTS]},
-                # A policy can't name a host, so git hosts may have any address, but only their ports are open.
-                {"to": _blocks(EVERYWHERE), "ports": [_tcp(port) for port in sorted(set(map(_port, watched)))]},
-            ],
-        }
+        policies["registry", PUSH] = _policy(
+            {APP: PUSH},
+            ingress=[_from(_blocks(callers), WEBHOOK_PORT)] if callers else [],
+            egress=[dns, api, _to_hosts(*watched)],
+        )
     if registry.tls is not None and registry.tls.issuer is not None:
         # An issuer may check the name over HTTP, with a pod in the certificate's namespace behind the ingress.
-        policies["registry", SOLVER] = {
-            "podSelector": {"matchLabels": {_SOLVERS: "true"}},
-            "policyTypes": ["Ingress"],
-            "ingress": [{"ports": [_tcp(_SOLVERS_PORT)]}],
-        }
+        policies["registry", SOLVER] = _policy({_SOLVERS: "true"}, ingress=[{"ports": [_tcp(_SOLVERS_PORT)]}])
     if buildkit is not None:
         policies[BUILDKIT, "nothing"] = _nothing()
-        policies[BUILDKIT, BUILDKIT] = {
-            "podSelector": {"matchLabels": {APP: BUILDKIT}},
-            "policyTypes": ["Ingress", "Egress"],
-            "ingress": [{"from": [*builds, *_blocks(buildkit.allow_from)], "ports": [_tcp(BUILDKIT_PORT)]}],
+        policies[BUILDKIT, BUILDKIT] = _policy(
+            {APP: BUILDKIT},
+            ingress=[_from([*builds, *_blocks(buildkit.allow_from)], BUILDKIT_PORT)],
             # The steps of all builds run in it.
-            "egress": [dns, _to_registry(settings), *wanted],
-        }
+            egress=[dns, _to_registry(settings), *wanted],
+        )
     if settings.gitlab_runner is not None:
-        policies["registry", GITLAB_RUNNER] = {
-            "podSelector": {"matchLabels": {APP: GITLAB_RUNNER}},
-            "policyTypes": ["Egress"],
-            "egress": [
-                dns,
-                {"ports": [_tcp(port) for port in _API_PORTS]},
-                # A policy can't name a host, so GitLab may have any address, but only its port is open.
-                {"to": _blocks(EVERYWHERE), "ports": [_tcp(_port(settings.gitlab_runner.url))]},
-            ],
-        }
+        to_gitlab = _to_hosts(settings.gitlab_runner.url)
+        policies["registry", GITLAB_RUNNER] = _policy({APP: GITLAB_RUNNER}, egress=[dns, api, to_gitlab])
     return policies
+
+
+def _policy(pods: Mapping[str, str], **rules: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return a policy. pods: their labels; none means all. rules: `ingress`, `egress` or both."""
+    selector = {"matchLabels": pods} if pods else {}
+    return {"podSelector": selector, "policyTypes": [side.capitalize() for side in rules], **rules}
 
 
 def _nothing() -> dict[str, Any]:
     return {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+
+
+def _from(peers: Sequence[Mapping[str, Any]], port: int) -> dict[str, Any]:
+    return {"from": peers, "ports": [_tcp(port)]}
+
+
+def _to_hosts(*urls: str) -> dict[str, Any]:
+    """Open these hosts' ports. A policy can't name a host, so they may have any address."""
+    return {"to": _blocks(EVERYWHERE), "ports": [_tcp(port) for port in sorted(set(map(_port, urls)))]}
 
 
 def _to_registry(settings: Settings) -> dict[str, Any]:

@@ -75,30 +75,18 @@ def _kubeconfig(settings: Settings) -> Iterator[Problem]:
     chosen, wanted = settings.kubernetes.kubeconfig, settings.kubernetes.context
     if chosen is None:
         return
-    path = Path(cluster.kubeconfig(settings.kubernetes) or "")
-    key = "ci:kubernetes.kubeconfig"
+    path, contexts = Path(cluster.kubeconfig(settings.kubernetes) or ""), None
+    wrong, instead = "is not a kubeconfig", "give a file that lists contexts"
     try:
         known: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        contexts = known.get("contexts") if isinstance(known, Mapping) else None
     except OSError as error:
-        yield Problem(
-            key=key,
-            code="bad_file",
-            value=chosen,
-            wrong=f"can't be read ({error.strerror}: {path})",
-            instead="give the file's path, or leave the key out to use kubectl's kubeconfig",
-        )
-        return
+        wrong = f"can't be read ({error.strerror}: {path})"
+        instead = "give the file's path, or leave the key out to use kubectl's kubeconfig"
     except (yaml.YAMLError, UnicodeDecodeError):
-        known = None
-    contexts = known.get("contexts") if isinstance(known, Mapping) else None
+        pass
     if not isinstance(contexts, list):
-        yield Problem(
-            key=key,
-            code="bad_file",
-            value=chosen,
-            wrong="is not a kubeconfig",
-            instead="give a file that lists contexts",
-        )
+        yield Problem("ci:kubernetes.kubeconfig", "bad_file", wrong, instead, chosen)
         return
     names = [str(entry.get("name")) for entry in contexts if isinstance(entry, Mapping)]
     if wanted is not None and wanted not in names:
@@ -125,12 +113,10 @@ def _namespaces(
             return {name: info for name, info in found.items() if not info.terminating}
         if deployed:
             # The engine has refreshed the state already, so this update would find every object in its place.
-            yield Problem(
-                key="ci:kubernetes.namespace",
-                code="name_taken",
-                value=settings.kubernetes.namespace,
-                wrong=f"needs the namespace {ending[0]}, which somebody is deleting",
-                instead=f"run `kubectl wait --for=delete namespace/{ending[0]}`, then the update again",
+            yield _taken(
+                settings,
+                f"{ending[0]}, which somebody is deleting",
+                f"run `kubectl wait --for=delete namespace/{ending[0]}`, then the update again",
             )
             return found
         if not told:
@@ -138,15 +124,18 @@ def _namespaces(
             # Not by pulumi.log, which would show it only after the wait.
             print(f"waiting for the namespace {ending[0]}, which is being deleted", file=sys.stderr, flush=True)  # noqa: T201
         if time.monotonic() > deadline:
-            yield Problem(
-                key="ci:kubernetes.namespace",
-                code="name_taken",
-                value=settings.kubernetes.namespace,
-                wrong=f"needs the namespace {ending[0]}, which is being deleted for more than {_TERMINATION_SECONDS} s",
-                instead=f"see what blocks its end (`kubectl describe namespace {ending[0]}`), or give another name",
+            yield _taken(
+                settings,
+                f"{ending[0]}, which is being deleted for more than {_TERMINATION_SECONDS} s",
+                f"see what blocks its end (`kubectl describe namespace {ending[0]}`), or give another name",
             )
             return found
         time.sleep(_PAUSE_SECONDS)
+
+
+def _taken(settings: Settings, what: str, instead: str) -> Problem:
+    wrong = f"needs the namespace {what}"
+    return Problem("ci:kubernetes.namespace", "name_taken", wrong, instead, settings.kubernetes.namespace)
 
 
 def _newer(settings: Settings, version: tuple[int, int]) -> Iterator[Problem]:
@@ -226,14 +215,9 @@ def _cluster(settings: Settings, reader: ApiReader, found: Mapping[str, Namespac
     for name, info in found.items():
         owner = labels.owner(info.labels)
         if owner != me and not settings.kubernetes.adopt_namespaces:
-            yield Problem(
-                key="ci:kubernetes.namespace",
-                code="name_taken",
-                value=settings.kubernetes.namespace,
-                wrong=f"needs the namespace {name}, which exists and "
-                + (f"belongs to the stack {owner}" if owner else "belongs to no stack of this project"),
-                instead="give another name, or set adoptNamespaces: true to take it over with its content",
-            )
+            whose = f"belongs to the stack {owner}" if owner else "belongs to no stack of this project"
+            instead = "give another name, or set adoptNamespaces: true to take it over with its content"
+            yield _taken(settings, f"{name}, which exists and {whose}", instead)
     classes, wanted = reader.storage_classes(), settings.registry.storage_class
     of_cache = settings.buildkit.storage_class if settings.buildkit is not None else None
     for key, given in (("ci:registry.storageClass", wanted), ("ci:buildkit.storageClass", of_cache)):

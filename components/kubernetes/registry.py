@@ -59,10 +59,6 @@ class Registry(pulumi.ComponentResource):
                 storage_gib=settings.storage_gib,
                 tls_secret=self.tls_secret if settings.ingress is None else None,
                 tls_digest=self.tls_digest,
-                node_port=settings.node_port,
-                access_image=settings.access_image,
-                collect=(["--delete-untagged"] if garbage.delete_untagged else []) if garbage else None,
-                keep=settings.keep,
             ),
             mine,
         )
@@ -74,15 +70,8 @@ class Registry(pulumi.ComponentResource):
         if garbage is not None:
             # A process reads a renewed certificate only at its start, so a mirror that serves TLS restarts as well.
             mirror_too = settings.mirror is not None and settings.tls is not None and settings.ingress is None
-            collection.restarts(
-                name,
-                schedule=garbage.schedule,
-                pods=[f"{server.stateful_set(app)}-0" for app in (REGISTRY, *([MIRROR] if mirror_too else []))],
-                image=args.settings.kubernetes.kubectl_image,
-                shell_image=settings.image if settings.keep is not None else None,
-                namespace=namespace,
-                opts=mine,
-            )
+            pods = [f"{server.stateful_set(app)}-0" for app in (REGISTRY, *([MIRROR] if mirror_too else []))]
+            collection.restarts(name, args, garbage.schedule, pods, mine)
         self.register_outputs({"tlsSecret": self.tls_secret, "clusterIp": self.cluster_ip})
 
 

@@ -59,6 +59,26 @@ def resources(
     }
 
 
+def probes(port: int, path: str, **get: str) -> dict[str, Any]:
+    """Return a server's probes. It is ready when it answers at the path, and alive as long as it listens.
+
+    get: further fields of the question.
+    """
+    return {
+        "readiness_probe": {
+            "http_get": {"path": path, "port": port, **get},
+            "period_seconds": 2,
+            "failure_threshold": 5,
+        },
+        "liveness_probe": {
+            "tcp_socket": {"port": port},
+            "initial_delay_seconds": 10,
+            "period_seconds": 20,
+            "failure_threshold": 6,
+        },
+    }
+
+
 def kubectl(name: str, image: str, *words: str) -> dict[str, Any]:
     """Return a container that runs kubectl with these words. The pod has the volume `tmp`."""
     return {

@@ -81,8 +81,9 @@ def _of_pod(build: BuildSettings, key: str, pod: _Pod, events: Sequence[str]) ->
         return f"the node evicted its pod: {message}{more}"
     # The Job controller deletes a late pod. How its containers end then depends on the builder.
     late = "deletionTimestamp" in pod.get("metadata", {}) and any(_DEADLINE in event for event in events)
-    for name, state in _failures(pod):
-        return _of_container(build, key, name, state, late=late)
+    for name, state in _ended(pod):
+        if state.get("exitCode") != 0:
+            return _of_container(build, key, name, state, late=late)
     waiting = "; ".join(_waiting(pod))
     if waiting:
         return _not_pulled(build, key, waiting) if _NOT_PULLED.search(waiting) else waiting
@@ -179,10 +180,6 @@ def _ended(pod: _Pod) -> Iterator[tuple[str, Mapping[str, Any]]]:
         state = (status.get("state") or {}).get("terminated") or (status.get("lastState") or {}).get("terminated")
         if state:
             yield status["name"], state
-
-
-def _failures(pod: _Pod) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    return ((name, state) for name, state in _ended(pod) if state.get("exitCode") != 0)
 
 
 def _waiting(pod: _Pod) -> Iterator[str]:

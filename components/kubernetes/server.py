@@ -1,7 +1,7 @@
 """A registry process on one volume: what the registry and its mirror have in common."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -10,9 +10,8 @@ from pulumi_kubernetes import apps, core
 
 from components import labels
 from components.kubernetes import access, collection, restricted, retention, texts
-from components.kubernetes.endpoints import PORT
+from components.kubernetes.endpoints import MIRROR, PORT, REGISTRY
 from components.settings import RegistrySettings
-from components.settings.kubernetes import KeepSettings
 
 _STOP_SECONDS: Final = 60
 """How long the registry may take to end. It gives running uploads 50 seconds."""
@@ -27,7 +26,8 @@ class ServerArgs:
     """The inputs of a registry process."""
 
     app: str
-    """The name of its Service and its volume."""
+    """The name of its Service and its volume: REGISTRY, which clients reach through HAProxy and whose garbage is
+    collected before each start, or MIRROR."""
 
     namespace: pulumi.Input[str]
     settings: RegistrySettings
@@ -42,16 +42,6 @@ class ServerArgs:
 
     tls_digest: pulumi.Input[str] | None = None
     """Changes with the certificate, since the process reads it only at its start; None if it is not known here."""
-
-    node_port: int | None = None
-    access_image: str | None = None
-    """HAProxy, for a process that clients reach through it; None for one that they reach directly."""
-
-    collect: Sequence[str] | None = None
-    """Flags of the garbage collection before the start; None for no collection."""
-
-    keep: KeepSettings | None = None
-    """Which tags stay when old ones are removed before the collection; None removes none."""
 
 
 def stateful_set(app: str) -> str:
@@ -126,8 +116,9 @@ def run(
         opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(delete_before_replace=True)),
     )
     port: dict[str, Any] = {"name": "registry", "port": PORT, "target_port": PORT, "protocol": "TCP"}
-    if args.node_port is not None:
-        port["node_port"] = args.node_port
+    node_port = args.settings.node_port if args.app == REGISTRY else None
+    if node_port is not None:
+        port["node_port"] = node_port
     service = core.v1.Service(
         f"{name}-service",
         # The provider waits until its endpoints have not changed for ten seconds. Builds need that, since the cluster's
@@ -138,7 +129,7 @@ def run(
             "annotations": {labels.POD: pulumi.Output.json_dumps(template, sort_keys=True).apply(short)},
         },
         spec={
-            "type": "NodePort" if args.node_port is not None else "ClusterIP",
+            "type": "NodePort" if node_port is not None else "ClusterIP",
             "selector": {labels.APP: args.app},
             "ports": [port],
         },
@@ -159,29 +150,18 @@ def _pod(args: ServerArgs, claim: Any, files: Any, account: Any) -> dict[str, An
         {"name": "data", "persistent_volume_claim": {"claim_name": claim}},
         {"name": "tmp", "empty_dir": {"size_limit": "64Mi"}},
     ]
-    if args.tls_secret is not None and args.access_image is None:
+    settings = args.settings
+    if args.tls_secret is not None and args.app == MIRROR:
         mounts.append({"name": "tls", "mount_path": texts.TLS_FOLDER, "read_only": True})
         volumes.append({"name": "tls", "secret": {"secret_name": args.tls_secret, "default_mode": 0o440}})
     common = {
         **restricted.CONTAINER,
-        "image": args.settings.image,
-        "resources": restricted.resources(args.settings.cpu_millicores, args.settings.memory_mib),
+        "image": settings.image,
+        "resources": restricted.resources(settings.cpu_millicores, settings.memory_mib),
         "volume_mounts": mounts,
     }
-    probes: dict[str, Any] = {
-        # "/" answers without a login, "/v2/" does not.
-        "readiness_probe": {
-            "http_get": {"path": "/", "port": PORT, "scheme": scheme},
-            "period_seconds": 2,
-            "failure_threshold": 5,
-        },
-        "liveness_probe": {
-            "tcp_socket": {"port": PORT},
-            "initial_delay_seconds": 10,
-            "period_seconds": 20,
-            "failure_threshold": 6,
-        },
-    }
+    # "/" answers without a login, "/v2/" does not.
+    probes = restricted.probes(PORT, "/", scheme=scheme)
     pod: dict[str, Any] = {
         # On a volume with a million files, changing the group of each at every mount would take minutes.
         **restricted.pod(token=False, fs_group=restricted.USER, fs_group_change_policy="OnRootMismatch"),
@@ -200,11 +180,12 @@ def _pod(args: ServerArgs, claim: Any, files: Any, account: Any) -> dict[str, An
         ],
         "volumes": volumes,
     }
-    if args.access_image is not None:
-        pod["containers"].append(access.container(args.access_image, probes, tls=args.tls_secret is not None))
+    if args.app == REGISTRY:
+        pod["containers"].append(access.container(settings.access_image, probes, tls=args.tls_secret is not None))
         pod["volumes"] += access.volumes(files, args.tls_secret)
-    if args.collect is not None:
-        pod["init_containers"] = [collection.container(common, args.collect, args.keep)]
-    if args.keep is not None:
-        pod["volumes"].append(retention.VOLUME)
+        if (garbage := settings.garbage_collection) is not None:
+            flags = ["--delete-untagged"] if garbage.delete_untagged else []
+            pod["init_containers"] = [collection.container(common, flags, settings.keep)]
+        if settings.keep is not None:
+            pod["volumes"].append(retention.VOLUME)
     return pod

@@ -24,19 +24,12 @@ def configuration(*, secret: str) -> str:
 
     secret: signs the state of an upload, which the client keeps. It has to survive restarts; see `signing_secret`.
     """
-    return _yaml(
-        {
-            "version": 0.1,
-            "log": {"level": "info", "formatter": "text"},
-            "storage": {
-                "filesystem": {"rootdirectory": DATA},
-                # Whoever may push may delete. The next garbage collection frees the space.
-                "delete": {"enabled": True},
-                "maintenance": {"uploadpurging": {"enabled": True, "age": "168h", "interval": "24h", "dryrun": False}},
-            },
-            "auth": {"htpasswd": {"realm": "registry", "path": USERS_FILE}},
-            "http": {**_http(access.REGISTRY_ADDRESS), "secret": secret},
-        }
+    purge = {"enabled": True, "age": "168h", "interval": "24h", "dryrun": False}
+    return _written(
+        access.REGISTRY_ADDRESS,
+        secret,
+        storage={"maintenance": {"uploadpurging": purge}},
+        own={"auth": {"htpasswd": {"realm": "registry", "path": USERS_FILE}}},
     )
 
 
@@ -46,30 +39,34 @@ def mirror_configuration(registry: RegistrySettings, *, tls: bool, secret: str, 
     if mirror is None:
         raise AssertionError
     login = {"username": mirror.user, "password": password} if mirror.user else {}
-    return _yaml(
-        {
-            "version": 0.1,
-            "log": {"level": "info", "formatter": "text"},
-            "storage": {"filesystem": {"rootdirectory": DATA}, "delete": {"enabled": True}},
-            "proxy": {"remoteurl": mirror.upstream, "ttl": f"{mirror.keep_hours}h", **login},
-            "http": {**_http(f":{PORT}", tls=tls), "secret": secret},
-        }
-    )
+    proxy = {"remoteurl": mirror.upstream, "ttl": f"{mirror.keep_hours}h", **login}
+    return _written(f":{PORT}", secret, tls=tls, own={"proxy": proxy})
 
 
-def _http(address: str, *, tls: bool = False) -> dict[str, Any]:
-    http: dict[str, Any] = {
-        "addr": address,
-        "draintimeout": f"{_DRAIN_SECONDS}s",
-        "headers": {"X-Content-Type-Options": ["nosniff"]},
+def _written(
+    address: str, secret: str, *, own: Mapping[str, Any], storage: Mapping[str, Any] | None = None, tls: bool = False
+) -> str:
+    """Return a config.yml. own: the section that only one of the two has."""
+    files = {"certificate": f"{TLS_FOLDER}/tls.crt", "key": f"{TLS_FOLDER}/tls.key", "minimumtls": "tls1.2"}
+    found = {
+        "version": 0.1,
+        "log": {"level": "info", "formatter": "text"},
+        "storage": {
+            "filesystem": {"rootdirectory": DATA},
+            # Whoever may push may delete. The next garbage collection frees the space.
+            "delete": {"enabled": True},
+            **(storage or {}),
+        },
+        **own,
+        "http": {
+            "addr": address,
+            "draintimeout": f"{_DRAIN_SECONDS}s",
+            "headers": {"X-Content-Type-Options": ["nosniff"]},
+            **({"tls": files} if tls else {}),
+            "secret": secret,
+        },
     }
-    if tls:
-        http["tls"] = {"certificate": f"{TLS_FOLDER}/tls.crt", "key": f"{TLS_FOLDER}/tls.key", "minimumtls": "tls1.2"}
-    return http
-
-
-def _yaml(value: Mapping[str, Any]) -> str:
-    return yaml.safe_dump(value, sort_keys=False)
+    return yaml.safe_dump(found, sort_keys=False)
 
 
 def signing_secret(password: str, purpose: str) -> str:

@@ -25,14 +25,12 @@ def preflight(settings: Settings) -> Iterator[Problem]:
     chain, problems = certificates.chain(key, tls.certificate_file)
     yield from problems
     if chain and settings.registry_tls_key is not None:
-        yield from _pair(key, tls.certificate_file, chain[0], settings)
+        text = settings.registry_tls_key.get_secret_value()
+        yield from _pair(key, tls.certificate_file, chain[0], text, settings)
 
 
-def _pair(key: str, path: str, certificate: "x509.Certificate", settings: Settings) -> Iterator[Problem]:
-    secret = settings.registry_tls_key
-    if secret is None:
-        return
-    private = certificates.private_key(secret.get_secret_value())
+def _pair(key: str, path: str, certificate: "x509.Certificate", text: str, settings: Settings) -> Iterator[Problem]:
+    private = certificates.private_key(text)
     if private is None:
         yield Problem(
             key="ci:registryTlsKey",

@@ -15,7 +15,7 @@ class Source:
 
     volumes: Sequence[Mapping[str, Any]]
     mounts: Sequence[Mapping[str, Any]]
-    first: Sequence[Mapping[str, Any]]
+    first: Sequence[Mapping[str, Any]] = ()
     """Init containers that fetch what the builder can't fetch itself."""
 
     folder: str | None = None
@@ -64,17 +64,16 @@ def source(spec: BuildSpec) -> Source:
         volume = {"name": "context", "persistentVolumeClaim": {"claimName": context.volume.claim, "readOnly": True}}
         folder = f"{FOLDER}/{context.volume.path}" if context.volume.path else FOLDER
         mount = {"name": "context", "mountPath": FOLDER, "readOnly": True}
-        return Source(volumes=[volume], mounts=[mount], first=[], folder=folder)
+        return Source(volumes=[volume], mounts=[mount], folder=folder)
     if context.archive is not None:
         volumes, mounts = [], []
         if not context.archive.startswith("https:"):
             volumes.append({"name": "storage", "secret": {"secretName": STORAGE_SECRET, "defaultMode": 0o400}})
             mounts.append({"name": "storage", "mountPath": f"{SECRETS_FOLDER}/storage", "readOnly": True})
-        return Source(volumes=volumes, mounts=mounts, first=[], address=context.archive)
+        return Source(volumes=volumes, mounts=mounts, address=context.archive)
     return Source(
         volumes=[{"name": "context", "configMap": {"name": spec.config_map, "defaultMode": 0o444}}],
         mounts=[{"name": "context", "mountPath": FOLDER, "readOnly": True}],
-        first=[],
         packed=f"{FOLDER}/context.tar.gz",
     )
 
