@@ -2,10 +2,9 @@
 
 import platform
 import shutil
-import struct
 from pathlib import Path
 
-from offline import debian, go
+from offline import debian, go, programs
 from ops.toolchain import cache, pins
 from ops.toolchain.console import OpsError
 
@@ -13,13 +12,6 @@ DOCKER_CLI_MODULE = Path(__file__).with_name("docker-cli")
 DOCKER_CLI_PACKAGE = "github.com/docker/cli/cmd/docker"
 INSTALLED_BUSYBOX = (Path("/bin/busybox"), Path("/usr/bin/busybox"))
 BUSYBOX_PACKAGE = "busybox-static"
-PT_INTERP = 3
-"""The kind of ELF program header that names a dynamic loader; a static program has none (elf(5))."""
-
-
-def sources() -> list[Path]:
-    """The files that decide what the docker CLI is, in a fixed order."""
-    return [DOCKER_CLI_MODULE / "go.mod", DOCKER_CLI_MODULE / "go.sum"]
 
 
 def architecture() -> str:
@@ -52,7 +44,8 @@ def docker_cli() -> Path:
             name=what,
         )
 
-    return cache.make(what, cache.digest(architecture(), *sources()), build, waiting_for=what) / what
+    key = cache.digest(architecture(), DOCKER_CLI_MODULE / "go.mod", DOCKER_CLI_MODULE / "go.sum")
+    return cache.make(what, key, build, waiting_for=what) / what
 
 
 def docker_cli_version() -> str:
@@ -63,26 +56,15 @@ def docker_cli_version() -> str:
 def busybox() -> Path:
     """A static busybox: the machine's own if it has one, else Debian's, unpacked into the cache and not installed."""
     for installed in INSTALLED_BUSYBOX:
-        if installed.is_file() and is_static(installed):
+        if installed.is_file() and not programs.libraries(installed):
             return installed
     key = cache.digest(BUSYBOX_PACKAGE, platform.machine())
     return cache.make("busybox", key, _download_busybox, waiting_for="busybox") / "busybox"
 
 
-def is_static(program: Path) -> bool:
-    """Whether a 64-bit little-endian ELF program runs without a dynamic loader, so in an image of nothing else."""
-    data = program.read_bytes()
-    if data[:6] != b"\x7fELF\x02\x01":
-        return False
-    start, size, count = struct.unpack_from("<Q", data, 32)[0], *struct.unpack_from("<HH", data, 54)
-    return all(struct.unpack_from("<I", data, start + size * i)[0] != PT_INTERP for i in range(count))
-
-
 def _download_busybox(part: Path) -> None:
     remedy = "Install a statically linked busybox at /bin/busybox."
     root = debian.unpack(BUSYBOX_PACKAGE, part, remedy=remedy)
-    found = [path for path in (root / "bin/busybox", root / "usr/bin/busybox") if path.is_file()]
-    if not found or not is_static(found[0]):
-        raise OpsError(f"The package {BUSYBOX_PACKAGE} holds no static busybox.", remedy)
-    found[0].rename(part / "busybox")
+    [found] = {path.resolve() for path in root.glob("**/bin/busybox")}
+    found.rename(part / "busybox")
     shutil.rmtree(root)

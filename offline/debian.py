@@ -1,6 +1,6 @@
 """Programs from Debian's packages, unpacked into a folder of their own: nothing of the machine's system changes."""
 
-# ruff: noqa: S603, S607 - the programs are the machine's own, and a loader from a signed package
+# ruff: noqa: S607 - the programs are the machine's own
 
 import os
 import shutil
@@ -54,29 +54,6 @@ def unpack(package: str, part: Path, *, remedy: str, release: str = "") -> Path:
         process.run_logged(command, title=title, expect="about 10 s", name="apt", cwd=apt, remedy=remedy)
     shutil.rmtree(apt)
     return part / "root"
-
-
-def libraries(program: Path, root: Path) -> dict[str, Path]:
-    """What a program of an unpacked root loads: for each file's path in an image, where it is here."""
-    folders = {found.parent for found in root.rglob("libc.so.6")} | {
-        found.parent for found in root.rglob("libssl.so.*")
-    }
-    [loader] = {found.resolve() for found in root.rglob("ld-linux*.so.*")}
-    done = subprocess.run(
-        [loader, "--library-path", ":".join(map(str, sorted(folders))), "--list", program],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=30,
-    )
-    found: dict[str, Path] = {}
-    for line in done.stdout.splitlines():
-        name, _, rest = line.strip().partition(" => ")
-        path = Path(rest.split(" (")[0])
-        if path.is_relative_to(root):
-            # The loader is asked for by a path, the rest by name.
-            found[name if name.startswith("/") else f"/{path.relative_to(root)}"] = path
-    return found
 
 
 def _mirror(remedy: str) -> str:

@@ -10,14 +10,7 @@ _FIREWALL = ("iptables", "ip6tables", "iptables-save", "iptables-restore", "ip6t
 _EXTENSIONS = "xtables"
 """The folder, among its libraries, from which iptables loads what a rule asks for."""
 _AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
-_OPENSSL_TEXT = Path(__file__).with_name("openssl.cnf")
-_ENTRYPOINT = Path(__file__).with_name("engine-entrypoint.sh")
-
-
-def sources() -> list[Path]:
-    """The project's own files that decide the image; the engine's programs come with the machine."""
-    here = Path(__file__).resolve()
-    return [here, here.with_name("programs.py"), _ENTRYPOINT, _OPENSSL_TEXT]
+ENTRY_POINT = Path(__file__).with_name("engine-entrypoint.sh")
 
 
 def entries(base: bytes) -> list[archive.Entry]:
@@ -41,9 +34,9 @@ def entries(base: bytes) -> list[archive.Entry]:
         *programs.entries(placed | {str(path): path for path in extensions}),
         *(archive.Entry(f"/usr/sbin/{name}", link=f"/usr/sbin/{path.name}") for name, path in multi.items()),
         *([archive.Entry(str(_AUTHORITIES), mode=0o644, source=_AUTHORITIES)] if _AUTHORITIES.exists() else ()),
-        archive.Entry("/etc/ssl/openssl.cnf", mode=0o644, source=_OPENSSL_TEXT),
+        archive.Entry("/etc/ssl/openssl.cnf", mode=0o644, source=ENTRY_POINT.with_name("openssl.cnf")),
         archive.Entry("/usr/local/bin/docker", source=binaries.docker_cli()),
-        archive.Entry("/usr/local/bin/dockerd-entrypoint.sh", source=_ENTRYPOINT),
+        archive.Entry("/usr/local/bin/dockerd-entrypoint.sh", source=ENTRY_POINT),
         archive.Entry("/usr/share/ci/images.tar", mode=0o644, content=base),
         # Open to whoever mounts a volume here; the keys in it have modes of their own.
         archive.Entry("/certs", mode=0o1777),
@@ -55,7 +48,7 @@ def entries(base: bytes) -> list[archive.Entry]:
 
 def _extensions(program: Path) -> Sequence[Path]:
     """The modules that iptables loads by itself, which `ldd` does not know of."""
-    folders = {library.resolve().parent / _EXTENSIONS for library in programs.libraries(program)}
+    folders = {library.resolve().parent / _EXTENSIONS for library in programs.libraries(program).values()}
     # The library may be in /lib while its modules are in /usr/lib.
     folders |= {Path("/usr") / folder.relative_to("/") for folder in folders if not folder.is_relative_to("/usr")}
     return sorted(module for folder in folders for module in folder.glob("*.so"))

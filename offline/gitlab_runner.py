@@ -4,22 +4,14 @@ A stack with a runner can be deployed with it, changed and taken down, and no mo
 """
 
 from pathlib import Path
-from typing import Final
 
 from offline import archive
-
-_PROGRAM: Final = Path(__file__).with_name("gitlab-runner.sh")
-
-
-def sources() -> list[Path]:
-    """The project's own files that decide the image."""
-    return [Path(__file__).resolve(), _PROGRAM]
 
 
 def entries() -> list[archive.Entry]:
     """Every file of it, beside a shell and its tools."""
     return [
-        archive.Entry("/usr/bin/gitlab-runner", content=_PROGRAM.read_text()),
+        archive.Entry("/usr/bin/gitlab-runner", source=Path(__file__).with_name("gitlab-runner.sh")),
         # As in the real image on Ubuntu: its user's, and the stack runs it as another.
         archive.Entry("/home/gitlab-runner", mode=0o750, owner=999),
     ]

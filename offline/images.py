@@ -37,29 +37,26 @@ GROUP = f"root:x:0:\njenkins:x:{controller.UID}:\nnogroup:x:65534:\n"
 
 
 class StandIn(NamedTuple):
-    """An image of ours: what it stands in for, the files that decide it, what is in it beside a shell."""
+    """An image of ours: what it stands in for, and what is in it beside a shell."""
 
     instead_of: str
-    sources: Sequence[Path]
     entries: Callable[[], Sequence[archive.Entry]]
 
 
 STAND_INS = {
-    CONTROLLER: StandIn(
-        "Jenkins", (*controller.sources(), *binaries.sources()), lambda: controller.entries(binaries.docker_cli())
-    ),
+    CONTROLLER: StandIn("Jenkins", controller.entries),
     # Its engine can pull nothing, so it is given the base of the sample's build along.
-    DIND: StandIn("docker:dind", dind.sources(), lambda: dind.entries(_base())),
-    GITLAB_RUNNER: StandIn("GitLab Runner; it runs no jobs", gitlab_runner.sources(), gitlab_runner.entries),
-    PROXY: StandIn("haproxy", proxy.sources(), proxy.entries),
+    DIND: StandIn("docker:dind", lambda: dind.entries(_base())),
+    GITLAB_RUNNER: StandIn("GitLab Runner; it runs no jobs", gitlab_runner.entries),
+    PROXY: StandIn("haproxy", proxy.entries),
 }
 
 
 def ensure(host: str, wanted: Iterable[str] = (CONTROLLER,)) -> None:
     """Make sure that an engine holds the stand-ins that a stack needs, of this version of the project.
 
-    Takes milliseconds if it does, two minutes the first time. One is made anew only when what it is made from has
-    changed; programs that come with the machine, busybox for one, are not among that.
+    Takes milliseconds if it does, two minutes the first time. One is made anew when a file of this folder has changed;
+    programs that come with the machine, busybox for one, are not among that.
 
     Args:
         host: the engine, as `unix:///var/run/docker.sock` or `tcp://...`.
@@ -68,11 +65,13 @@ def ensure(host: str, wanted: Iterable[str] = (CONTROLLER,)) -> None:
     Raises:
         OpsError: when one can't be made or put there.
     """
+    here = Path(__file__).resolve().parent
+    sources = sorted(path for glob in ("*.*", "controller/*.*", "docker-cli/*.*") for path in here.glob(glob))
+    inputs = cache.digest(binaries.architecture(), *sources)
     for name in wanted:
         if name not in STAND_INS:
             raise OpsError(f"{name} is no stand-in image.", f"Use one of {', '.join(STAND_INS)}.", code=2)
         made = STAND_INS[name]
-        inputs = cache.digest(binaries.architecture(), *made.sources, *_own_sources())
         found = (engine.inspect(host, name).get("Config") or {}).get("Labels") or {}
         if found.get(INPUTS) != inputs:
             labels = {STAND_IN: f"{made.instead_of}, on networks where its image can't be pulled", INPUTS: inputs}
@@ -84,11 +83,6 @@ def ensure(host: str, wanted: Iterable[str] = (CONTROLLER,)) -> None:
             f"be built; where there is a way out, `docker pull {BASE}` puts the real one in its place."
         )
         engine.load(host, BASE, list(userland(binaries.busybox())), _base_config())
-
-
-def _own_sources() -> list[Path]:
-    here = Path(__file__).resolve()
-    return [here, CONFIGS, here.with_name("archive.py"), here.with_name("binaries.py")]
 
 
 def config(name: str, labels: dict[str, str] | None = None) -> dict[str, Any]:

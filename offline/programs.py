@@ -23,14 +23,24 @@ def find(*names: str, remedy: str) -> dict[str, Path]:
     return {name: Path(where) for name, where in found.items() if where}
 
 
-def libraries(program: Path) -> set[Path]:
-    """Give what a program loads when it starts, its loader included, by the names that it asks for.
+def libraries(program: Path, root: Path = Path("/")) -> dict[str, Path]:
+    """Give what a program loads when it starts, its loader included: the files' paths in an image, and here.
 
     A program that loads nothing gives nothing.
+
+    Args:
+        program: its path.
+        root: the root of the file system that it is of: this machine's, or one that was unpacked.
     """
-    ldd = shutil.which("ldd") or "/usr/bin/ldd"
-    done = subprocess.run([ldd, str(program)], capture_output=True, text=True, check=False)  # noqa: S603
-    return {Path(path) for path in re.findall(r"(/\S+) \(0x", done.stdout)}
+    command: list[Path | str] = [shutil.which("ldd") or "/usr/bin/ldd"]
+    if root != Path("/"):
+        folders = {found.parent for name in ("libc.so.6", "libssl.so.*") for found in root.rglob(name)}
+        [loader] = {found.resolve() for found in root.rglob("ld-linux*.so.*")}
+        command = [loader, "--library-path", ":".join(map(str, sorted(folders))), "--list"]
+    done = subprocess.run([*command, program], capture_output=True, text=True, check=False, timeout=30)  # noqa: S603
+    found = re.findall(r"^\s*(?:(\S+) => )?(/\S+) \(0x", done.stdout, re.MULTILINE)
+    # The loader is asked for by a path, the rest by name.
+    return {name if name.startswith("/") else f"/{Path(path).relative_to(root)}": Path(path) for name, path in found}
 
 
 def entries(programs: dict[str, Path]) -> list[Entry]:
@@ -39,6 +49,6 @@ def entries(programs: dict[str, Path]) -> list[Entry]:
     Args:
         programs: where each is in the image, and here.
     """
-    needed = {library for program in programs.values() for library in libraries(program)}
-    files = {**{str(library): library for library in needed}, **programs}
+    needed = {name: path for program in programs.values() for name, path in libraries(program).items()}
+    files = {**needed, **programs}
     return [Entry(path, source=source.resolve()) for path, source in sorted(files.items())]

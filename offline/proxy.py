@@ -3,7 +3,7 @@
 import platform
 from pathlib import Path
 
-from offline import archive, debian
+from offline import archive, debian, programs
 from ops.toolchain import cache
 
 RELEASE = "trixie"
@@ -15,12 +15,6 @@ _UID = 99
 """The user of the official image."""
 
 
-def sources() -> list[Path]:
-    """The project's own files that decide the image; the program comes from Debian."""
-    here = Path(__file__).resolve()
-    return [here, here.with_name("debian.py")]
-
-
 def entries() -> list[archive.Entry]:
     """Every file of it, beside a shell and its tools. The first call takes 15 s.
 
@@ -30,7 +24,7 @@ def entries() -> list[archive.Entry]:
     root = program().parents[2]
     return [
         archive.Entry("/usr/local/sbin/haproxy", source=program()),
-        *(archive.Entry(path, source=source.resolve()) for path, source in debian.libraries(program(), root).items()),
+        *(archive.Entry(path, source=source.resolve()) for path, source in programs.libraries(program(), root).items()),
         archive.Entry(
             "/etc/passwd", mode=0o644, content=f"root:x:0:0:root:/:/bin/sh\nhaproxy:x:{_UID}:{_UID}::/:/bin/false\n"
         ),
@@ -40,7 +34,7 @@ def entries() -> list[archive.Entry]:
 
 def program() -> Path:
     """HAProxy in an unpacked root."""
-    key = cache.digest("haproxy", RELEASE, platform.machine(), *sources())
+    key = cache.digest("haproxy", RELEASE, platform.machine(), Path(debian.__file__))
     made = cache.make("haproxy", key, _unpack, waiting_for="haproxy")
     return made / "root" / _PROGRAM.lstrip("/")
 

@@ -7,13 +7,12 @@ engine of the jobs. It imitates nothing of Jenkins.
 from pathlib import Path
 from typing import Final
 
-from offline import archive
+from offline import archive, binaries
 
 UID: Final = 1000
 HOME: Final = "/var/jenkins_home"
 """The user and the home of Jenkins' image, which the stack counts on."""
 
-_PAGE: Final = "page.html"
 _SCRIPTS: Final = {
     "jenkins.sh": "/usr/local/bin/jenkins.sh",
     "sample.sh": "/usr/local/bin/sample",
@@ -22,21 +21,15 @@ _SCRIPTS: Final = {
 }
 
 
-def sources() -> list[Path]:
-    """The project's own files that decide the image, beside those that every image has."""
-    here = Path(__file__).resolve()
-    return [here, *(here.with_name(name) for name in sorted([*_SCRIPTS, _PAGE]))]
-
-
-def entries(docker_cli: Path) -> list[archive.Entry]:
+def entries() -> list[archive.Entry]:
     """Every file of it, beside a shell and its tools."""
     here = Path(__file__).resolve()
     return [
         *(archive.Entry(path, source=here.with_name(name)) for name, path in _SCRIPTS.items()),
-        archive.Entry("/usr/local/bin/docker", source=docker_cli),
+        archive.Entry("/usr/local/bin/docker", source=binaries.docker_cli()),
         # `/login` is what the health check asks for, and the last what an agent runs.
         *(
-            archive.Entry(f"/usr/share/www{path}/index.html", mode=0o644, source=here.with_name(_PAGE))
+            archive.Entry(f"/usr/share/www{path}/index.html", mode=0o644, source=here.with_name("page.html"))
             for path in ("", "/login", "/jnlpJars/agent.jar")
         ),
         archive.Entry(HOME, owner=UID),

@@ -56,14 +56,14 @@ def program() -> Sequence[str]:
         said = subprocess.run([found, "-v"], capture_output=True, text=True, check=True).stdout
         if (version := re.search(r"version (\d+)\.", said)) and int(version[1]) >= 3:
             return [found]
-    from offline import debian, proxy  # noqa: PLC0415
+    from offline import programs, proxy  # noqa: PLC0415
     from ops.toolchain.console import OpsError  # noqa: PLC0415
 
     try:
         unpacked = proxy.program()
     except OpsError as error:
         pytest.skip(f"there is no HAProxy 3.0 here, and none from Debian: {error}")
-    libraries = debian.libraries(unpacked, unpacked.parents[2])
+    libraries = programs.libraries(unpacked, unpacked.parents[2])
     [loader] = {path.resolve() for name, path in libraries.items() if "ld-linux" in name}
     folders = sorted({str(path.resolve().parent) for path in libraries.values()})
     return [str(loader), "--library-path", ":".join(folders), str(unpacked)]

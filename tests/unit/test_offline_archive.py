@@ -72,20 +72,14 @@ def test_a_capability_of_a_file_is_where_containerd_looks_for_it_and_only_on_tha
     assert not any(found.values())
 
 
-def elf(*kinds: int) -> bytes:
-    header = b"\x7fELF\x02\x01".ljust(32, b"\0") + (64).to_bytes(8, "little")
-    header = header.ljust(54, b"\0") + (56).to_bytes(2, "little") + len(kinds).to_bytes(2, "little")
-    return header.ljust(64, b"\0") + b"".join(kind.to_bytes(4, "little").ljust(56, b"\0") for kind in kinds)
-
-
-@pytest.mark.parametrize(
-    ("data", "static"),
-    [(elf(1, 1, 2), True), (elf(1, binaries.PT_INTERP, 2), False), (b"#!/bin/sh\n", False), (b"", False)],
-)
-def test_a_program_that_needs_a_loader_is_told_from_a_static_one(tmp_path: Path, data: bytes, *, static: bool) -> None:
-    program = tmp_path / "program"
-    program.write_bytes(data)
-    assert binaries.is_static(program) is static
+def test_a_busybox_of_the_machine_is_taken_only_if_it_needs_no_loader(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(binaries, "INSTALLED_BUSYBOX", (tmp_path / "none", Path("/bin/sh")))
+    monkeypatch.setattr("ops.toolchain.cache.make", lambda *_, **__: tmp_path)
+    assert binaries.busybox() == tmp_path / "busybox"
+    monkeypatch.setattr("offline.programs.libraries", lambda _: {})
+    assert binaries.busybox() == Path("/bin/sh")
 
 
 def test_a_program_that_the_machine_lacks_is_named_with_what_to_do() -> None:
@@ -96,7 +90,7 @@ def test_a_program_that_the_machine_lacks_is_named_with_what_to_do() -> None:
 
 def test_what_is_no_program_loads_nothing(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("no program")
-    assert programs.libraries(tmp_path / "text") == set()
+    assert programs.libraries(tmp_path / "text") == {}
 
 
 def test_the_image_of_an_engine_is_started_as_the_official_one_is() -> None:
