@@ -7,7 +7,7 @@ import subprocess
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import docker
 import pytest
@@ -31,36 +31,19 @@ class OwnEngine:
         self.host = f"unix://{self.socket}"
         self.namespace = PREFIX
         self._process: subprocess.Popen[bytes] | None = None
-        self._open: list[docker.DockerClient] = []
-
-    def __enter__(self) -> Self:
-        subprocess.run(["ip", "netns", "add", self.namespace], check=True)
-        subprocess.run(["ip", "-n", self.namespace, "link", "set", "lo", "up"], check=True)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.stop()
-        for client in self._open:
-            client.close()
-        subprocess.run(["ip", "netns", "delete", self.namespace], check=True)
+        self.clients: list[docker.DockerClient] = []
 
     def start(self, group: int) -> docker.DockerClient:
         """Start it with its socket in this group; wait until it answers."""
         # nsenter and not `ip netns exec`, which would hide the control groups.
-        command = [
-            "nsenter",
-            f"--net=/run/netns/{self.namespace}",
-            "dockerd",
-            f"--host={self.host}",
-            f"--group={group}",
-        ]
+        namespace = f"--net=/run/netns/{self.namespace}"
+        command = ["nsenter", namespace, "dockerd", f"--host={self.host}", f"--group={group}"]
         folders = [f"--data-root={self.folder}/data", f"--exec-root={self.folder}/exec", f"--pidfile={self.folder}/pid"]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen([*command, *folders], stdout=log, stderr=log)
         eventually(lambda: stack_engine.version(self.host), seconds=60)
-        self._open.append(docker.DockerClient(base_url=self.host, timeout=60))
-        return self._open[-1]
+        self.clients.append(docker.DockerClient(base_url=self.host, timeout=60))
+        return self.clients[-1]
 
     def stop(self) -> None:
         """Stop it as a system does, and wait for its end."""
@@ -80,10 +63,17 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnEngine]:
     # A short path: a unix socket's may have 108 characters.
     folder = Path(f"/tmp/ci-{uuid.uuid4().hex[:8]}")
     folder.mkdir()
+    made = OwnEngine(folder)
+    subprocess.run(["ip", "netns", "add", made.namespace], check=True)
+    subprocess.run(["ip", "-n", made.namespace, "link", "set", "lo", "up"], check=True)
     try:
-        with OwnEngine(folder) as made:
-            yield made
+        yield made
     finally:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            made.stop()
+        for client in made.clients:
+            client.close()
+        subprocess.run(["ip", "netns", "delete", made.namespace], check=True)
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -1,8 +1,7 @@
 """Engines on TCP, really: the jobs' (`access: tcp`), and the one that Jenkins itself runs on (`host: tcp://...`)."""
 
-import io
 import json
-import tarfile
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -169,7 +168,8 @@ def test_inside_does_not_work_there_as_the_documentation_says(verbs: Verbs) -> N
 def test_jenkins_itself_runs_on_an_engine_on_tcp(
     builder: Builder, client: Pair, controller: str, engine: docker.DockerClient, tmp_path: Path
 ) -> None:
-    _carry(engine, controller, builder)
+    carry = f"docker save {controller} | docker exec -i {builder.container.name} docker load"
+    subprocess.run(["sh", "-c", carry], check=True)
     made = clone(tmp_path, "offline")
     made.edit(
         docker={"host": builder.host, "tls": write(made.root, builder.ca, client), "socketGroup": 0},
@@ -186,18 +186,3 @@ def test_jenkins_itself_runs_on_an_engine_on_tcp(
         assert not [path for path in state if line in path.read_text(errors="replace")]
     finally:
         made.run("down")
-
-
-def _carry(engine: docker.DockerClient, image: str, builder: Builder) -> None:
-    """Take an image of the machine's engine over to the builder."""
-    builder.container.put_archive("/", _tar(b"".join(engine.images.get(image).save(named=True))))
-    builder.run("docker", "load", "--input", "/carried.tar")
-
-
-def _tar(content: bytes) -> bytes:
-    target = io.BytesIO()
-    with tarfile.open(fileobj=target, mode="w") as out:
-        info = tarfile.TarInfo("carried.tar")
-        info.size = len(content)
-        out.addfile(info, io.BytesIO(content))
-    return target.getvalue()
