@@ -34,6 +34,7 @@ class DockerProvider:
         """Serve the Pulumi engine at `address`."""
         self._log = engine_pb2_grpc.EngineStub(grpc.insecure_channel(address, options=OPTIONS))  # type: ignore[no-untyped-call,unused-ignore]
         self._engine = Engine()
+        self.stop = self._engine.cancelled.set
         self._types: dict[str, ResourceType] = {
             "docker:index/container:Container": Container(self._engine),
             "docker:index/image:Image": Image(self._engine),
@@ -145,10 +146,6 @@ class DockerProvider:
         """Stop every wait; what is being made is finished or reported as it is."""
         self.stop()
         return empty_pb2.Empty()
-
-    def stop(self) -> None:
-        """Stop every wait."""
-        self._engine.cancelled.set()
 
     def _type(self, urn: str) -> ResourceType:
         token = urn.split("::")[2].rsplit("$", 1)[-1]

@@ -2,7 +2,6 @@
 
 from typing import Any, ClassVar
 
-from ..rpc import PluginError
 from .engine import failing_as
 from .resource import Made, ResourceType, Say, State
 from .schema import Field, Fields
@@ -27,9 +26,7 @@ class RemoteImage(ResourceType):
             with failing_as(f"unable to pull image {name}"):
                 for _ in self._engine.followed(self._engine.client.pull(name, stream=True, decode=True)):
                     """Nothing of it is shown."""
-                there = self._engine.image(name)
-        if there is None:
-            raise PluginError(f"unable to pull image {name}: it is not there")
+                there = self._engine.client.inspect_image(name)  # type: ignore[no-untyped-call]
         return _made(planned, there)
 
     def read(self, id_: str, state: State) -> Made | None:
