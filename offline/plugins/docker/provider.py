@@ -35,6 +35,9 @@ class DockerProvider:
         self._log = engine_pb2_grpc.EngineStub(grpc.insecure_channel(address, options=OPTIONS))  # type: ignore[no-untyped-call,unused-ignore]
         self._engine = Engine()
         self.stop = self._engine.cancelled.set
+        # Loaded while the engine asks its first questions. Two threads that import parts of one package may both fail.
+        self._loading = threading.Thread(target=partial(__import__, "docker"), daemon=True)
+        self._loading.start()
         self._types: dict[str, ResourceType] = {
             "docker:index/container:Container": Container(self._engine),
             "docker:index/image:Image": Image(self._engine),
@@ -71,6 +74,7 @@ class DockerProvider:
         self, request: provider_pb2.ConfigureRequest, _: grpc.ServicerContext
     ) -> provider_pb2.ConfigureResponse:
         """Connect to the engine."""
+        self._loading.join()
         self._engine.configure(from_struct(request.args))
         return provider_pb2.ConfigureResponse(supportsPreview=True)
 
@@ -148,6 +152,7 @@ class DockerProvider:
         return empty_pb2.Empty()
 
     def _type(self, urn: str) -> ResourceType:
+        self._loading.join()
         token = urn.split("::")[2].rsplit("$", 1)[-1]
         kind = self._types.get(token)
         if kind is None:
@@ -189,6 +194,4 @@ def main() -> None:
     """Serve the engine that started this process."""
     provider = DockerProvider(engine_address())
     add: Any = provider_pb2_grpc.add_ResourceProviderServicer_to_server
-    # Loaded while the engine asks its first questions, none of which needs it.
-    threading.Thread(target=partial(__import__, "docker"), daemon=True).start()
     serve(partial(add, provider), on_stop=provider.stop)
