@@ -464,11 +464,14 @@ local CALLS = {
 }
 
 -- Whoever else makes these calls only removes what the pruner removes within the hour: each key has its one value, and
--- none may be left out.
+-- none may be left out; of keys with | between them, not all.
 for path, query in pairs(prunes) do
     local call = { "POST", path, {}, needed = {} }
     for key, value in query:gmatch("([^&=]+)=([^&]*)") do
-        call[3][key], call.needed[key] = one_of(value), true
+        call.needed[key] = true
+        for each in key:gmatch("[^|]+") do
+            call[3][each] = one_of(value)
+        end
     end
     CALLS[#CALLS + 1] = call
 end
@@ -579,7 +582,11 @@ judge("judge_request", function(txn)
         given[pair[1]] = true
     end
     for key in pairs(call.needed or {}) do
-        if not given[key] then
+        local found = false
+        for each in key:gmatch("[^|]+") do
+            found = found or given[each]
+        end
+        if not found then
             refuse(call[2] .. " needs " .. key .. "=")
         end
     end

@@ -113,6 +113,7 @@ UNTIL = "%22until%22%3A%7B%22168h%22%3Atrue%7D%7D"
 KEPT = "%7B%22label%21%22%3A%7B%22pulumi-container-ci%2Fproject%22%3Atrue%7D"
 DANGLING = f"%7B%22dangling%22%3A%7B%22true%22%3Atrue%7D%2C{UNTIL}"
 CACHE = "&keep-storage=21474836480"
+RESERVED = "&reserved-space=21474836480"
 
 
 @pytest.mark.parametrize(
@@ -121,6 +122,8 @@ CACHE = "&keep-storage=21474836480"
         ("containers", f"filters={KEPT}%2C{UNTIL}", ["", f"filters=%7B{UNTIL}", f"filters%3D{KEPT}%2C{UNTIL}"]),
         ("images", f"filters={DANGLING}", ["filters=", f"filters=%7B{UNTIL}", f"filters={DANGLING}&all=1"]),
         ("build", f"filters=%7B{UNTIL}{CACHE}", [f"filters=%7B{UNTIL}", CACHE, f"all=1&filters=%7B{UNTIL}{CACHE}"]),
+        ("build", f"filters=%7B{UNTIL}{CACHE}{RESERVED}", [f"filters=%7B{UNTIL}{CACHE}&reserved-space=0"]),
+        ("build", f"filters=%7B{UNTIL}{RESERVED}", [f"filters=%7B{UNTIL}&reserved-space=0", RESERVED]),
     ],
 )
 def test_what_the_docker_client_of_the_pruner_sends_passes_and_no_other_prune_does(

@@ -40,7 +40,10 @@ def _images(settings: Settings) -> tuple[str, ...]:
 
 
 def prunes(settings: Settings) -> Mapping[str, Mapping[str, str]]:
-    """Give the calls of the stack's pruner, which are let through as they are and no others: path, and query."""
+    """Give the calls of the stack's pruner, which are let through as they are and no others: path, and query.
+
+    Of keys with `|` between them one has to be there, or more.
+    """
     prune = settings.docker.prune
     if prune is None:
         return {}
@@ -51,7 +54,8 @@ def prunes(settings: Settings) -> Mapping[str, Mapping[str, str]]:
         "build": {"until": until},
     }
     found = {f"/{what}/prune": {"filters": json.dumps(each, separators=(",", ":"))} for what, each in filters.items()}
-    found["/build/prune"]["keep-storage"] = str(prune.keep_gib * 2**30)
+    # A client of 28.1 sends the first, one of 28.5 both, one of 29 the second.
+    found["/build/prune"]["keep-storage|reserved-space"] = str(prune.keep_gib * 2**30)
     return found
 
 
