@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
@@ -174,7 +175,9 @@ class Stack:
                 env={**(env or {}), **self.env},  # the user's own come first
                 process_group=None if terminal else 0,
             )
-            status = pulumi.wait()
+            # No single long wait: a signal that comes just before it would be heard only when Pulumi has ended.
+            while (status := pulumi.poll()) is None:
+                time.sleep(0.02)
             return status if status >= 0 else 128 - status
         finally:
             for number, handler in before.items():
