@@ -195,7 +195,7 @@ def _queue(settings: Settings, reader: ApiReader) -> Iterator[Problem]:
             value=bound,
             wrong=f"needs Kueue, and the cluster does not have {queue.API}",
             instead="install Kueue 0.15 or newer in the cluster (https://kueue.sigs.k8s.io/docs/installation), or "
-            "remove the key",
+            f"remove the key; `--parallel {bound}` of Pulumi bounds the builds of an update alone",
         )
 
 
