@@ -1,7 +1,9 @@
 """Where things are in a clone of the project, and which stack a verb acts on when none is named."""
 
+import contextlib
 import dataclasses
 import functools
+import re
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,13 @@ class Clone:
     @functools.cached_property
     def project(self) -> dict[str, Any]:
         """Pulumi.yaml."""
-        return dict(yaml.safe_load((self.root / "Pulumi.yaml").read_text()))
+        try:
+            found = dict(yaml.safe_load((self.root / "Pulumi.yaml").read_text()))
+            return {**found, "name": str(found["name"])}
+        except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as failed:
+            raise OpsError(
+                f"Pulumi.yaml can't be read: {failed}", "Get it back: git checkout Pulumi.yaml", code=2
+            ) from failed
 
     @property
     def name(self) -> str:
@@ -72,13 +80,20 @@ class Clone:
             )
 
     def require_readable(self, stack: str) -> None:
-        """Raise OpsError for a key of a stack's file that Pulumi would pass over without a word."""
+        """Raise OpsError for what Pulumi reads in a stack's file in another way than its author meant."""
         path = self.file(stack)
-        found = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None
-        for key in (found or {}).keys() - STACK_FILE:
-            shown, full = path.relative_to(self.root), key if ":" in key else f"ci:{key}"
-            instead = f"Write it as {full} under config:, indented, or remove it."
-            raise OpsError(f"{shown}: Pulumi reads no {key} outside of config.", instead, code=2)
+        text = path.read_text(encoding="utf-8") if path.is_file() else ""
+        shown = path.relative_to(self.root)
+        for key in re.findall(r"(?m)^([\w:.-]+):(?=\s|$)", text):
+            if key not in STACK_FILE:
+                instead = f"Write it as {key if ':' in key else f'ci:{key}'} under config:, indented, or remove it."
+                raise OpsError(f"{shown}: Pulumi reads no {key} outside of config.", instead, code=2)
+        with contextlib.suppress(yaml.YAMLError):  # Pulumi names the line
+            for token in yaml.scan(text):
+                plain = token.value if isinstance(token, yaml.ScalarToken) and token.plain else ""
+                if re.fullmatch(r"[-+]?0o?[0-9_]+", plain):
+                    instead = f"Write it without the 0 in front, or in quotes: '{plain}'."
+                    raise OpsError(f"{shown}: Pulumi reads {plain} as an octal number.", instead, code=2)
 
     def state_file(self, stack: str) -> Path:
         """Where the file backend keeps a stack."""

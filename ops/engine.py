@@ -108,6 +108,8 @@ def _start() -> None:
         # In a session of its own: a Ctrl-C here is not meant for it.
         command = ["env", f"PATH={_sbin_path()}", "setsid", "--wait", "dockerd"]
     if os.geteuid():
+        if not shutil.which("sudo"):
+            raise OpsError("To start the Docker engine takes root, and there is no sudo here.", "Start it as root.")
         command = ["sudo", *command]  # asks on the terminal itself
     with console.step("starting the Docker engine", "a few seconds", log=log), log.open("wb") as sink:
         started = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rich.console import Console
+
+
+HEARTBEAT_SECONDS = 30.0
+"""How often a long step says that it is alive."""
 
 
 class OpsError(Exception):
@@ -65,14 +70,23 @@ def note(text: str) -> None:
 
 @contextlib.contextmanager
 def step(title: str, expect: str = "", *, log: Path | None = None) -> Iterator[None]:
-    """Show a long step: its name, about how long it takes, where its log is, how long it took."""
+    """Show a long step: its name, about how long it takes, where its log is, that it is alive, how long it took."""
     hints = ", ".join(filter(None, [expect, f"log: {log}" if log else ""]))
     note(f"-> {title} ({hints})" if hints else f"-> {title}")
-    started, ended = time.monotonic(), "failed after"
+    started, done, ended = time.monotonic(), threading.Event(), "failed after"
+
+    def beat() -> None:
+        while not done.wait(HEARTBEAT_SECONDS):
+            note(f"   still {title}, {time.monotonic() - started:.0f} s so far")
+
+    beating = threading.Thread(target=beat, daemon=True)
+    beating.start()
     try:
         yield
         ended = "done in"
     finally:
+        done.set()
+        beating.join()  # or two lines could mix
         note(f"   {ended} {time.monotonic() - started:.1f} s: {title}")
 
 

@@ -208,12 +208,16 @@ def test_a_package_that_cannot_be_installed_is_told_with_the_command(
     assert "docker.io" in shown
 
 
-def test_a_step_that_takes_too_long_is_ended_and_its_log_shown(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_long_step_says_that_it_is_alive_and_one_that_takes_too_long_is_ended_and_its_log_shown(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(console, "HEARTBEAT_SECONDS", 0.05)
     with pytest.raises(OpsError, match=r"timed out after [\s\S]*half way"):
         process.run_logged(
             ["sh", "-c", "echo half way; exec sleep 60"], title="waiting", expect="1 s", name="wait", timeout=0.3
         )
-    assert re.match(r"-> waiting \(1 s, log: .*\)\n   failed after [0-9.]+ s: waiting\n", capfd.readouterr().err)
+    begun = r"-> waiting \(1 s, log: .*\)\n(   still waiting, 0 s so far\n)+   failed after [0-9.]+ s: waiting\n"
+    assert re.match(begun, capfd.readouterr().err)
 
 
 def test_offline_is_run_as_a_process_and_its_failure_is_the_verbs() -> None:

@@ -199,10 +199,14 @@ def test_only_plugins_of_this_clone_without_a_pulumi_are_orphans(tmp_path: Path)
     [
         ("ci:jenkins: {httpPort: 8080}", "ci:jenkins"),
         ("confg: {}", "confg"),
-        ("config: {}\nencryptionsalt: v1:x", ""),
+        ("config: {ci:jenkins: {httpPort: 010}}", "010"),
+        ("config:\n  ci:jenkins:\n    httpPort: 0o17", "0o17"),
+        ('config: {a: "010", b: 0, c: 0.5}\nencryptionsalt: v1:x', ""),
+        ("config:\n  a: |\n    RUN: 010", ""),
+        ("config: {a: " + 3000 * "[" + 3000 * "]" + "}", ""),
     ],
 )
-def test_what_pulumi_would_pass_over_in_a_stacks_file_is_refused(tmp_path: Path, text: str, wrong: str) -> None:
+def test_what_pulumi_would_read_in_another_way_than_meant_is_refused(tmp_path: Path, text: str, wrong: str) -> None:
     clone = made_stack.of(tmp_path, "dev").clone
     clone.file("dev").write_text(text)
     with pytest.raises(OpsError, match=wrong) if wrong else contextlib.nullcontext():
