@@ -30,189 +30,148 @@ from components.settings.section import OneOf, Section
 class GitContext(Section):
     """A context out of a git repository."""
 
-    repository: GitRepository = Field(
-        description="The repository's https:// or ssh:// address.",
-        examples=["https://git.example.org/team/website.git"],
-    )
-    ref: GitRevision = Field(
-        default="main",
-        description=(
-            "A branch, a tag or a commit's 40 digits. A branch is read when the build runs; that it moved is no "
-            "change of the stack: name the commit, or use `trigger` or `schedule`."
-        ),
-        examples=["v1.2.3"],
-    )
-    directory: InsidePath | None = Field(
-        default=None, description="The folder in the repository that is the context.", examples=["images/website"]
-    )
-    credentials: Literal["gitToken", "gitSshKey"] | None = Field(
-        default=None,
-        description="The secret that the repository is read with: `ci:gitToken` (https) or `ci:gitSshKey` (ssh).",
-    )
-    user: OneLine = Field(
-        default="oauth2", description="The user that the token belongs to, where the git server asks for one."
-    )
+    repository: GitRepository = Field(examples=["https://git.example.org/team/website.git"])
+    """The repository's https:// or ssh:// address."""
+
+    ref: GitRevision = Field(default="main", examples=["v1.2.3"])
+    """A branch, a tag or a commit's 40 digits. A branch is read when the build runs; that it moved is no change of the
+    stack: name the commit, or use `trigger` or `schedule`."""
+
+    directory: InsidePath | None = Field(default=None, examples=["images/website"])
+    """The folder in the repository that is the context."""
+
+    credentials: Literal["gitToken", "gitSshKey"] | None = None
+    """The secret that the repository is read with: `ci:gitToken` (https) or `ci:gitSshKey` (ssh)."""
+
+    user: OneLine = "oauth2"
+    """The user that the token belongs to, where the git server asks for one."""
+
     known_hosts: Annotated[str, Field(max_length=20_000)] | None = Field(
-        default=None,
-        description="For ssh: the host's lines as `ssh-keyscan HOST` prints them, checked with whoever runs the host.",
-        examples=["git.example.org ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI..."],
+        default=None, examples=["git.example.org ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI..."]
     )
+    """For ssh: the host's lines as `ssh-keyscan HOST` prints them, checked with whoever runs the host."""
 
 
 class VolumeContext(Section):
     """A context on a volume in the builds' namespace."""
 
-    claim: ObjectName = Field(description="The PersistentVolumeClaim.", examples=["sources"])
-    path: InsidePath | None = Field(default=None, description="The folder on it.", examples=["website"])
+    claim: ObjectName = Field(examples=["sources"])
+    """The PersistentVolumeClaim."""
+
+    path: InsidePath | None = Field(default=None, examples=["website"])
+    """The folder on it."""
 
 
 class ContextSettings(OneOf):
     """Where a build's files come from: exactly one of these."""
 
-    git: GitContext | None = Field(default=None, description=GitContext.__doc__)
-    archive: Archive | None = Field(
-        default=None,
-        description=(
-            "A packed context (.tar.gz) over https or in object storage (s3://, gs://; credentials in the secret "
-            "`ci:storageCredentials`). What is behind the address is no part of the stack: give each version its own."
-        ),
-        examples=["https://files.example.org/website-1.2.3.tar.gz"],
-    )
-    directory: LocalPath | None = Field(
-        default=None,
-        description=(
-            "A folder beside this project or at an absolute path, up to 1 MiB when packed. Its .dockerignore holds."
-        ),
-        examples=["images/website"],
-    )
+    git: GitContext | None = None
+
+    archive: Archive | None = Field(default=None, examples=["https://files.example.org/website-1.2.3.tar.gz"])
+    """A packed context (.tar.gz) over https or in object storage (s3://, gs://; credentials in the secret
+    `ci:storageCredentials`). What is behind the address is no part of the stack: give each version its own."""
+
+    directory: LocalPath | None = Field(default=None, examples=["images/website"])
+    """A folder beside this project or at an absolute path, up to 1 MiB when packed. Its .dockerignore holds."""
+
     inline: dict[InsidePath, InlineText] | None = Field(
-        default=None,
-        min_length=1,
-        description="The files themselves: path and text.",
-        examples=[{"Dockerfile": "FROM alpine:3.22\n"}],
+        default=None, min_length=1, examples=[{"Dockerfile": "FROM alpine:3.22\n"}]
     )
-    volume: VolumeContext | None = Field(default=None, description=VolumeContext.__doc__)
+    """The files themselves: path and text."""
+
+    volume: VolumeContext | None = None
 
 
 class CacheSettings(Section):
     """Layers kept in the stack's registry, so that an unchanged step of a Dockerfile is not run again."""
 
-    enabled: bool = Field(default=True, description="Look for layers, and keep them.")
-    hours: Annotated[int, Field(ge=1, le=87_600)] = Field(
-        default=336,
-        description=(
-            "How old a layer may be, hours. 336 is kaniko's own default, two weeks. BuildKit has no such limit."
-        ),
-    )
+    enabled: bool = True
+    """Look for layers, and keep them."""
+
+    hours: Annotated[int, Field(ge=1, le=87_600)] = 336
+    """How old a layer may be, hours. 336 is kaniko's own default, two weeks. BuildKit has no such limit."""
 
 
 class BuildResources(Section):
     """What one build may use."""
 
-    cpu_millicores: Annotated[int, Field(ge=10, le=256_000)] = Field(
-        default=1000, description="Limit, thousandths of a processor. A tenth of it is reserved."
-    )
-    memory_mib: Annotated[int, Field(ge=64, le=4_194_304)] = Field(
-        default=1024, description="Memory, MiB: reserved, and the limit."
-    )
-    disk_mib: Annotated[int, Field(ge=256, le=4_194_304)] = Field(
-        default=8192, description="Limit of the node's own disk, MiB. The unpacked image and the context must fit in."
-    )
+    cpu_millicores: Annotated[int, Field(ge=10, le=256_000)] = 1000
+    """Limit, thousandths of a processor. A tenth of it is reserved."""
+
+    memory_mib: Annotated[int, Field(ge=64, le=4_194_304)] = 1024
+    """Memory, MiB: reserved, and the limit."""
+
+    disk_mib: Annotated[int, Field(ge=256, le=4_194_304)] = 8192
+    """Limit of the node's own disk, MiB. The unpacked image and the context must fit in."""
 
 
 class OnPushSettings(Section):
     """Build the commits that are pushed to a branch, without an update of the stack."""
 
-    branch: BranchPattern = Field(
-        default="main",
-        description=(
-            "The branch, or a pattern in which `*` is any text. An image gets two tags: the branch's name, and the "
-            "commit's first 12 digits. In a name that can't be a tag, `-` stands for what is wrong, and `..` with 12 "
-            "digits of its SHA-256 follows."
-        ),
-        examples=["release/*"],
-    )
-    every_seconds: Annotated[int, Field(ge=5, le=86_400)] = Field(
-        default=60, description="How often the repository is asked for its branches, seconds."
-    )
+    branch: BranchPattern = Field(default="main", examples=["release/*"])
+    """The branch, or a pattern in which `*` is any text. An image gets two tags: the branch's name, and the commit's
+    first 12 digits. In a name that can't be a tag, `-` stands for what is wrong, and `..` with 12 digits of its SHA-256
+    follows."""
+
+    every_seconds: Annotated[int, Field(ge=5, le=86_400)] = 60
+    """How often the repository is asked for its branches, seconds."""
 
 
 class BuildSettings(Section):
     """One image that is built in the cluster and pushed to the registry."""
 
-    name: BuildName = Field(description="The build's name, and its key in the output `images`.", examples=["website"])
-    builder: Builder = Field(
-        default="kaniko",
-        description=(
-            "What builds it. `kaniko` and `buildah` are root in a container with few capabilities, which Pod Security "
-            "`baseline` lets in. `buildkit` is not root, but makes mounts in a namespace of its own, which only "
-            "`ci:kubernetes.buildsPodSecurity: privileged` lets it; with `ci:buildkit` it is a client, which every "
-            "level lets in."
-        ),
-        examples=["buildah"],
-    )
+    name: BuildName = Field(examples=["website"])
+    """The build's name, and its key in the output `images`."""
+
+    builder: Builder = Field(default="kaniko", examples=["buildah"])
+    """What builds it. `kaniko` and `buildah` are root in a container with few capabilities, which Pod Security
+    `baseline` lets in. `buildkit` is not root, but makes mounts in a namespace of its own, which only
+    `ci:kubernetes.buildsPodSecurity: privileged` lets it; with `ci:buildkit` it is a client, which every level lets
+    in."""
+
     context: ContextSettings = Field(
-        description=ContextSettings.__doc__ or "",
         examples=[{"directory": "images/website"}],
     )
-    dockerfile: InsidePath = Field(
-        default="Dockerfile", description="The Dockerfile's path in the context.", examples=["ci/Dockerfile"]
-    )
-    destinations: tuple[Destination, ...] = Field(
-        default=(),
-        max_length=20,
-        description=(
-            "What it is pushed as: `repository:tag` in this stack's registry, or `host/repository:tag` elsewhere with "
-            "credentials from `ci:dockerConfig`. The first is the one in the output `images`. Default: `<name>:latest`."
-        ),
-        examples=[["website:1.2.3"]],
-    )
-    secrets: tuple[SecretName, ...] = Field(
-        default=(),
-        max_length=50,
-        description=(
-            "The secrets of `ci:buildSecrets` that `RUN --mount=type=secret,id=NAME` in its Dockerfile may read, as "
-            "/run/secrets/NAME. Another value of one builds nothing anew. Not with Kaniko, which has no such mounts."
-        ),
-        examples=[["npmToken"]],
-    )
-    args: dict[ArgumentName, OneLine] = Field(
-        default_factory=dict,
-        description="Build arguments. They stay readable in the image's history; for secrets there is `secrets`.",
-        examples=[{"VERSION": "1.2.3"}],
-    )
-    target: Stage | None = Field(default=None, description="The stage to stop at.", examples=["runtime"])
+    dockerfile: InsidePath = Field(default="Dockerfile", examples=["ci/Dockerfile"])
+    """The Dockerfile's path in the context."""
+
+    destinations: tuple[Destination, ...] = Field(default=(), max_length=20, examples=[["website:1.2.3"]])
+    """What it is pushed as: `repository:tag` in this stack's registry, or `host/repository:tag` elsewhere with
+    credentials from `ci:dockerConfig`. The first is the one in the output `images`. Default: `<name>:latest`."""
+
+    secrets: tuple[SecretName, ...] = Field(default=(), max_length=50, examples=[["npmToken"]])
+    """The secrets of `ci:buildSecrets` that `RUN --mount=type=secret,id=NAME` in its Dockerfile may read, as
+    /run/secrets/NAME. Another value of one builds nothing anew. Not with Kaniko, which has no such mounts."""
+
+    args: dict[ArgumentName, OneLine] = Field(default_factory=dict, examples=[{"VERSION": "1.2.3"}])
+    """Build arguments. They stay readable in the image's history; for secrets there is `secrets`."""
+
+    target: Stage | None = Field(default=None, examples=["runtime"])
+    """The stage to stop at."""
+
     labels: dict[LabelKey, OneLine] = Field(
-        default_factory=dict,
-        description="Labels of the image.",
-        examples=[{"org.opencontainers.image.source": "https://git.example.org/team/website"}],
+        default_factory=dict, examples=[{"org.opencontainers.image.source": "https://git.example.org/team/website"}]
     )
-    platform: Platform | None = Field(
-        default=None,
-        description="The platform; the build then runs on a node of its architecture. Default: the node's own.",
-        examples=["linux/amd64"],
-    )
-    cache: CacheSettings = Field(default_factory=CacheSettings, description=CacheSettings.__doc__)
-    resources: BuildResources = Field(default_factory=BuildResources, description=BuildResources.__doc__)
-    deadline_seconds: Annotated[int, Field(ge=30, le=86_400)] = Field(
-        default=1800,
-        description=(
-            "How long the build may take with all its retries, seconds. Waiting for a node counts, waiting in the "
-            "queue of `ci:kubernetes.parallelBuilds` does not."
-        ),
-    )
-    retries: Annotated[int, Field(ge=0, le=10)] = Field(
-        default=0, description="How often a build that failed is tried again.", examples=[1]
-    )
-    schedule: PlainCron | None = Field(
-        default=None,
-        description=(
-            "When to build again by itself, in the cluster's time zone. The output `images` stays with what the last "
-            "update built; the tag moves."
-        ),
-        examples=["17 2 * * *"],
-    )
-    on_push: OnPushSettings | None = Field(default=None, description=OnPushSettings.__doc__)
-    trigger: OneLine = Field(
-        default="", description="Any text. Changing it builds again.", examples=["2026-01-31, new base image"]
-    )
+    """Labels of the image."""
+
+    platform: Platform | None = Field(default=None, examples=["linux/amd64"])
+    """The platform; the build then runs on a node of its architecture. Default: the node's own."""
+
+    cache: CacheSettings = Field(default_factory=CacheSettings)
+    resources: BuildResources = Field(default_factory=BuildResources)
+
+    deadline_seconds: Annotated[int, Field(ge=30, le=86_400)] = 1800
+    """How long the build may take with all its retries, seconds. Waiting for a node counts, waiting in the queue of
+    `ci:kubernetes.parallelBuilds` does not."""
+
+    retries: Annotated[int, Field(ge=0, le=10)] = Field(default=0, examples=[1])
+    """How often a build that failed is tried again."""
+
+    schedule: PlainCron | None = Field(default=None, examples=["17 2 * * *"])
+    """When to build again by itself, in the cluster's time zone. The output `images` stays with what the last update
+    built; the tag moves."""
+
+    on_push: OnPushSettings | None = None
+
+    trigger: OneLine = Field(default="", examples=["2026-01-31, new base image"])
+    """Any text. Changing it builds again."""

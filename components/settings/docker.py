@@ -13,48 +13,34 @@ from components.settings.section import Section
 class DockerSettings(Section):
     """The Docker host, and how Jenkins reaches its engine."""
 
-    host: DockerHost = Field(
-        default="unix:///var/run/docker.sock",
-        description=(
-            "The engine that Jenkins runs on: `unix:///path` on this machine, `ssh://user@host[:port]`, or "
-            "`tcp://host:port` with `tls`."
-        ),
-    )
-    tls: TlsFiles | None = Field(default=None, description=f"For `host: tcp://...`. {TlsFiles.__doc__}")
-    access: Literal["socket", "proxy", "dind", "tcp"] = Field(
-        default="socket",
-        description=(
-            "How a job reaches a Docker engine. `socket` mounts the host's own socket into Jenkins. `proxy` mounts the "
-            "socket of a proxy, which refuses what a Docker pipeline does not need. `dind` runs an engine in a "
-            "container beside Jenkins. `tcp` uses an engine on another machine."
-        ),
-    )
-    accept_root_on_host: bool = Field(
-        default=False,
-        description=(
-            "Must be `true` for each access: anyone who can use a Docker engine can get root on its host (CIS Docker "
-            "Benchmark 5.32 and 5.4), and so can Jenkins and every job that it runs."
-        ),
-    )
-    socket_path: AbsolutePath | None = Field(
-        default=None,
-        description=(
-            "The socket's path on the engine's host. Default: the path in `host`, or /var/run/docker.sock over ssh."
-        ),
-        examples=["/run/user/1000/docker.sock"],
-    )
-    socket_group: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = Field(
-        default=None,
-        description=(
-            "The number of the group that may use the socket, as a container sees it. Default: read from the socket on "
-            "the engine's host at every run. 0, root's own group, is only used if it is written here (Docker Desktop)."
-        ),
-        examples=[998],
-    )
-    proxy: ProxySettings = Field(default_factory=ProxySettings, description=ProxySettings.__doc__)
-    dind: DindSettings = Field(default_factory=DindSettings, description=DindSettings.__doc__)
-    tcp: TcpSettings | None = Field(default=None, description=TcpSettings.__doc__)
-    prune: PruneSettings | None = Field(default=None, description=PruneSettings.__doc__)
+    host: DockerHost = "unix:///var/run/docker.sock"
+    """The engine that Jenkins runs on: `unix:///path` on this machine, `ssh://user@host[:port]`, or `tcp://host:port`
+    with `tls`."""
+
+    tls: TlsFiles | None = None
+    """For `host: tcp://...`. The certificates for an engine on TCP. Anyone who has the key has root on that engine's
+    host."""
+
+    access: Literal["socket", "proxy", "dind", "tcp"] = "socket"
+    """How a job reaches a Docker engine. `socket` mounts the host's own socket into Jenkins. `proxy` mounts the socket
+    of a proxy, which refuses what a Docker pipeline does not need. `dind` runs an engine in a container beside Jenkins.
+    `tcp` uses an engine on another machine."""
+
+    accept_root_on_host: bool = False
+    """Must be `true` for each access: anyone who can use a Docker engine can get root on its host (CIS Docker Benchmark
+    5.32 and 5.4), and so can Jenkins and every job that it runs."""
+
+    socket_path: AbsolutePath | None = Field(default=None, examples=["/run/user/1000/docker.sock"])
+    """The socket's path on the engine's host. Default: the path in `host`, or /var/run/docker.sock over ssh."""
+
+    socket_group: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = Field(default=None, examples=[998])
+    """The number of the group that may use the socket, as a container sees it. Default: read from the socket on the
+    engine's host at every run. 0, root's own group, is only used if it is written here (Docker Desktop)."""
+
+    proxy: ProxySettings = Field(default_factory=ProxySettings)
+    dind: DindSettings = Field(default_factory=DindSettings)
+    tcp: TcpSettings | None = None
+    prune: PruneSettings | None = None
 
     @property
     def is_local(self) -> bool:

@@ -19,94 +19,68 @@ from components.settings.section import Section
 class DindSettings(Section):
     """A Docker engine in a container beside Jenkins, for `access: dind`."""
 
-    image: ImageReference = Field(
-        default="docker:28.5.2-dind",
-        description="The engine's image. It must make its certificates as the official one does (DOCKER_TLS_CERTDIR).",
-    )
-    container_name: DockerName = Field(
-        default="jenkins-docker",
-        description=(
-            "The name of the container and of its network. Its volume `<name>-images` is kept when the stack is "
-            "destroyed, `<name>-certificates` is not."
-        ),
-    )
-    privileged: bool = Field(
-        default=True,
-        description=(
-            "Run it with every capability and device of the host, as its image expects. `false` gives it only "
-            "`capabilities` and `securityOptions`: enough for builds, and still no sandbox."
-        ),
-    )
-    capabilities: tuple[Capability, ...] = Field(
-        default=("SYS_ADMIN", "NET_ADMIN", "SYS_PTRACE"),
-        description=(
-            "For `privileged: false`: capabilities besides the 14 that every container has. The default is the least "
-            "with which an engine builds images, runs containers, and runs commands in them (`docker exec`)."
-        ),
-    )
-    security_options: tuple[SecurityOption, ...] = Field(
-        default=("seccomp=unconfined", "apparmor=unconfined"),
-        description=(
-            "For `privileged: false`: the confinement that is removed. The default lets it create keyrings and "
-            "mounts for its containers."
-        ),
-    )
-    options: tuple[EngineOption, ...] = Field(
-        default=(),
-        description="Further options of the engine (`dockerd --help`), one each.",
-        examples=[["--registry-mirror=https://mirror.example.org"]],
-    )
-    memory_mib: Annotated[int, Field(ge=256, le=4_194_304)] = Field(
-        default=4096, description="Memory limit of the engine with all builds and containers in it, MiB, without swap."
-    )
-    start_timeout_seconds: Annotated[int, Field(ge=10, le=3600)] = Field(
-        default=120, description="How long an update waits for the engine to be ready, seconds."
-    )
+    image: ImageReference = "docker:28.5.2-dind"
+    """The engine's image. It must make its certificates as the official one does (DOCKER_TLS_CERTDIR)."""
+
+    container_name: DockerName = "jenkins-docker"
+    """The name of the container and of its network. Its volume `<name>-images` is kept when the stack is destroyed,
+    `<name>-certificates` is not."""
+
+    privileged: bool = True
+    """Run it with every capability and device of the host, as its image expects. `false` gives it only `capabilities`
+    and `securityOptions`: enough for builds, and still no sandbox."""
+
+    capabilities: tuple[Capability, ...] = ("SYS_ADMIN", "NET_ADMIN", "SYS_PTRACE")
+    """For `privileged: false`: capabilities besides the 14 that every container has. The default is the least with
+    which an engine builds images, runs containers, and runs commands in them (`docker exec`)."""
+
+    security_options: tuple[SecurityOption, ...] = ("seccomp=unconfined", "apparmor=unconfined")
+    """For `privileged: false`: the confinement that is removed. The default lets it create keyrings and mounts for its
+    containers."""
+
+    options: tuple[EngineOption, ...] = Field(default=(), examples=[["--registry-mirror=https://mirror.example.org"]])
+    """Further options of the engine (`dockerd --help`), one each."""
+
+    memory_mib: Annotated[int, Field(ge=256, le=4_194_304)] = 4096
+    """Memory limit of the engine with all builds and containers in it, MiB, without swap."""
+
+    start_timeout_seconds: Annotated[int, Field(ge=10, le=3600)] = 120
+    """How long an update waits for the engine to be ready, seconds."""
 
 
 class PruneSettings(Section):
     """Removes, every hour, what jobs leave on their engine. Never a volume, nor an image with a tag or in use."""
 
-    until_hours: Annotated[int, Field(ge=1, le=87_600)] = Field(
-        default=168,
-        description=(
-            "What is removed is older, hours: stopped containers and images without a tag by when they were made, "
-            "build cache by when it was used last. Containers with a label `pulumi-container-ci/project` stay."
-        ),
-    )
-    keep_gib: Annotated[int, Field(ge=1, le=65_536)] = Field(
-        default=20, description="How much of the build cache is kept whatever its age, GiB."
-    )
-    image: ImageReference = Field(
-        default="docker:28.5.2-cli", description="An image with the docker client, a shell and `test`."
-    )
-    container_name: DockerName = Field(default="jenkins-docker-prune", description="The name of its container.")
+    until_hours: Annotated[int, Field(ge=1, le=87_600)] = 168
+    """What is removed is older, hours: stopped containers and images without a tag by when they were made, build cache
+    by when it was used last. Containers with a label `pulumi-container-ci/project` stay."""
+
+    keep_gib: Annotated[int, Field(ge=1, le=65_536)] = 20
+    """How much of the build cache is kept whatever its age, GiB."""
+
+    image: ImageReference = "docker:28.5.2-cli"
+    """An image with the docker client, a shell and `test`."""
+
+    container_name: DockerName = "jenkins-docker-prune"
+    """The name of its container."""
 
 
 class TlsFiles(Section):
     """The certificates for an engine on TCP. Anyone who has the key has root on that engine's host."""
 
-    ca_file: LocalPath = Field(
-        description="A PEM file with the authority that signed the engine's certificate.", examples=["docker/ca.pem"]
-    )
-    certificate_file: LocalPath = Field(
-        description="A PEM file with the client's certificate, signed by the engine's own authority.",
-        examples=["docker/cert.pem"],
-    )
-    key_file: LocalPath | None = Field(
-        default=None,
-        description=(
-            "A PEM file with the key of that certificate. Only its owner may read it. Default: a secret of the stack, "
-            "`ci:dockerTlsKey` for `ci:docker.tls` and `ci:tcpTlsKey` for `ci:docker.tcp`."
-        ),
-        examples=["docker/key.pem"],
-    )
+    ca_file: LocalPath = Field(examples=["docker/ca.pem"])
+    """A PEM file with the authority that signed the engine's certificate."""
+
+    certificate_file: LocalPath = Field(examples=["docker/cert.pem"])
+    """A PEM file with the client's certificate, signed by the engine's own authority."""
+
+    key_file: LocalPath | None = Field(default=None, examples=["docker/key.pem"])
+    """A PEM file with the key of that certificate. Only its owner may read it. Default: a secret of the stack,
+    `ci:dockerTlsKey` for `ci:docker.tls` and `ci:tcpTlsKey` for `ci:docker.tcp`."""
 
 
 class TcpSettings(TlsFiles):
     """A Docker engine on another machine, for `access: tcp`. It must ask its clients for certificates."""
 
-    host: EngineAddress = Field(
-        description="Its address, by a name or IP address in its certificate.",
-        examples=["tcp://builder.example.org:2376"],
-    )
+    host: EngineAddress = Field(examples=["tcp://builder.example.org:2376"])
+    """Its address, by a name or IP address in its certificate."""

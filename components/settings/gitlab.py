@@ -16,62 +16,61 @@ HELPER_MEMORY_MIB: Final = 256
 class RunnerJobs(Section):
     """The default image and the limits of each job."""
 
-    image: ImageReference = Field(default="alpine:3.22", description="The image of a job without an image.")
-    cpu_millicores: Annotated[int, Field(ge=10, le=256_000)] = Field(
-        default=1000, description="Limit, thousandths of a processor. In a cluster a tenth of it is reserved."
-    )
-    memory_mib: Annotated[int, Field(ge=64, le=4_194_304)] = Field(
-        default=2048, description="Memory limit, MiB, without swap. In a cluster all of it is reserved."
-    )
-    disk_mib: Annotated[int, Field(ge=256, le=4_194_304)] = Field(
-        default=8192,
-        description="In a cluster: limit of the node's own disk, MiB. An unpacked image and the sources must fit in.",
-    )
+    image: ImageReference = "alpine:3.22"
+    """The image of a job without an image."""
+
+    cpu_millicores: Annotated[int, Field(ge=10, le=256_000)] = 1000
+    """Limit, thousandths of a processor. In a cluster a tenth of it is reserved."""
+
+    memory_mib: Annotated[int, Field(ge=64, le=4_194_304)] = 2048
+    """Memory limit, MiB, without swap. In a cluster all of it is reserved."""
+
+    disk_mib: Annotated[int, Field(ge=256, le=4_194_304)] = 8192
+    """In a cluster: limit of the node's own disk, MiB. An unpacked image and the sources must fit in."""
 
 
 class GitlabRunnerSettings(Section):
     """A GitLab Runner. On a Docker host it replaces Jenkins; in a cluster it runs beside the registry."""
 
-    url: ServerAddress = Field(description="GitLab's address.", examples=["https://gitlab.example.org"])
-    plain_http: bool = Field(
-        default=False,
-        description="Must be `true` for an `http://` address: the token and all sources cross the network in clear.",
-    )
-    ca_file: LocalPath | None = Field(
-        default=None,
-        description="A PEM file of the authorities that signed GitLab's certificate, if they are not public.",
-        examples=["company-ca.pem"],
-    )
-    image: ImageReference = Field(default="gitlab/gitlab-runner:alpine-v19.3.0", description="The runner's image.")
+    url: ServerAddress = Field(examples=["https://gitlab.example.org"])
+    """GitLab's address."""
+
+    plain_http: bool = False
+    """Must be `true` for an `http://` address: the token and all sources cross the network in clear."""
+
+    ca_file: LocalPath | None = Field(default=None, examples=["company-ca.pem"])
+    """A PEM file of the authorities that signed GitLab's certificate, if they are not public."""
+
+    image: ImageReference = "gitlab/gitlab-runner:alpine-v19.3.0"
+    """The runner's image."""
+
     helper_image: ImageReference | None = Field(
-        default=None,
-        description="The image that clones and moves artifacts for each job. Default: that of the runner's release.",
-        examples=["registry.example.org/ci/gitlab-runner-helper:x86_64-v19.3.0"],
+        default=None, examples=["registry.example.org/ci/gitlab-runner-helper:x86_64-v19.3.0"]
     )
-    container_name: DockerName = Field(default="gitlab-runner", description="On a Docker host: the container's name.")
-    engine: Literal["socket", "dind", "none"] = Field(
-        default="socket",
-        description=(
-            "On a Docker host: how a job reaches a Docker engine. `socket` mounts the host's into every job. `dind` "
-            "lets a job start an engine, as a privileged service of the image `docker:...-dind`. `none` allows "
-            "neither. The runner itself always has the host's socket."
-        ),
-    )
-    concurrency: Annotated[int, Field(ge=1, le=500)] = Field(default=2, description="Jobs that run at the same time.")
-    check_interval_seconds: Annotated[int, Field(ge=1, le=3600)] = Field(
-        default=3, description="How often GitLab is asked for a job, seconds. 3 is the runner's own default."
-    )
-    cpu_millicores: Annotated[int, Field(ge=10, le=256_000)] = Field(
-        default=500, description="Limit of the runner itself, thousandths of a processor."
-    )
-    memory_mib: Annotated[int, Field(ge=64, le=1_048_576)] = Field(
-        default=256, description="Memory limit of the runner itself, MiB, without swap."
-    )
-    stop_timeout_seconds: Annotated[int, Field(ge=1, le=86_400)] = Field(
-        default=300,
-        description=(
-            "How long running jobs may take to end when the runner is stopped or replaced, seconds. It starts no new "
-            "ones meanwhile. Jobs that still run then fail."
-        ),
-    )
-    jobs: RunnerJobs = Field(default_factory=RunnerJobs, description=RunnerJobs.__doc__)
+    """The image that clones and moves artifacts for each job. Default: that of the runner's release."""
+
+    container_name: DockerName = "gitlab-runner"
+    """On a Docker host: the container's name."""
+
+    engine: Literal["socket", "dind", "none"] = "socket"
+    """On a Docker host: how a job reaches a Docker engine. `socket` mounts the host's into every job. `dind` lets a job
+    start an engine, as a privileged service of the image `docker:...-dind`. `none` allows neither. The runner itself
+    always has the host's socket."""
+
+    concurrency: Annotated[int, Field(ge=1, le=500)] = 2
+    """Jobs that run at the same time."""
+
+    check_interval_seconds: Annotated[int, Field(ge=1, le=3600)] = 3
+    """How often GitLab is asked for a job, seconds. 3 is the runner's own default."""
+
+    cpu_millicores: Annotated[int, Field(ge=10, le=256_000)] = 500
+    """Limit of the runner itself, thousandths of a processor."""
+
+    memory_mib: Annotated[int, Field(ge=64, le=1_048_576)] = 256
+    """Memory limit of the runner itself, MiB, without swap."""
+
+    stop_timeout_seconds: Annotated[int, Field(ge=1, le=86_400)] = 300
+    """How long running jobs may take to end when the runner is stopped or replaced, seconds. It starts no new ones
+    meanwhile. Jobs that still run then fail."""
+
+    jobs: RunnerJobs = Field(default_factory=RunnerJobs)

@@ -35,26 +35,28 @@ def _secret(key: str, description: str, source: str = "") -> Any:  # noqa: ANN40
 class Settings(Section):
     """All settings of a stack. Each field is the key `ci:<name>`."""
 
-    platform: Literal["docker", "kubernetes"] = Field(description="Where the CI runs.", examples=["docker"])
-    docker: DockerSettings = Field(default_factory=DockerSettings, description=DockerSettings.__doc__)
-    jenkins: JenkinsSettings = Field(default_factory=JenkinsSettings, description=JenkinsSettings.__doc__)
+    platform: Literal["docker", "kubernetes"] = Field(examples=["docker"])
+    """Where the CI runs."""
+
+    docker: DockerSettings = Field(default_factory=DockerSettings)
+    jenkins: JenkinsSettings = Field(default_factory=JenkinsSettings)
     jobs: tuple[JobSettings, ...] = Field(
         default=(),
         max_length=500,
-        description="The pipelines of Jenkins, besides the sample.",
         examples=[[{"name": "website", "repository": "https://git.example.org/team/website.git"}]],
     )
-    gitlab_runner: GitlabRunnerSettings | None = Field(default=None, description=GitlabRunnerSettings.__doc__)
-    kubernetes: KubernetesSettings = Field(default_factory=KubernetesSettings, description=KubernetesSettings.__doc__)
-    registry: RegistrySettings = Field(default_factory=RegistrySettings, description=RegistrySettings.__doc__)
+    """The pipelines of Jenkins, besides the sample."""
+
+    gitlab_runner: GitlabRunnerSettings | None = None
+    kubernetes: KubernetesSettings = Field(default_factory=KubernetesSettings)
+    registry: RegistrySettings = Field(default_factory=RegistrySettings)
     builds: tuple[BuildSettings, ...] = Field(
-        default=(),
-        max_length=500,
-        description="The images that are built in the cluster.",
-        examples=[[{"name": "website", "context": {"directory": "images/website"}}]],
+        default=(), max_length=500, examples=[[{"name": "website", "context": {"directory": "images/website"}}]]
     )
-    buildkit: BuildkitSettings | None = Field(default=None, description=BuildkitSettings.__doc__)
-    webhook: WebhookSettings | None = Field(default=None, description=WebhookSettings.__doc__)
+    """The images that are built in the cluster."""
+
+    buildkit: BuildkitSettings | None = None
+    webhook: WebhookSettings | None = None
     admin_password: NewPassword | None = _secret(
         "adminPassword",
         "The administrator's password, 12 characters to 72 bytes; without it, one is generated and kept in the state.",
