@@ -3,12 +3,12 @@
 import datetime as dt
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from components.settings import Problem
+from components.settings.problems import HIDDEN
 
 
 def read(path: str) -> str:
@@ -29,12 +29,24 @@ def chain(key: str, path: str) -> tuple[Sequence[x509.Certificate], Sequence[Pro
     return (), (Problem(key, "bad_file", wrong, "give the path of a file with BEGIN CERTIFICATE in it", path),)
 
 
-def private_key(text: str) -> Any:  # noqa: ANN401 - one of seven kinds, alike in what is asked of them
-    """Return a private key without passphrase from its PEM text, or None if it is none."""
+def pair(  # noqa: PLR0913 - the last by keyword
+    key: str, text: str, secret: str, chain: Sequence[x509.Certificate], path: str, *, shown: object = HIDDEN
+) -> Iterator[Problem]:
+    """Return a problem if a PEM text is not the private key of the first certificate in a file, if it has one.
+
+    key: the setting that the text comes from. secret: the one that may hold it. path: of the file. shown: in messages.
+    """
+    wrong = f"is not the key of the first certificate in {path}"
+    instead = "give the key of that certificate"
     try:
-        return serialization.load_pem_private_key(text.encode(), password=None)
+        private = serialization.load_pem_private_key(text.encode(), password=None)
     except (ValueError, TypeError):
-        return None
+        wrong = "is not a private key in PEM form without a passphrase"
+        instead = f"set it from its file: `pulumi config set --secret {secret} < key.pem`"
+    else:
+        if not chain or private.public_key() == chain[0].public_key():
+            return
+    yield Problem(key, "bad_certificate", wrong, instead, shown)
 
 
 def out_of_time(key: str, path: str, certificate: x509.Certificate) -> Iterator[Problem]:

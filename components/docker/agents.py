@@ -1,14 +1,13 @@
 """Jenkins' agents: containers that run the jobs, and that have the Docker engine in the controller's place."""
 
-from collections.abc import Mapping, Sequence
-from typing import Final, Literal
+from collections.abc import Mapping
+from typing import Final
 
 import pulumi
 import pulumi_docker as docker
 
 from components.docker.access import EngineAccess
 from components.docker.container import HOME, UNPRIVILEGED, USER, own_labels, service
-from components.docker.managed_names import ManagedName
 from components.jenkins import casc
 from components.settings import JenkinsSettings
 
@@ -117,15 +116,3 @@ class Agents(pulumi.ComponentResource):
         return docker.ContainerVolumeArgs(
             volume_name=self._secrets, container_path=casc.AGENTS_FOLDER, read_only=read_only
         )
-
-
-def managed_names(settings: JenkinsSettings) -> Sequence[ManagedName]:
-    """Return what the agents of these settings are called on the host."""
-    called = f"{settings.container_name}-agents"
-    names: dict[Literal["container", "volume", "network"], list[str]] = {
-        "network": [called],
-        "volume": [called, f"{called}-secrets"],
-        "container": [f"{settings.container_name}-{agent}" for agent in casc.agents(settings)],
-    }
-    pairs = [(kind, name) for kind in names for name in names[kind] if settings.agents]
-    return [ManagedName(kind=kind, name=name, key="ci:jenkins.containerName") for kind, name in pairs]

@@ -11,9 +11,8 @@ import pulumi
 import pulumi_docker as docker
 
 from components import certificates, labels
-from components.docker import access, agents, tls, tls_preflight
+from components.docker import access, managed_names, tls, tls_preflight
 from components.docker.engine import Engine, EngineError
-from components.docker.managed_names import ManagedName, conflicts
 from components.jenkins import configuration
 from components.settings import GitlabRunnerSettings, JenkinsSettings, Problem, Settings
 
@@ -54,11 +53,10 @@ def preflight(settings: Settings, *, project: str, stack: str) -> Iterator[Probl
     Checks the access mode and the certificates first. Then it asks the engine, unless that is behind ssh, for its
     containers, for the names that the stack will use, and for Jenkins' ports.
     """
-    mode = access.of(settings.docker)
     endpoint = tls.host(settings)
     found = [
         *(tls_preflight.preflight(endpoint) if endpoint else ()),
-        *mode.preflight(settings),
+        *access.of(settings.docker).preflight(settings),
         *_authorities(settings.gitlab_runner),
         *configuration.problems(settings),
     ]
@@ -69,7 +67,7 @@ def preflight(settings: Settings, *, project: str, stack: str) -> Iterator[Probl
     me = f"{project}/{stack}"
     try:
         containers = there.containers()
-        yield from conflicts([*_names(settings), *mode.managed_names(settings)], there, containers, me)
+        yield from managed_names.conflicts(managed_names.of(settings), there, containers, me)
     except EngineError as error:
         yield Problem(
             "ci:docker.host",
@@ -81,27 +79,6 @@ def preflight(settings: Settings, *, project: str, stack: str) -> Iterator[Probl
         return
     if settings.gitlab_runner is None:
         yield from _jenkins(settings.jenkins, containers, me, local=settings.docker.is_local)
-
-
-def _names(settings: Settings) -> Sequence[ManagedName]:
-    jenkins, runner, prune = settings.jenkins, settings.gitlab_runner, settings.docker.prune
-    key = "ci:docker.prune.containerName"
-    pruner = [ManagedName(kind="container", name=prune.container_name, key=key)] if prune is not None else []
-    if runner is not None:
-        return (*pruner, ManagedName(kind="container", name=runner.container_name, key="ci:gitlabRunner.containerName"))
-    return (
-        *pruner,
-        ManagedName(kind="container", name=jenkins.container_name, key="ci:jenkins.containerName"),
-        ManagedName(
-            kind="volume",
-            name=jenkins.home_volume,
-            key="ci:jenkins.homeVolume",
-            retained=True,
-            adopted=jenkins.adopt_home,
-            instead="write adoptHome: true to run Jenkins on its data, or give another name",
-        ),
-        *agents.managed_names(jenkins),
-    )
 
 
 def _authorities(runner: GitlabRunnerSettings | None) -> Sequence[Problem]:

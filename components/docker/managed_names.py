@@ -1,15 +1,17 @@
 """The names that a stack uses on a Docker host, and whether somebody else has them already."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from components import labels
+from components.docker.dind import volume_of
 from components.docker.engine import Engine
-from components.settings import Problem
+from components.jenkins import casc
+from components.settings import Problem, Settings
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class ManagedName:
     """A container, a volume or a network that a stack makes."""
 
@@ -28,8 +30,42 @@ class ManagedName:
     """What else to write where somebody else has the name."""
 
 
+def of(settings: Settings) -> Iterator[ManagedName]:
+    """Return every name that a stack uses on its host."""
+    docker, jenkins, runner = settings.docker, settings.jenkins, settings.gitlab_runner
+    if docker.prune is not None:
+        yield ManagedName("container", docker.prune.container_name, "ci:docker.prune.containerName")
+    if runner is not None:
+        yield ManagedName("container", runner.container_name, "ci:gitlabRunner.containerName")
+        return
+    yield ManagedName(
+        "volume",
+        jenkins.home_volume,
+        "ci:jenkins.homeVolume",
+        retained=True,
+        adopted=jenkins.adopt_home,
+        instead="write adoptHome: true to run Jenkins on its data, or give another name",
+    )
+    name, key = jenkins.container_name, "ci:jenkins.containerName"
+    for container in (name, *(f"{name}-{agent}" for agent in casc.agents(jenkins))):
+        yield ManagedName("container", container, key)
+    if jenkins.agents:
+        yield ManagedName("network", f"{name}-agents", key)
+        yield ManagedName("volume", f"{name}-agents", key)
+        yield ManagedName("volume", f"{name}-agents-secrets", key)
+    if docker.access == "proxy":
+        yield ManagedName("container", docker.proxy.container_name, "ci:docker.proxy.containerName")
+        yield ManagedName("volume", docker.proxy.container_name, "ci:docker.proxy.containerName")
+    if docker.access == "dind":
+        name, key = docker.dind.container_name, "ci:docker.dind.containerName"
+        yield ManagedName("container", name, key)
+        yield ManagedName("network", name, key)
+        yield ManagedName("volume", volume_of(docker.dind, "images"), key, retained=True)
+        yield ManagedName("volume", volume_of(docker.dind, "certificates"), key)
+
+
 def conflicts(
-    names: Sequence[ManagedName], engine: Engine, containers: Sequence[Mapping[str, Any]], me: str
+    names: Iterable[ManagedName], engine: Engine, containers: Sequence[Mapping[str, Any]], me: str
 ) -> Iterator[Problem]:
     """Return a problem for each name under which the engine has something of somebody else's.
 

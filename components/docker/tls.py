@@ -22,10 +22,6 @@ from components.settings.engines import TlsFiles
 TIMEOUT_SECONDS: Final = 10
 """How long an engine may take to answer."""
 
-HOST_KEY: Final = "ci:dockerTlsKey"
-JOBS_KEY: Final = "ci:tcpTlsKey"
-"""The settings with the keys for the engine that Jenkins runs on, and for the one of its jobs."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
@@ -92,18 +88,13 @@ def host(settings: Settings) -> Endpoint | None:
     docker = settings.docker
     if docker.tls is None or not docker.host.startswith("tcp://"):
         return None
-    return at_host(docker.host, docker.tls, settings.docker_tls_key)
-
-
-def at_host(address: str, files: TlsFiles, secret: SecretStr | None) -> Endpoint:
-    """Return the engine that Jenkins runs on from its parts."""
     return Endpoint(
-        host=address,
+        host=docker.host,
         host_key="ci:docker.host",
         section="ci:docker.tls",
-        secret_key=HOST_KEY,
-        files=files,
-        secret=secret,
+        secret_key="ci:dockerTlsKey",  # noqa: S106 - a name
+        files=docker.tls,
+        secret=settings.docker_tls_key,
     )
 
 
@@ -113,9 +104,13 @@ def jobs(settings: Settings) -> Endpoint | None:
     if tcp is None:
         return None
     return Endpoint(
-        host=tcp.host, host_key="ci:docker.tcp.host", section="ci:docker.tcp", secret_key=JOBS_KEY,
-        files=tcp, secret=settings.tcp_tls_key,
-    )  # fmt: skip
+        host=tcp.host,
+        host_key="ci:docker.tcp.host",
+        section="ci:docker.tcp",
+        secret_key="ci:tcpTlsKey",  # noqa: S106 - a name
+        files=tcp,
+        secret=settings.tcp_tls_key,
+    )
 
 
 def client(endpoint: Endpoint) -> Client:

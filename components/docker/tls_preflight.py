@@ -49,9 +49,9 @@ def _files(endpoint: Endpoint) -> Iterator[Problem]:
 def _key(endpoint: Endpoint, chain: Sequence[x509.Certificate]) -> Iterator[Problem]:
     path = endpoint.files.key_file
     if path is None:
-        key, shown, text = endpoint.secret_key, HIDDEN, endpoint.secret.get_secret_value() if endpoint.secret else ""
+        key, text = endpoint.secret_key, endpoint.secret.get_secret_value() if endpoint.secret else ""
     else:
-        key, shown = f"{endpoint.section}.keyFile", path
+        key = f"{endpoint.section}.keyFile"
         try:
             mode = Path(path).expanduser().stat().st_mode
             text = certificates.read(path)
@@ -67,13 +67,8 @@ def _key(endpoint: Endpoint, chain: Sequence[x509.Certificate]) -> Iterator[Prob
                 f"run `chmod 600 {path}`, and replace the key if other users were there",
                 path,
             )
-    private = certificates.private_key(text)
-    if private is None:
-        instead = f"set it from its file: `pulumi config set --secret {endpoint.secret_key} < key.pem`"
-        yield Problem(key, "bad_certificate", "is not a private key in PEM form without a passphrase", instead, shown)
-    elif chain and private.public_key() != chain[0].public_key():
-        wrong = f"is not the key of the first certificate in {endpoint.files.certificate_file}"
-        yield Problem(key, "bad_certificate", wrong, "give the key of that certificate", shown)
+    certificate = endpoint.files.certificate_file
+    yield from certificates.pair(key, text, endpoint.secret_key, chain, certificate, shown=path or HIDDEN)
 
 
 def _engine(endpoint: Endpoint, *, must_answer: bool) -> Iterator[Problem]:

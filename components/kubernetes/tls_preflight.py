@@ -26,26 +26,11 @@ def preflight(settings: Settings) -> Iterator[Problem]:
     yield from problems
     if chain and settings.registry_tls_key is not None:
         text = settings.registry_tls_key.get_secret_value()
-        yield from _pair(key, tls.certificate_file, chain[0], text, settings)
+        yield from certificates.pair("ci:registryTlsKey", text, "ci:registryTlsKey", chain, tls.certificate_file)
+        yield from _certificate(key, tls.certificate_file, chain[0], settings)
 
 
-def _pair(key: str, path: str, certificate: "x509.Certificate", text: str, settings: Settings) -> Iterator[Problem]:
-    private = certificates.private_key(text)
-    if private is None:
-        yield Problem(
-            key="ci:registryTlsKey",
-            code="bad_certificate",
-            wrong="is not a readable private key",
-            instead="set it from its file: `pulumi config set --secret ci:registryTlsKey < key.pem`",
-        )
-        return
-    if private.public_key() != certificate.public_key():
-        yield Problem(
-            key="ci:registryTlsKey",
-            code="bad_certificate",
-            wrong=f"is not the key of the first certificate in {path}",
-            instead="set the key of that certificate",
-        )
+def _certificate(key: str, path: str, certificate: "x509.Certificate", settings: Settings) -> Iterator[Problem]:
     yield from certificates.out_of_time(key, path, certificate)
     names = certificates.names(certificate)
     missing = [name for name in endpoints.names(settings) if name not in names and f"*.{_parent(name)}" not in names]

@@ -46,14 +46,7 @@ def matches(pattern: str, wrong: str, instead: str) -> AfterValidator:
 
 def refuses(pattern: str, wrong: str, instead: str) -> AfterValidator:
     """Return a validator that refuses text in which the pattern is found."""
-    compiled = re.compile(pattern)
-
-    def check(value: str) -> str:
-        if compiled.search(value):
-            raise NotAcceptedError(wrong, instead)
-        return value
-
-    return AfterValidator(check)
+    return matches(rf"(?s:(?!.*(?:{pattern})).*)", wrong, instead)
 
 
 def check_reference(repository: str, tag: str | None, instead: str) -> None:

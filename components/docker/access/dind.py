@@ -6,22 +6,9 @@ import pulumi
 import pulumi_docker as docker
 
 from components.docker.access.mode import EngineAccess
-from components.docker.dind import ALIAS, CLIENT_CERTIFICATES, PORT, Engine, EngineArgs, volume_of
-from components.docker.managed_names import ManagedName
+from components.docker.dind import ALIAS, CLIENT_CERTIFICATES, PORT, Engine, EngineArgs
 from components.settings import Problem, Settings
 from components.settings.engines import DindSettings
-
-
-def managed_names(settings: Settings) -> tuple[ManagedName, ...]:
-    """Return the engine's container, its network and its two volumes."""
-    dind = settings.docker.dind
-    key, name = "ci:docker.dind.containerName", dind.container_name
-    return (
-        ManagedName(kind="container", name=name, key=key),
-        ManagedName(kind="network", name=name, key=key),
-        ManagedName(kind="volume", name=volume_of(dind, "images"), key=key, retained=True),
-        ManagedName(kind="volume", name=volume_of(dind, "certificates"), key=key),
-    )
 
 
 def preflight(_: Settings) -> Iterator[Problem]:

@@ -1,6 +1,7 @@
 """`access: socket`: the host's own engine, through its socket. The socket's group is read where the engine runs."""
 
 import functools
+import re
 import shlex
 import stat
 import subprocess
@@ -14,7 +15,6 @@ import pulumi
 import pulumi_docker as docker
 
 from components.docker.access.mode import EngineAccess
-from components.docker.managed_names import ManagedName
 from components.settings import DockerSettings, NotAcceptedError, Problem, Settings
 
 SOCKET_IN_CONTAINER: Final = "/var/run/docker.sock"
@@ -32,11 +32,6 @@ class Socket:
 
     group: int
     """The group that may use it, as a container sees that group's number."""
-
-
-def managed_names(_: Settings) -> tuple[ManagedName, ...]:
-    """Return nothing: the engine and its socket exist already."""
-    return ()
 
 
 def preflight(settings: Settings) -> Iterator[Problem]:
@@ -126,24 +121,15 @@ def _local_owner(path: str) -> tuple[int, int]:
 @functools.cache  # preflight and deployment both ask, and each time is a login of a second
 def _remote_owner(host: str, path: str) -> tuple[int, int]:
     where = urlsplit(host)
+    login = f"{where.username}@{where.hostname}"
     port = ["-p", str(where.port)] if where.port else []
-    command = [
-        "ssh",
-        "-o",
-        "BatchMode=yes",
-        "-o",
-        "ConnectTimeout=10",
-        *port,
-        "--",
-        f"{where.username}@{where.hostname}",
-    ]
-    instead = (
-        f"see that `ssh {where.username}@{where.hostname} stat {path}` works without a question, or give socketGroup"
-    )
+    # The type as a number: its word is in the host's language, or in ours. And a shell there reads the path.
+    asked = ["stat", "-L", "-c", "%u:%g:%f", shlex.quote(path)]
+    command = ["ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10", *port, "--", login, *asked]
+    instead = f"see that `ssh {login} stat {path}` works without a question, or give socketGroup"
     try:
         done = subprocess.run(  # noqa: S603 - a list of words, each checked by the settings
-            # The type as a number: its word is in the host's language, or in ours. And a shell there reads the path.
-            [*command, "stat", "-L", "-c", "%u:%g:%f", shlex.quote(path)],
+            command,
             capture_output=True,
             text=True,
             timeout=_SSH_TIMEOUT_SECONDS,
@@ -153,19 +139,10 @@ def _remote_owner(host: str, path: str) -> tuple[int, int]:
     except (OSError, subprocess.TimeoutExpired) as error:
         wrong = f"does not tell the group of {path} on {where.hostname} ({error})"
         raise NotAcceptedError(wrong, instead, "unreachable") from None
-    owner, _, rest = done.stdout.strip().partition(":")
-    group, _, mode = rest.partition(":")
-    if done.returncode != 0 or not _is_socket(mode) or not owner.isdigit() or not group.isdigit():
+    found = re.fullmatch(f"([0-9]+):([0-9]+):{stat.S_IFSOCK >> 12:x}[0-9a-f]{{3}}", done.stdout.strip())
+    if done.returncode != 0 or not found:
         said = (done.stderr or done.stdout).strip().splitlines()
         raise NotAcceptedError(
             f"finds no socket at {path} on {where.hostname} ({said[-1] if said else 'no answer'})", instead, "not_found"
         )
-    return int(owner), int(group)
-
-
-def _is_socket(mode: str) -> bool:
-    """Return whether this is a socket's mode, as `stat -c %f` prints it."""
-    try:
-        return stat.S_ISSOCK(int(mode, 16))
-    except ValueError:
-        return False
+    return int(found[1]), int(found[2])

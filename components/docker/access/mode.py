@@ -7,7 +7,6 @@ from typing import Protocol
 import pulumi
 import pulumi_docker as docker
 
-from components.docker.managed_names import ManagedName
 from components.settings import Problem, Settings
 
 
@@ -52,9 +51,6 @@ class EngineAccess:
 
 class AccessMode(Protocol):
     """A module of this package: one value of `ci:docker.access`."""
-
-    def managed_names(self, settings: Settings, /) -> Sequence[ManagedName]:
-        """Return the names that it uses on the host. Preflight refuses those that belong to somebody else."""
 
     def preflight(self, settings: Settings, /) -> Iterator[Problem]:
         """Return the problems that block the deployment. Changes nothing; may use the network."""

@@ -11,7 +11,6 @@ from components import labels
 from components.docker.access import host_socket
 from components.docker.access.mode import EngineAccess
 from components.docker.image import BUILT
-from components.docker.managed_names import ManagedName
 from components.docker.proxy import FOLDER, SOCKET, Proxy, ProxyArgs
 from components.settings import Problem, Settings
 
@@ -19,12 +18,6 @@ _WARNING: Final = (
     "The proxy closes the known ways from a job to root on the Docker host, and is no sandbox: whoever can run a job "
     "here still starts containers there. Give accounts accordingly."
 )
-
-
-def managed_names(settings: Settings) -> tuple[ManagedName, ...]:
-    """Return the proxy's container, and the volume with its socket."""
-    key, name = "ci:docker.proxy.containerName", settings.docker.proxy.container_name
-    return (ManagedName(kind="container", name=name, key=key), ManagedName(kind="volume", name=name, key=key))
 
 
 def preflight(settings: Settings) -> Iterator[Problem]:

@@ -7,7 +7,6 @@ import pulumi_docker as docker
 
 from components.docker import tls, tls_preflight
 from components.docker.access.mode import EngineAccess
-from components.docker.managed_names import ManagedName
 from components.settings import Problem, Settings
 
 CERTIFICATES = "/certs/client"
@@ -17,11 +16,6 @@ _BLIND = (
     "That engine cannot see Jenkins' files: `docker build` sends it the folder, but a pipeline's `inside` and "
     "`docker run -v` of a workspace don't work there."
 )
-
-
-def managed_names(_: Settings) -> tuple[ManagedName, ...]:
-    """Return nothing: the engine exists already, and Jenkins only gets files."""
-    return ()
 
 
 def preflight(settings: Settings) -> Iterator[Problem]:
