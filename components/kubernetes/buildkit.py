@@ -14,7 +14,7 @@ from components.kubernetes.builders.spec import TRUST_FILE
 from components.kubernetes.endpoints import BUILDKIT, BUILDKIT_PORT
 from components.kubernetes.namespaces import StackArgs, of_builds
 from components.settings import Settings
-from components.settings.buildkit import BuildkitSettings
+from components.settings.builds import BuildkitSettings
 
 _STOP_SECONDS: Final = 120
 """How long running builds may take to end before a daemon is replaced. Those that take longer are begun again."""

@@ -11,7 +11,7 @@ from components import labels
 from components.kubernetes import ingress, restricted
 from components.kubernetes.endpoints import WEBHOOK, WEBHOOK_PORT
 from components.kubernetes.network import PUSH
-from components.settings.webhook import WebhookSettings
+from components.settings.kubernetes import WebhookSettings
 
 CALLS_PORT: Final = 8002
 """Where the watcher asks for the last call, on the pod's own loopback."""

@@ -1,11 +1,11 @@
 """The rules between the settings of how jobs reach a Docker engine."""
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
 from pydantic import SecretStr
 
-from components.settings import proxy_checks
 from components.settings.engines import TlsFiles
 from components.settings.model import Settings
 from components.settings.problems import Problem, duplicate, no_effect, required
@@ -26,6 +26,10 @@ _READ_BY: Final = {
     **{access: (access, (access,)) for access in ("proxy", "dind", "tcp")},
 }
 """Fields that only some accesses read: the key, and the accesses."""
+
+_OLDEST_HAPROXY: Final = (3, 0)
+"""The first that lets `docker exec` take its connection over, beside late releases of 2.x. Source: the issue 2684 of
+haproxy/haproxy."""
 
 
 def between(settings: Settings) -> Iterator[Problem]:
@@ -57,7 +61,8 @@ def between(settings: Settings) -> Iterator[Problem]:
     if docker.prune is not None and docker.prune.container_name in others:
         instead = "give another name, for example jenkins-docker-prune"
         yield duplicate("ci:docker.prune.containerName", docker.prune.container_name, "another container", instead)
-    yield from proxy_checks.between(settings)
+    if docker.access == "proxy":
+        yield from _proxy(settings)
 
 
 def _host_certificates(settings: Settings) -> Iterator[Problem]:
@@ -105,3 +110,22 @@ def _dind(settings: Settings) -> Iterator[Problem]:
     if settings.docker.access == "dind" and dind.container_name == settings.jenkins.container_name:
         instead = "give another name, for example jenkins-docker"
         yield duplicate("ci:docker.dind.containerName", dind.container_name, "ci:jenkins.containerName", instead)
+
+
+def _proxy(settings: Settings) -> Iterator[Problem]:
+    proxy = settings.docker.proxy
+    found = re.search(r"(?:^|/)haproxy:(\d+)\.(\d+)", proxy.image)
+    if found and (int(found[1]), int(found[2])) < _OLDEST_HAPROXY:
+        yield Problem(
+            key="ci:docker.proxy.image",
+            value=proxy.image,
+            code="too_old",
+            wrong='is too old: through it `docker exec` ends with "unable to upgrade to tcp"',
+            instead=f"give {'.'.join(map(str, _OLDEST_HAPROXY))} or newer, for example haproxy:3.2.21-alpine",
+        )
+    # The volume with the proxy's socket has the container's name.
+    taken = {"containerName": settings.jenkins.container_name, "homeVolume": settings.jenkins.home_volume}
+    for key, name in taken.items():
+        if proxy.container_name == name:
+            instead = "give each its own, for example jenkins-docker-proxy"
+            yield duplicate("ci:docker.proxy.containerName", proxy.container_name, f"ci:jenkins.{key}", instead)

@@ -4,9 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from components.settings.engines import DindSettings, PruneSettings, TcpSettings, TlsFiles
+from components.settings.engines import DindSettings, ProxySettings, PruneSettings, TcpSettings, TlsFiles
 from components.settings.fields import AbsolutePath, DockerHost
-from components.settings.proxy import ProxySettings
 from components.settings.section import Section
 
 

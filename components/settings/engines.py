@@ -1,4 +1,4 @@
-"""The settings of the engines that jobs use instead of the host's own."""
+"""The settings of what is between jobs and the host's own engine, or stands in its place."""
 
 from typing import Annotated
 
@@ -14,6 +14,20 @@ from components.settings.fields import (
     SecurityOption,
 )
 from components.settings.section import Section
+
+
+class ProxySettings(Section):
+    """The filtering proxy between Jenkins and the host's engine, for `access: proxy`."""
+
+    image: ImageReference = Field(default="haproxy:3.2.21-alpine", examples=["haproxy:3.2.21-alpine"])
+    """The proxy's image: HAProxy 3.0 or newer with Lua (the official images have it), a shell and `wget`. Its rules are
+    not in it: they come with this project."""
+
+    container_name: DockerName = Field(default="jenkins-docker-proxy", examples=["jenkins-docker-proxy"])
+    """The container's name, and that of the volume in which it has its socket for Jenkins."""
+
+    memory_mib: Annotated[int, Field(ge=64, le=65_536)] = Field(default=128, examples=[128])
+    """Memory limit of the container, MiB, without swap. It takes about 0.2 for each call under way."""
 
 
 class DindSettings(Section):

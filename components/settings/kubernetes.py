@@ -1,4 +1,4 @@
-"""The settings of the Kubernetes platform: the cluster, and the registry in it. The builds' are in `builds`."""
+"""The settings of the Kubernetes platform: cluster, registry, git hosts' calls. The builds' are in `builds`."""
 
 from typing import Annotated, Literal
 
@@ -255,3 +255,23 @@ class RegistrySettings(Section):
     """`null` keeps every tag. Otherwise old tags are removed before each scheduled collection, unless a pod of the
     cluster runs the image, or `images` of a stack in the cluster names it. Needs `garbageCollection: {deleteUntagged:
     true}`."""
+
+
+class WebhookSettings(Section):
+    """A receiver for the calls of git hosts, so that a push is looked for at once. Without it, nothing listens."""
+
+    node_port: NodePort | None = Field(default=None, examples=[30900])
+    """A port of every node on which it answers."""
+
+    ingress: IngressSettings | None = None
+    """Reach it as `host` through the ingress controller."""
+
+    host: HostName | None = Field(default=None, examples=["hooks.example.org"])
+    """The name by which git hosts reach it."""
+
+    tls_secret: ObjectName | None = Field(default=None, examples=["hooks-tls"])
+    """A Secret of type kubernetes.io/tls in the registry's namespace, for the ingress. Somebody else makes it, or
+    cert-manager by an annotation of the ingress. Without it, calls cross the network in clear."""
+
+    allow_from: tuple[Network, ...] = Field(default=EVERYWHERE, examples=[["10.0.0.0/16"]])
+    """Where calls may come from: the git hosts' networks, or those of nodes and the ingress controller."""

@@ -8,12 +8,11 @@ from typing import Any, Final, Literal
 
 from pydantic import Field, field_validator
 
-from components.settings.buildkit import BuildkitSettings
-from components.settings.builds import BuildSettings
+from components.settings.builds import BuildkitSettings, BuildSettings
 from components.settings.docker import DockerSettings
 from components.settings.gitlab import GitlabRunnerSettings
 from components.settings.jenkins import JenkinsSettings, JobSettings
-from components.settings.kubernetes import KubernetesSettings, RegistrySettings
+from components.settings.kubernetes import KubernetesSettings, RegistrySettings, WebhookSettings
 from components.settings.secret_fields import (
     JenkinsSecret,
     JenkinsSecretName,
@@ -25,7 +24,6 @@ from components.settings.secret_fields import (
     Token,
 )
 from components.settings.section import Section
-from components.settings.webhook import WebhookSettings
 
 
 def _secret(key: str, description: str, source: str = "") -> Any:  # noqa: ANN401 - as pydantic's own Field
