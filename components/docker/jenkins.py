@@ -91,6 +91,7 @@ class Jenkins(pulumi.ComponentResource):
 
 def home_volume(name: str, settings: JenkinsSettings, opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
     """Register the volume with the home of the controller `name`, and return the volume's name."""
+    project, stack = pulumi.get_project(), pulumi.get_stack()
     volume = docker.Volume(
         f"{name}-home",
         name=settings.home_volume,
@@ -102,15 +103,11 @@ def home_volume(name: str, settings: JenkinsSettings, opts: pulumi.ResourceOptio
                 retain_on_delete=True,
                 ignore_changes=["labels"],
                 # In earlier versions it was a child of the controller.
-                aliases=[pulumi.Alias(parent=_urn("ci:docker:Jenkins", name))],
+                aliases=[pulumi.Alias(parent=f"urn:pulumi:{stack}::{project}::ci:docker:Jenkins::{name}")],
             ),
         ),
     )
     return volume.name
-
-
-def _urn(kind: str, name: str) -> str:
-    return f"urn:pulumi:{pulumi.get_stack()}::{pulumi.get_project()}::{kind}::{name}"
 
 
 def _uploads(args: JenkinsArgs) -> list[docker.ContainerUploadArgs]:

@@ -42,12 +42,6 @@ class Endpoint:
     files: TlsFiles
     secret: SecretStr | None
 
-    @property
-    def address(self) -> tuple[str, int]:
-        """Its name or address, and its port."""
-        where = urlsplit(self.host)
-        return where.hostname or "", where.port or 0
-
 
 @dataclass(frozen=True, kw_only=True)
 class Client:
@@ -126,5 +120,5 @@ def client(endpoint: Endpoint) -> Client:
 
 def connection(endpoint: Endpoint, context: ssl.SSLContext) -> http.client.HTTPSConnection:
     """Return a connection to the engine. Nothing is sent yet."""
-    name, port = endpoint.address
-    return http.client.HTTPSConnection(name, port, timeout=TIMEOUT_SECONDS, context=context)
+    where = urlsplit(endpoint.host)
+    return http.client.HTTPSConnection(where.hostname or "", where.port, timeout=TIMEOUT_SECONDS, context=context)

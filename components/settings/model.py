@@ -1,6 +1,6 @@
 """All settings of a stack. Each section has a module of its own, with unit, range, default and purpose of each field.
 
-docs/reference/settings.md and stacks/schema.json are generated from these.
+docs/reference/settings.md and stacks/schema.json are generated from these, and from each field's docstring.
 """
 
 import ipaddress

@@ -55,20 +55,13 @@ def declare(settings: Settings, _: pulumi.Input[str], __: pulumi.ResourceOptions
     )
 
 
-def path_on_host(docker: DockerSettings) -> str:
-    """Return the socket's path on the engine's host."""
-    if docker.socket_path is not None:
-        return docker.socket_path
-    return docker.host.removeprefix("unix://") if docker.is_local else SOCKET_IN_CONTAINER
-
-
 def find(docker: DockerSettings) -> Socket:
     """Read the socket's group on the engine's host, unless the settings name it.
 
     The number is read at every run: it differs between hosts, and changes when the group is created again. Raises
     NotAcceptedError for a path without a socket, an unreachable host, and a socket of root's own group.
     """
-    path = path_on_host(docker)
+    path = docker.socket_path or (docker.host.removeprefix("unix://") if docker.is_local else SOCKET_IN_CONTAINER)
     if docker.socket_group is None and docker.host.startswith("tcp://"):
         raise NotAcceptedError(
             f"does not tell the group of {path} over TCP",
