@@ -160,9 +160,12 @@ class Stack:
         # signal comes to us alone or to the whole group; in a group of its own Pulumi gets it from us, once.
         terminal = sys.stdin.isatty()
         pulumi: subprocess.Popen[bytes] | None = None
+        early: list[int] = []
 
         def pass_on(number: int, _: FrameType | None) -> None:
-            if pulumi and not (terminal and number == signal.SIGINT):
+            if pulumi is None:
+                early.append(number)
+            elif not (terminal and number == signal.SIGINT):
                 pulumi.send_signal(signal.SIGINT)
 
         # Set before Pulumi starts, so that it can be interrupted where we were started with interrupts ignored, as
@@ -175,6 +178,8 @@ class Stack:
                 env={**(env or {}), **self.env},  # the user's own come first
                 process_group=None if terminal else 0,
             )
+            for _ in early:
+                pulumi.send_signal(signal.SIGINT)
             # No single long wait: a signal that comes just before it would be heard only when Pulumi has ended.
             while (status := pulumi.poll()) is None:
                 time.sleep(0.02)
