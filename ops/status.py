@@ -19,8 +19,12 @@ MAIN = (CONTROLLER, RUNNER)
 CONTROLLER_USER = "1000"
 INSIDE_SECONDS = 20
 """How long the jobs' engine may take to answer Jenkins' docker client."""
-ASK_ENGINE = ["timeout", str(INSIDE_SECONDS), "docker", "version", "--format", "{{.Server.Version}}"]
-"""In limited time: client and SDK would wait for ever for an engine that takes the connection and says nothing."""
+ASK_ENGINE = f"""\
+docker version --format '{{{{.Server.Version}}}}' & client=$!
+(sleep {INSIDE_SECONDS}; kill $client) > /dev/null 2>&1 & timer=$!
+wait $client; status=$?; kill $timer 2> /dev/null; exit $status"""
+"""Asks in limited time, also where the image has no `timeout`. The client itself would wait for ever for an engine that
+takes the connection and says nothing, and so would the SDK."""
 WORDY = frozenset({"next", "jobs", "images", "builds", "containerdHosts", "sidecars", "retainedVolumes"})
 """Outputs that are no line of a table, or that each build's own line tells."""
 
@@ -128,7 +132,7 @@ def works(container: Container, *, runner: bool) -> Finding:
     if runner:
         done: Any = container.exec_run(gitlab.VERIFY)
         return gitlab.known(done[1].decode(errors="replace"))
-    code, answer = container.exec_run(ASK_ENGINE, user=CONTROLLER_USER)
+    code, answer = container.exec_run(["sh", "-c", ASK_ENGINE], user=CONTROLLER_USER)
     text = answer.decode(errors="replace").strip() if isinstance(answer, bytes) else ""
     if code == 0:
         return Finding("engine from inside", f"version {text}, as user {CONTROLLER_USER}")

@@ -1,5 +1,7 @@
 """What the operator's verbs do with a stack that has a GitLab Runner, and with Jenkins' own engine."""
 
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -81,7 +83,19 @@ def test_on_a_docker_host_a_runner_is_asked_for_gitlabs_word_and_jenkins_for_its
     there: Any = OneContainer(code, answer)
     found = status.works(there, runner=runner)
     assert (found.mark, said in found.seen) == ("BAD" if code else "ok", True), found
-    assert there.ran == [*(gitlab.VERIFY if runner else status.ASK_ENGINE)]
+    assert there.ran == [*(gitlab.VERIFY if runner else ["sh", "-c", status.ASK_ENGINE])]
+
+
+@pytest.mark.parametrize(("does", "code", "said"), [("exec sleep 60", 143, ""), ("echo 29.1.0", 0, "29.1.0\n")])
+def test_the_engine_is_asked_in_limited_time_by_an_image_that_has_only_a_shell_and_sleep(
+    tmp_path: Path, does: str, code: int, said: str
+) -> None:
+    (tmp_path / "docker").write_text(f"#!/bin/sh\n{does}\n")
+    (tmp_path / "docker").chmod(0o755)
+    (tmp_path / "sleep").symlink_to("/bin/sleep")
+    ask = ["/bin/sh", "-c", status.ASK_ENGINE.replace("sleep 20", "sleep 0.2")]
+    done = subprocess.run(ask, env={"PATH": str(tmp_path)}, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stdout) == (code, said)
 
 
 def test_a_container_that_is_not_well_or_not_what_was_deployed_is_told_with_its_rights() -> None:
