@@ -15,6 +15,7 @@ import pytest
 from kubernetes import client
 
 from components.kubernetes import mutual_tls
+from lab import processes
 from tests.cluster.conftest import Make
 from tests.support.cluster import Stack, inline, until
 
@@ -176,25 +177,27 @@ def test_a_build_whose_daemon_is_away_says_so(stack: Stack) -> None:
 
 
 @pytest.fixture
-def full(stack: Stack) -> Iterator[None]:
-    """Give the daemon another volume, a file system of 48 MiB in memory, and fill it."""
-    replace("small", stack, {"op": "add", "path": "/spec/template/spec/volumes/-", "value": SMALL})
+def full(stack: Stack, lab: Any) -> Iterator[None]:
+    """Lay a file system of 48 MiB in memory over the folder that is the daemon's volume, and fill it."""
+    claim = stack.core.read_namespaced_persistent_volume_claim(f"cache-{DAEMON}", f"{stack.namespace}-buildkit")
+    volume = stack.core.read_persistent_volume(claim.spec.volume_name).spec
+    folder = (volume.host_path or volume.local).path
+    [runtime] = [made.pid for made in processes.known(lab) if made.name == "containerd"]
+    inside = ("nsenter", f"--mount=/proc/{runtime}/ns/mnt", "--")  # where the lab's pods have their mounts from
+    subprocess.run([*inside, "mount", "-t", "tmpfs", "-o", "size=48m,mode=0777", "small", folder], check=True)
     try:
+        restart(stack)
         assert "49152" in in_daemon(stack, "df -k /var/lib/buildkit")
         in_daemon(stack, "dd if=/dev/zero of=/var/lib/buildkit/filled bs=1M count=64")
         yield
     finally:
-        replace("cache", stack, {"op": "remove", "path": "/spec/template/spec/volumes/3"})
+        subprocess.run([*inside, "umount", "--lazy", folder], check=True)
+        restart(stack)
 
 
-SMALL = {"name": "small", "emptyDir": {"medium": "Memory", "sizeLimit": "48Mi"}}
-
-
-def replace(volume: str, stack: Stack, how: dict[str, Any]) -> None:
-    before, named = daemon(stack).metadata.uid, "/spec/template/spec/containers/0/volumeMounts/0/name"
-    patch = [how, {"op": "replace", "path": named, "value": volume}]
-    apps = client.AppsV1Api(stack.cluster.api)
-    apps.patch_namespaced_stateful_set("buildkit", f"{stack.namespace}-buildkit", patch)
+def restart(stack: Stack) -> None:
+    before = daemon(stack).metadata.uid
+    stack.core.delete_namespaced_pod(DAEMON, f"{stack.namespace}-buildkit", grace_period_seconds=0)
     until(lambda: is_ready(stack, before))
 
 
