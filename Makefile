@@ -40,7 +40,7 @@ lab-down: ## end that node and all that is on it
 	$(BOOT) dev && $(PY) -m lab down
 test: ## run every test that needs no cluster
 	$(BOOT) dev && $(PY) -m ops.toolchain docker && $(PY) -m pytest -n 2 $(CLUSTER:%=--ignore=%) $(ARGS)
-	@echo "The other tests run on a real Kubernetes node: make test-cluster (20 minutes; the first time builds it, 20 more)"
+	@echo "The other tests run on a real Kubernetes node: make test-cluster (15 minutes; the first time builds it, 20 more)"
 test-cluster: ## build the lab, and run the tests that need a cluster
 	$(BOOT) dev && $(PY) -m ops.toolchain kubernetes && $(PY) -m lab build && $(PY) -m pytest -n 2 $(CLUSTER) $(ARGS)
 test-fast: ## run the tests that need no Pulumi and no Docker
