@@ -76,7 +76,7 @@ ETCD, KUBERNETES, *_ = ALL
 
 
 def ensure(*more: Module) -> dict[str, Path]:
-    """Every program's path by its name, built first if need be: nine minutes the first time, then nothing.
+    """Every program's path by its name, built first if need be: twelve minutes the first time, then nothing.
 
     Two modules at a time, since downloads and linking leave a processor without work.
 
