@@ -41,7 +41,7 @@ frontend registry
     acl one_login req.fhdr_cnt(authorization) le 1
     acl anonymous req.fhdr_cnt(authorization) eq 0
     acl reads method GET HEAD
-    acl pusher var(txn.user) -m str{pushers}
+{pushers}
     # Without a login, the registry asks for one.
     http-request deny deny_status 403 unless one_login
     http-request deny deny_status 403 {refusal} unless reads or pusher or anonymous
@@ -66,7 +66,8 @@ def configuration(pushers: Sequence[str], *, tls: bool) -> str:
     return _CONFIGURATION.format(
         port=PORT,
         tls=f" ssl crt {_TLS}/tls.pem ssl-min-ver TLSv1.2 alpn h2,http/1.1" if tls else "",
-        pushers="".join(f" {user}" for user in pushers),
+        # A line may have 64 words.
+        pushers="\n".join(f"    acl pusher var(txn.user) -m str {user}" for user in pushers),
         refusal=_REFUSAL,
         registry=REGISTRY_ADDRESS,
     )

@@ -19,7 +19,8 @@ def login(user: str, scheme: str = "Basic ") -> str:
 
 def rules(entrance: Path, registry: Path) -> str:
     """Give the configuration with sockets in the place of ports."""
-    text = access.configuration(["ci", "deployer"], tls=False)
+    # As many as the settings take.
+    text = access.configuration(["ci", *(f"user-{number}" for number in range(199)), "deployer"], tls=False)
     text = text.replace(f"bind :{PORT}", f"bind unix@{entrance}")
     return text.replace(access.REGISTRY_ADDRESS, f"unix@{registry}")
 
