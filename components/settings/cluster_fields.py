@@ -9,7 +9,7 @@ from typing import Annotated, Final
 from croniter import croniter
 from pydantic import AfterValidator, Field
 
-from components.settings.fields import check_reference, image_domain, matches, refuses, split_tag
+from components.settings.fields import PORT, check_reference, image_domain, matches, refuses, split_tag
 from components.settings.problems import NotAcceptedError
 
 _LABEL: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
@@ -70,7 +70,8 @@ def _network(value: str) -> str:
     except ValueError as error:
         instead = "give a range such as 10.0.0.0/8, or one address as 192.0.2.7/32"
         raise NotAcceptedError(f"is not a range of addresses ({error})", instead) from None
-    return value if "/" in value else str(network)
+    # The API server knows no other forms, such as 10.0.0.0/255.0.0.0.
+    return str(network)
 
 
 def _host(value: str) -> str:
@@ -187,7 +188,7 @@ GitRepository = Annotated[
         "give the address without it, set ci:gitToken and write credentials: gitToken",
     ),
     matches(
-        r"(?:https://|ssh://[^\s'\"\\$@/]+@)[^\s'\"\\$@/]+/[^\s'\"\\$@]+",
+        rf"(?:https://|ssh://[^\s'\"\\$@/]+@)(?:[^\s'\"\\$@/:\[\]]+|\[[0-9A-Fa-f:.]+\]){PORT}?/[^\s'\"\\$@]+",
         "is not a repository that a build can clone",
         "give https://host/path.git, or ssh://user@host/path.git",
     ),
@@ -235,7 +236,7 @@ Stage = Annotated[
 Upstream = Annotated[
     str,
     matches(
-        r"https?://[A-Za-z0-9][A-Za-z0-9.-]*(?::[0-9]{1,5})?",
+        rf"https?://[A-Za-z0-9][A-Za-z0-9.-]*{PORT}?",
         "is not a server's address",
         "give https://host or https://host:port, without a path",
     ),

@@ -28,6 +28,9 @@ _REFUSED_JAVA_OPTIONS: Final = {
     "hudson.TcpSlaveAgentListener.port": "is set by ci:jenkins.agentPort",
 }
 
+PORT: Final = "(?::(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))"
+"""A port behind a host, 1 to 65535."""
+
 _LONGEST_PIPELINE: Final = 60_000
 """Bytes in UTF-8. A constant of a Java class holds 65,535; the rest is for what quoting adds."""
 
@@ -268,7 +271,7 @@ ServerAddress = Annotated[
     str,
     refuses(r"^https?://[^/]*@", "has a credential in it", "give the address without it"),
     matches(
-        r"https?://[A-Za-z0-9][A-Za-z0-9.-]*(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~-]+)*/?",
+        rf"https?://[A-Za-z0-9][A-Za-z0-9.-]*{PORT}?(?:/[A-Za-z0-9._~-]+)*/?",
         "is not a server's address",
         "give https://host, with a port or a path if needed",
     ),

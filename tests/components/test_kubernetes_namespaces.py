@@ -159,6 +159,7 @@ def test_every_pod_counts_against_a_quota_with_a_limit_on_everything() -> None:
         ("169.0.0.0/8", {"cidr": "169.0.0.0/8", "except": ["169.254.0.0/16"]}),
         ("169.254.0.0/16", {"cidr": "169.254.0.0/16"}),
         ("192.0.2.7", {"cidr": "192.0.2.7/32"}),
+        ("10.0.0.0/255.0.0.0", {"cidr": "10.0.0.0/8"}),
     ],
 )
 def test_a_range_is_opened_without_link_local_addresses(given: str, block: dict[str, Any]) -> None:
