@@ -67,7 +67,7 @@ def _without_pods(build: BuildSettings, key: str, events: Sequence[str]) -> str:
     if others and _NOT_PULLED.search(others[0]):
         return _not_pulled(build, key, others[0])
     if others and _NO_NODE.search(others[0]):
-        return _no_node(key, others[0])
+        return _no_node(build, key, others[0])
     return _late(build, key) + (f"\n    the last warning: {others[0]}" if others else "")
 
 
@@ -91,7 +91,7 @@ def _of_pod(build: BuildSettings, key: str, pod: _Pod, events: Sequence[str]) ->
         return f"{status['reason']}: {status.get('message', '')}".rstrip(": ")
     for entry in status.get("conditions") or ():
         if (entry.get("type"), entry.get("status")) == ("PodScheduled", "False"):
-            return _no_node(key, entry.get("message", ""))
+            return _no_node(build, key, entry.get("message", ""))
     return _late(build, key)
 
 
@@ -121,8 +121,11 @@ def _not_pulled(build: BuildSettings, key: str, message: str) -> str:
     )
 
 
-def _no_node(key: str, message: str) -> str:
-    return f"no node has room for its pod ({message}); lower {key}.resources, or add a node"
+def _no_node(build: BuildSettings, key: str, message: str) -> str:
+    if "volume" in message.lower():
+        return f"no node can have its pod, because of its volume ({message}); check {key}.context.volume.claim"
+    other = f", or give another {key}.platform" if build.platform and "affinity/selector" in message else ""
+    return f"no node has room for its pod ({message}); lower {key}.resources, or add a node{other}"
 
 
 def _was_killed(state: Mapping[str, Any]) -> bool:

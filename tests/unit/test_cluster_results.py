@@ -20,7 +20,7 @@ DEADLINE, *_ = ENDS["remedies"]
 
 
 def explain(*pods: dict[str, Any], events: Sequence[str] = (), **keys: Any) -> str:
-    return results.explain(settings(builds=[build(**keys)]).builds[0], 3, pods, events)
+    return results.explain(settings(builds=[build(**{"platform": "linux/arm64", **keys})]).builds[0], 3, pods, events)
 
 
 def status(**status: Any) -> dict[str, Any]:
