@@ -60,7 +60,14 @@ def examine(
                     said = _said(there, pod)
             if expires := (outputs.get("buildkit") or {}).get("certificateExpires"):
                 yield certificates(expires)
-            yield from builds(there, settings, resources, outputs.get("images") or {}, said)
+            # Where an update failed, its Job is there, and the outputs still have what the Job before it pushed.
+            of, now = outputs.get("builds") or {}, deployed_jobs(resources)
+            images = {
+                build: image
+                for build, image in (outputs.get("images") or {}).items()
+                if of.get(build) == now.get(build)
+            }
+            yield from builds(there, settings, resources, images, said)
     except OpsError as error:
         yield Finding("cluster", f"{error.what}; `make doctor` says more", "BAD")
 
@@ -155,7 +162,7 @@ def builds(
     """Find how each build is, and each schedule.
 
     resources: the state's.
-    images: the output `images` of the last update that ended well.
+    images: the output `images` of the last update that ended well, for Jobs that are still the newest.
     said: the last line that the watcher of branches said of each build.
     """
     namespace, deployed = of_builds(settings.kubernetes.namespace), deployed_jobs(resources)

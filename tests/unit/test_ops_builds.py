@@ -80,11 +80,18 @@ def resource(name: str = JOB, **more: Any) -> dict[str, Any]:
 
 
 def status(
-    api: FakeApi, build: dict[str, Any] | None = None, *, images: bool = True, deployed: bool = True, **keys: Any
+    api: FakeApi,
+    build: dict[str, Any] | None = None,
+    *,
+    images: bool = True,
+    of: str = JOB,
+    deployed: bool = True,
+    **keys: Any,
 ) -> dict[str, Finding]:
+    """Give the findings by name. of: the Job that pushed the images in the outputs."""
     keys |= {"kubernetes": {"kubeconfig": str(api.kubeconfig)}, "builds": [build or BUILD]}
     stack = made_stack.on_cluster(api.kubeconfig.parent, **keys)
-    outputs = {"images": {"web": IMAGE} if images else {}}
+    outputs = {"images": {"web": IMAGE} if images else {}, "builds": {"web": of}}
     policy = {"metadata": {"namespace": "ci", "name": "nothing"}, "spec": {}}
     resources = [{"type": "kubernetes:networking.k8s.io/v1:NetworkPolicy", "inputs": policy}]
     resources += [resource()] if deployed else []
@@ -96,6 +103,8 @@ def test_a_build_that_is_done_says_what_it_pushed_and_when(api: FakeApi) -> None
     api.has(f"{BATCH}/jobs", job(DONE))
     found = status(api)
     assert found["build web"] == ("build web", f"{IMAGE}, built 2026-01-31 10:00:07 UTC in 7 s", "ok", "")
+    # The last update failed after this build.
+    assert status(api, of="web-1")["build web"].seen == "pushed, built 2026-01-31 10:00:07 UTC in 7 s"
     assert found["registry pod"].seen == "ready since 2026-01-31 10:00:00 UTC, 0 restarts"
     assert found["cluster"].seen == f"v1.34.4 at {api.url}"
 
