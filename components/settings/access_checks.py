@@ -43,7 +43,7 @@ def between(settings: Settings) -> Iterator[Problem]:
             "ci:docker.acceptRootOnHost",
             "not_confirmed",
             f"must be true: {_LESS_THAN_PRIVILEGED if less else _ROOT[access]}",
-            f"accept that for {'the GitLab Runner' if runner else 'Jenkins'} and all its jobs: acceptRootOnHost: true",
+            f"accept it for {'the GitLab Runner' if runner else 'Jenkins'} and all its jobs by acceptRootOnHost: true",
         )
     yield from _host_certificates(settings)
     if runner:
@@ -89,7 +89,7 @@ def _key(section: str, files: TlsFiles | None, secret_key: str, secret: SecretSt
         yield required(secret_key, f"by {section}", instead)
     elif files.key_file is not None and secret is not None:
         instead = f"remove it, or run `pulumi config rm {secret_key}`"
-        yield Problem(f"{section}.keyFile", "conflict", f"names a second key beside {secret_key}", instead)
+        yield Problem(f"{section}.keyFile", "conflict", f"gives a second key besides {secret_key}", instead)
 
 
 def _dind(settings: Settings) -> Iterator[Problem]:

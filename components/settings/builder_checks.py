@@ -60,7 +60,7 @@ def _build(key: str, build: BuildSettings, needs: Needs, level: Level) -> Iterat
             "conflict",
             f"needs Pod Security {needs.level}: in the builds' namespace, which enforces {level}, "
             f"{in_words(checks)} would refuse it",
-            f"write {LEVEL_KEY}: {needs.level}" + (f", or builder: {' or '.join(others)}" if others else ""),
+            f"set {LEVEL_KEY} to {needs.level}" + (f", or builder to {' or '.join(others)}" if others else ""),
             build.builder,
         )
     if build.builder == "buildkit" and "hours" in build.cache.model_fields_set:
@@ -70,9 +70,9 @@ def _build(key: str, build: BuildSettings, needs: Needs, level: Level) -> Iterat
         yield Problem(
             f"{key}.secrets",
             "conflict",
-            "is for builders that mount secrets into a step; kaniko has only arguments and files, which it would keep "
-            "in the image and in the cache",
-            "write builder: buildkit or buildah, or remove it",
+            "cannot be used with kaniko, which mounts no secret into a step: its arguments and files would stay in the "
+            "image and in the cache",
+            "set builder to buildkit or buildah, or remove it",
         )
     archive = build.context.archive
     if archive is not None and build.builder != "kaniko" and not archive.startswith("https:"):

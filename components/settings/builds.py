@@ -35,8 +35,8 @@ class GitContext(Section):
     """The repository's https:// or ssh:// address."""
 
     ref: GitRevision = Field(default="main", examples=["v1.2.3"])
-    """A branch, a tag or a commit's 40 digits. A branch is read when the build runs; that it moved is no change of the
-    stack: name the commit, or use `trigger` or `schedule`."""
+    """A branch, a tag or a commit's 40 digits. A branch is read when the build runs. New commits on it do not start a
+    build: name the commit, or use `onPush`, `schedule` or `trigger`."""
 
     directory: InsidePath | None = Field(default=None, examples=["images/website"])
     """The folder in the repository that is the context."""
@@ -70,10 +70,11 @@ class ContextSettings(OneOf):
 
     archive: Archive | None = Field(default=None, examples=["https://files.example.org/website-1.2.3.tar.gz"])
     """A packed context (.tar.gz) over https or in object storage (s3://, gs://; credentials in the secret
-    `ci:storageCredentials`). What is behind the address is no part of the stack: give each version its own."""
+    `ci:storageCredentials`). Other content at the same address does not start a build: give each version its own."""
 
     directory: LocalPath | None = Field(default=None, examples=["images/website"])
-    """A folder beside this project or at an absolute path, up to 1 MiB when packed. Its .dockerignore holds."""
+    """A folder, relative to this project or absolute, up to 1 MiB when packed. What its .dockerignore names is left
+    out."""
 
     inline: dict[InsidePath, InlineText] | None = Field(
         default=None, min_length=1, examples=[{"Dockerfile": "FROM alpine:3.22\n"}]
@@ -87,10 +88,10 @@ class CacheSettings(Section):
     """Layers kept in the stack's registry, so that an unchanged step of a Dockerfile is not run again."""
 
     enabled: bool = True
-    """Look for layers, and keep them."""
+    """Use layers from the registry, and keep new ones there."""
 
     hours: Annotated[int, Field(ge=1, le=87_600)] = 336
-    """How old a layer may be, hours. 336 is kaniko's own default, two weeks. BuildKit has no such limit."""
+    """How old a layer may be to be used, hours. 336 is kaniko's own default, two weeks. BuildKit has no such limit."""
 
 
 class BuildResources(Section):
@@ -111,8 +112,8 @@ class OnPushSettings(Section):
 
     branch: BranchPattern = Field(default="main", examples=["release/*"])
     """The branch, or a pattern in which `*` is any text. An image gets two tags: the branch's name, and the commit's
-    first 12 digits. In a name that can't be a tag, `-` stands for what is wrong, and `..` with 12 digits of its SHA-256
-    follows."""
+    first 12 digits. If the name can't be a tag, `-` replaces what is wrong, and `..` and 12 digits of its SHA-256 are
+    added."""
 
     every_seconds: Annotated[int, Field(ge=5, le=86_400)] = 60
     """How often the repository is asked for its branches, seconds."""
@@ -125,10 +126,9 @@ class BuildSettings(Section):
     """The build's name, and its key in the output `images`."""
 
     builder: Builder = Field(default="kaniko", examples=["buildah"])
-    """What builds it. `kaniko` and `buildah` are root in a container with few capabilities, which Pod Security
-    `baseline` lets in. `buildkit` is not root, but makes mounts in a namespace of its own, which only
-    `ci:kubernetes.buildsPodSecurity: privileged` lets it; with `ci:buildkit` it is a client, which every level lets
-    in."""
+    """What builds it. `kaniko` and `buildah` run as root in a container with few capabilities, which Pod Security
+    `baseline` accepts. `buildkit` does not run as root, but needs `ci:kubernetes.buildsPodSecurity: privileged` for its
+    mounts. With `ci:buildkit` its pod is only a client, which every level accepts."""
 
     context: ContextSettings = Field(
         examples=[{"directory": "images/website"}],
@@ -142,10 +142,10 @@ class BuildSettings(Section):
 
     secrets: tuple[SecretName, ...] = Field(default=(), max_length=50, examples=[["npmToken"]])
     """The secrets of `ci:buildSecrets` that `RUN --mount=type=secret,id=NAME` in its Dockerfile may read, as
-    /run/secrets/NAME. Another value of one builds nothing anew. Not with Kaniko, which has no such mounts."""
+    /run/secrets/NAME. A new value does not start a build. Not with Kaniko, which has no such mounts."""
 
     args: dict[ArgumentName, OneLine] = Field(default_factory=dict, examples=[{"VERSION": "1.2.3"}])
-    """Build arguments. They stay readable in the image's history; for secrets there is `secrets`."""
+    """Build arguments. They stay readable in the image's history: use `secrets` for secrets."""
 
     target: Stage | None = Field(default=None, examples=["runtime"])
     """The stage to stop at."""
@@ -169,8 +169,8 @@ class BuildSettings(Section):
     """How often a build that failed is tried again."""
 
     schedule: PlainCron | None = Field(default=None, examples=["17 2 * * *"])
-    """When to build again by itself, in the cluster's time zone. The output `images` stays with what the last update
-    built; the tag moves."""
+    """When to build again without an update, in the cluster's time zone. The tag moves; the output `images` keeps the
+    image of the last update."""
 
     on_push: OnPushSettings | None = None
 
@@ -179,11 +179,11 @@ class BuildSettings(Section):
 
 
 class BuildkitSettings(Section):
-    """A BuildKit daemon that stays, with its cache on a volume. Builds by `buildkit` then run only its client."""
+    """A BuildKit daemon that keeps its cache on a volume. Builds with `builder: buildkit` are then its clients."""
 
     replicas: Annotated[int, Field(ge=1, le=100)] = 1
-    """How many daemons, each with a volume of its own. A build always goes to the same one. Another number moves some
-    builds to another daemon, and builds these again."""
+    """How many daemons, each with a volume of its own. A build always goes to the same one. If the number changes, some
+    builds go to another daemon, and run again."""
 
     storage_gib: Annotated[int, Field(ge=2, le=65_536)] = 20
     """Size of each volume, GiB. BuildKit itself keeps its cache below three quarters of it. It can grow later where the
@@ -199,5 +199,5 @@ class BuildkitSettings(Section):
     """Memory limit of each daemon with all the steps that it runs, MiB."""
 
     allow_from: tuple[Network, ...] = Field(default=(), examples=[["10.0.0.0/16"]])
-    """Where connections to the daemons may come from, beside the builds' namespace. They need a client's certificate
+    """Where connections to the daemons may come from, besides the builds' namespace. They need a client's certificate
     too."""

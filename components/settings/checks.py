@@ -75,10 +75,10 @@ def _image(jenkins: JenkinsSettings) -> Iterator[Problem]:
     built = {"base_image": "baseImage", "docker_cli_image": "dockerCliImage", "plugins": "plugins"}
     for field, key in built.items():
         if jenkins.image is not None and field in jenkins.model_fields_set:
-            yield no_effect(f"ci:jenkins.{key}", "on the ready image that ci:jenkins.image names", "remove one of them")
+            yield no_effect(f"ci:jenkins.{key}", "with ci:jenkins.image, which is used as it is", "remove one of them")
     if jenkins.docker_client == "image" and "docker_client_path" in jenkins.model_fields_set:
         instead = "write dockerClient: host beside it, or remove it"
-        yield no_effect("ci:jenkins.dockerClientPath", "while the docker client is the image's own", instead)
+        yield no_effect("ci:jenkins.dockerClientPath", "with dockerClient: image, the default", instead)
 
 
 def _memory(jenkins: JenkinsSettings) -> Iterator[Problem]:
@@ -98,7 +98,7 @@ def _memory(jenkins: JenkinsSettings) -> Iterator[Problem]:
 def _setup(settings: Settings) -> Iterator[Problem]:
     if settings.jenkins.agents and not settings.jenkins.executors:
         instead = "give how many jobs run on each agent, for example 2, or remove it"
-        yield Problem("ci:jenkins.executors", "conflict", "leaves ci:jenkins.agents no job to run", instead, 0)
+        yield Problem("ci:jenkins.executors", "conflict", "lets the agents of ci:jenkins.agents run no job", instead, 0)
     if settings.jenkins.setup == "wizard":
         given = [field for field in _SET_BY_HAND if field in settings.jenkins.model_fields_set]
         keys = [f"jenkins.{JenkinsSettings.model_fields[field].alias}" for field in given]

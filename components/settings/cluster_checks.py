@@ -101,21 +101,23 @@ def _destination(key: str, destination: str, elsewhere: dict[str, dict[str, str]
         yield Problem(
             key,
             "required",
-            f"is in a registry without a login ({', '.join(sorted(elsewhere)) or 'there are none'})",
-            f"add {domain} to `ci:dockerConfig`, or remove the host to push to this stack's registry",
+            f"needs a login for {domain}, and ci:dockerConfig has {', '.join(sorted(elsewhere)) or 'none'}",
+            "set one with `pulumi config set --secret ci:dockerConfig < config.json`, or remove the host to push to "
+            "this stack's registry",
             destination,
         )
     if domain is None and destination.rpartition(":")[2].startswith(RESERVED_TAG):
-        wrong = f"has a tag that begins with {RESERVED_TAG}, under which each single build is kept"
-        yield Problem(key, "conflict", wrong, "give another tag", destination)
+        wrong = f"has a tag that begins with {RESERVED_TAG}, which is reserved for what the stack keeps of each build"
+        yield Problem(key, "conflict", wrong, "give another tag, for example website:1.2.3", destination)
 
 
 def _on_push(key: str, build: BuildSettings, watched: dict[str, str]) -> Iterator[Problem]:
     if build.on_push is None:
         return
     if build.context.git is None:
-        wrong = "watches a git repository, and the context of this build is none"
-        yield Problem(f"{key}.onPush", "conflict", wrong, "give context: {git: {repository: ...}}, or remove it")
+        wrong = "needs a context in git, which this build does not have"
+        example = "context: {git: {repository: https://git.example.org/team/website.git}}"
+        yield Problem(f"{key}.onPush", "conflict", wrong, f"give for example {example}, or remove it")
     for repository in {target.rpartition(":")[0] for target in build.destinations or (f"{build.name}:latest",)}:
         other = watched.setdefault(repository, f"{key}.onPush")
         if other != f"{key}.onPush":
@@ -142,8 +144,8 @@ def _context(key: str, build: BuildSettings, settings: Settings) -> Iterator[Pro
         )
     inside = next((path for path in files if any(str(parent) in files for parent in Path(path).parents)), None)
     if inside is not None:
-        wrong = f"has {inside}, which is inside of another of the files"
-        yield Problem(f"{key}.context.inline", "conflict", wrong, "give each file a path of its own")
+        wrong = f"has the file {inside}, and another file that is its folder"
+        yield Problem(f"{key}.context.inline", "conflict", wrong, "give one of them another path")
     if context.archive is not None and not context.archive.startswith("https:") and not settings.storage_credentials:
         instead = "set them with `pulumi config set --secret ci:storageCredentials < file`"
         yield required("ci:storageCredentials", f"by {key}.context.archive in object storage", instead)

@@ -93,7 +93,7 @@ def _plain_cron(value: str) -> str:
         return value
     fields = value.split()
     if len(fields) != len(_CRON):
-        raise NotAcceptedError(f"has {len(fields)} fields", instead)
+        raise NotAcceptedError("does not have five fields", instead)
     for field, (what, least, most, names) in zip(fields, _CRON, strict=True):
         for part in field.lower().split(","):
             if not _is_cron(part, least, most, names):
@@ -119,22 +119,26 @@ def _is_cron(part: str, least: int, most: int, names: str) -> bool:
 
 
 def _destination(value: str) -> str:
-    instead = "give repository:tag for this stack's registry, or host/repository:tag"
+    instead = "give repository:tag for this stack's registry, for example website:1.2.3, or host/repository:tag"
     if "@" in value:
         raise NotAcceptedError("has a digest, which only the build can know", instead)
     repository, tag = split_tag(value)
     if tag is None:
-        raise NotAcceptedError("has no tag", f"{instead}, for example {value}:1.0" if value else instead)
+        raise NotAcceptedError("has no tag", f"give it one, for example {value}:1.0" if value else instead)
     check_reference(repository, tag, instead)
     if image_domain(value) is None and repository.partition("/")[0] == "cache":
-        raise NotAcceptedError("is where this stack keeps the builds' layers", "give another name")
+        raise NotAcceptedError(
+            "is where this stack keeps the builds' layers", f"give another name, for example my-{value}"
+        )
     return value
 
 
 def _inside(value: str) -> str:
     """Accept a path inside of a context: relative, normal, and staying there."""
     if value.startswith(("/", "..")) or posixpath.normpath(value) != value or value == "." or _CONTROL.search(value):
-        raise NotAcceptedError("is not a path in the context", "give one without '.', '..', and '/' at either end")
+        raise NotAcceptedError(
+            "is not a path in the context", "give one without '.' or '..', and without '/' at its ends"
+        )
     return value
 
 
@@ -163,7 +167,7 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 Namespace = Annotated[
     str,
-    refuses(r"^(default$|kube-)", "is Kubernetes' own", "give one that only this stack uses, for example ci"),
+    refuses(r"^(?i:default$|kube-)", "is Kubernetes' own", "give one that only this stack uses, for example ci"),
     AfterValidator(_label("namespace", _LONGEST_NAMESPACE, "ci")),
 ]
 BuildName = Annotated[str, AfterValidator(_label("build", _LONGEST_BUILD, "website"))]
@@ -218,14 +222,19 @@ RegistryUser = Annotated[
     matches(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", "is not a user name", "give 1 to 64 letters, digits, '_', '.' or '-'"),
 ]
 ArgumentName = Annotated[
-    str, matches(r"[A-Za-z_][A-Za-z0-9_]*", "is not the name of a build argument", "give letters, digits and '_'")
+    str,
+    matches(
+        r"[A-Za-z_][A-Za-z0-9_]*",
+        "is not the name of a build argument",
+        "give letters, digits and '_', for example VERSION",
+    ),
 ]
 LabelKey = Annotated[
     str,
     matches(
         r"[a-z0-9](?:[a-z0-9._/-]*[a-z0-9])?",
         "is not the key of an image's label",
-        "give lower-case letters, digits, '.', '-' and '/', as org.example.key",
+        "give lower-case letters, digits, '.', '-' and '/', for example org.example.key",
     ),
 ]
 OneLine = Annotated[str, refuses(_CONTROL.pattern, "has a control character or a line break", "give one line of text")]

@@ -26,8 +26,8 @@ class DockerSettings(Section):
     `tcp` uses an engine on another machine."""
 
     accept_root_on_host: bool = False
-    """Must be `true` for each access: anyone who can use a Docker engine can get root on its host (CIS Docker Benchmark
-    5.32 and 5.4), and so can Jenkins and every job that it runs."""
+    """Must be `true` on a Docker host, with any `access`: anyone who can use a Docker engine can get root on its host
+    (CIS Docker Benchmark 5.32 and 5.4), and so can Jenkins and every job that it runs."""
 
     socket_path: AbsolutePath | None = Field(default=None, examples=["/run/user/1000/docker.sock"])
     """The socket's path on the engine's host. Default: the path in `host`, or /var/run/docker.sock over ssh."""

@@ -24,10 +24,10 @@ class ProxySettings(Section):
     not in it: they come with this project."""
 
     container_name: DockerName = Field(default="jenkins-docker-proxy", examples=["jenkins-docker-proxy"])
-    """The container's name, and that of the volume in which it has its socket for Jenkins."""
+    """The name of the container, and of the volume with its socket for Jenkins."""
 
     memory_mib: Annotated[int, Field(ge=64, le=65_536)] = Field(default=128, examples=[128])
-    """Memory limit of the container, MiB, without swap. It takes about 0.2 for each call under way."""
+    """Memory limit of the container, MiB, without swap. Each open call takes about 0.2 MiB."""
 
 
 class DindSettings(Section):
@@ -66,11 +66,11 @@ class PruneSettings(Section):
     """Removes, every hour, what jobs leave on their engine. Never a volume, nor an image with a tag or in use."""
 
     until_hours: Annotated[int, Field(ge=1, le=87_600)] = 168
-    """What is removed is older, hours: stopped containers and images without a tag by when they were made, build cache
-    by when it was used last. Containers with a label `pulumi-container-ci/project` stay."""
+    """How old something must be to be removed, hours: stopped containers and images without a tag since they were made,
+    build cache since its last use. Containers with a label `pulumi-container-ci/project` stay."""
 
     keep_gib: Annotated[int, Field(ge=1, le=65_536)] = 20
-    """How much of the build cache is kept whatever its age, GiB."""
+    """How much of the build cache is kept, however old, GiB."""
 
     image: ImageReference = "docker:28.5.2-cli"
     """An image with the docker client, a shell and `test`."""
@@ -97,4 +97,4 @@ class TcpSettings(TlsFiles):
     """A Docker engine on another machine, for `access: tcp`. It must ask its clients for certificates."""
 
     host: EngineAddress = Field(examples=["tcp://builder.example.org:2376"])
-    """Its address, by a name or IP address in its certificate."""
+    """The engine's address. Its name or IP address must be in the engine's certificate."""

@@ -81,7 +81,7 @@ def _image(value: str) -> str:
     repository, tag = split_tag(rest)
     check_reference(repository, tag, instead)
     if not at and tag in {None, "latest"}:
-        raise NotAcceptedError("names no fixed version, so the next pull may bring another", instead)
+        raise NotAcceptedError("names no fixed version, so another pull may give another image", instead)
     found = re.match(r"(\d+)\.(\d+)(?:\.(\d+))?(?:-|$)", tag or "")
     if repository.endswith("jenkins/jenkins") and found:
         version = tuple(int(number) for number in found.groups() if number is not None)
@@ -124,7 +124,7 @@ def _docker_host(value: str) -> str:
         _absolute_path(rest)
     elif scheme == "ssh":
         if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*@[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?", rest):
-            raise NotAcceptedError("is not a user and a host", "give ssh://user@host or ssh://user@host:port")
+            raise NotAcceptedError("has no user and host after ssh://", "give ssh://user@host or ssh://user@host:port")
     elif scheme == "tcp":
         _engine_address(value)
     else:
@@ -190,7 +190,7 @@ DockerHost = Annotated[str, AfterValidator(_docker_host)]
 EngineAddress = Annotated[str, AfterValidator(_engine_address)]
 JavaOption = Annotated[
     str,
-    matches(r"-[^\s'\"\\]+", "is not one option of Java", "give one that begins with '-', without spaces or quotes"),
+    matches(r"-[^\s'\"\\]+", "is not one option of Java", "give for example -Xss2m, without spaces or quotes"),
     AfterValidator(_java_option),
 ]
 Capability = Annotated[
@@ -198,7 +198,7 @@ Capability = Annotated[
     matches(
         r"(?!ALL$|CAP_)[A-Z][A-Z_]{1,30}",
         "is not the name of one capability",
-        "give one as capabilities(7) has it, without CAP_; privileged: true means all of them",
+        "give one as capabilities(7) has it, without CAP_, for example SYS_ADMIN; privileged: true means all of them",
     ),
 ]
 SecurityOption = Annotated[
@@ -214,7 +214,7 @@ EngineOption = Annotated[
     matches(
         r"--[a-z][a-z0-9-]*(=[^\s'\"\\]+)?",
         "is not one option of dockerd",
-        "give --name or --name=value, without spaces or quotes",
+        "give --name or --name=value without spaces or quotes, for example --debug",
     ),
     refuses(r"^--(host(=|$)|tls)", "is set by this project: the engine listens for Jenkins only, by TLS", "remove it"),
 ]
@@ -223,7 +223,7 @@ Plugin = Annotated[
     matches(
         r"[A-Za-z0-9][A-Za-z0-9_-]*:(?!latest$)[A-Za-z0-9][A-Za-z0-9_.-]*",
         "is not a plugin with a fixed version",
-        "give name:version",
+        "give name:version, for example ansicolor:542.v03d235fee02d",
     ),
 ]
 JobName = Annotated[

@@ -17,7 +17,7 @@ class RunnerJobs(Section):
     """The default image and the limits of each job."""
 
     image: ImageReference = "alpine:3.22"
-    """The image of a job without an image."""
+    """The image of a job that names none."""
 
     cpu_millicores: Annotated[int, Field(ge=10, le=256_000)] = 1000
     """Limit, thousandths of a processor. In a cluster a tenth of it is reserved."""
@@ -47,7 +47,7 @@ class GitlabRunnerSettings(Section):
     helper_image: ImageReference | None = Field(
         default=None, examples=["registry.example.org/ci/gitlab-runner-helper:x86_64-v19.3.0"]
     )
-    """The image that clones and moves artifacts for each job. Default: that of the runner's release."""
+    """The image that clones the repository and moves artifacts for each job. Default: that of the runner's release."""
 
     container_name: DockerName = "gitlab-runner"
     """On a Docker host: the container's name."""

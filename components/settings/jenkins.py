@@ -57,7 +57,7 @@ class JenkinsSettings(Section):
 
     home_volume: DockerName = "jenkins_home"
     """The volume at /var/jenkins_home. It is kept when the stack is destroyed, and another stack of the project may
-    then go on with it. With another name, Jenkins starts with an empty home; the old volume stays."""
+    then use it. With another name, Jenkins starts with an empty home; the old volume stays."""
 
     adopt_home: bool = False
     """Use `homeVolume` even if no stack of this project made it, for example from an older set-up."""
@@ -67,7 +67,7 @@ class JenkinsSettings(Section):
     machine does not have is refused at preview; on a remote host, Docker refuses it when Jenkins starts."""
 
     public: bool = False
-    """Must be `true` for a `bindAddress` that is every interface: 0.0.0.0 or ::, in any form."""
+    """Must be `true` if `bindAddress` means every interface: 0.0.0.0 or ::, in any form."""
 
     http_port: Port = 8080
     """The host's port of the web interface."""
@@ -91,8 +91,8 @@ class JenkinsSettings(Section):
     that somebody else starts."""
 
     agents: Annotated[int, Field(ge=0, le=32)] = 0
-    """Agents that run the jobs, in containers of their own with `memoryMib` each. They get the Docker engine, the
-    controller has no way to it and runs no job."""
+    """How many agents run the jobs, in containers of their own with `memoryMib` each. They reach the Docker engine; the
+    controller does not, and runs no job."""
 
     restart: Literal["no", "on-failure", "unless-stopped", "always"] = "on-failure"
     """When the engine restarts the container."""
@@ -161,7 +161,7 @@ class JobSettings(Section):
     """When the job starts by itself, in Jenkins' syntax."""
 
     poll: Poll | None = Field(default=None, examples=["H/5 * * * *"])
-    """When Jenkins looks for new commits in `repository`, in Jenkins' syntax, and builds if any. A call of
+    """When Jenkins looks for new commits in `repository`, in Jenkins' syntax, and builds them. A call of
     git/notifyCommit makes it look at once; with `on-notify`, it looks only then."""
 
     multibranch: bool = False

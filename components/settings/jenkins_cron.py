@@ -38,7 +38,7 @@ def check(value: str) -> str:
     if lines[0].startswith("TZ="):
         _check_zone(lines.pop(0).removeprefix("TZ="))
     if not any(lines):
-        raise _refused("has no schedule in it")
+        raise _refused("is empty")
     for line in lines:
         if line and line not in _ALIASES:
             _check_line(line)
@@ -63,10 +63,10 @@ def _check_zone(name: str) -> None:
 def _check_line(line: str) -> None:
     fields = re.split(r"[ \t]+", line)
     if len(fields) != len(_FIELDS):
-        raise _refused(f"has {len(fields)} fields in a line")
+        raise _refused("has a line without five fields")
     _, _, days, months, _ = (_values(name, field) for name, field in zip(_FIELDS, fields, strict=True))
     if min(days) > max(_DAYS[month - 1] for month in months):
-        raise _refused(f"would never come, since no month that it names has a day {min(days)}")
+        raise _refused(f"would never run, since no month that it names has a day {min(days)}")
 
 
 def _values(name: str, field: str) -> set[int]:

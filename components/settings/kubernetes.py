@@ -30,7 +30,7 @@ _Storage = Annotated[int, Field(ge=1, le=65_536)]
 
 
 class QuotaSettings(Section):
-    """What all builds together may use at one time. The sums of the builds' own limits must fit in."""
+    """What all builds together may use at one time. It must have room for the limits of all of them."""
 
     cpu_millicores: _Cpu = Field(examples=[8000])
     """Thousandths of a processor."""
@@ -53,41 +53,42 @@ class KubernetesSettings(Section):
     """The cluster: how it is reached, the namespaces, and what builds may use and reach."""
 
     kubeconfig: LocalPath | None = Field(default=None, examples=["~/.kube/prod"])
-    """The kubeconfig file, from the project's folder or absolute. Default: as kubectl finds it ($KUBECONFIG,
-    ~/.kube/config). A production stack should name file or context, so that it can't meet another cluster."""
+    """The kubeconfig file, relative to this project or absolute. Default: as kubectl finds it ($KUBECONFIG,
+    ~/.kube/config). A production stack should name the file or the context, so that it is never deployed to another
+    cluster."""
 
     context: OneLine | None = Field(default=None, examples=["prod"])
     """The context in the kubeconfig. Default: its current one."""
 
     namespace: Namespace = "ci"
-    """Where the registry is. The builds are in the namespace of this name with `-builds` behind it. The first is held
-    to Pod Security `restricted` and outlives the stack with the images in it; the second is held to
-    `buildsPodSecurity`, and goes with the stack."""
+    """The registry's namespace. It enforces Pod Security `restricted`, and outlives the stack with the images in it.
+    The builds' namespace has the same name with `-builds` at the end. It enforces `buildsPodSecurity`, and is removed
+    with the stack."""
 
     adopt_namespaces: bool = False
     """Take the namespaces over although this stack did not make them. What is in them stays."""
 
     builds_pod_security: Level = Field(default="baseline", examples=["privileged"])
-    """The Pod Security level that the builds' namespace is held to, by the API server. A build whose builder needs more
-    is refused, with the checks that it fails: no build loosens the namespace for the others."""
+    """The Pod Security level that the builds' namespace enforces. A build whose builder needs more is refused, with the
+    names of the checks that it fails. So no build loosens the namespace for the others."""
 
     quota: QuotaSettings | None = None
-    """Default: just what the stack's builds need when all run that may run at one time."""
+    """Default: what the stack's builds need if as many run as may run at one time."""
 
     parallel_builds: Annotated[int, Field(ge=1, le=500)] | None = Field(default=None, examples=[4])
     """How many builds run at one time: those of updates, on push and by schedule together. The others wait in a queue,
-    first in, first out. The cluster must have Kueue 0.15 or newer. Default: no bound."""
+    first in, first out. The cluster must have Kueue 0.15 or newer. Default: no limit."""
 
     egress: tuple[Network, ...] = Field(default=EVERYWHERE, examples=[["203.0.113.0/24"]])
-    """Where builds may connect to, beside the registry and the cluster's DNS. A range that holds the addresses behind
-    which clouds keep their nodes' credentials is opened without them. Behind an ingress, builds push through it, so its
-    address must be among these."""
+    """Where builds may connect to, besides the registry and the cluster's DNS. The addresses at which clouds give out
+    their nodes' credentials, such as 169.254.169.254, are left out of a wider range. With `ci:registry.ingress`, builds
+    push through the ingress controller, so its address must be among these."""
 
     dns_namespace: ObjectName = "kube-system"
     """The namespace of the cluster's DNS."""
 
     trusted_ca_file: LocalPath | None = Field(default=None, examples=["company-ca.pem"])
-    """A PEM file of certificate authorities that builds trust beside the public ones, for example your company's: for
+    """A PEM file of certificate authorities that builds trust besides the public ones, for example your company's: for
     git, packed contexts and registries."""
 
     object_storage: ObjectStorageSettings = Field(default_factory=ObjectStorageSettings)
@@ -97,7 +98,7 @@ class KubernetesSettings(Section):
     the original has known holes and is refused."""
 
     buildkit_image: ImageReference = "moby/buildkit:v0.32.2-rootless"
-    """The image of the builder `buildkit`, in its form without root: a shell, rootlesskit and BuildKit."""
+    """The image of the builder `buildkit`, for BuildKit without root: a shell, rootlesskit and BuildKit."""
 
     buildah_image: ImageReference = "quay.io/containers/buildah:v1.43.2"
     """The image of the builder `buildah`: a shell and Buildah 1.28 or newer."""
@@ -106,7 +107,8 @@ class KubernetesSettings(Section):
     """The image that reads git repositories: a shell, git, ssh for ssh:// addresses, wget for `onPush`."""
 
     kubectl_image: ImageReference = "registry.k8s.io/kubectl:v1.34.4"
-    """The image that restarts the registry for a collection, and creates Jobs on push: kubectl alone."""
+    """The image that restarts the registry for a garbage collection, and creates Jobs on push. It needs only
+    kubectl."""
 
     def image_of(self, builder: Builder) -> str:
         """Give a builder's image."""
@@ -130,10 +132,10 @@ class TlsSettings(Section):
     """Where the registry's certificate comes from: a Secret, a file, or cert-manager."""
 
     secret_name: ObjectName | None = Field(default=None, examples=["registry-tls"])
-    """A Secret of type kubernetes.io/tls in the registry's namespace, which somebody else makes."""
+    """A Secret of type kubernetes.io/tls in the registry's namespace, which you create."""
 
     certificate_file: LocalPath | None = Field(default=None, examples=["registry.pem"])
-    """The certificate in PEM, its chain behind it. Its key is the secret `ci:registryTlsKey`."""
+    """A PEM file with the certificate, then its chain. Its key is the secret `ci:registryTlsKey`."""
 
     issuer: ObjectName | None = Field(default=None, examples=["letsencrypt"])
     """cert-manager's issuer of the certificate."""
@@ -151,7 +153,7 @@ class IngressSettings(Section):
     annotations: dict[str, str] = Field(
         default_factory=dict, examples=[{"nginx.ingress.kubernetes.io/proxy-body-size": "0"}]
     )
-    """Annotations of the Ingress. Before the registry, a controller must let big bodies through."""
+    """Annotations of the Ingress. For the registry, the controller must accept big request bodies."""
 
 
 class MirrorSettings(Section):
@@ -161,8 +163,7 @@ class MirrorSettings(Section):
     """The registry that is mirrored."""
 
     hosts: tuple[HostName, ...] = Field(default=("index.docker.io",), min_length=1)
-    """The hosts in image names that are looked for in the mirror first. The public registry's own is
-    index.docker.io."""
+    """The hosts whose images are looked for in the mirror first. Docker Hub's is index.docker.io."""
 
     user: OneLine | None = Field(default=None, examples=["team"])
     """The account at the upstream. Its password is the secret `ci:mirrorPassword`."""
@@ -171,25 +172,25 @@ class MirrorSettings(Section):
     """Size of the mirror's volume, GiB."""
 
     keep_hours: Annotated[int, Field(ge=1, le=87_600)] = 168
-    """How long a mirrored image stays without being asked for, hours. 168 is the registry's default."""
+    """How long a mirrored image stays if nobody pulls it, hours. 168 is the registry's default."""
 
 
 class CollectionSettings(Section):
-    """When the registry gives back the space of what was deleted. It is not reachable meanwhile."""
+    """When the registry frees the space of deleted images. It is not reachable meanwhile."""
 
     schedule: PlainCron = "17 3 * * 0"
     """When, in the cluster's time zone."""
 
     delete_untagged: bool = False
-    """Delete images that no tag names any more, too. Every build keeps a tag of its own in the registry, so what a
-    stack's output `images` names stays; and what it named before, unless that very build ran again."""
+    """Also delete images that no tag names. Every build keeps a tag of its own in the registry, so the images of a
+    stack's output `images` stay. So do those of earlier updates, unless the very same build ran again."""
 
 
 class KeepSettings(Section):
-    """Which tags stay. Of each repository, the collection removes those that are neither new enough nor in use."""
+    """Which tags stay. The collection removes a tag that is neither new enough nor in use."""
 
     last_tags: Annotated[int, Field(ge=1, le=100_000)] = Field(examples=[20])
-    """How many tags of a repository stay whatever their age: those that were pushed last."""
+    """How many tags of each repository stay, however old: those that were pushed last."""
 
     days: Annotated[int, Field(ge=1, le=36_500)] = Field(examples=[30])
     """How long every tag stays after its last push, days."""
@@ -221,7 +222,7 @@ class RegistrySettings(Section):
     `ci:registryPullPassword`."""
 
     access_image: ImageReference = "haproxy:3.2.21-alpine"
-    """The image of the HAProxy before the registry, which keeps users that may only pull from pushing."""
+    """The image of the HAProxy before the registry. It refuses pushes of users who may only pull."""
 
     users: tuple[UserSettings, ...] = Field(default=(), max_length=200)
     """Further users."""
@@ -243,8 +244,8 @@ class RegistrySettings(Section):
     Service's name in the cluster, which nodes know only from a hosts.toml (the output `containerdHosts`)."""
 
     allow_from: tuple[Network, ...] = Field(default=EVERYWHERE, examples=[["10.0.0.0/16"]])
-    """Where connections to the registry may come from, beside this stack's builds. Nodes pull from their own addresses,
-    so narrow it to the nodes' and the ingress controller's networks."""
+    """Where connections to the registry may come from, besides this stack's builds. Nodes pull from their own
+    addresses, so narrow it to the nodes' and the ingress controller's networks."""
 
     mirror: MirrorSettings | None = None
 
@@ -258,7 +259,7 @@ class RegistrySettings(Section):
 
 
 class WebhookSettings(Section):
-    """A receiver for the calls of git hosts, so that a push is looked for at once. Without it, nothing listens."""
+    """An address that git hosts call, so that a push is built at once. Without this section, nothing listens."""
 
     node_port: NodePort | None = Field(default=None, examples=[30900])
     """A port of every node on which it answers."""
@@ -270,8 +271,8 @@ class WebhookSettings(Section):
     """The name by which git hosts reach it."""
 
     tls_secret: ObjectName | None = Field(default=None, examples=["hooks-tls"])
-    """A Secret of type kubernetes.io/tls in the registry's namespace, for the ingress. Somebody else makes it, or
-    cert-manager by an annotation of the ingress. Without it, calls cross the network in clear."""
+    """A Secret of type kubernetes.io/tls in the registry's namespace, for the ingress. You create it, or cert-manager
+    does by an annotation of the ingress. Without it, calls cross the network in clear."""
 
     allow_from: tuple[Network, ...] = Field(default=EVERYWHERE, examples=[["10.0.0.0/16"]])
     """Where calls may come from: the git hosts' networks, or those of nodes and the ingress controller."""

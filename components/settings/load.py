@@ -98,7 +98,7 @@ def _problem(detail: ErrorDetails, secret: frozenset[str]) -> Problem:
     cause = detail.get("ctx", {}).get("error")
     if isinstance(cause, NotAcceptedError):
         example = "" if "for example" in cause.instead else _example(node)
-        return Problem(key, cause.code, cause.wrong, f"{cause.instead}{example}", value)
+        return Problem(key, cause.code, cause.wrong, f"{cause.instead.replace('KEY', key)}{example}", value)
     return Problem(key, *_told(kind, seen, detail, node), value)
 
 
@@ -120,6 +120,10 @@ def _key(location: _Location) -> str:
 
 def _unknown(key: str, location: _Location) -> Problem:
     *parent, name = location
+    top, dot, inner = str(name).partition(".")
+    if dot and not parent and top in _schema()["properties"]:
+        instead = f"write {inner} under {PREFIX}{top}:, or run `pulumi config set --path '{key}' VALUE`"
+        return Problem(key, "unknown_key", "is written as one key", instead)
     known = [f"{PREFIX}{name}" if not parent else name for name in _node(tuple(parent)).get("properties", {})]
     meant = _nearest(f"{'' if parent else PREFIX}{name}", known)
     simple = re.fullmatch(r"[\w:.\[\]-]+", key)
@@ -186,6 +190,8 @@ def _accepted(node: _Node) -> str:  # noqa: PLR0911 - a table
             return "a map of settings"
         case "string" if "minLength" in node:
             return f"text of {node['minLength']} or more characters"
+        case "string" if "pattern" in node:
+            return "text of this form"
     return "text"
 
 

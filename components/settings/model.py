@@ -80,8 +80,8 @@ class Settings(Section):
     )
     webhook_secret: NewPassword | None = _secret(
         "webhookSecret",
-        "What git hosts sign their calls of `ci:webhook` with, or send as GitLab's secret token; limits and default as "
-        "for `registryPassword`.",
+        "The secret with which git hosts sign their calls of `ci:webhook`, and GitLab's secret token there; limits and "
+        "default as for `registryPassword`.",
     )
     registry_tls_key: PrivateKey | None = _secret(
         "registryTlsKey", "The private key of `ci:registry.tls.certificateFile`.", " < key.pem"

@@ -63,7 +63,7 @@ def _webhook(settings: Settings) -> Iterator[Problem]:
         return
     yield from _ingress("ci:webhook", webhook, "hooks.example.org")
     if not any(build.on_push for build in settings.builds):
-        yield no_effect("ci:webhook", "without a build that is watched", "give a build onPush: {}, or remove it")
+        yield no_effect("ci:webhook", "without a build with onPush", "give a build onPush: {}, or remove it")
     if webhook.node_port is not None and webhook.node_port == settings.registry.node_port:
         yield duplicate("ci:webhook.nodePort", webhook.node_port, "ci:registry.nodePort", "give another port")
     if webhook.ingress is None and webhook.tls_secret is not None:
@@ -100,8 +100,8 @@ def _mirror(settings: Settings) -> Iterator[Problem]:
     if (mirror.user is None) != (settings.mirror_password is None):
         yield required(
             "ci:registry.mirror.user" if mirror.user is None else "ci:mirrorPassword",
-            "by the other half of the login",
-            "give both (`pulumi config set --secret ci:mirrorPassword`), or neither",
+            "since the mirror's login has both a user and a password",
+            "give both (user: NAME and `pulumi config set --secret ci:mirrorPassword`), or neither",
         )
 
 
@@ -115,14 +115,16 @@ def _tls(settings: Settings) -> Iterator[Problem]:
             "give a certificate, for example tls: {issuer: letsencrypt}, or write plainHttp: true",
         )
     if tls is not None and registry.plain_http:
-        yield Problem("ci:registry.plainHttp", "conflict", "excludes tls", "remove one of the two", value=True)
+        yield Problem(
+            "ci:registry.plainHttp", "conflict", "conflicts with ci:registry.tls", "remove one of the two", value=True
+        )
     sources = (tls.secret_name, tls.certificate_file, tls.issuer) if tls is not None else ()
     given = len([source for source in sources if source is not None])
     if tls is not None and given != 1:
         yield Problem(
             "ci:registry.tls",
             "one_of",
-            f"names {given} sources of the certificate",
+            f"names {given or 'no'} sources of the certificate",
             "give one of secretName, certificateFile and issuer, for example issuer: letsencrypt",
         )
     if tls is not None and tls.issuer is None and "issuer_kind" in tls.model_fields_set:

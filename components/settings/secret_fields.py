@@ -33,7 +33,7 @@ def _new_password(value: SecretStr) -> SecretStr:
         (text.lower().rstrip("0123456789!") in _GUESSED_PASSWORDS, "is among the first that are guessed"),
     ):
         if is_wrong:
-            raise NotAcceptedError(wrong, "set another with `pulumi config set --secret`")
+            raise NotAcceptedError(wrong, "set another with `pulumi config set --secret KEY`")
     return value
 
 
@@ -42,7 +42,7 @@ def _token(value: SecretStr) -> SecretStr:
     # Configuration as code would take ${...} inside of the token for a variable.
     if text != text.strip() or "${" in text or min(text, default=" ") <= " ":
         wrong = "is empty, or has a space, a line break or ${"
-        raise NotAcceptedError(wrong, "set it with `pulumi config set --secret`")
+        raise NotAcceptedError(wrong, "set it with `pulumi config set --secret KEY`")
     return value
 
 
@@ -50,7 +50,7 @@ def _jenkins_secret(value: SecretStr) -> SecretStr:
     text = value.get_secret_value()
     if not text.strip() or "${" in text:
         wrong = "is empty, or has ${, which configuration as code would take for a variable"
-        raise NotAcceptedError(wrong, "set it with `pulumi config set --secret --path`")
+        raise NotAcceptedError(wrong, "set it with `pulumi config set --secret --path KEY`")
     return value
 
 
@@ -62,7 +62,11 @@ def _runner_token(value: SecretStr) -> SecretStr:
         wrong = "is not a runner's authentication token: glrt- and 20 or more letters, digits, '_', '-' or '.'"
     else:
         return value
-    raise NotAcceptedError(wrong, f"create a runner in GitLab ({WHERE_RUNNERS_ARE_MADE}) and set the token it shows")
+    raise NotAcceptedError(
+        wrong,
+        f"create a runner in GitLab ({WHERE_RUNNERS_ARE_MADE}), and set the token that it "
+        "shows with `pulumi config set --secret KEY`",
+    )
 
 
 def _private_key(value: SecretStr) -> SecretStr:
@@ -71,7 +75,8 @@ def _private_key(value: SecretStr) -> SecretStr:
         instead = "set it from its file with `pulumi config set --secret KEY < key.pem`"
         raise NotAcceptedError("is not a private key in PEM form", instead)
     if "ENCRYPTED" in text.partition("\n")[0]:
-        raise NotAcceptedError("has a passphrase, and nobody is there to type it", "give a key without one")
+        instead = "give a key without one: `pulumi config set --secret KEY < key.pem`"
+        raise NotAcceptedError("has a passphrase, and nobody is there to type it", instead)
     return SecretStr(text if text.endswith("\n") else f"{text}\n")
 
 
@@ -80,7 +85,7 @@ SecretName = Annotated[
     matches(
         r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}",
         "is not the name of a build's secret",
-        "give the id in RUN --mount=type=secret,id=...: 1 to 63 letters, digits, '_', '-' or '.'",
+        "give the id in RUN --mount=type=secret,id=...: 1 to 63 letters, digits, '_', '-' or '.', for example npmToken",
     ),
 ]
 JenkinsSecretName = Annotated[

@@ -30,7 +30,7 @@ class OneOf(Section):
         if len(given) != 1:
             every = ", ".join(str(field.alias) for field in type(self).model_fields.values())
             raise NotAcceptedError(
-                f"has {len(given)} of its keys" + (f" ({', '.join(given)})" if given else ""),
+                f"has more than one of its keys ({', '.join(given)})" if given else "has none of its keys",
                 f"give exactly one of {every}",
                 "one_of",
             )
