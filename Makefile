@@ -1,4 +1,4 @@
-# `make` alone lists the verbs. STACK=name chooses the stack, YES=1 answers every question, ARGS="..." goes to Pulumi.
+# `make` alone lists the verbs.
 export YES PYTHON
 BOOT := @sh ops/toolchain/bootstrap.sh
 PY   := .venv/bin/python
@@ -12,36 +12,37 @@ CLUSTER := tests/cluster tests/manifests tests/lab
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo 'STACK=name chooses the stack, YES=1 answers each question with yes, ARGS="..." is passed on to Pulumi or pytest.'
 up: ## install the prerequisites and deploy
 	$(BOOT) runtime && $(PY) -m ops up $(FOR) $(SURE) $(ARGS)
 preview: ## show what `make up` would change
 	$(BOOT) runtime && $(PY) -m ops preview $(FOR) $(ARGS)
 down: ## remove what is deployed; Jenkins' home and the registry's images stay
 	$(BOOT) runtime && $(PY) -m ops down $(FOR) $(SURE) $(ARGS)
-status: ## show what is deployed and how it is
+status: ## show what is deployed and whether it works
 	$(BOOT) runtime && $(PY) -m ops status $(FOR)
-doctor: ## check what this machine and the stack's cluster have and lack
+doctor: ## check the machine, the cluster and the settings
 	$(BOOT) runtime && $(PY) -m ops doctor $(FOR)
-password: ## print the administrator's or the registry user's password
+password: ## print the password of Jenkins' administrator or of the registry's user
 	$(BOOT) runtime && $(PY) -m ops password $(FOR)
-set: ## set one setting in the stack's file, a secret encrypted: make set KEY=ci:gitToken, or with a file: < FILE
+set: ## set one setting in the stack's file, encrypted if it is a secret: make set KEY=ci:gitToken (a whole file: < FILE)
 	$(BOOT) runtime && $(PY) -m ops set $(FOR) $(KEY)
-recover: ## clean up after a Pulumi that was killed
+recover: ## repair the state after a Pulumi that was killed
 	$(BOOT) runtime && $(PY) -m ops recover $(FOR) $(SURE)
-backup: ## write all that the stack keeps into one file, with Jenkins or the registry stopped: make backup FILE=/mnt/ci.zip
+backup: ## stop Jenkins or the registry, and copy its data and the state into one file: make backup FILE=/mnt/ci.zip
 	$(BOOT) runtime && $(PY) -m ops backup $(FOR) $(if $(FILE),--file "$(FILE)")
-restore: ## put back what `make backup` wrote, where there is nothing of it, and deploy: make restore FILE=...
+restore: ## put back what `make backup` wrote, on a host or cluster without it, and deploy: make restore FILE=/mnt/ci.zip
 	$(BOOT) runtime && $(PY) -m ops restore $(FOR) $(SURE) $(if $(FILE),--file "$(FILE)")
-sample: ## run Jenkins' sample pipeline, or an image that was built, and follow it
+sample: ## run Jenkins' sample pipeline, or in a cluster an image that was built
 	$(BOOT) runtime && $(PY) -m ops sample $(FOR)
 lab: ## start a real Kubernetes node on this machine, for STACK=lab
 	$(BOOT) dev && $(PY) -m lab up
-lab-down: ## end that node and all that is on it
+lab-down: ## remove that node and all that is on it
 	$(BOOT) dev && $(PY) -m lab down
 test: ## run every test that needs no cluster
 	$(BOOT) dev && $(PY) -m ops.toolchain docker && $(PY) -m pytest -n 2 $(CLUSTER:%=--ignore=%) $(ARGS)
 	@echo "The other tests run on a real Kubernetes node: make test-cluster (15 minutes; the first time builds it, 20 more)"
-test-cluster: ## build the lab, and run the tests that need a cluster
+test-cluster: ## build the lab and run the tests that need a cluster
 	$(BOOT) dev && $(PY) -m ops.toolchain kubernetes && $(PY) -m lab build && $(PY) -m pytest -n 2 $(CLUSTER) $(ARGS)
 test-fast: ## run the tests that need no Pulumi and no Docker
 	$(BOOT) dev && $(PY) -m pytest tests/unit tests/components tests/contract $(ARGS)
@@ -51,7 +52,7 @@ reference: ## regenerate the schema and the settings reference
 	$(BOOT) dev && $(PY) -m components.settings.reference
 lock: ## regenerate the lock files from the .in files
 	$(BOOT) dev && $(PIN) requirements.in -o requirements.txt && $(PIN) requirements-dev.in -o requirements-dev.txt && $(PIN) offline/go-requirements.in -o offline/go-requirements.txt && $(PIN) policies/requirements.in -o policies/requirements.txt && $(PIN) tests/manifests/checkov-requirements.in -o tests/manifests/checkov-requirements.txt
-outdated: ## show which pins have a newer version; what can't be asked is said
+outdated: ## show which pins have a newer version, and which registries can't be asked
 	$(BOOT) dev && $(PY) .ci/outdated.py
-bench: ## measure: make bench ARGS="docker --rounds 5"; `python -m benchmarks report` renders it
+bench: ## measure: make bench ARGS="docker --rounds 5"; .venv/bin/python -m benchmarks report FILE shows the tables
 	$(BOOT) dev && $(PY) -m benchmarks run $(ARGS)

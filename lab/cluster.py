@@ -70,7 +70,7 @@ def down(lab: Layout) -> bool:
     """
     there = lab.data.exists() or netns.exists(lab) or lab.run.exists()
     if there and os.geteuid() != 0:
-        raise OpsError("The lab is root's.", "Run: sudo make lab-down")
+        raise OpsError("The lab belongs to root.", "Run: sudo make lab-down")
     with cache.locked(lab.lock, "bringing the lab up or down"):
         clear(lab)
     return there

@@ -34,7 +34,7 @@ def prepare() -> None:
     """
     if os.geteuid() != 0:
         raise OpsError(
-            f"The lab takes root: it makes network namespaces and mounts. You are user {os.geteuid()}.",
+            f"The lab needs root, to make network namespaces and mounts. You are user {os.geteuid()}.",
             "Run: sudo --preserve-env=HOME make lab",
         )
     if missing := _missing():

@@ -72,7 +72,7 @@ def source(module: Path, dependency: str, *, remedy: str = "") -> Path:
     own = {**env, "GOFLAGS": "", "GOWORK": "off"}
     done = subprocess.run(asked, cwd=module, env=own, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise OpsError(f"The Go module {dependency} can't be had: {done.stdout}{done.stderr}", f"{PROXY} {remedy}")
+        raise OpsError(f"The Go module {dependency} can't be fetched: {done.stdout}{done.stderr}", f"{PROXY} {remedy}")
     return Path(json.loads(done.stdout)["Dir"])
 
 

@@ -57,7 +57,7 @@ def writing(path: Path, about: Mapping[str, Any]) -> Iterator[Callable[[str, Ite
     Gives what adds a part. Raises OpsError when the file is there already.
     """
     if path.exists():
-        raise OpsError(f"{path} exists, and is not overwritten.", "Choose another FILE, or remove it.", code=2)
+        raise OpsError(f"{path} exists and would be overwritten.", "Choose another FILE, or remove it.", code=2)
     from rich import progress
 
     unfinished = path.with_name(f"{path.name}.part")  # of a backup that was killed: the next one writes over it
@@ -129,4 +129,4 @@ def whole(chunks: Iterable[bytes], what: str) -> Iterator[bytes]:
         end = (end + chunk)[-len(TAR_END) :]
         yield chunk
     if end != TAR_END:
-        raise OpsError(f"The other side has not given all of {what}.", "See its log, then try again.")
+        raise OpsError(f"The copy of {what} ended too early.", "See the engine's or the kubelet's log, and try again.")

@@ -95,7 +95,7 @@ def restore(named: str | None, file: Path) -> int:
                 if store:
                     store.finish(packed)
     if status:
-        console.note(f"When that is put right: {stack.make('restore')} FILE={file}")
+        console.note(f"When that is mended, run again: {stack.make('restore')} FILE={file}")
     return status
 
 
@@ -108,7 +108,7 @@ def before_up(stack: Stack) -> None:
         if not store.heal() and _unfinished(store):
             raise OpsError(
                 f"{store.volume} is not whole: it has an unfinished restore.",
-                f"Run that again: {stack.make('restore')} FILE=... Or remove it: {store.removal}",
+                f"Run the restore again: {stack.make('restore')} FILE=... Or remove it: {store.removal}",
             )
 
 
@@ -137,7 +137,7 @@ def _state(stack: Stack) -> bytes:
     path = stack.clone.state_file(stack.name)
     left = recover.remains(stack) or ("a Pulumi at work" if state_files.locks(stack.clone, stack.name) else "")
     if left or state_files.checkpoint(stack.clone, stack.name, path) is None:
-        raise OpsError(f"Stack {stack.name} has {left or 'a state in another format'}.", f"{stack.make('recover')}")
+        raise OpsError(f"Stack {stack.name} has {left or 'a state in another format'}.", f"Run {stack.make('recover')}")
     return path.read_bytes()
 
 

@@ -74,11 +74,11 @@ def require(stack: Stack) -> None:
         reader(stack).version()
     except ReadError as failed:
         if is_lab(stack):
-            what, remedy = f"The lab of stack {stack.name} is not up", "Start it first: make lab"
+            what, remedy = f"The lab of stack {stack.name} is not running", "Start it first: make lab"
         else:
             what = f"The cluster of stack {stack.name} can't be used"
             remedy = f"See whether this works: {kubectl(stack)} version. "
-            remedy += "Another: make set KEY=ci:kubernetes.kubeconfig"
+            remedy += f"Another one: {stack.make('set KEY=ci:kubernetes.context')}, or KEY=ci:kubernetes.kubeconfig"
         raise OpsError(f"{what}: {failed}.", remedy) from failed
 
 

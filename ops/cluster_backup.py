@@ -63,7 +63,7 @@ class ClusterStore:
         busy = [each for each in pods if each.status.phase in {"Pending", "Running"}]
         names = sorted(each.metadata.name for each in busy if labels.APP not in (each.metadata.labels or {}))
         if names:
-            raise OpsError(f"Builds push to the registry: {', '.join(names)}.", "Wait for them, then try again.")
+            raise OpsError(f"Builds are running: {', '.join(names)}.", "Wait until they have ended, then try again.")
         with self._stopped(), self._mounted() as pipe:
             add(self.part, whole(pipe(["sh", "-c", PACK]), self.volume))
 
@@ -200,5 +200,7 @@ def _until(ask: Callable[[], bool], what: str) -> None:
     end = time.monotonic() + WAIT_SECONDS
     while not ask():
         if time.monotonic() > end:
-            raise OpsError(f"Waited {WAIT_SECONDS} s for {what}.", "See: kubectl describe, in the registry's namespace")
+            raise OpsError(
+                f"Waited {WAIT_SECONDS} s for {what}.", "See kubectl get events, in the registry's namespace"
+            )
         time.sleep(0.3)

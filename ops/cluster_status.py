@@ -86,7 +86,7 @@ def _access(there: ApiReader, resources: Sequence[Mapping[str, Any]]) -> Finding
     except client.ApiException as error:
         if error.status != http.HTTPStatus.FORBIDDEN:
             raise
-        return Finding("access", "not compared: that takes the right to patch, which this user lacks", "note")
+        return Finding("access", "not compared: this user lacks the right to patch, which that needs", "note")
     seen = f"changed by hand: {changed}; `make up` puts it back" if changed else "as declared"
     return Finding("access", seen, "BAD" if changed else "ok")
 
@@ -204,7 +204,7 @@ def builds(
             yield Finding(f"schedule {build.name}", seen, "BAD" if failed or suspended else "ok")
         if build.on_push:
             run, failed = last_run(index, template_name(build.name))
-            watcher = said.get(build.name, "the watcher has said nothing of late")
+            watcher = said.get(build.name, "the watcher's log has no recent line of it")
             bad = failed or watcher.startswith(TROUBLE)
             seen = f"{build.on_push.branch}; {run}; {watcher}"
             yield Finding(f"push {build.name}", seen, "BAD" if bad else "ok")
@@ -213,7 +213,7 @@ def builds(
 def _outcome(job: client.V1Job | None, name: str | None, image: str) -> tuple[str, str]:
     """How a Job stands: in a word, and in a sentence for a build of this name that pushed this image."""
     if job is None:
-        known = f"{image}; its Job {name} is gone, `make up` notes that and builds nothing"
+        known = f"{image}; its Job {name} is gone; `make up` declares it again and builds nothing"
         unknown = f"its Job {name} is gone; `make up` builds it" if name else "not built yet; `make up` builds it"
         return "gone", known if image and name else unknown
     ended = {entry.type for entry in job.status.conditions or [] if entry.status == "True"}

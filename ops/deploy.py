@@ -70,15 +70,15 @@ def up(named: str | None, words: Sequence[str]) -> int:
 
             jobs = [each.told for each in jenkins.examine(stack, done.outputs) if each.mark == "BAD"]
         for job in jobs:
-            console.note(f"But Jenkins has not all of the stack's jobs. {job}")
+            console.note(f"But Jenkins does not have all of the stack's jobs. {job}")
         if ill:
             console.note(
-                f"But {'; '.join(ill)}. See: {stack.make('status')}; to make it anew, remove it and update again."
+                f"But {'; '.join(ill)}. See: {stack.make('status')}; to create it again, docker rm -f it and update."
             )
     elif done.changes and not on_docker:
         console.note(
-            f"\nStack {stack.name} is not all up. What was done stays, and the next `{stack.make('up')}` does the "
-            f"rest: a build that failed runs again, the others do not. All of it: {stack.make('status')}"
+            f"\nStack {stack.name} is partly deployed. What was done stays, and the next `{stack.make('up')}` does the "
+            f"rest: a build that failed runs again, the others do not. Details: {stack.make('status')}"
         )
     return done.status or int(bool(ill or jobs))
 
@@ -115,14 +115,14 @@ def _with_images(stack: Stack, named: str | None) -> Stack:
         problem = ""  # it runs already, so it had its images
     if problem and named is not None:
         raise OpsError(
-            f"Stack {stack.name} can't be brought up: {problem}.",
+            f"Stack {stack.name} can't be deployed: {problem}.",
             "Let the engine reach the image's registry, or try a stand-in that is not Jenkins: make up STACK=offline",
         )
     if problem:
-        console.note(f"{problem}. Bringing up stack {STAND_IN} instead, with a stand-in that is not Jenkins.")
+        console.note(f"{problem}. Deploying stack {STAND_IN} instead, with a stand-in that is not Jenkins.")
         stack = _ready(STAND_IN)
     elif named is None and stack.name != USUAL:
-        console.note(f"stack {stack.name}, as before; the usual one: make up STACK={USUAL}")
+        console.note(f"stack {stack.name}, as before; for Jenkins itself: make up STACK={USUAL}")
     stand_ins = [image for image in engine.images(stack.settings) if engine.stands_in(image)]
     host = stack.settings.docker.host
     if stand_ins and host.startswith("unix://"):  # another machine's engine is its owner's to fill
@@ -198,7 +198,7 @@ def pulumi(stack: Stack, verb: str, words: Sequence[str]) -> Done:
         )
     left = recover.remains(stack) if status else ""
     if left:
-        console.note(f"\nStack {stack.name} has {left}. To put that right: make recover STACK={stack.name}")
+        console.note(f"\nStack {stack.name} has {left}. To repair it: make recover STACK={stack.name}")
     return Done(status, changes, outputs)
 
 

@@ -49,8 +49,8 @@ class DockerStore:
         users -= {self.jenkins, self.beside}
         if users:
             raise OpsError(
-                f"Builds write to {self.name}: their containers {', '.join(sorted(users))} run.",
-                "Wait for them. To let none start: Manage Jenkins, Prepare for shutdown.",
+                f"Containers of builds use {self.name}: {', '.join(sorted(users))}.",
+                "Wait until they have ended. To let no new one start: Manage Jenkins, Prepare for shutdown.",
             )
         with self._stopped(self.jenkins):
             if self.beside and (images := _images(self.there.containers.get(self.beside))):

@@ -56,13 +56,13 @@ def examine(named: str | None) -> Iterator[Finding]:
         yield from of_settings(stack)
     else:
         yield from _tools("")
-        seen = f"those of stack {name} are read once `make up` or `make preview` has made it"
+        seen = f"not read yet: run `make preview STACK={name}` first"
         yield Finding("settings", seen, "note")
         yield _engine(engine.DEFAULT_HOST)
     yield _state(here)
     cache.root().mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(cache.root()).free / 2**30
-    remedy = "" if free >= FREE_GIB else f"{FREE_GIB} GiB are wanted; `docker system df` shows what may go"
+    remedy = "" if free >= FREE_GIB else f"{FREE_GIB} GiB are needed; `docker system df` shows what can be removed"
     yield Finding("disk", f"{free:.0f} GiB free for {cache.root()}", "BAD" if remedy else "ok", remedy)
 
 
@@ -78,7 +78,7 @@ def of_settings(stack: Stack) -> Iterator[Finding]:
             if settings.docker.is_local and there.mark != "ok":
                 return  # `make up` has to start it first
             images, trouble = ", ".join(engine.images(settings)), engine.image_problem(settings)
-            remedy = "Where no stack is named, `make up` brings up offline instead" if trouble else ""
+            remedy = "`make up` without STACK= deploys the stack offline instead" if trouble else ""
             yield Finding("images", trouble or images, "note" if trouble else "ok", remedy)
         problems = _problems(stack)
     except OpsError as trouble:
@@ -102,7 +102,7 @@ def _cluster(stack: Stack) -> Iterator[Finding]:
         yield Finding("cluster", f"{version} at {api.configuration.host}, {named(wanted)}")
         try:
             listed = client.AppsV1Api(api).list_daemon_set_for_all_namespaces().items
-            sets, lacks = {each.metadata.name for each in listed}, "no enforcer that is known here runs in it"
+            sets, lacks = {each.metadata.name for each in listed}, "no known enforcer runs in the cluster"
         except client.ApiException as error:
             if error.status != http.HTTPStatus.FORBIDDEN:
                 raise
@@ -114,8 +114,8 @@ def _cluster(stack: Stack) -> Iterator[Finding]:
         remedy = "Add an enforcer, such as Calico"
         yield Finding("NetworkPolicies", "not enforced by Flannel: builds reach everything", "note", remedy)
     else:
-        seen = f"whether they are enforced is not known: {lacks}"
-        yield Finding("NetworkPolicies", seen, "note", "Without an enforcer they do nothing")
+        seen = f"it is unknown whether they are enforced: {lacks}"
+        yield Finding("NetworkPolicies", seen, "note", "Without an enforcer they have no effect")
 
 
 def _problems(stack: Stack) -> list[Problem]:
@@ -140,7 +140,7 @@ def _tools(platform: str) -> Iterator[Finding]:
         return
     for name, (kind, where) in found.parts.items():
         official = kind == "official"
-        remedy = "" if official else "An official one on the PATH or in Pulumi's home comes first"
+        remedy = "" if official else "An official one on the PATH or in Pulumi's home is preferred"
         yield Finding(name, f"{kind}, {where}", "ok" if official else "note", remedy)
 
 

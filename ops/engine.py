@@ -68,7 +68,7 @@ def version(host: str) -> str:
     except PermissionError as denied:
         raise OpsError(
             f"The Docker engine's socket {host} is not open to this user.",
-            "Be in its group: sudo usermod -aG docker $USER, then log in anew; or run this with sudo.",
+            "Join its group: sudo usermod -aG docker $USER, then log in again; or run this with sudo.",
         ) from denied
     except ERRORS:
         return ""
@@ -109,7 +109,7 @@ def _start() -> None:
         command = ["env", f"PATH={_sbin_path()}", "setsid", "--wait", "dockerd"]
     if os.geteuid():
         if not shutil.which("sudo"):
-            raise OpsError("To start the Docker engine takes root, and there is no sudo here.", "Start it as root.")
+            raise OpsError("Starting the Docker engine needs root, and there is no sudo here.", "Start it as root.")
         command = ["sudo", *command]  # asks on the terminal itself
     with console.step("starting the Docker engine", "a few seconds", log=log), log.open("wb") as sink:
         started = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink)
@@ -206,9 +206,9 @@ def image_problem(settings: Settings) -> str:
         with contextlib.closing(client(settings)) as there:
             for image in images(settings):
                 if not stands_in(image) and (reason := _pull_problem(there, image)):
-                    return f"the image {image} is neither on the engine nor can it be pulled ({reason})"
+                    return f"the image {image} is not on the engine and can't be pulled ({reason})"
     except ERRORS as failed:
-        raise OpsError(f"The Docker engine does not say which images it has ({failed}).", "Try again.") from failed
+        raise OpsError(f"The Docker engine did not list its images ({failed}).", "See: make doctor") from failed
     return ""
 
 
@@ -256,8 +256,8 @@ def show_log(container: Container) -> None:
     """Show how the log of one container ends: Jenkins says there why it does not start."""
     if NO_CAPABILITIES in str(container.attrs["State"].get("Error") or ""):
         console.note(
-            f"\nThis machine keeps a capability back, so {container.name} can't start with all of them. An engine "
-            "beside Jenkins does with fewer: write privileged: false under ci:docker.dind."
+            f"\nThis machine does not allow every capability, so {container.name} can't be privileged. "
+            "An engine beside Jenkins needs fewer: write privileged: false under ci:docker.dind."
         )
     lines = container.logs(tail=LOG_LINES).decode(errors="replace").splitlines()
     if lines:

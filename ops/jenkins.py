@@ -164,7 +164,7 @@ class Jenkins:
     def _stranger(self, answer: httpx.Response) -> OpsError:
         return OpsError(
             f"{self.url} answers, but not as Jenkins does (status {answer.status_code}).",
-            "See what listens there, and `docker logs` of Jenkins' container.",
+            "See what listens there (`ss -ltnp`), and `docker logs` of Jenkins' container.",
         )
 
 
@@ -189,7 +189,7 @@ def examine(stack: Stack, found: Mapping[str, Any]) -> Iterator[Finding]:
     except OpsError as failed:
         # The port of a Jenkins on another host may be open on that host alone.
         closed = isinstance(failed, AwayError) and not stack.settings.docker.is_local
-        yield Finding("jobs", f"not known. {failed.what}", "note" if closed else "BAD", failed.remedy)
+        yield Finding("jobs", f"unknown. {failed.what}", "note" if closed else "BAD", failed.remedy)
         return
     wanted, container = found["jobs"], found["container"]
     for line in refused:

@@ -41,7 +41,7 @@ def recover(named: str | None) -> int:
     locks = state_files.locks(clone, name) if stack.owns_backend else []
     if who := next(filter(None, map(holder, locks)), ""):
         raise OpsError(
-            f"A Pulumi works on stack {name}: {who}",
+            f"Pulumi is working on stack {name}: {who}",
             "Wait for it. If that machine is gone for good: "
             f'eval "$(.venv/bin/python -m ops env)" && pulumi cancel --stack {name}',
         )
@@ -54,10 +54,10 @@ def recover(named: str | None) -> int:
         cluster.require(stack)
     if orphans := orphaned_plugins(clone.root):
         _end(orphans)
-        done.append(f"ended {len(orphans)} plugins that had outlived their Pulumi")
+        done.append(f"ended {len(orphans)} plugins that a killed Pulumi had left running")
     if locks or not stack.owns_backend:
         _unlock(stack, locks)
-        done.append("took the lock away")
+        done.append("removed the lock")
     pending = json.loads(stack.ask("stack", "export"))["deployment"].get("pending_operations") or []
     done += filter(None, [remove_half_made(operation, stack) for operation in pending])
     if pending:
@@ -68,9 +68,7 @@ def recover(named: str | None) -> int:
         done.append(f"cleared {len(pending)} half-done operations")
     for line in done:
         console.note(f"- {line}")
-    console.note(
-        f"Now finish the work: {stack.make('up')}" if done else f"Nothing to recover: stack {name} is in order."
-    )
+    console.note(f"Now deploy: {stack.make('up')}" if done else f"Nothing to recover: stack {name} is in order.")
     return 0
 
 
@@ -138,7 +136,7 @@ def damage(stack: Stack, path: Path) -> str:
         api: Any = there.api
         lost = [each for each in [*api.containers(all=True), *api.networks()] if each["Id"] in gone]
         named = [each.get("Name") or each["Names"][0].removeprefix("/") for each in lost]
-        return f"The state of stack {name} does not know {named[0]} any more, which is the stack's" if named else ""
+        return f"The state of stack {name} has lost {named[0]}, which the stack created" if named else ""
     return ""
 
 

@@ -64,7 +64,7 @@ def sample(named: str | None) -> None:
         cluster.require(stack)
     found = stack.outputs()
     if not found.get("url"):
-        raise OpsError(f"Stack {stack.name} is not up.", f"Bring it up first: {stack.make('up')}")
+        raise OpsError(f"Stack {stack.name} is not deployed.", f"Deploy it first: {stack.make('up')}")
     if stack.settings.gitlab_runner is not None and not found.get("images"):
         raise only_gitlab_can(stack)
     if in_cluster:
@@ -79,8 +79,8 @@ def only_gitlab_can(stack: Stack) -> OpsError:
     on_docker = "dind" if runner.engine == "dind" else "docker"
     example = on_docker if stack.settings.platform == "docker" else "kubernetes"
     return OpsError(
-        f"Stack {stack.name} has no sample to start from here: its runner takes jobs from {runner.url} alone.",
-        f"Push what is in examples/gitlab-{example} to a project there that may use the runner, and watch it.",
+        f"Stack {stack.name} has no sample to start from here: its runner takes jobs only from {runner.url}.",
+        f"Push examples/gitlab-{example} to a project there that may use the runner, and watch its pipeline.",
     )
 
 
@@ -88,7 +88,8 @@ def _on_docker(stack: Stack, found: Mapping[str, Any], console: Console) -> None
     job = found.get("sampleJob")
     if not job:
         raise OpsError(
-            f"Stack {stack.name} has no sample job.", "It is there with `setup: casc` and `sample: true`, the defaults."
+            f"Stack {stack.name} has no sample job.",
+            "Jenkins has one with `setup: casc` and `sample: true`, the defaults.",
         )
     try:
         there = jenkins.of(stack, jenkins.START_SECONDS)
@@ -202,7 +203,7 @@ def in_pod(stack: Stack, found: Mapping[str, Any], console: Console) -> None:
             wanted = manifest(name, images[name], found["pullSecret"])
             pod = core.create_namespaced_pod(namespace, wanted).metadata.name
     except OpsError as refused:
-        raise OpsError(f"The pod of image {name} was not let in. {refused.what}", REMEDY) from refused
+        raise OpsError(f"The pod of image {name} was refused. {refused.what}", REMEDY) from refused
     try:
         console.print(f"Image {name}: {images[name]}", markup=False)
         with cluster.asked(), console.status(f"Waiting for the pod {pod} in {namespace}"):

@@ -43,7 +43,7 @@ def stack_password(stack: Stack) -> str:
         )
     if on_docker and stack.settings.jenkins.setup == "wizard":
         return _wizards_password(stack)
-    raise OpsError(f"Stack {stack.name} is not up, so it has no password yet.", f"Deploy it: {stack.make('up')}")
+    raise OpsError(f"Stack {stack.name} is not deployed, so it has no password yet.", f"First: {stack.make('up')}")
 
 
 def _wizards_password(stack: Stack) -> str:
@@ -55,7 +55,7 @@ def _wizards_password(stack: Stack) -> str:
     except engine.ERRORS as failed:
         code, said = 1, str(failed).encode()
     if code or not isinstance(said, bytes):
-        raise OpsError(f"{name} has no first password: {said!r}", "Once the wizard is done, the password is yours.")
+        raise OpsError(f"{name} has no initial password: {said!r}", "After the wizard, use the one that you set there.")
     return said.decode().strip()
 
 
@@ -76,7 +76,7 @@ def set_one(named: str | None, key: str | None, *, secret: bool) -> None:
         with contextlib.suppress(UnicodeDecodeError):
             value = sys.stdin.read().removesuffix("\n")
     if not value:
-        raise OpsError(f"No text for {full}.", f"For example, in UTF-8: printf '%s' VALUE | {again}", code=2)
+        raise OpsError(f"No value was given for {full}.", f"For example, in UTF-8: printf '%s' VALUE | {again}", code=2)
     nested = ["--path"] if full != f"ci:{top}" else []
     stack.ask("config", "set", full, "--secret" if secret else "--plaintext", *nested, "--non-interactive", stdin=value)
     where = stack.clone.file(stack.name).relative_to(stack.clone.root)

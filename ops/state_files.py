@@ -50,7 +50,7 @@ def mend(clone: Clone, stack: str, problem: Callable[[Path], str]) -> list[str]:
     when, source = found
     shown = f"the state of {when:%Y-%m-%d %H:%M:%S} UTC"
     if wrong and not console.agreed(f"{wrong}. Put back {shown}?"):
-        raise OpsError(f"The state of stack {stack} was left as it is.", "To be asked again: make recover")
+        raise OpsError(f"The state of stack {stack} was left as it is.", f"To decide again: make recover STACK={stack}")
     ready = state.with_name(f"{state.name}.restored")
     # All of it is on the disk before anything is moved. On a full disk this fails, and everything is as it was.
     cache.write(ready, source.read_text(), mode=0o600)

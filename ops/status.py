@@ -123,7 +123,7 @@ def how(title: str, container: Container, deployed: Mapping[str, Any]) -> Findin
     runs = state["Status"] == "running" or not outputs.get("mustRun", True)
     well = runs and health in {"healthy", "no health check"} and not signs
     # Pulumi's plugin takes a paused container for one that runs.
-    mend = f"To let it go on: docker unpause {container.name}" if state["Status"] == "paused" else "`make up` heals it"
+    mend = f"To let it go on: docker unpause {container.name}" if state["Status"] == "paused" else "`make up` mends it"
     return Finding(title, "; ".join([seen, *signs]), "ok" if well else "BAD", "" if runs and not signs else mend)
 
 
@@ -136,5 +136,5 @@ def works(container: Container, *, runner: bool) -> Finding:
     text = answer.decode(errors="replace").strip() if isinstance(answer, bytes) else ""
     if code == 0:
         return Finding("engine from inside", f"version {text}, as user {CONTROLLER_USER}")
-    seen = f"not reachable: {text or f'no word from it within {INSIDE_SECONDS} s'}"
+    seen = f"not reachable: {text or f'no answer within {INSIDE_SECONDS} s'}"
     return Finding("engine from inside", seen, "BAD")

@@ -59,7 +59,7 @@ apt_install() { # why, packages
     fi
     root=""
     if [ "$(id -u)" != 0 ]; then
-        command -v sudo >/dev/null || die "to install $* takes root, and there is no sudo here; run as root: $by_hand"
+        command -v sudo >/dev/null || die "installing $* needs root, and there is no sudo here; run as root: $by_hand"
         if [ -t 0 ]; then sudo -v; fi
         root="sudo -n"
     fi

@@ -146,7 +146,7 @@ def test_a_build_that_failed_says_why_in_the_words_of_the_settings(
         ([job({})], {}, "waits for its pod", "BAD"),
         ([job({}, suspend=True)], {"images": True}, "built before its Job was removed, and not again", "ok"),
         ([job({}, suspend=True, labels={labels.QUEUE: "builds"})], {}, "in the queue since 2026-01-31 10:00", "BAD"),
-        ([], {"images": True}, "notes that and builds nothing", "BAD"),
+        ([], {"images": True}, "declares it again and builds nothing", "BAD"),
         ([], {}, "`make up` builds it", "BAD"),
         ([], {"deployed": False}, "not built yet; `make up` builds it", "BAD"),
     ],

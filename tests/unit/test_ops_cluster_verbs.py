@@ -164,7 +164,7 @@ def test_what_an_update_would_refuse_is_bad_all_of_it_at_once(healthy: FakeApi) 
     ("names", "mark", "said"),
     [
         (["kube-flannel-ds", "kube-proxy"], "note", "not enforced by Flannel"),
-        (["kube-proxy"], "note", "is not known"),
+        (["kube-proxy"], "note", "it is unknown"),
         (["cilium", "kube-flannel"], "ok", "enforced by Cilium"),
         (None, "note", "may not look at DaemonSets"),
     ],

@@ -72,7 +72,7 @@ def on(host: str, **jenkins: Any) -> Settings:
 
 def test_an_engine_that_is_gone_in_the_middle_is_told_in_words(tmp_path: Path) -> None:
     stack = on(f"unix://{tmp_path}/gone")
-    with pytest.raises(OpsError, match="does not say which images"):
+    with pytest.raises(OpsError, match="did not list its images"):
         engine.image_problem(stack)
     assert engine.show_ill(stack, "ci", "dev", starting=True) == []  # nothing to show, and no traceback
 
@@ -101,7 +101,7 @@ def test_why_an_image_cannot_be_had_is_told_in_the_registrys_words(tmp_path: Pat
     }
     with answering(tmp_path / "sock", known) as host:
         problem = engine.image_problem(on(host, image=image))
-    assert problem == (why and f"the image {image} is neither on the engine nor can it be pulled ({why})")
+    assert problem == (why and f"the image {image} is not on the engine and can't be pulled ({why})")
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ from tests.support.settings import RUNNER_TOKEN
 @pytest.mark.parametrize(
     ("output", "mark", "said"),
     [
-        ("\x1b[0;mVerifying runner... is alive \x1b[0;m runner=abc\n", "ok", "takes its token"),
-        ("Verifying runner... is valid\n", "ok", "takes its token"),
+        ("\x1b[0;mVerifying runner... is alive \x1b[0;m runner=abc\n", "ok", "accepts its token"),
+        ("Verifying runner... is valid\n", "ok", "accepts its token"),
         ("Verifying runner... is not valid\nFATAL: Failed to verify runners\n", "BAD", "FATAL: Failed to verify"),
         ("This is not GitLab Runner but a stand-in for it\nThe stand-in can't verify.\n", "ok", "runs no jobs"),
         ("", "BAD", "it says nothing"),
@@ -42,7 +42,7 @@ def test_there_is_no_sample_to_start_from_here_and_the_one_to_push_is_named(
     extra: dict[str, Any] = {"adminPassword": None} if platform == "docker" else {}
     stack = with_runner(tmp_path, "gitlab", gitlabRunner=runner, gitlabRunnerToken=RUNNER_TOKEN, **extra)
     trouble = sample.only_gitlab_can(stack)
-    assert "takes jobs from https://gitlab.example.org alone" in trouble.what
+    assert "takes jobs only from https://gitlab.example.org" in trouble.what
     assert example in trouble.remedy
 
 
@@ -68,10 +68,10 @@ class OneContainer:
 @pytest.mark.parametrize(
     ("runner", "code", "answer", "said"),
     [
-        (True, 0, b"Verifying runner... is alive\n", "takes its token"),
-        (True, 1, b"FATAL: Failed to verify\n", "does not take the runner"),
+        (True, 0, b"Verifying runner... is alive\n", "accepts its token"),
+        (True, 1, b"FATAL: Failed to verify\n", "does not accept the runner"),
         (False, 0, b"29.1.0\n", "version 29.1.0, as user 1000"),
-        (False, 143, b"", "not reachable: no word from it within 20 s"),
+        (False, 143, b"", "not reachable: no answer within 20 s"),
     ],
 )
 def test_on_a_docker_host_a_runner_is_asked_for_gitlabs_word_and_jenkins_for_its_engine_in_limited_time(
@@ -108,11 +108,11 @@ def test_a_container_that_is_not_well_or_not_what_was_deployed_is_told_with_its_
     deployed |= {"id": "xyz", "outputs": {"groupAdds": ["105"]}}
     changed = status.how("container", there, deployed)
     assert changed.mark == "BAD"
-    assert changed.told.endswith("; another container has its name; its groups were changed. `make up` heals it")
+    assert changed.told.endswith("; another container has its name; its groups were changed. `make up` mends it")
     state, deployed = there.attrs["State"], {}
     state["Health"]["Status"] = "unhealthy"
     assert status.how("container", there, deployed).mark == "BAD"
-    for how, remedy in (("exited", "`make up` heals it"), ("paused", "To let it go on: docker unpause ci")):
+    for how, remedy in (("exited", "`make up` mends it"), ("paused", "To let it go on: docker unpause ci")):
         state["Status"] = how
         found = status.how("container", there, deployed)
         assert (found.mark, found.remedy) == ("BAD", remedy), "Pulumi does not see a paused one"
