@@ -53,7 +53,7 @@ def out_of_time(key: str, path: str, certificate: x509.Certificate) -> Iterator[
     """Return a problem if a certificate is not valid now."""
     now = dt.datetime.now(dt.UTC)
     if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
-        wrong = f"is valid from {certificate.not_valid_before_utc:%F} to {certificate.not_valid_after_utc:%F}"
+        wrong = f"is valid only from {certificate.not_valid_before_utc:%F} to {certificate.not_valid_after_utc:%F}"
         yield Problem(key, "bad_certificate", wrong, "give one that is valid now", path)
 
 

@@ -79,7 +79,7 @@ def conflicts(
         found, owner = _find(name, engine, containers)
         if user is not None:
             container, owner = user["Names"][0].removeprefix("/"), labels.owner(user["Labels"])
-            wrong = f"is the volume of the container {container} of the stack {owner}"
+            wrong = f"is in use by the container {container} of the stack {owner}"
             free = _free(owner, me, f"docker rm -f {container}")
             yield Problem(name.key, "in_use", wrong, f"{free}, or give another name", name.name)
         elif found and owner != me and not name.adopted and not (name.retained and _same_project(owner, me)):

@@ -49,18 +49,18 @@ def problems(settings: Settings) -> Iterator[Problem]:
         yield Problem(KEY, error.code, error.wrong, error.instead, path)
         return
     for name, line in _refused("", root):
-        wrong = f"sets {name} (line {line}), which is not a file's to set"
+        wrong = f"sets {name} (line {line}), which only the stack may set"
         yield Problem(KEY, "not_accepted", wrong, f"remove it; accepted are {_ACCEPTED_IN_WORDS}", path)
     texts = [node for node in _nodes(root) if isinstance(node, yaml.ScalarNode)]
     used = {name: _line(node) for node in texts for name in re.findall(r"(?<!\^)\$\{([^}]*)\}", node.value)}
     for name, line in used.items():
         if not re.fullmatch(r"[a-z][A-Za-z0-9]*", name):
             wrong = f"has ${{{name}}} (line {line}), which is not the name of a secret"
-            instead = f"write ${{mailPassword}} for ci:jenkinsSecrets.mailPassword, or ^${{{name}}} for this very text"
+            instead = f"write ${{mailPassword}} for ci:jenkinsSecrets.mailPassword, or ^${{{name}}} for the text itself"
             yield Problem(KEY, "not_accepted", wrong, instead, path)
         elif name not in secrets and (name != GIT_TOKEN or settings.git_token is None):
             key = f"ci:{name}" if name == GIT_TOKEN else f"ci:jenkinsSecrets.{name}"
-            how = f"set it with `pulumi config set --secret --path {key}`, or write ^${{{name}}} for this very text"
+            how = f"set it with `pulumi config set --secret --path {key}`, or write ^${{{name}}} for the text itself"
             yield Problem(key, "required", f"is required by line {line} of {path}", how)
     for name in secrets.keys() - used:
         instead = f"write ${{{name}}} where it is needed, or `pulumi config rm --path ci:jenkinsSecrets.{name}`"

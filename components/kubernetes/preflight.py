@@ -126,8 +126,8 @@ def _namespaces(
         if time.monotonic() > deadline:
             yield _taken(
                 settings,
-                f"{ending[0]}, which is being deleted for more than {_TERMINATION_SECONDS} s",
-                f"see what blocks its end (`kubectl describe namespace {ending[0]}`), or give another name",
+                f"{ending[0]}, which has been in deletion for more than {_TERMINATION_SECONDS} s",
+                f"see what blocks that (`kubectl describe namespace {ending[0]}`), or give another name",
             )
             return found
         time.sleep(_PAUSE_SECONDS)
@@ -195,7 +195,7 @@ def _queue(settings: Settings, reader: ApiReader) -> Iterator[Problem]:
             value=bound,
             wrong=f"needs Kueue, and the cluster does not have {queue.API}",
             instead="install Kueue 0.15 or newer in the cluster (https://kueue.sigs.k8s.io/docs/installation), or "
-            f"remove the key; `--parallel {bound}` of Pulumi bounds the builds of an update alone",
+            f"remove the key; Pulumi's `--parallel {bound}` limits the builds of one update only",
         )
 
 

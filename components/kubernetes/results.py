@@ -21,7 +21,7 @@ _NOT_PULLED: Final = re.compile(r"Failed to pull image|ImagePullBackOff|ErrImage
 _NO_NODE: Final = re.compile(r"\d+/\d+ nodes are available")
 """Parts of the warnings of the kubelet and of the scheduler."""
 
-_STATUS: Final = "see `make status` for the daemon, and let `make up` renew certificates"
+_STATUS: Final = "see `make status` for the daemon; `make up` renews certificates"
 
 _NOISE: Final = re.compile(r"-+|\s+\d+ \|.*| > importing cache manifest.*|\S+:\d+")
 """Lines that BuildKit prints after a step's own output: rulers, the Dockerfile's text, a missing cache."""
@@ -61,7 +61,7 @@ def _without_pods(build: BuildSettings, key: str, events: Sequence[str]) -> str:
     if refused:
         return f"{refused[0]}; raise ci:kubernetes.quota, or lower {key}.resources"
     if not any(_DEADLINE in event for event in events):
-        return events[0] if events else "no pod was started (in a queue: see its workload)"
+        return events[0] if events else "no pod was started (if it is in a queue: kubectl get workloads)"
     # The controller deleted the pods, but the warnings about them are still there.
     others = [event for event in events if _DEADLINE not in event]
     if others and _NOT_PULLED.search(others[0]):
@@ -156,7 +156,7 @@ def _hint(key: str, container: str, log: str) -> str:
     if any(words in log for words in _NO_USER_NAMESPACE):
         return (
             ", since the node forbids user namespaces (the kubelet's seccompDefault, or a sysctl); "
-            f"write {key}.builder: kaniko, or see docs/how-to/kubernetes.md"
+            f"set {key}.builder to kaniko, or see docs/how-to/kubernetes.md"
         )
     if "UNAUTHORIZED" in log or "authentication required" in log.lower():
         return ", since a registry refused the login; check ci:registryPassword and ci:dockerConfig"

@@ -64,7 +64,7 @@ def find(docker: DockerSettings) -> Socket:
     path = docker.socket_path or (docker.host.removeprefix("unix://") if docker.is_local else SOCKET_IN_CONTAINER)
     if docker.socket_group is None and docker.host.startswith("tcp://"):
         raise NotAcceptedError(
-            f"does not tell the group of {path} over TCP",
+            f"does not show the group of {path} over TCP",
             f"give socketGroup, as `stat -c %g {path}` prints it on that host, for example socketGroup: 998",
             "required",
         )
@@ -119,7 +119,7 @@ def _remote_owner(host: str, path: str) -> tuple[int, int]:
     # The type as a number: its word is in the host's language, or in ours. And a shell there reads the path.
     asked = ["stat", "-L", "-c", "%u:%g:%f", shlex.quote(path)]
     command = ["ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10", *port, "--", login, *asked]
-    instead = f"see that `ssh {login} stat {path}` works without a question, or give socketGroup"
+    instead = f"check that `ssh {login} stat {path}` works without a question, or give socketGroup"
     try:
         done = subprocess.run(  # noqa: S603 - a list of words, each checked by the settings
             command,
@@ -130,7 +130,7 @@ def _remote_owner(host: str, path: str) -> tuple[int, int]:
             stdin=subprocess.DEVNULL,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        wrong = f"does not tell the group of {path} on {where.hostname} ({error})"
+        wrong = f"did not answer what the group of {path} on {where.hostname} is ({error})"
         raise NotAcceptedError(wrong, instead, "unreachable") from None
     found = re.fullmatch(f"([0-9]+):([0-9]+):{stat.S_IFSOCK >> 12:x}[0-9a-f]{{3}}", done.stdout.strip())
     if done.returncode != 0 or not found:
