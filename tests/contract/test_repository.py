@@ -4,6 +4,7 @@ import json
 import os
 import re
 import tarfile
+import textwrap
 from pathlib import Path
 from typing import Any, get_args
 
@@ -13,7 +14,7 @@ import yaml
 
 from components.settings import reference
 from components.settings.docker import DockerSettings
-from components.settings.load import PREFIX
+from components.settings.load import PREFIX, read
 from components.settings.model import SECRETS
 from tests.support import release
 
@@ -112,6 +113,25 @@ def test_every_place_that_a_page_points_to_is_there() -> None:
     folders = [ROOT, ROOT / "tests", ROOT / "components", ROOT / "components/kubernetes"]
     missing = {each for page, each in named if not any((folder / each).exists() for folder in (page.parent, *folders))}
     assert missing <= {".local/"}  # made by the first `make`
+
+
+def test_each_setting_that_a_page_shows_with_its_value_is_accepted() -> None:
+    shown: list[dict[str, Any]] = []
+    for page in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")):
+        text = page.read_text().replace("$2y$10$...", f"$2y$10${'x' * 53}")
+        blocks = [yaml.safe_load(textwrap.dedent(each)) for each in re.findall(r"(?ms)^ *```yaml\n(.*?)^ *```", text)]
+        shown += [each for each in (each.get("config", each) for each in blocks) if all(PREFIX in key for key in each)]
+        for key, value in re.findall(r"`(ci:[\w.]+):\s+([^`]+)`", text):
+            inner = yaml.safe_load(value)
+            for part in reversed(key.split(".")[1:]):
+                inner = {part: inner}
+            shown.append({key.partition(".")[0]: inner})
+    assert len(shown) > 30
+    for found in shown:
+        raw = {key.removeprefix(PREFIX): value for key, value in found.items()}
+        texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in raw.items()}
+        problems = read({"platform": "docker", **texts}, frozenset())[1]
+        assert not [each for each in problems if each.code in {"unknown_key", "wrong_type", "not_accepted"}], found
 
 
 def test_the_readmes_table_names_only_settings_that_exist() -> None:
