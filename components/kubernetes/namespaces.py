@@ -9,11 +9,8 @@ from pulumi_kubernetes import core
 from components import labels
 from components.kubernetes.builders.pod import SERVICE_ACCOUNT
 from components.settings import Settings
-from components.settings.cluster_checks import pods_of, quota_of
+from components.settings.cluster_checks import OTHER_PODS, pods_of, quota_of
 from components.settings.pod_security import Level
-
-_OTHER_PODS: Final = 10
-"""How many pods the builds' quota allows beside the builds, for people who try an image."""
 
 ENFORCED: Final = "pod-security.kubernetes.io/enforce"
 """The label with the level that the API server enforces in a namespace."""
@@ -126,11 +123,11 @@ def _quota(settings: Settings) -> dict[str, str]:
     cpu, memory = quota_of(settings)
     if settings.kubernetes.quota is None:
         # Room for the other pods, which have the default limits above.
-        cpu, memory = cpu + _OTHER_PODS * 500, memory + _OTHER_PODS * 256
+        cpu, memory = cpu + OTHER_PODS * 500, memory + OTHER_PODS * 256
     return {
         "limits.cpu": f"{cpu}m",
         "limits.memory": f"{memory}Mi",
         "requests.cpu": f"{cpu}m",
         "requests.memory": f"{memory}Mi",
-        "pods": str(pods_of(settings) + _OTHER_PODS),
+        "pods": str(pods_of(settings) + OTHER_PODS),
     }

@@ -19,6 +19,7 @@ from components.kubernetes.network import PUSH
 from components.kubernetes.plan import Plan, push_job, template_name
 from components.kubernetes.server import digest
 from components.settings import Settings
+from components.settings.cluster_checks import pushes_of
 
 SCRIPT: Final = Path(__file__).with_name("push.sh")
 HUNG: Final = Path(__file__).with_name("push_hung.sh")
@@ -59,10 +60,12 @@ class Push(pulumi.ComponentResource):
             f"{name}-account", metadata=meta, automount_service_account_token=False, opts=mine
         )
         guards = [self._rights(name, args, account), *self._policies(name, args)]
-        common = core.v1.ConfigMap(f"{name}-files", metadata=meta, data=_files(args.settings), opts=mine)
+        # A build may be named `files`, and none has a dot in its name.
+        was = pulumi.ResourceOptions.merge(mine, pulumi.ResourceOptions(aliases=[pulumi.Alias(name=f"{name}-files")]))
+        common = core.v1.ConfigMap(f"{name}.files", metadata=meta, data=_files(args.settings), opts=was)
         if credentials := _credentials(args):
             core.v1.Secret(f"{name}-git", metadata=meta, string_data=pulumi.Output.secret(credentials), opts=mine)
-        containers = [_watcher(args.settings, credentials=bool(credentials)), _proxy(args.settings)]
+        containers = [_watcher(args.settings, len(files), credentials=bool(credentials)), _proxy(args.settings)]
         volumes = _volumes(files, credentials=bool(credentials))
         # No build's name begins with '/'.
         parts = {"/files": common.data, **{build: made.data for build, made in files.items()}}
@@ -133,6 +136,8 @@ class Push(pulumi.ComponentResource):
             "GIT_USER": git.user,
             "TOKEN": "yes" if git.credentials == "gitToken" else "",
             "SECONDS_BETWEEN": str(wanted.every_seconds),
+            # In a queue, a Job's deadline begins when its turn comes.
+            "AT_MOST": str(pushes_of(build, args.settings)) if "*" in wanted.branch and not waits else "",
         }
         data: dict[str, pulumi.Input[str]] = {
             "settings": "".join(f"{key}={shlex.quote(value)}\n" for key, value in variables.items()),
@@ -221,8 +226,8 @@ def _credentials(args: PushArgs) -> dict[str, str]:
     return {file: value.get_secret_value() for name, (file, value) in known.items() if name in used and value}
 
 
-def _watcher(settings: Settings, *, credentials: bool) -> dict[str, Any]:
-    """Return the container that asks git hosts. credentials: whether it has some."""
+def _watcher(settings: Settings, watched: int, *, credentials: bool) -> dict[str, Any]:
+    """Return the container that asks git hosts. watched: how many builds. credentials: whether it has some."""
     environment = {
         "NAMESPACE": of_builds(settings.kubernetes.namespace),
         "PROXY_PORT": str(_PROXY_PORT),
@@ -238,7 +243,8 @@ def _watcher(settings: Settings, *, credentials: bool) -> dict[str, Any]:
         "image": settings.kubernetes.git_image,
         "command": ["/bin/sh", "-c", SCRIPT.read_text(encoding="utf-8")],
         "env": [{"name": key, "value": value} for key, value in environment.items()],
-        "resources": restricted.resources(500, 128, 128),
+        # A question by git takes 10 MiB, and all builds may ask at one time, as they do at the start.
+        "resources": restricted.resources(500, 112 + 16 * watched, 128),
         "liveness_probe": {
             "exec": {"command": ["/bin/sh", "-c", HUNG.read_text(encoding="utf-8")]},
             "period_seconds": 20,

@@ -3,6 +3,8 @@
 set -u
 export HOME=/tmp GIT_TERMINAL_PROMPT=0
 jobs=http://127.0.0.1:$PROXY_PORT/apis/batch/v1/namespaces/$NAMESPACE/jobs
+# After a failure, and while a branch waits, the next look is in so many seconds at the most.
+soon=60
 ended='"type": *"(Complete|Failed)", *"status": *"True"'
 trap 'exit 143' TERM
 
@@ -10,6 +12,8 @@ trap 'exit 143' TERM
 helper='!f() { echo "username=$GIT_USER"; echo "password=$(cat /secrets/git/token)"; }; f'
 # The key belongs to root, so ssh accepts that this user's group may read it.
 options='-o IdentitiesOnly=yes -o StrictHostKeyChecking=yes -o BatchMode=yes'
+# Some `timeout`s end git alone. Without these, ssh would then wait for a silent host for ever.
+options="$options -o ConnectTimeout=30 -o ServerAliveInterval=15"
 export GIT_SSH_COMMAND="ssh -i /secrets/git/key $options -o UserKnownHostsFile=\$KNOWN_HOSTS_FILE"
 if [ -e /trust/ca.crt ]; then
   cat /etc/ssl/certs/ca-certificates.crt /trust/ca.crt > /tmp/ca.crt
@@ -37,15 +41,24 @@ api() {
   return 1
 }
 
+# Counts the Jobs with these labels that have not ended.
+count() {
+  api -O "$work/found" "$jobs?labelSelector=$1" || return 1
+  there=$(grep -oE '"metadata": *\{"name": *"' "$work/found" | wc -l)
+  over=$(grep -oE "$ended" "$work/found" | wc -l)
+  running=$((there - over))
+}
+
 # Creates the Job of a branch's commit, unless there is or was one. Fails if that could not be done.
 start() {
   commit=$2
   due 0
   short=$(printf %.12s "$commit")
   branch=$(printf %s "$1" | sha256sum | cut -c 1-12)
-  # A tag has no '/'. The registry's own tags begin with build-. A changed name gets a hash, so that no two branches
-  # have one tag, and two dots, which git lets no branch have, so that none is named like that.
-  tag=$(printf %s "$1" | tr -c 'A-Za-z0-9_.-' - | sed 's/^build-/_&/; s/^[.-]/_/' | cut -c 1-128)
+  # A tag has no '/'. The registry's own tags begin with build-, and a commit's has 12 digits. A changed name gets a
+  # hash, so that no two branches have one tag, and two dots, which git lets no branch have, so that none is named like
+  # that.
+  tag=$(printf %s "$1" | tr -c 'A-Za-z0-9_.-' - | sed -E 's/^(build-|[0-9a-f]{12}$)/_&/; s/^[.-]/_/' | cut -c 1-128)
   if [ "$tag" != "$1" ]; then tag=$(printf %.114s "$tag")..$branch; fi
   # Another pod is another Job, so a change of the stack builds the branches' heads again.
   name=$build-$short-$({ sed 1d "$folder/job"; echo "$branch $commit"; } | sha256sum | cut -c 1-12)
@@ -53,17 +66,23 @@ start() {
     "$folder/job" > "$work/job"
   # Old Jobs are removed. Without this, the Job of a branch that rests would come back with each look.
   if grep -qxF "$name" "$work/seen"; then return 0; fi
-  selector="$BUILD_LABEL%3D$build,$BRANCH_LABEL%3D$branch"
-  api -O "$work/found" "$jobs?labelSelector=$selector" || return 1
+  count "$BUILD_LABEL%3D$build,$BRANCH_LABEL%3D$branch" || return 1
   if grep -qE "\"metadata\": *\{\"name\": *\"$name\"" "$work/found"; then
     echo "$name" >> "$work/seen"
     return 0
   fi
   # A branch's builds run one after another, so that an older one can't take the tag from a newer one.
-  there=$(grep -oE '"metadata": *\{"name": *"' "$work/found" | wc -l)
-  over=$(grep -oE "$ended" "$work/found" | wc -l)
-  if [ "$there" -gt "$over" ]; then
-    say "commit $short of $tag waits for the build before it"
+  most=1
+  if [ "$running" = 0 ] && [ -n "$AT_MOST" ]; then
+    # The quota has room for so many. A Job without room gets no pod, and its deadline passes.
+    count "$BUILD_LABEL%3D$build,$BRANCH_LABEL" || return 1
+    most=$AT_MOST
+  fi
+  if [ "$running" -ge "$most" ]; then
+    waiting=1
+    if grep -qxF "$name" "$work/waits"; then return 0; fi
+    echo "$name" >> "$work/waits"
+    say "commit $short of $tag waits for the builds before it"
     return 0
   fi
   api -O "$work/made" --header 'Content-Type: application/json' --post-file "$work/job" "$jobs" || return 1
@@ -74,8 +93,11 @@ start() {
 look() {
   set -- -c http.lowSpeedLimit=1 -c http.lowSpeedTime=30
   if [ -n "$TOKEN" ]; then set -- "$@" -c "credential.helper=$helper"; fi
-  timeout 60 git "$@" ls-remote --heads "$REPOSITORY" > "$work/heads" 2> "$work/reason" || return 1
-  result=0
+  timeout 60 git "$@" ls-remote --heads "$REPOSITORY" > "$work/heads" 2> "$work/reason" || {
+    [ -s "$work/reason" ] || echo 'the git host gave no answer within a minute' > "$work/reason"
+    return 1
+  }
+  result=0 waiting=0
   while read -r commit ref; do
     branch=${ref#refs/heads/}
     # A pattern's * matches '/' too.
@@ -89,24 +111,26 @@ look() {
 watch() {
   folder=$1 build=$(basename "$1") work=/tmp/$(basename "$1") delay=0
   mkdir -p "$work"
-  touch "$work/seen"
+  touch "$work/seen" "$work/waits"
   [ -p "$work/pipe" ] || mkfifo "$work/pipe"
   exec 3<> "$work/pipe"
   . "$folder/settings"
   export GIT_USER KNOWN_HOSTS_FILE="$folder/known_hosts"
+  soon=$((SECONDS_BETWEEN < soon ? SECONDS_BETWEEN : soon))
   say "watches $BRANCH of $REPOSITORY every $SECONDS_BETWEEN s"
   while true; do
     due 0
     if look; then
       if [ "$delay" != 0 ]; then say "works again"; fi
       delay=0
+      pause $((waiting ? soon : SECONDS_BETWEEN))
     else
       # Twice as long each time, up to a quarter of an hour.
-      delay=$((delay == 0 ? SECONDS_BETWEEN : delay * 2))
-      if [ "$delay" -gt 900 ]; then delay=$((SECONDS_BETWEEN > 900 ? SECONDS_BETWEEN : 900)); fi
-      say "can't look or start; again in $delay s: $(head -n 1 "$work/reason")"
+      delay=$((delay == 0 ? soon : delay * 2))
+      delay=$((delay > 900 ? 900 : delay))
+      say "can't look or start; again in $delay s: $(grep -vE '^(\*\* |[Ww]arning: )' "$work/reason" | head -n 1)"
+      pause "$delay"
     fi
-    pause $((delay == 0 ? SECONDS_BETWEEN : delay))
   done
 }
 
@@ -124,7 +148,18 @@ listen() {
   done
 }
 
-until timeout 5 wget -q -O /dev/null "$jobs?limit=1" 2> /dev/null; do sleep 1; done
+tries=0
+until timeout 5 wget -q -O /dev/null "$jobs?limit=1" 2> /tmp/said; do
+  tries=$((tries + 1))
+  # The proxy is there after some seconds.
+  if [ "$((tries % 15))" = 0 ]; then
+    for each in /watch/*/; do
+      build=$(basename "$each")
+      say "can't look or start: the API server refuses: $(head -n 1 /tmp/said)"
+    done
+  fi
+  sleep 1
+done
 rm -f /tmp/*/due
 for each in /watch/*/; do watch "${each%/}" & done
 if [ -n "${CALLS_PORT:-}" ]; then listen & fi

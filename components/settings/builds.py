@@ -112,8 +112,8 @@ class OnPushSettings(Section):
 
     branch: BranchPattern = Field(default="main", examples=["release/*"])
     """The branch, or a pattern in which `*` is any text. An image gets two tags: the branch's name, and the commit's
-    first 12 digits. If the name can't be a tag, `-` replaces what is wrong, and `..` and 12 digits of its SHA-256 are
-    added."""
+    first 12 digits. If the name can't be a tag, or looks like a commit's tag, it is changed, and `..` and 12 digits of
+    its SHA-256 are added."""
 
     every_seconds: Annotated[int, Field(ge=5, le=86_400)] = 60
     """How often the repository is asked for its branches, seconds."""

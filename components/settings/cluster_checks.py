@@ -21,6 +21,9 @@ _STATE: Final = ".local"
 
 _LOGIN_KEYS: Final = ("auth", "identitytoken", "password", "registrytoken")
 
+OTHER_PODS: Final = 10
+"""How many pods the builds' quota allows beside the builds, for people who try an image."""
+
 RESERVED_TAG: Final = "build-"
 """The prefix of the tag under which the registry keeps each single build's image."""
 
@@ -224,6 +227,17 @@ def pods_of(settings: Settings) -> int:
     """Return how many pods the builds and a GitLab Runner's jobs are at one time."""
     jobs = settings.gitlab_runner.concurrency if settings.gitlab_runner is not None else 0
     return _together(settings, lambda _: 1) + jobs
+
+
+def pushes_of(build: BuildSettings, settings: Settings) -> int:
+    """Return how many branches of a pattern a build may build at one time, where it does not wait in a queue.
+
+    One, and its share of what the quota has room for beside all that may run. The others that watch a pattern have the
+    rest.
+    """
+    cpu, memory = (given - needed for given, needed in zip(quota_of(settings), _needed(settings), strict=True))
+    room = min(cpu // build.resources.cpu_millicores, memory // build.resources.memory_mib, OTHER_PODS)
+    return 1 + room // sum("*" in each.on_push.branch for each in settings.builds if each.on_push)
 
 
 def queue_seconds(settings: Settings) -> int:

@@ -6,7 +6,7 @@ from tests.support.engine import Engine
 from tests.support.kubernetes_platform import deploy
 from tests.support.kubernetes_stack import build
 
-PUBLIC = [build(context={"git": {"repository": "https://git.example.org/x.git"}}, onPush={})]
+PUBLIC = [build("files", context={"git": {"repository": "https://git.example.org/x.git"}}, onPush={})]
 
 
 def test_a_watcher_of_public_repositories_has_no_secret_and_listens_nowhere(engine: Engine) -> None:

@@ -11,7 +11,8 @@ from werkzeug import Request, Response
 
 
 class FakeApi:
-    """What the server answers. A key is a method and a path; a value is JSON, text, or a status with JSON.
+    """What the server answers. A key is a method and a path; a value is JSON, text, a status with JSON, or a function
+    that makes one of these from a request.
 
     A watch is asked for as `WATCH`; its value lists the objects, each in an event of its own.
     """
@@ -43,6 +44,7 @@ class FakeApi:
         if request.data:
             self.sent.append(json.loads(request.data))
         found = self.answers.get(asked, (404, {"kind": "Status", "message": f"{asked} not found"}))
+        found = found(request) if callable(found) else found
         if asked.startswith("WATCH"):
             found = "".join(
                 json.dumps({"type": "MODIFIED", "object": {"metadata": {}, **each}}) + "\n" for each in found

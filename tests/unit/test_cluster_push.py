@@ -6,13 +6,16 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pytest_httpserver import HTTPServer
+from werkzeug import Request
 
 from components import labels
 from components.kubernetes import plan, push
@@ -20,7 +23,8 @@ from tests.support.cluster import until
 from tests.support.fake_api import FakeApi
 from tests.support.git import git
 
-pytestmark = pytest.mark.skipif(not all(map(shutil.which, ("git", "wget"))), reason="no git or no wget here")
+PROGRAMS = ("git", "ssh", "wget")
+pytestmark = pytest.mark.skipif(not all(map(shutil.which, PROGRAMS)), reason=f"not all of {PROGRAMS} are here")
 
 JOBS = "/apis/batch/v1/namespaces/ci-builds/jobs"
 
@@ -28,7 +32,15 @@ JOBS = "/apis/batch/v1/namespaces/ci-builds/jobs"
 @pytest.fixture
 def api(httpserver: HTTPServer, tmp_path: Path) -> FakeApi:
     made = FakeApi(httpserver, tmp_path)
-    made.answers = {f"GET {JOBS}": {"metadata": {}, "items": made.sent}, f"POST {JOBS}": {}}
+
+    def listed(request: Request) -> dict[str, Any]:
+        wanted = dict(part.split("=") for part in request.args.get("labelSelector", "").split(",") if "=" in part)
+        return {
+            "metadata": {},
+            "items": [job for job in made.sent if wanted.items() <= job["metadata"]["labels"].items()],
+        }
+
+    made.answers = {f"GET {JOBS}": listed, f"POST {JOBS}": {}}
     return made
 
 
@@ -49,18 +61,28 @@ def commit(folder: Path) -> str:
 
 
 @contextlib.contextmanager
-def watching(tmp_path: Path, repository: Path, api: FakeApi, seconds: int = 1) -> Iterator[Path]:
+def watching(
+    tmp_path: Path, repository: Path | str, api: FakeApi, seconds: int = 1, most: int | str = ""
+) -> Iterator[Path]:
     """Run the script until it is killed at the end of the block; give the file of what it says.
 
-    seconds: its pause. The receiver's last call is the API server's answer to `GET /`.
+    It watches every branch but main. The receiver's last call is the API server's answer to `GET /`.
+    repository: a folder, or an address.
+    seconds: its pause.
+    most: how many Jobs run at one time; without a number, as many as there are branches.
     """
     folder, log = tmp_path / "watch" / "website", tmp_path / "log"
     folder.mkdir(parents=True, exist_ok=True)
-    variables = f"BRANCH='release/*' REPOSITORY=file://{repository} GIT_USER=x TOKEN= SECONDS_BETWEEN={seconds}"
+    (tmp_path / "tmp").mkdir(exist_ok=True)
+    url = f"file://{repository}" if isinstance(repository, Path) else repository
+    variables = f"BRANCH='[!m]*' REPOSITORY={url} GIT_USER=x TOKEN= SECONDS_BETWEEN={seconds} AT_MOST={most}"
     (folder / "settings").write_text(variables)
     spec = {"backoffLimit": 0, "template": {"spec": {"containers": []}}}
-    (folder / "job").write_text(plan.push_job(spec, {}, {}, "website.push", "uid"))
+    (folder / "job").write_text(plan.push_job(spec, {labels.BUILD: "website"}, {}, "website.push", "uid"))
     script = moved(push.SCRIPT.read_text(), tmp_path)
+    # As impatient as a test.
+    script = script.replace("timeout 60", "timeout 3").replace("ConnectTimeout=30", "ConnectTimeout=1")
+    script = script.replace("tries % 15", "tries % 3").replace("soon=60", "soon=2")
     names = {"NAMESPACE": "ci-builds", "BUILD_LABEL": labels.BUILD, "BRANCH_LABEL": labels.BRANCH}
     port = api.url.rpartition(":")[2]
     environment = {"PATH": os.environ["PATH"], "PROXY_PORT": port, "CALLS_PORT": port, **names}
@@ -81,8 +103,9 @@ def moved(script: str, folder: Path) -> str:
 
 
 def tag(branch: str) -> str:
-    """Give the tag of a branch whose name has a '/'."""
-    return f"{branch.replace('/', '-')}..{hashlib.sha256(branch.encode()).hexdigest()[:12]}"
+    """Give the tag of a branch whose name has a '/', or is the tag of a commit."""
+    changed = branch.replace("/", "-") if "/" in branch else f"_{branch}"
+    return f"{changed}..{hashlib.sha256(branch.encode()).hexdigest()[:12]}"
 
 
 def built(api: FakeApi) -> list[str]:
@@ -121,15 +144,15 @@ def test_each_head_is_built_once_also_by_a_watcher_that_was_killed_and_on_a_bran
         heads.append(commit(repository))
         git(repository, "branch", "release/1")
         until(lambda: built(api) == heads, 20)
-        for branch in ("release/a/b", "release/a-b"):
+        for branch in ("release/a/b", "release/a-b", heads[0][:12]):
             end(api)
             git(repository, "checkout", "--quiet", "-b", branch)
             heads.append(commit(repository))
             until(lambda: built(api) == heads, 20)
         until(lambda: said(log) == len(heads), 20)  # it says so after the answer
     tags = [job["spec"]["template"]["metadata"]["annotations"][labels.BRANCH_TAG] for job in api.sent]
-    assert tags == [*[tag("release/1")] * 4, tag("release/a/b"), tag("release/a-b")]
-    assert len(set(tags)) == 3
+    assert tags == [*[tag("release/1")] * 4, tag("release/a/b"), tag("release/a-b"), tag(heads[0][:12])]
+    assert len(set(tags)) == 4
     for job, head in zip(api.sent, heads, strict=True):
         assert re.fullmatch(f"website-{head[:12]}-[0-9a-f]{{12}}", job["metadata"]["name"])
 
@@ -140,8 +163,11 @@ def test_a_branch_waits_for_its_build_and_a_host_that_is_away_is_asked_less_ofte
     with watching(tmp_path, repository, api) as log:
         until(lambda: bool(built(api)), 20)
         head = commit(repository)
-        until(lambda: f"commit {head[:12]} of {tag('release/1')} waits" in log.read_text(), 20)
+        until(lambda: f"commit {head[:12]} of {tag('release/1')} waits for" in log.read_text(), 20)
         assert head not in built(api)
+        asked = api.asked.count(f"GET {JOBS}")
+        until(lambda: api.asked.count(f"GET {JOBS}") > asked + 1, 20)
+        assert log.read_text().count(" waits for ") == 1  # a branch may wait for hours
         end(api)
         until(lambda: built(api)[1:] == [head], 20)
         repository.rename(tmp_path / "away")
@@ -149,6 +175,22 @@ def test_a_branch_waits_for_its_build_and_a_host_that_is_away_is_asked_less_ofte
         (tmp_path / "away").rename(repository)
         until(lambda: "works again" in log.read_text(), 20)
     assert len(api.sent) == 2
+
+
+@pytest.mark.parametrize(("most", "at_once"), [("", 3), (2, 2), (1, 1)])
+def test_of_a_patterns_branches_as_many_are_built_at_one_time_as_have_room(
+    tmp_path: Path, repository: Path, api: FakeApi, most: int | str, at_once: int
+) -> None:
+    heads = [git(repository, "rev-parse", "HEAD")]
+    for number in (2, 3):
+        git(repository, "checkout", "--quiet", "-b", f"release/{number}")
+        heads.append(commit(repository))
+    with watching(tmp_path, repository, api, most=most) as log:
+        until(lambda: len(built(api)) == at_once and log.read_text().count(" waits for ") == 3 - at_once, 20)
+        while len(built(api)) < len(heads):
+            end(api)
+            until(lambda: said(log) == len(built(api)), 20)
+    assert sorted(built(api)) == sorted(heads)
 
 
 # The first one asks whether the API server is there.
@@ -168,6 +210,19 @@ def test_a_watcher_that_is_killed_before_or_while_it_starts_a_job_leaves_no_head
         end(api)
 
 
+@pytest.mark.parametrize(("scheme", "reason"), [("https", "the git host gave no answer"), ("ssh", "Connection timed")])
+def test_a_watcher_without_the_api_server_or_with_a_silent_git_host_says_so(
+    tmp_path: Path, api: FakeApi, scheme: str, reason: str
+) -> None:
+    jobs = api.answers.pop(f"GET {JOBS}")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"{scheme}://x@127.0.0.1:{silent.getsockname()[1]}/x.git"
+        with watching(tmp_path, address, api, seconds=86_400) as log:
+            until(lambda: "build website: can't look or start: the API server refuses" in log.read_text(), 20)
+            api.answers[f"GET {JOBS}"] = jobs
+            until(lambda: f"can't look or start; again in 2 s: {reason}" in log.read_text(), 20)
+
+
 def test_a_call_ends_the_pause_and_a_loop_that_does_not_come_by_in_time_is_noticed(
     tmp_path: Path, repository: Path, api: FakeApi
 ) -> None:
@@ -175,7 +230,7 @@ def test_a_call_ends_the_pause_and_a_loop_that_does_not_come_by_in_time_is_notic
         return subprocess.run(["/bin/sh", "-c", moved(push.HUNG.read_text(), tmp_path)], check=False).returncode == 1
 
     due = tmp_path / "tmp" / "website" / "due"
-    with watching(tmp_path, repository, api, seconds=900):
+    with watching(tmp_path, repository, api, seconds=900) as log:
         until(lambda: bool(built(api)) and int(due.read_text() or 0) > time.time() + 900, 20)
         assert not hung()
         due.write_text("1\n")
@@ -188,4 +243,9 @@ def test_a_call_ends_the_pause_and_a_loop_that_does_not_come_by_in_time_is_notic
             until(lambda: built(api)[1:] == heads, 20)
             assert not hung()
         assert time.monotonic() - called > 5  # so often and no oftener, whoever repeats a call
+        heads.append(commit(repository))
+        api.answers["GET "] = "the last one"
+        until(lambda: f"{heads[-1][:12]} of {tag('release/1')} waits" in log.read_text(), 20)
+        end(api)
+        until(lambda: built(api)[1:] == heads, 20)  # without another call
     assert not hung()

@@ -3,6 +3,7 @@
 import pytest
 
 from components.kubernetes.builders import BUILDERS
+from components.settings.cluster_checks import pushes_of
 from components.settings.model import SECRETS
 from components.settings.pod_security import LEVELS, NEEDS, Level
 from tests.support.kubernetes_stack import PEM_KEY, REGISTRY_PASSWORD, build, problems, refused, settings
@@ -41,3 +42,14 @@ def test_every_builder_is_let_into_just_the_levels_that_do_not_refuse_it_and_tol
         checks = needs.refused_by.get(level, ())
         assert [(each.key, each.code) for each in found] == [("ci:builds[0].builder", "conflict")] * bool(checks)
         assert not [check for check in checks if check not in str(found[0])], builder
+
+
+def test_a_quota_with_room_lets_several_branches_of_a_pattern_be_built_at_one_time() -> None:
+    git = {"git": {"repository": "https://git.example.org/x.git"}}
+    builds = [build(name, context=git, onPush={"branch": branch}) for name, branch in zip("abc", "**m", strict=True)]
+    for cpu, memory, expected in ((6000, 6144, 1), (10_000, 16_384, 3), (64_000, 11_264, 3), (64_000, 65_536, 6)):
+        quota = {"cpuMillicores": cpu, "memoryMib": memory}
+        made = settings(builds=builds, kubernetes={"quota": quota})
+        assert pushes_of(made.builds[0], made) == expected
+    made = settings(builds=builds)
+    assert pushes_of(made.builds[0], made) == 1
