@@ -180,29 +180,32 @@ class Push(pulumi.ComponentResource):
         text = POLICY.read_text(encoding="utf-8")
         for place, value in places.items():
             text = text.replace(f"@{place}@", value)
-        templates = {
-            "namespace": args.spaces.builds,
-            "selector": {"match_labels": {labels.APP: PUSH}},
-            "parameter_not_found_action": "Deny",
-        }
+        lacking = {"namespace": args.spaces.builds, "parameter_not_found_action": "Deny"}
+        # Of a build whose own template is gone, the first binding finds only the others, and they let its Jobs pass.
+        bindings: dict[str, Any] = {"": {"param_ref": {**lacking, "selector": {"match_labels": {labels.APP: PUSH}}}}}
+        for build in watched(args.plans):
+            only = {"match_resources": {"object_selector": {"match_labels": {labels.BUILD: build}}}}
+            bindings[f"-{build}"] = {"param_ref": {**lacking, "name": template_name(build)}, **only}
         made: list[pulumi.Resource] = []
-        for role, spec in yaml.safe_load(text).items():
+        # That of the account comes last: it lets a build in, and by then the others must know the build.
+        for role, spec in reversed(yaml.safe_load(text).items()):
             # Once the last binding with parameters is gone, an API server finds no parameters any more until it is
             # started again, and would refuse every build of the next stack. Source: kubernetes/kubernetes issue 130887.
             stays = "param_kind" in spec
-            options = pulumi.ResourceOptions(parent=self, retain_on_delete=stays or None)
+            options = pulumi.ResourceOptions(parent=self, retain_on_delete=stays or None, depends_on=[*made])
             meta = {"name": f"{namespace}-{PUSH}-{role}", **({"annotations": FORCED} if stays else {})}
             policy = admissionregistration.v1.ValidatingAdmissionPolicy(
                 f"{name}-{role}-policy", metadata=meta, spec=spec, opts=options
             )
-            of_policy = {"policy_name": policy.metadata.name, "validation_actions": ["Deny"]}
-            binding = admissionregistration.v1.ValidatingAdmissionPolicyBinding(
-                f"{name}-{role}-policy-binding",
-                metadata=meta,
-                spec={**of_policy, "param_ref": templates} if stays else of_policy,
-                opts=options,
-            )
-            made += [policy, binding]
+            made.append(policy)
+            for suffix, more in (bindings if stays else {"": {}}).items():
+                binding = admissionregistration.v1.ValidatingAdmissionPolicyBinding(
+                    f"{name}-{role}-policy-binding{suffix}",
+                    metadata={**meta, "name": f"{meta['name']}{suffix}"},
+                    spec={"policy_name": policy.metadata.name, "validation_actions": ["Deny"], **more},
+                    opts=pulumi.ResourceOptions(parent=self) if suffix else options,
+                )
+                made.append(binding)
         return made
 
 

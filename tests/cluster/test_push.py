@@ -148,23 +148,22 @@ def test_a_signed_call_has_a_push_built_at_once_and_a_watcher_that_hangs_is_star
     assert deployed.digest("called", f"hook-1..{hashlib.sha256(b'hook/1').hexdigest()[:12]}") == digest
 
 
-def wanted(stack: Stack) -> dict[str, Any]:
+def wanted(stack: Stack, build: str = "app") -> dict[str, Any]:
     """Give a Job that the watcher might create."""
-    plain: Any = client.ApiClient()
-    until(lambda: bool(runs(stack)))
-    found = plain.sanitize_for_serialization(next(iter(runs(stack).values())))
-    meta, template = found["metadata"], found["spec"]["template"]
-    own = {key: value for key, value in template["metadata"]["annotations"].items() if key.startswith(labels.PREFIX)}
-    pod = {"labels": {}, "annotations": own}
-    job: dict[str, Any] = {
-        "metadata": {key: meta[key] for key in ("name", "labels", "ownerReferences")},
-        "spec": {
-            **{key: found["spec"][key] for key in ("backoffLimit", "activeDeadlineSeconds")},
-            "template": {"metadata": pod, "spec": template["spec"]},
+    plain, batch = client.ApiClient(), client.BatchV1Api(stack.cluster.api)
+    template: Any = plain.sanitize_for_serialization(batch.read_namespaced_cron_job(f"{build}.push", stack.builds))
+    spec, meta = template["spec"]["jobTemplate"]["spec"], template["metadata"]
+    zeros, owner = "0" * 12, {"apiVersion": "batch/v1", "kind": "CronJob", "controller": True}
+    own = {labels.COMMIT: "0" * 40, labels.COMMIT_TAG: zeros, labels.BRANCH_TAG: "main"}
+    pod = {"metadata": {"labels": {}, "annotations": own}, "spec": spec["template"]["spec"]}
+    return {
+        "metadata": {
+            "name": f"{build}-{zeros}-{zeros}",
+            "labels": {labels.BUILD: build, labels.BRANCH: zeros},
+            "ownerReferences": [{**owner, "name": meta["name"], "uid": meta["uid"]}],
         },
+        "spec": {**spec, "template": pod},
     }
-    job["metadata"]["name"] = f"{meta['name'][:-12]}{'0' * 12}"
-    return job
 
 
 @pytest.fixture
@@ -202,3 +201,22 @@ def test_a_stolen_watchers_account_can_start_nothing_but_the_build_of_a_commit(d
     for call in forbidden:
         with pytest.raises(client.ApiException, match="Forbidden"):
             call()
+
+
+def test_a_build_whose_template_is_gone_is_not_let_in_by_that_of_another(deployed: Stack, stolen: Any) -> None:
+    job, other, batch = wanted(deployed), wanted(deployed, "called"), client.BatchV1Api(stolen)
+
+    def refusal() -> str:
+        try:
+            batch.create_namespaced_job(deployed.builds, job, dry_run="All")
+        except client.ApiException as error:
+            return str(error.body)
+        return "none"
+
+    job["spec"]["template"]["spec"]["containers"][0]["image"] = "alpine:latest"
+    assert "must be that of the build's template" in refusal()
+    own = client.BatchV1Api(deployed.cluster.api)
+    own.delete_namespaced_cron_job("app.push", deployed.builds, propagation_policy="Orphan")
+    until(lambda: "must be that" not in refusal())
+    assert "denied request" in refusal()
+    batch.create_namespaced_job(deployed.builds, other, dry_run="All")
