@@ -122,8 +122,7 @@ def _unknown(key: str, location: _Location) -> Problem:
     *parent, name = location
     top, dot, inner = str(name).partition(".")
     if dot and not parent and top in _schema()["properties"]:
-        instead = f"write {inner} under {PREFIX}{top}:, or run `pulumi config set --path '{key}' VALUE`"
-        return Problem(key, "unknown_key", "is written as one key", instead)
+        return Problem(key, "unknown_key", "is written as one key", f"write {inner}: below {PREFIX}{top}:, indented")
     known = [f"{PREFIX}{name}" if not parent else name for name in _node(tuple(parent)).get("properties", {})]
     meant = _nearest(f"{'' if parent else PREFIX}{name}", known)
     simple = re.fullmatch(r"[\w:.\[\]-]+", key)

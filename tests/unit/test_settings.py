@@ -66,6 +66,13 @@ def test_an_unknown_key_is_told_the_nearest_name_and_how_to_remove_it_but_not_it
     assert "hunter2hunter2" not in str(problem)
 
 
+def test_a_setting_that_is_written_as_one_key_is_told_where_it_belongs() -> None:
+    dotted: dict[str, Any] = {"jenkins.httpPort": 8081}
+    [problem] = problems(**dotted)
+    assert (problem.key, problem.code) == ("ci:jenkins.httpPort", "unknown_key")
+    assert problem.instead == "write httpPort: below ci:jenkins:, indented"
+
+
 def test_a_command_to_type_holds_nothing_that_a_shell_would_run() -> None:
     for name in ("a'b", "$(reboot)", "a b", "`x`"):
         [problem] = problems(jenkins={name: 1})
