@@ -410,6 +410,13 @@ local BUILD = keys(
     { cgroupparent = no_text, networkmode = network, t = other_image, version = one_of("", "1") }
 )
 
+-- The engine runs `ps` as root with these words, and shows the lines in whose column PID it finds a process of the
+-- container. By other words (`-orss=PID -oargs -e f`) that column has another number, and any process of the host is shown.
+local processes = like(
+    function(value) return value == "" or value == "-ef" or value == "aux" or value:find("^%-e?o pid,[%l,]+$") end,
+    "-ef, aux, or -eo and names of columns, the first of them pid, such as -eo pid,comm"
+)
+
 local CALLS = {
     { "GET HEAD", "/_ping" },
     { "GET", "/info" },
@@ -431,7 +438,7 @@ local CALLS = {
     -- `docker inspect IMAGE` asks for a container of that name first, and looks for an image only after a 404. The
     -- engine gives that answer best, so an image's name is let through here.
     { "GET", "/containers/{i}/json", keys("size") },
-    { "GET", "/containers/{c}/top", keys("ps_args") },
+    { "GET", "/containers/{c}/top", { ps_args = processes } },
     { "GET", "/containers/{c}/changes" },
     { "GET", "/containers/{c}/stats", keys("one-shot stream") },
     { "GET", "/containers/{c}/logs", keys("details follow since stderr stdout tail timestamps until") },
