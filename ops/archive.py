@@ -6,6 +6,7 @@ A zip, since a part comes as a stream whose length nobody knows before its end. 
 # ruff: noqa: PLC0415 - rich is imported late, since an update that makes no copy needs none of it
 
 import contextlib
+import errno
 import hashlib
 import io
 import json
@@ -80,8 +81,10 @@ def writing(path: Path, about: Mapping[str, Any]) -> Iterator[Callable[[str, Ite
             raw.flush()
             os.fsync(raw.fileno())
         unfinished.replace(path)
-    except BaseException:
+    except BaseException as failed:
         unfinished.unlink(missing_ok=True)
+        if isinstance(failed, OSError) and (failed.filename or failed.errno == errno.ENOSPC):  # an engine's has neither
+            raise OpsError(f"{path} can't be written: {failed.strerror}.", "Choose another FILE.") from failed
         raise
 
 

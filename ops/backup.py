@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from ops import archive, cluster, deploy, engine, recover, state_files
 from ops.clone import short
 from ops.stack import unprepared
-from ops.toolchain import console
+from ops.toolchain import cache, console
 from ops.toolchain.console import OpsError
 
 if TYPE_CHECKING:
@@ -114,23 +114,24 @@ def before_up(stack: Stack) -> None:
 
 @contextlib.contextmanager
 def _store(stack: Stack) -> Iterator[Store | None]:
-    """What keeps the stack's data; None for a stack that keeps none."""
+    """What keeps the stack's data, for one process at a time; None for a stack that keeps none."""
     settings = stack.settings
-    if settings.platform == "kubernetes":
-        from ops import cluster_backup  # noqa: PLC0415 - imports the official client
+    with cache.locked(stack.clone.local / f"backup-{short(stack.name)}.lock", "a backup or a restore"):
+        if settings.platform == "kubernetes":
+            from ops import cluster_backup  # noqa: PLC0415 - imports the official client
 
-        cluster.require(stack)
-        with cluster.asked():
-            yield cluster_backup.ClusterStore(stack)
-        return
-    from ops import docker_backup  # noqa: PLC0415 - the same
+            cluster.require(stack)
+            with cluster.asked():
+                yield cluster_backup.ClusterStore(stack)
+            return
+        from ops import docker_backup  # noqa: PLC0415 - the same
 
-    try:
-        with contextlib.closing(engine.client(settings)) as there:
-            there.api.timeout = cluster.SILENCE_SECONDS
-            yield docker_backup.DockerStore(stack, there) if settings.gitlab_runner is None else None
-    except engine.ERRORS as failed:
-        raise OpsError(f"The Docker engine at {settings.docker.host}: {failed}", "See: make doctor") from failed
+        try:
+            with contextlib.closing(engine.client(settings)) as there:
+                there.api.timeout = cluster.SILENCE_SECONDS
+                yield docker_backup.DockerStore(stack, there) if settings.gitlab_runner is None else None
+        except engine.ERRORS as failed:
+            raise OpsError(f"The Docker engine at {settings.docker.host}: {failed}", "See: make doctor") from failed
 
 
 def _state(stack: Stack) -> bytes:

@@ -10,6 +10,7 @@ overlayfs by which a layer hides a folder. So that engine itself saves and loads
 
 import contextlib
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -111,7 +112,7 @@ class DockerStore:
                 console.note(f"started {name}")
 
     def _found(self, name: str, *, all: bool = True) -> list[Container]:  # noqa: A002 - the SDK's word
-        return self.there.containers.list(all=all, filters={"name": f"^/?{name}$"})
+        return self.there.containers.list(all=all, filters={"name": f"^/?{re.escape(name)}$"})
 
     @contextlib.contextmanager
     def _mounted(self, archive_id: str = "") -> Iterator[Container]:
@@ -138,9 +139,11 @@ class DockerStore:
         self._remove(name)
 
     def _remove(self, name: str) -> None:
-        """Remove a container that never ran, with its image, if it is there."""
+        """Remove a container that never ran, with its image, if it is there. Raises OpsError for any other."""
         with contextlib.suppress(docker.errors.NotFound):
             found = self.there.containers.get(name)
+            if found.attrs["Config"]["Cmd"] != ["never"]:
+                raise OpsError(f"The container {name} is in the way, and not of a backup.", f"docker rename {name} NEW")
             found.remove(force=True)
             self.there.images.remove(found.attrs["Image"])
 
