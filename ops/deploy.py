@@ -19,7 +19,7 @@ ROOM = 24
 REFUSED = "the settings of stack "
 """How the program's own report begins. See components.settings.SettingsError."""
 
-REPLACES_JENKINS = re.compile(r'"resourcePreEvent".*"op":"(?:replace|delete)".*::jenkins-controller"')
+ENDS_BUILDS = re.compile(rf'"resourcePreEvent".*"op":"(?:replace|delete)".*::(?:{drain.CONTAINERS.pattern})"')
 """A line of the event log. Source: pulumi/pulumi, sdk/go/common/apitype/events.go."""
 
 UNCHANGED = frozenset({"same", "read", "refresh"})
@@ -188,13 +188,12 @@ def pulumi(stack: Stack, verb: str, words: Sequence[str]) -> Done:
     if refused:
         # Once more, since Pulumi prints the outputs of the whole stack behind it.
         raise OpsError(re.sub(r"<\{%.*?%\}>", "", refused).strip(), code=2)
-    if verb != "destroy" and any(REPLACES_JENKINS.search(line) for line in lines):
+    if verb != "destroy" and any(ENDS_BUILDS.search(line) for line in lines):
         seconds = stack.settings.jenkins.drain_seconds
-        wait = f"up to {seconds} s; raise ci:jenkins.drainSeconds for longer ones"
-        wait = f"`make up` first waits for running builds, {wait}" if seconds else "To wait: ci:jenkins.drainSeconds"
+        wait = f"`make up` first waits for running builds, up to {seconds} s" if seconds else "To wait"
         console.note(
-            "\nThis replaces Jenkins' container. A build loses a plain `sh` step that runs on the controller; steps in "
-            f"other containers go on. {wait}."
+            "\nThis replaces a container of Jenkins. A build loses a plain `sh` step that runs in it; steps in other "
+            f"containers go on. {wait}: ci:jenkins.drainSeconds."
         )
     left = recover.remains(stack) if status else ""
     if left:

@@ -1,13 +1,14 @@
-"""Waits for Jenkins' builds before an update replaces or removes its container.
+"""Waits for Jenkins' builds before an update replaces or removes its container, or an agent's.
 
 In quiet mode Jenkins starts no build, and a pipeline pauses before its next step. A paused one goes on after the start;
-a plain `sh` step that runs on the controller would be lost.
+a plain `sh` step that runs in that container would be lost.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import re
 import signal
 import time
 from typing import TYPE_CHECKING
@@ -30,16 +31,19 @@ PLAN_SECONDS = 600
 PAUSED = b"Pausing (Preparing for shutdown)"
 """The last line of a paused build's log. Source: jenkinsci/workflow-cps-plugin, CpsThreadGroup.scheduleRun."""
 
+CONTAINERS = re.compile(r"jenkins-controller|agents-\d+")
+"""The names of the resources in whose containers builds run."""
+
 CONSENT = frozenset({"--yes", "-y", "--skip-preview", "-f"})
 """Options of `pulumi up` that `pulumi preview` does not know."""
 
 
 def update(stack: Stack, words: Sequence[str], run: Callable[[], Done]) -> Done:
-    """Run an update. If its plan replaces or removes Jenkins' container, wait for the builds first.
+    """Run an update. If its plan replaces or removes Jenkins' container or an agent's, wait for the builds first.
 
-    If the update fails, or the user does not want it, Jenkins starts builds again.
+    If the update fails, the user does not want it, or Jenkins itself stays, it starts builds again.
     """
-    jenkins = _jenkins(stack, words) if stack.settings.jenkins.drain_seconds else None
+    jenkins, ends = _planned(stack, words) if stack.settings.jenkins.drain_seconds else (None, False)
     if jenkins is None:
         return run()
     done = None
@@ -51,7 +55,7 @@ def update(stack: Stack, words: Sequence[str], run: Callable[[], Done]) -> Done:
             await_builds(jenkins, stack.settings.jenkins.drain_seconds)
         done = run()
     finally:
-        if done is None or done.status or not done.changed:
+        if done is None or done.status or not done.changed or not ends:
             with _noted(f"If {jenkins.url} starts no builds, cancel the shutdown there."):
                 jenkins.quiet(on=False)
     return done
@@ -79,17 +83,18 @@ def await_builds(jenkins: Jenkins, seconds: float) -> None:
         console.note(f"The update goes on. These builds may lose a plain `sh` step: {', '.join(busy)}")
 
 
-def _jenkins(stack: Stack, words: Sequence[str]) -> Jenkins | None:
-    """The stack's Jenkins, if it is up and the plan of an update replaces or removes it."""
+def _planned(stack: Stack, words: Sequence[str]) -> tuple[Jenkins | None, bool]:
+    """The stack's Jenkins, if an update ends a container in which it runs builds, and whether it ends itself."""
     from ops import jenkins  # noqa: PLC0415 - imports Jenkins' client
 
     with contextlib.suppress(*engine.ERRORS, OpsError):  # what is wrong with the plan, the update says
         if found := jenkins.of(stack, jenkins.AWAY_SECONDS):
             options = [word for word in words if word not in CONSENT]
             said = stack.ask("preview", "--json", "--non-interactive", *options, timeout=PLAN_SECONDS)
-            steps = {step["op"] for step in json.loads(said)["steps"] if step["urn"].endswith("::jenkins-controller")}
-            return found if {"replace", "delete"} & steps else None
-    return None
+            steps = [step for step in json.loads(said)["steps"] if step["op"] in {"replace", "delete"}]
+            ended = {step["urn"].rpartition("::")[2] for step in steps}
+            return found if any(map(CONTAINERS.fullmatch, ended)) else None, "jenkins-controller" in ended
+    return None, False
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ from docker.tls import TLSConfig
 from requests.adapters import DEFAULT_POOLSIZE, HTTPAdapter
 
 from components import labels
-from components.docker import tls
+from components.docker import managed_names, tls
 from components.settings import Settings
 from ops.toolchain import console, process
 from ops.toolchain.console import OpsError
@@ -235,9 +235,7 @@ def show_ill(settings: Settings, project: str, stack: str, *, starting: bool) ->
     """
     wanted = [f"{name}={value}" for name, value in labels.of(project, stack).items()]
     # Another clone's stack of this name has the same labels, but no two containers of an engine have one name.
-    on_host = settings.docker
-    sections = (settings.jenkins, settings.gitlab_runner, on_host.dind, on_host.proxy, on_host.prune)
-    names = {section.container_name for section in sections if section is not None}
+    names = {each.name for each in managed_names.of(settings) if each.kind == "container"}
     found = []
     # Without an engine there is nothing to show, and Pulumi has said so.
     with contextlib.suppress(*ERRORS), contextlib.closing(client(settings)) as there:

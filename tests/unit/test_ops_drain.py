@@ -1,4 +1,4 @@
-"""An update that replaces Jenkins' container waits for its builds. The texts are those of Jenkins and its plugins."""
+"""An update that ends containers in which builds run waits for them. The texts are those of Jenkins and its plugins."""
 
 import itertools
 import json
@@ -17,6 +17,7 @@ WORK = b"[Pipeline] sh\n+ make\n"
 PAUSED = WORK + b"[2026-01-31T10:00:07.123Z] Pausing (Preparing for shutdown)\r\n"
 APP, SITE = "job/team/job/my%20app/7/", "job/site/3/"
 CONTROLLER = "urn:pulumi:dev::ci::ci:docker:Jenkins$docker:index/container:Container::jenkins-controller"
+AGENT = "urn:pulumi:dev::ci::ci:docker:Agents$docker:index/container:Container::agents-2"
 DONE, FAILED, NOTHING = (
     deploy.Done(0, {"replace": 1}, {}),
     deploy.Done(1, {"replace": 1}, {}),
@@ -124,13 +125,15 @@ def test_an_update_that_fails_is_stopped_or_changes_nothing_lets_builds_start_ag
     [
         (("replace", CONTROLLER), False, 20, 1),
         (("delete", CONTROLLER), False, 20, 1),
+        # Jenkins goes on, so it has to start builds again.
+        (("replace", AGENT), False, 20, 2),
         (("update", CONTROLLER), False, 20, 0),
         (("replace", "urn::proxy-container"), False, 20, 0),
         (("replace", CONTROLLER), True, 20, 0),
         (("replace", CONTROLLER), False, 0, 0),
     ],
 )
-def test_only_a_real_jenkins_that_is_replaced_or_removed_becomes_quiet(
+def test_only_a_real_jenkins_of_which_a_container_is_replaced_or_removed_becomes_quiet(
     world: World, step: tuple[str, str], stands_in: object, seconds: int, asked: int
 ) -> None:
     world.builds([])
@@ -146,10 +149,15 @@ def test_a_jenkins_that_does_not_answer_holds_no_update_up(world: World, capsys:
     assert "The update goes on without waiting" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("seconds", "said"), [(300, "up to 300 s"), (0, "ci:jenkins.drainSeconds")])
-def test_a_preview_says_whether_an_update_would_wait(world: World, capsys: Any, seconds: int, said: str) -> None:
+@pytest.mark.parametrize(
+    ("urn", "seconds", "said"),
+    [(CONTROLLER, 300, "up to 300 s"), (AGENT, 300, "up to 300 s"), (CONTROLLER, 0, "ci:jenkins.drainSeconds")],
+)
+def test_a_preview_says_whether_an_update_would_wait(
+    world: World, capsys: Any, urn: str, seconds: int, said: str
+) -> None:
     stack = made_stack.on_docker(world.root, jenkins={"drainSeconds": seconds})
-    event = json.dumps({"resourcePreEvent": {"metadata": {"op": "replace", "urn": CONTROLLER}}}, separators=(",", ":"))
+    event = json.dumps({"resourcePreEvent": {"metadata": {"op": "replace", "urn": urn}}}, separators=(",", ":"))
     world.patch.setattr(stack, "run", lambda *words, **_: Path(words[2]).write_text(event) * 0)
     deploy.pulumi(stack, "preview", [])
     assert said in capsys.readouterr().err

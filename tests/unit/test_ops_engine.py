@@ -114,12 +114,13 @@ def test_why_an_image_cannot_be_had_is_told_in_the_registrys_words(tmp_path: Pat
         ({"Status": "running", "Health": {"Status": "unhealthy"}}, False, "unhealthy"),
         ({"Status": "restarting"}, False, "restarting"),
         ({"Status": "restarting", "Of": "another clone"}, False, ""),
+        ({"Status": "restarting", "Of": "server-agent-2"}, False, "restarting"),
     ],
 )
 def test_a_container_that_is_not_well_is_told_with_the_end_of_its_log(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], state: dict[str, object], starting: bool, how: str
 ) -> None:
-    name = "jenkins" if "Of" in state else "jenkins-server"
+    name = f"jenkins-{state.get('Of', 'server')}"
     whole = {"Id": "1", "Name": f"/{name}", "State": state, "Config": {"Tty": True}}
     known: dict[str, tuple[int, object]] = {
         "/containers/json": (200, [{"Id": "1"}]),
@@ -127,8 +128,8 @@ def test_a_container_that_is_not_well_is_told_with_the_end_of_its_log(
         "/containers/1/logs": (200, "why it fails"),
     }
     with answering(tmp_path / "sock", known) as host:
-        found = engine.show_ill(on(host), "ci", "dev", starting=starting)
-    assert found == ([f"the container jenkins-server is {how}"] if how else [])
+        found = engine.show_ill(on(host, agents=2), "ci", "dev", starting=starting)
+    assert found == ([f"the container {name} is {how}"] if how else [])
     assert ("why it fails" in capfd.readouterr().err) == bool(how)
 
 
