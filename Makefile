@@ -26,7 +26,7 @@ doctor: ## check the machine, the cluster and the settings
 password: ## print the password of Jenkins' administrator or of the registry's user
 	$(BOOT) runtime && $(PY) -m ops password $(FOR)
 set: ## set one setting in the stack's file, encrypted if it is a secret: make set KEY=ci:gitToken (a whole file: < FILE)
-	$(BOOT) runtime && $(PY) -m ops set $(FOR) $(KEY)
+	$(BOOT) runtime && $(PY) -m ops set $(FOR) '$(KEY)'
 recover: ## repair the state after a Pulumi that was killed
 	$(BOOT) runtime && $(PY) -m ops recover $(FOR) $(SURE)
 backup: ## stop Jenkins or the registry, and copy its data and the state into one file: make backup FILE=/mnt/ci.zip
