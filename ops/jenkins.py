@@ -187,9 +187,9 @@ def examine(stack: Stack, found: Mapping[str, Any]) -> Iterator[Finding]:
             return
         there, refused = jenkins.jobs()
     except OpsError as failed:
-        # The port of a Jenkins on another host may be open on that host alone.
-        closed = isinstance(failed, AwayError) and not stack.settings.docker.is_local
-        yield Finding("jobs", f"unknown. {failed.what}", "note" if closed else "BAD", failed.remedy)
+        # The port of a Jenkins on another host may be open on that host alone, and be another program's here.
+        is_local = stack.settings.docker.is_local
+        yield Finding("jobs", f"unknown. {failed.what}", "BAD" if is_local else "note", failed.remedy)
         return
     wanted, container = found["jobs"], found["container"]
     for line in refused:

@@ -205,17 +205,19 @@ def test_each_script_writes_what_is_refused_to_where_it_is_looked_for() -> None:
     assert all(f"}}\\n{REFUSED}" in text for text in groovy)
 
 
-@pytest.mark.parametrize(("local", "mark"), [(True, "BAD"), (False, "note")])
+@pytest.mark.parametrize(("local", "status"), [(True, 503), (False, 503), (False, 401)])
 def test_jobs_that_cannot_be_asked_for_are_bad_unless_jenkins_is_on_another_host(
+    httpserver: HTTPServer,
     monkeypatch: pytest.MonkeyPatch,
     stack: Stack,
     local: bool,  # noqa: FBT001 - a case of a table
-    mark: str,
+    status: int,
 ) -> None:
     monkeypatch.setattr(type(stack.settings.docker), "is_local", local)
-    monkeypatch.setattr(jenkins_client, "of", lambda *_: user_of(f"http://127.0.0.1:{free_port()}", away_seconds=0))
+    monkeypatch.setattr(jenkins_client, "AWAY_SECONDS", 0)
+    httpserver.expect_request("/api/json").respond_with_data("", status)
     [only] = jenkins_client.examine(stack, {"jobs": ["sample"], "container": "ci"})
-    assert only.mark == mark
+    assert only.mark == ("BAD" if local else "note")
 
 
 def test_a_queue_item_that_a_restart_made_jenkins_forget_is_named(server: HTTPServer, jenkins: Jenkins) -> None:
