@@ -40,14 +40,17 @@ def mend(clone: Clone, stack: str, problem: Callable[[Path], str]) -> list[str]:
     # Where there is none of them, there never was such a stack, or `pulumi stack rm` has removed it.
     if not wrong and (state.exists() or not (known or backups)):
         return []
-    found = next(((when, path) for when, path, _ in known if path != state and not problem(path)), None)
+    others = [each for each in known if each[1] != state]
+    # Behind one that knows resources, one without any is from before a later `up`: it would forget what is deployed.
+    usable = (each for each in others if (each is others[0] or each[2].get("resources")) and not problem(each[1]))
+    found = next(usable, None)
     if found is None:
         raise OpsError(
             f"No good checkpoint of stack {stack} is left in {clone.state}. Nothing was changed. {wrong}".strip(),
-            f"Put {state.name} back from your own copy of it. To start anew, move the file away; what is deployed "
-            "stays and has to be removed by hand.",
+            f"If {clone.passphrase} does not fit, put the right one back; else {state.name} from your "
+            "own copy. To start anew, move it away; what is deployed stays and has to be removed by hand.",
         )
-    when, source = found
+    when, source, _ = found
     shown = f"the state of {when:%Y-%m-%d %H:%M:%S} UTC"
     if wrong and not console.agreed(f"{wrong}. Put back {shown}?"):
         raise OpsError(f"The state of stack {stack} was left as it is.", f"To decide again: make recover STACK={stack}")

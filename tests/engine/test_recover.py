@@ -137,6 +137,18 @@ def test_where_no_checkpoint_is_whole_nothing_is_changed(stack: Stack) -> None:
     assert content(stack) == before
 
 
+def test_with_another_passphrase_nothing_is_changed(stack: Stack) -> None:
+    """The stack was once empty, and that checkpoint has no secret which another passphrase could not decrypt."""
+    stack.ask("destroy", "--yes")
+    up(stack)
+    stack.clone.passphrase.write_text("another")
+    before = content(stack)
+    with pytest.raises(OpsError, match="incorrect passphrase") as refused:
+        recover.recover("dev")
+    assert str(stack.clone.passphrase) in refused.value.remedy
+    assert content(stack) == before
+
+
 def test_on_a_full_disk_nothing_is_changed(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     cut(state(stack))
     before = content(stack)
