@@ -165,7 +165,7 @@ def test_what_an_update_would_refuse_is_bad_all_of_it_at_once(healthy: FakeApi) 
     [
         (["kube-flannel-ds", "kube-proxy"], "note", "not enforced by Flannel"),
         (["kube-proxy"], "note", "it is unknown"),
-        (["cilium", "kube-flannel"], "ok", "enforced by Cilium"),
+        (["cilium", "kube-flannel"], "ok", "enforced by cilium"),
         (None, "note", "may not look at DaemonSets"),
     ],
 )
