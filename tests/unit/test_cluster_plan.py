@@ -93,3 +93,11 @@ def test_every_single_build_keeps_its_image_under_a_tag_of_its_own_in_this_stack
     assert made.repository == "ghcr.io/team/a"
     # One that is pushed elsewhere alone gets no tag here.
     assert pushed("ghcr.io/a:1")[1] == ["ghcr.io/a:1"]
+
+
+@pytest.mark.parametrize("builder", ["kaniko", "buildkit", "buildah"])
+def test_the_kubelet_changes_no_value_with_a_dollar(builder: str) -> None:
+    level = {"kubernetes": {"buildsPodSecurity": "privileged"}}
+    made = plan(builder=builder, args={"A": "$$ $(TMPDIR)"}, labels={"a": "$"}, stack=level)
+    words = [word.partition("=")[2] for word in made.pod["containers"][0]["args"]]
+    assert {"$$$$ $$(TMPDIR)", "$$"} <= {word.rpartition("=")[2] for word in words}

@@ -4,7 +4,7 @@ from typing import Final
 
 from components.kubernetes.builders.pod import LOGINS, SCRATCH, PodSpec, pod_spec, scratch_volume, scripted
 from components.kubernetes.builders.source import Source, source
-from components.kubernetes.builders.spec import SECRETS_FOLDER, BuildSpec
+from components.kubernetes.builders.spec import SECRETS_FOLDER, BuildSpec, literal
 from components.kubernetes.restricted import USER
 
 CLIENT_SECRET: Final = "buildkit-client"  # noqa: S105 - a name
@@ -124,8 +124,8 @@ def _context(spec: BuildSpec, context: Source) -> list[str]:
 
 def _what(spec: BuildSpec) -> list[str]:
     build = spec.build
-    options = {f"build-arg:{name}": value for name, value in build.args.items()}
-    options |= {f"label:{key}": value for key, value in build.labels.items()}
+    options = {f"build-arg:{name}": literal(value) for name, value in build.args.items()}
+    options |= {f"label:{key}": literal(value) for key, value in build.labels.items()}
     options |= {"target": build.target} if build.target is not None else {}
     options |= {"platform": build.platform} if build.platform is not None else {}
     return [f"--opt={name}={value}" for name, value in sorted(options.items())]

@@ -64,10 +64,15 @@ def flags(build: BuildSettings, *, platform: str) -> list[str]:
 
     platform: the name of the flag for the platform, which differs.
     """
-    found = [f"--build-arg={name}={value}" for name, value in sorted(build.args.items())]
-    found += [f"--label={key}={value}" for key, value in sorted(build.labels.items())]
+    found = [f"--build-arg={name}={literal(value)}" for name, value in sorted(build.args.items())]
+    found += [f"--label={key}={literal(value)}" for key, value in sorted(build.labels.items())]
     found += [f"--target={build.target}"] if build.target is not None else []
     return found + ([f"{platform}={build.platform}"] if build.platform is not None else [])
+
+
+def literal(text: str) -> str:
+    """Return an argument of which the kubelet makes this text: it takes $$ for $, and $(NAME) for a variable."""
+    return text.replace("$", "$$")
 
 
 def resources(build: BuildSettings) -> dict[str, Any]:
