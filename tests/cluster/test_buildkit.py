@@ -150,6 +150,24 @@ def test_a_daemon_that_is_killed_in_a_build_is_waited_for_and_the_build_is_green
     assert stack.digest("slow", "latest")
 
 
+def test_a_push_that_finds_the_registry_away_is_tried_again(stack: Stack) -> None:
+    def scale(replicas: int) -> None:
+        apps = client.AppsV1Api(stack.cluster.api)
+        apps.patch_namespaced_stateful_set_scale("registry-server", stack.namespace, {"spec": {"replicas": replicas}})
+
+    configure(stack, SAMPLE, SECRET, build("late", f"{FROM}RUN echo begun && sleep 8\n"), memoryMib=1100)
+    with ThreadPoolExecutor() as pool:
+        update = pool.submit(stack.deployment.up)
+        until(lambda: "begun" in log_of(stack, "late"))
+        scale(0)
+        try:
+            until(lambda: "the registry is away" in log_of(stack, "late"))
+        finally:
+            scale(1)
+        update.result()
+    assert stack.digest("late", "latest")
+
+
 def log_of(stack: Stack, build: str) -> str:
     try:
         return stack.log(stack.job(build).metadata.name)

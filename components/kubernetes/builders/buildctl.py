@@ -1,5 +1,6 @@
 """BuildKit's client: what it is told of a build, and the pod that runs only it, for a daemon that stays."""
 
+from pathlib import Path
 from typing import Final
 
 from components.kubernetes.builders.pod import LOGINS, SCRATCH, PodSpec, pod_spec, scratch_volume, scripted
@@ -39,15 +40,16 @@ if [ -n "$PACKED" ]; then
 fi
 """
 
-BUILD: Final = "build --frontend=dockerfile.v0 --progress=plain --metadata-file=pushed.json"
+_BUILDING: Final = Path(__file__).with_name("buildctl.sh").read_text(encoding="utf-8")
 
-REPORT: Final = """\
-sed -n 's/.*"containerimage\\.digest": *"\\(sha256:[0-9a-f]*\\)".*/\\1/p' pushed.json > /dev/termination-log
-"""
+
+def building(flags: str, losses: int) -> str:
+    """Return what builds, in a shell script. losses: how often a build that loses its daemon is begun again."""
+    return _BUILDING.replace("@flags@", flags).replace("@losses@", str(losses))
+
 
 _SCRIPT: Final = f"""\
 {UNPACK}\
-mkfifo progress
 reach() {{
   patience=$(( $(date +%s) + PATIENCE ))
   until {_BUILDCTL} debug workers > /dev/null 2> reason; do
@@ -56,24 +58,7 @@ reach() {{
     sleep 2
   done
 }}
-build() {{
-  reach
-  tee log < progress >&2 &
-  logger=$!
-  result=0
-  follow {_BUILDCTL} {BUILD} "$@" 2> progress || result=$?
-  wait "$logger"
-  return "$result"
-}}
-left=3
-# What the client says when the daemon ended under it. The steps that were done are in its cache.
-gone='^error: failed to (receive status|list workers)|code = (Unavailable|Canceled)|solve: (Unavailable|Canceled):'
-until build "$@"; do
-  left=$((left - 1))
-  if [ "$left" = 0 ] || ! tail -n 1 log | grep -qE "$gone"; then exit "$result"; fi
-  echo 'the BuildKit daemon went away; building again' >&2
-done
-{REPORT}"""
+{building(FLAGS, 2)}"""
 
 
 def client(spec: BuildSpec, daemon: str) -> PodSpec:

@@ -40,16 +40,17 @@ printf '%s' "$BUILDKITD" > buildkitd.toml
 {DAEMON} --config buildkitd.toml --root "$TMPDIR/state" \\
   --addr "$BUILDKIT_HOST" > daemon.log 2>&1 &
 daemon=$!
-until buildctl debug workers > /dev/null 2>&1; do
-  if ! kill -0 "$daemon" 2> /dev/null; then
-    echo 'BuildKit did not start:'
-    cat daemon.log
-    exit 1
-  fi
-  sleep 0.1
-done
-follow buildctl {buildctl.BUILD} "$@"
-{buildctl.REPORT}"""
+reach() {{
+  until buildctl debug workers > /dev/null 2>&1; do
+    if ! kill -0 "$daemon" 2> /dev/null; then
+      echo 'BuildKit did not start:'
+      cat daemon.log
+      exit 1
+    fi
+    sleep 0.1
+  done
+}}
+{buildctl.building("", 0)}"""
 
 
 def buildkit(spec: BuildSpec) -> PodSpec:
