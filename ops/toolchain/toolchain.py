@@ -71,6 +71,8 @@ def find(platform: str = "") -> Toolchain | None:
         parts[title] = ("official", str(path)) if path else (stand_in, str(pulumi.parents[1]))
     env["PATH"] = os.pathsep.join([str(pulumi.parent), env.get("PATH", "")])
     env["PULUMI_SKIP_UPDATE_CHECK"] = "1"
+    # The program's way to its engine, on this machine, is not by the proxy that `http_proxy` names.
+    env["no_grpc_proxy"] = "127.0.0.1"
     # Said outright, since the CLI looks up the user's folder in the system's list of users, and not in HOME as we do.
     env["PULUMI_HOME"] = str(user_home(env))
     return Toolchain(pulumi, env, parts)

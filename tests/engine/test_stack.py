@@ -33,7 +33,9 @@ pulumi.export("jenkins", config.get_object("jenkins"))
 
 @pytest.fixture
 def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stack:
-    made = tiny.stack(tiny.clone(tmp_path / "clone", PROGRAM))
+    # A proxy that the user's other programs need: none is between Pulumi's engine and the program.
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    made = tiny.stack(tiny.clone(tmp_path / "my clöne", PROGRAM))
     monkeypatch.setattr(settings, "open_stack", lambda _: made)
     made.prepare()
     return made
