@@ -12,8 +12,8 @@ printf 'FROM alpine:latest\nCOPY a.txt /a.txt\nCMD ["cat", "/a.txt"]\n' > Docker
 
 run docker build -t "$image" .
 
-# The stack's job itself says whether its engine sees the workspace (see components/jenkins/jobs.py).
-if grep -q "docker run --rm $image" /etc/ci/jobs.json 2> /dev/null; then
+# The engine of `access: tcp` does not see the workspace. Its certificates are files of this container, dind's a volume.
+if [ -n "${DOCKER_CERT_PATH:-}" ] && ! grep -q " $DOCKER_CERT_PATH " /proc/mounts; then
     run docker run --rm "$image"
     exit
 fi
