@@ -1,21 +1,17 @@
 """A backup's archive: what was written is read, and what is not whole or not the stack's is refused."""
 
 import errno
-import os
+import fcntl
 import re
-import threading
-import types
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from unittest import mock
 
 import pytest
 
 from ops import archive, backup, docker_backup, engine
 from ops.toolchain.console import OpsError
 from tests.support import made_stack
-from tests.support.waiting import eventually
 
 PARTS = {"state.json": b"{}", "home.tar": bytes(range(256))}
 
@@ -99,56 +95,35 @@ def test_another_stacks_archive_and_another_platforms_are_refused(
 
 
 def test_a_full_disk_and_a_missing_folder_are_told_with_the_archives_name(tmp_path: Path) -> None:
-    def full() -> Iterator[bytes]:
-        yield b"x"
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
+    full = mock.Mock(side_effect=OSError(errno.ENOSPC, "No space"))
     with pytest.raises(OpsError, match="new can't be written: No space"), archive.writing(tmp_path / "new", {}) as add:
-        add("home.tar", full())
-    with (
-        pytest.raises(OpsError, match="none/new can't be written: No such"),
-        archive.writing(tmp_path / "none/new", {}),
-    ):
+        add("home.tar", iter(full, None))
+    with pytest.raises(OpsError, match="new can't be written: No such"), archive.writing(tmp_path / "none/new", {}):
         pass
 
 
 def test_a_backup_touches_no_container_of_anybody_else(tmp_path: Path) -> None:
-    done: list[str] = []
-
-    class Container:
-        def __init__(self, name: str) -> None:
-            self.name, self.attrs = name, {"Config": {"Cmd": ["java"]}}
-
-        def __getattr__(self, verb: str) -> Any:
-            return lambda **_: done.append(f"{verb} {self.name}")
-
-    def listed(filters: dict[str, str], **_: bool) -> list[Container]:
-        names = ("ci.jenkins", "ci-jenkins") if "name" in filters else ()
-        return [Container(name) for name in names if re.search(filters["name"], f"/{name}")]
-
-    there: Any = types.SimpleNamespace(volumes=types.SimpleNamespace(get=Container))
-    there.containers = types.SimpleNamespace(list=listed, get=Container)
+    there, jenkins, like_it = mock.MagicMock(), mock.MagicMock(), mock.MagicMock()
+    named = {"ci.jenkins": jenkins, "ci-jenkins": like_it}
+    there.containers.list = lambda filters, **_: [
+        each for name, each in named.items() if re.search(filters.get("name", "^$"), f"/{name}")
+    ]
+    theirs = there.containers.get.return_value
+    theirs.attrs = {"Config": {"Cmd": ["java"]}}
     stack = made_stack.on_docker(tmp_path, jenkins={"containerName": "ci.jenkins"})
     with pytest.raises(OpsError, match="jenkins_home-backup is in the way"):
-        docker_backup.DockerStore(stack, there).save(lambda *_: None)
-    assert done == ["stop ci.jenkins", "start ci.jenkins"]
+        docker_backup.DockerStore(stack, there).save(mock.Mock())
+    assert [each.method_calls for each in (jenkins, like_it, theirs)] == [[mock.call.stop(), mock.call.start()], [], []]
 
 
-def test_while_a_backup_runs_an_update_waits(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_while_a_backup_runs_an_update_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else it would start Jenkins in the middle of the copy."""
-    stack, copied = made_stack.on_docker(tmp_path), threading.Event()
-    nothing = types.SimpleNamespace(api=types.SimpleNamespace(), close=lambda: None)
-    monkeypatch.setattr(engine, "client", lambda _: nothing)
-    monkeypatch.setattr(docker_backup.DockerStore, "heal", lambda _: copied.wait(30))
-    both = [threading.Thread(target=backup.before_up, args=[stack]) for _ in range(2)]
-    for each in both:
-        each.start()
-    try:
-        eventually(lambda: "a backup or a restore" in capfd.readouterr().err)
-    finally:
-        copied.set()
-    for each in both:
-        each.join(10)
-    assert not any(each.is_alive() for each in both)
+
+    def heal(_: object) -> bool:
+        with (tmp_path / ".local/backup-dev.lock").open() as other, pytest.raises(BlockingIOError):
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+
+    monkeypatch.setattr(engine, "client", mock.MagicMock())
+    monkeypatch.setattr(docker_backup.DockerStore, "heal", heal)
+    backup.before_up(made_stack.on_docker(tmp_path))
