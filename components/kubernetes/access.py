@@ -6,6 +6,7 @@ registry, which listens on the pod's own loopback.
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from components.kubernetes import restricted
@@ -18,38 +19,7 @@ CONFIGURATION: Final = "haproxy.cfg"
 _FOLDER: Final = "/etc/access"
 _TLS: Final = "/etc/access-tls"
 
-_CONFIGURATION: Final = """\
-global
-    log stdout format raw local0 notice
-    # Its own limit would follow from the container's open files, often a million, and take all the memory.
-    maxconn 2000
-
-defaults
-    mode http
-    log global
-    # Docker sends a layer as one request of any length.
-    timeout client 15m
-    timeout server 15m
-    timeout connect 5s
-    timeout http-request 30s
-
-frontend registry
-    bind :{port}{tls}
-    # The registry writes its own address into its answers.
-    http-request set-header X-Forwarded-Proto https if {{ ssl_fc }}
-    http-request set-var(txn.user) req.fhdr(authorization),field(2,' '),b64dec,field(1,:)
-    acl one_login req.fhdr_cnt(authorization) le 1
-    acl anonymous req.fhdr_cnt(authorization) eq 0
-    acl reads method GET HEAD
-{pushers}
-    # Without a login, the registry asks for one.
-    http-request deny deny_status 403 unless one_login
-    http-request deny deny_status 403 {refusal} unless reads or pusher or anonymous
-    default_backend registry
-
-backend registry
-    server registry {registry}
-"""
+_CONFIGURATION: Final = Path(__file__).with_name("access.cfg").read_text(encoding="utf-8")
 
 _REFUSAL: Final = (
     'content-type application/json string \'{"errors":[{"code":"DENIED","message":"this account may only pull"}]}\''

@@ -29,71 +29,7 @@ STREAMS: Final = 448
 _ANY_LENGTH: Final = "20d"
 """A quiet build, `docker wait` or `docker logs -f` sends nothing for as long as it likes. HAProxy counts to 24 days."""
 
-_CONFIGURATION: Final = """\
-global
-    log stdout format raw local0 info
-    maxconn {connections_and_health}
-    nbthread 2
-    tune.bufsize {bufsize}
-    tune.buffers.limit {buffers}
-    tune.lua.maxmem 24
-    lua-load-per-thread {policy} {arguments}
-
-defaults
-    mode http
-    log global
-    option dontlognull
-    # Of a refused request: its path, and never its query, where the arguments of builds stand.
-    log-format "refused %ST %HM %HP"
-    option disable-h2-upgrade
-    # When a job is ended in the middle of a build, the engine is told at once.
-    option abortonclose
-    timeout connect 5s
-    timeout queue 5s
-    timeout http-request 10s
-    timeout client {any_length}
-    timeout server {any_length}
-    timeout tunnel {any_length}
-    http-error status 503 {unavailable}
-
-frontend filter
-    bind unix@{socket} mode 660
-    maxconn {connections}
-    # What two readers could read in two ways. An engine reads a form as if it were the query.
-    acl current req.ver 1.1
-    acl form req.hdr(content-type) -i -m sub form
-    acl typed_twice req.hdr_cnt(content-type) gt 1
-    acl chunked req.hdr(transfer-encoding) -m found
-    acl pass var(txn.verdict) -m str pass
-    acl body var(txn.verdict) -m str body
-    acl absent var(txn.verdict) -m str absent
-    http-request set-var-fmt(txn.words) "it is written in a way that is not taken here"
-    http-request deny deny_status 403 {refusal} if !current or form or typed_twice
-    http-request lua.judge_request
-    http-request deny deny_status 404 {absent} if absent
-    http-request set-var-fmt(txn.words) "its body comes without its length, or is longer than {longest} bytes" if body
-    http-request deny deny_status 403 {refusal} if body chunked
-    http-request deny deny_status 403 {refusal} if body {{ req.body_size gt {longest} }}
-    http-request wait-for-body time 10s if body
-    http-request lua.judge_body if body
-    http-request deny deny_status 403 {refusal} unless pass
-    http-request set-log-level silent
-    use_backend streams if {{ var(txn.lasts) -m str yes }}
-    default_backend engine
-
-frontend health
-    bind 127.0.0.1:{health_port}
-    http-request set-log-level silent
-    http-request deny deny_status 404 unless METH_GET {{ path / }}
-    http-request set-path /_ping
-    default_backend engine
-
-backend engine
-    server engine unix@{engine}
-
-backend streams
-    server engine unix@{engine} maxconn {streams}
-"""
+_CONFIGURATION: Final = Path(__file__).with_name("haproxy.cfg").read_text(encoding="utf-8")
 
 
 def policy() -> str:

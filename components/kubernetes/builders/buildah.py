@@ -1,6 +1,7 @@
 """Buildah builds as root in its container, in a user namespace that it creates itself."""
 
 import json
+from pathlib import Path
 from typing import Final
 
 from components.kubernetes.builders.pod import LOGINS, SCRATCH, PodSpec, mirrored, pod_spec, scratch_volume, scripted
@@ -14,30 +15,7 @@ has every capability. Pod Security `baseline` allows all three."""
 _FORMAT: Final = ("--format=docker", "--identity-label=false")
 """OCI's format has no HEALTHCHECK and no SHELL. The other builders do not label an image with their own name."""
 
-_SCRIPT: Final = """\
-mkdir none
-printf '%s' "$REGISTRIES" > registries.conf
-# Some kernels forbid overlay mounts in a user namespace. The driver vfs copies whole file systems: slow, but works.
-for driver in overlay vfs; do
-  printf '[storage]\\ndriver = "%s"\\ngraphroot = "%s"\\nrunroot = "%s"\\n' \
-    "$driver" "$TMPDIR/$driver" "$TMPDIR/run" > "$CONTAINERS_STORAGE_CONF"
-  if buildah info > /dev/null 2>&1; then break; fi
-done
-echo "storage driver: $driver"
-run() { follow buildah --registries-conf=registries.conf --registries-conf-dir=none "$@"; }
-run build --tag=ci-build "$@"
-for destination in $DESTINATIONS; do
-  # A registry that restarts to collect garbage is back within a minute.
-  run push --digestfile=digest --retry=6 --retry-delay=10s localhost/ci-build "docker://$destination"
-  # The digest in the output `images` must be the same under every tag.
-  if [ -e first ] && ! cmp -s first digest; then
-    echo "$destination has the digest $(cat digest), but the first destination has $(cat first)"
-    exit 1
-  fi
-  [ -e first ] || cp digest first
-done
-cat first > /dev/termination-log
-"""
+_SCRIPT: Final = Path(__file__).with_name("buildah.sh").read_text(encoding="utf-8")
 
 
 def buildah(spec: BuildSpec) -> PodSpec:

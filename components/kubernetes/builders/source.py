@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from components.kubernetes.builders.spec import GIT_SECRET, SECRETS_FOLDER, STORAGE_SECRET, BuildSpec, resources
@@ -28,30 +29,7 @@ class Source:
     """The URL of a packed context that the builder fetches itself."""
 
 
-_FETCH: Final = """\
-cd /context
-export HOME=/tmp/home
-mkdir -p "$HOME" source
-if [ -e /trust/ca.crt ]; then
-  cat /etc/ssl/certs/ca-certificates.crt /trust/ca.crt > "$HOME/ca.crt"
-  export GIT_SSL_CAINFO="$HOME/ca.crt"
-fi
-cd source
-git -c init.defaultBranch=main init --quiet
-git remote add origin "$REPOSITORY"
-if [ -e /secrets/git/token ]; then
-  git config credential.helper '!f() { echo "username=$GIT_USER"; echo "password=$(cat /secrets/git/token)"; }; f'
-fi
-# Some servers refuse to send a single commit by its hash. Then fetch all branches and tags.
-if git fetch --quiet --depth 1 origin "$REF"; then
-  git checkout --quiet --detach FETCH_HEAD
-else
-  git fetch --quiet --tags origin '+refs/heads/*:refs/remotes/origin/*'
-  git checkout --quiet --detach "$REF"
-fi
-echo "commit $(git rev-parse HEAD)"
-rm -rf .git
-"""
+_FETCH: Final = Path(__file__).with_name("fetch.sh").read_text(encoding="utf-8")
 """Clones without history. The credential helper reads the token from its file, so it is in no process's arguments."""
 
 
