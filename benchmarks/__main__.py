@@ -18,12 +18,14 @@ from benchmarks.daemon import daemon
 from benchmarks.docker_host import docker_host
 from benchmarks.model import BenchmarkError, Options, SetUp
 from benchmarks.project import CLONE
+from benchmarks.push import push
 
 SET_UPS: Final[Mapping[str, SetUp]] = {
     "docker": docker_host,
     **{f"kubernetes-{size}": functools.partial(kubernetes.previews, size) for size in kubernetes.SIZES},
     "kubernetes-builds": kubernetes.many,
     "daemon": daemon,
+    "push": push,
     "comparison": comparison,
 }
 
@@ -39,6 +41,7 @@ def run(  # noqa: PLR0913, PLR0917 - each is an option
     stack: Annotated[str, typer.Option(help="Whose settings the Docker benchmarks take.")] = "offline",
     cluster_stack: Annotated[str, typer.Option(help="Whose settings the Kubernetes benchmarks take.")] = "lab",
     kubeconfig: Annotated[Path, typer.Option(help="The cluster's.")] = CLONE / ".local" / "lab" / "kubeconfig",
+    repository: Annotated[str, typer.Option(help="A git repository for `push`, whose branch main is written.")] = "",
     tcp: Annotated[str, typer.Option(help="An engine on another machine, tcp://host:2376.")] = "",
     tcp_certificates: Annotated[Path, typer.Option(help="The folder of its ca.pem, cert.pem, key.pem.")] = Path(),
 ) -> None:
@@ -47,13 +50,14 @@ def run(  # noqa: PLR0913, PLR0917 - each is an option
         raise BenchmarkError(f"there is no benchmark {', '.join(unknown)}; give one of {', '.join(SET_UPS)}")
     figures: dict[str, Any] = {"machine": measure.machine(), "benchmarks": []}
     output.parent.mkdir(parents=True, exist_ok=True)
-    for name in names or SET_UPS:
+    for name in names or [each for each in SET_UPS if each != "push" or repository]:
         with tempfile.TemporaryDirectory(prefix="ci-bench-") as folder, contextlib.ExitStack() as cleanup:
             options = Options(
                 scratch=Path(folder),
                 stack=stack,
                 cluster_stack=cluster_stack,
                 kubeconfig=kubeconfig.resolve(),
+                repository=repository,
                 tcp=tcp,
                 tcp_certificates=tcp_certificates.resolve(),
             )

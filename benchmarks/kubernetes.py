@@ -107,7 +107,8 @@ def many(options: Options, cleanup: ExitStack) -> Iterator[Benchmark]:
     wait = ("wait", "job", "--namespace", stack.builds, "--selector", selector)
     words = stack.kubectl().words
     script = f'"$@" apply -f {file} && "$@" {" ".join(wait)} --for=condition=complete --timeout=900s'
-    lines = {"`kubectl`": Command(words=("sh", "-c", script, "sh", *words)), "`make up`": ours.make("up")}
+    kubectl = Command(words=("sh", "-c", script, "sh", *words))
+    lines = {"`kubectl`": kubectl, "`pulumi up`": ours.up(), "`make up`": ours.make("up")}
 
     def unbuilt(command: Command) -> Command:
         delete = ("delete", "job,configmap,pod", "--namespace", stack.builds, "--selector", selector)

@@ -79,6 +79,7 @@ class Options:
     stack: str
     cluster_stack: str
     kubeconfig: Path
+    repository: str
     tcp: str
     tcp_certificates: Path
 

@@ -1,8 +1,22 @@
 """What holds for every test."""
 
+import os
 from pathlib import Path
 
 import pytest
+
+OF_THE_SHELL = ("DOCKER_", "GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE", "KUBECONFIG", "PULUMI_")
+"""How variables begin by which whoever runs the tests chooses their own engine, cluster, backend or repository."""
+
+
+def pytest_configure() -> None:
+    """Let no test meet them, nor a proxy on the way to this machine's own servers."""
+    kept = {"PULUMI_HOME", "KUBECONFIG"} if os.environ.get("CI_TEST_CLUSTER") == "1" else {"PULUMI_HOME"}
+    for name in {*os.environ} - kept:
+        if name.startswith(OF_THE_SHELL):
+            del os.environ[name]
+    for name in ("NO_PROXY", "no_proxy"):
+        os.environ[name] = ",".join(filter(None, (os.environ.get(name), "localhost", "127.0.0.1")))
 
 
 @pytest.hookimpl(trylast=True)

@@ -87,7 +87,7 @@ class Build(pulumi.ComponentResource):
         # The name of a failed Job does not change, so the provider has to replace it in the next update.
         annotations: dict[str, pulumi.Input[str]] = {_REPLACE_UNREADY: "true"}
         marks: pulumi.Input[Mapping[str, str]] = {**meta["labels"], **waits}
-        spec = job_spec(build, plan.pod, meta["labels"])
+        spec = job_spec(build, plan.pod, meta["labels"], awaited=True)
         if plan.in_own_registry:
             # A new volume has no images, so it makes the Job another one.
             spec["template"]["metadata"]["annotations"] = {labels.VOLUME: args.volume}
@@ -98,7 +98,12 @@ class Build(pulumi.ComponentResource):
                 _REPLACE_UNREADY: same_volume.apply(lambda same: "false" if same else "true"),
             }
             spec["suspend"] = same_volume
-            ignored = ["spec.suspend", *(f'metadata.annotations["{name}"]' for name in annotations)]
+            # A Job that release 0.1.0 made has no policy, and that alone is no reason to build again.
+            ignored = [
+                "spec.suspend",
+                "spec.podFailurePolicy",
+                *(f'metadata.annotations["{name}"]' for name in annotations),
+            ]
             if waits:
                 # Kueue would start a suspended Job that is in a queue.
                 marks = same_volume.apply(lambda same: meta["labels"] if same else {**meta["labels"], **waits})
@@ -153,10 +158,26 @@ class Build(pulumi.ComponentResource):
         )
 
 
-def job_spec(build: BuildSettings, pod: PodSpec, marks: Mapping[str, str]) -> dict[str, Any]:
-    """Return the spec of a build's Job. marks: the labels of its pod."""
-    template = {"metadata": {"labels": marks}, "spec": pod}
-    return {"backoffLimit": build.retries, "activeDeadlineSeconds": build.deadline_seconds, "template": template}
+def job_spec(build: BuildSettings, pod: PodSpec, marks: Mapping[str, str], *, awaited: bool = False) -> dict[str, Any]:
+    """Return the spec of a build's Job.
+
+    marks: the labels of its pod.
+    awaited: whether an update waits for the Job.
+    """
+    rules: list[dict[str, Any]] = [
+        # A drained node or a more important pod is no fault of the build, so another pod starts.
+        {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
+    ]
+    if not build.retries and not awaited:
+        # With this rule the Job's event names the container that failed, and its exit code. Pulumi's provider does not
+        # know an end by it, and would wait for another one.
+        rules.append({"action": "FailJob", "onExitCodes": {"operator": "NotIn", "values": [0]}})
+    return {
+        "backoffLimit": build.retries,
+        "activeDeadlineSeconds": build.deadline_seconds,
+        "podFailurePolicy": {"rules": rules},
+        "template": {"metadata": {"labels": marks}, "spec": pod},
+    }
 
 
 def _digest(args: BuildArgs, job: batch.v1.Job, same_volume: pulumi.Output[bool]) -> pulumi.Output[str]:

@@ -166,7 +166,7 @@ class BuildSettings(Section):
     `ci:kubernetes.parallelBuilds` does not."""
 
     retries: Annotated[int, Field(ge=0, le=10)] = Field(default=0, examples=[1])
-    """How often a build that failed is tried again."""
+    """How often a build that failed is tried again. One whose node is drained starts again in any case."""
 
     schedule: PlainCron | None = Field(default=None, examples=["17 2 * * *"])
     """When to build again without an update, in the cluster's time zone. The tag moves; the output `images` keeps the

@@ -65,7 +65,7 @@ def out() -> Console:
 
 def note(text: str) -> None:
     """Say one plain line."""
-    print(text, file=sys.stderr, flush=True)
+    print(f"{text}\n", end="", file=sys.stderr, flush=True)  # in one piece: two builds may speak at one time
 
 
 @contextlib.contextmanager

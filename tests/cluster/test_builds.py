@@ -1,12 +1,15 @@
 """Builds on a real cluster: each context, once and only once, with its digest; and what a failure leaves."""
 
 import contextlib
+import functools
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from kubernetes import client
 
+from components import labels
 from tests.support.cluster import PASSWORD, Stack, inline, names, until
 
 FROM = "FROM alpine:latest\n"
@@ -97,6 +100,22 @@ def test_a_failed_build_is_run_again_alone_and_going_back_gives_the_tags_back(de
     assert image.rpartition("@")[2] == deployed.digest("layers", "latest") != tag
     assert deployed.run(image) == "made\nSucceeded"
     assert set(deployed.deployment.up()) == {"same"}
+
+
+def test_a_build_whose_pod_is_evicted_starts_again_without_a_retry(deployed: Stack) -> None:
+    slow = {"name": "slow", "context": inline(f"{FROM}RUN sleep 5\n")}
+    with restored(deployed), ThreadPoolExecutor() as pool:
+        deployed.configure(HELLO, LAYERS, slow)
+        update = pool.submit(deployed.deployment.up)
+        pods = functools.partial(
+            deployed.core.list_namespaced_pod, deployed.builds, label_selector=f"{labels.BUILD}=slow"
+        )
+        [pod] = until(lambda: [each.metadata.name for each in pods().items if each.status.phase == "Running"])
+        # As `kubectl drain` does.
+        deployed.core.create_namespaced_pod_eviction(pod, deployed.builds, {"metadata": {"name": pod}})
+        update.result()
+        assert pod not in names(pods().items)
+        assert deployed.job("slow").status.succeeded == 1
 
 
 def test_a_context_on_a_volume_is_built(deployed: Stack) -> None:

@@ -80,6 +80,13 @@ def ended(stack: Stack, head: str) -> str | None:
     return next((each.type for each in (job.status.conditions or () if job else ()) if each.status == "True"), None)
 
 
+def events(stack: Stack, head: str) -> list[str]:
+    """Give what the events of a commit's Job say, once there is one of its end."""
+    of_job = f"involvedObject.name={runs(stack)[head[:12]].metadata.name},type=Warning"
+    found = until(lambda: stack.core.list_namespaced_event(stack.builds, field_selector=of_job).items)
+    return [each.message for each in found]
+
+
 def built(stack: Stack, head: str, prints: str) -> None:
     """Wait until a commit is built; its image prints this, under both tags."""
     assert until(lambda: ended(stack, head)) in {"Complete", "SuccessCriteriaMet"}
@@ -110,6 +117,7 @@ def test_pushes_are_built_once_whatever_happens_to_branch_and_watcher(deployed: 
         assert until(lambda: ended(deployed, heads[-1])) in {"Complete", "SuccessCriteriaMet"}
     broken = commit(repository, "broken", "FROM alpine:latest\nRUN exit 3\n")
     assert until(lambda: ended(deployed, broken)) in {"Failed", "FailureTarget"}
+    assert any("Container kaniko for pod" in said for said in events(deployed, broken))
     git(repository, "reset", "--quiet", "--hard", first)
     built(deployed, forced := commit(repository, "forced"), "forced")
     git(repository, "checkout", "--quiet", "--detach")
