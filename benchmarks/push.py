@@ -25,14 +25,15 @@ until job=$("$@" get job --output=name | grep -e "-$head-"); do sleep 0.2; done
 def push(options: Options, cleanup: ExitStack) -> Iterator[Benchmark]:
     """Deploy a stack that watches the branch `main` of the repository that the options name."""
     [plain] = builds(1)
-    watched = {"context": {"git": {"repository": options.repository}}, "onPush": {"everySeconds": EVERY_SECONDS}}
+    watched = {"name": "pushed", "destinations": ["pushed:1"], "onPush": {"everySeconds": EVERY_SECONDS}}
+    watched["context"] = {"git": {"repository": options.repository}}
     clone = options.scratch / "clone"
     output(Command(words=("git", "clone", "--quiet", options.repository, str(clone))))
     for path, text in _FILES.items():
         (clone / path).parent.mkdir(exist_ok=True)
         (clone / path).write_text(text, encoding="utf-8")
     output(Command(words=("sh", "-c", f"git checkout --quiet -B main && {_COMMIT}"), cwd=clone))
-    stack = Stack(options, cleanup, "push", {"ci:builds": [plain, {**plain, **watched, "name": "pushed"}]})
+    stack = Stack(options, cleanup, "push", {"ci:builds": [plain, {**plain, **watched}]})
     declared = {each["kind"]: each for each in stack.manifests() if each["metadata"]["labels"][BUILD] == plain["name"]}
     jobs = [job(stack, f"{EMPTY}-{each}", empty(declared["Job"]), declared["ConfigMap"]) for each in (1, 2)]
     kubectl = stack.kubectl("--namespace", stack.builds).words

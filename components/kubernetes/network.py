@@ -39,8 +39,9 @@ _METADATA: Final = (
 _LOCAL_DNS: Final = "169.254.20.10/32"
 """The address of NodeLocal DNSCache on every node. Source: the Kubernetes documentation."""
 
-_API_PORTS: Final = (443, 6443)
-"""The API server's port on its Service and behind it. Its address differs from cluster to cluster."""
+_API_PORTS: Final = (443, 6443, 8443, 16443)
+"""The API server's port on its Service, and those behind it: usually 6443, in minikube 8443, in MicroK8s 16443. Its
+address differs from cluster to cluster."""
 
 
 class Network(pulumi.ComponentResource):
