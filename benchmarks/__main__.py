@@ -14,11 +14,10 @@ import typer
 
 from benchmarks import kubernetes, measure, report
 from benchmarks.comparison import comparison
-from benchmarks.daemon import daemon
+from benchmarks.daemon import daemon, push
 from benchmarks.docker_host import docker_host
 from benchmarks.model import BenchmarkError, Options, SetUp
 from benchmarks.project import CLONE
-from benchmarks.push import push
 
 SET_UPS: Final[Mapping[str, SetUp]] = {
     "docker": docker_host,
@@ -53,14 +52,9 @@ def run(  # noqa: PLR0913, PLR0917 - each is an option
     for name in names or [each for each in SET_UPS if each != "push" or repository]:
         with tempfile.TemporaryDirectory(prefix="ci-bench-") as folder, contextlib.ExitStack() as cleanup:
             options = Options(
-                scratch=Path(folder),
-                stack=stack,
-                cluster_stack=cluster_stack,
-                kubeconfig=kubeconfig.resolve(),
-                repository=repository,
-                tcp=tcp,
-                tcp_certificates=tcp_certificates.resolve(),
-            )
+                scratch=Path(folder), stack=stack, cluster_stack=cluster_stack, kubeconfig=kubeconfig.resolve(),
+                repository=repository, tcp=tcp, tcp_certificates=tcp_certificates.resolve(),
+            )  # fmt: skip
             for each in SET_UPS[name](options, cleanup):
                 about = {"name": each.name, "title": each.title, "goals": each.goals, "skipped": each.skipped}
                 figures["benchmarks"].append({**about, "rounds": measure.rounds(each, rounds, seconds, _say)})

@@ -1,7 +1,7 @@
 """A BuildKit daemon that stays: its client as a Job beside an empty Job, and the client alone beside `docker build`.
 
 The second comparison has no pod's start in it: `buildctl` runs in a pod that is there, as it does for somebody with a
-client's certificate. Neither side pushes.
+client's certificate. Neither side pushes. And a push to a branch, beside the most that its build should take.
 """
 
 import dataclasses
@@ -11,10 +11,10 @@ from contextlib import ExitStack
 from typing import Any, Final
 
 from benchmarks.comparison import EMPTY, TIMED, Files, Way, cluster_of, empty, engine, job, meter
-from benchmarks.contexts import BASE, CONTEXTS, packed
+from benchmarks.contexts import BASE, CONTEXTS, files, packed
 from benchmarks.docker_host import remove
-from benchmarks.kubernetes import Stack, build
-from benchmarks.model import Benchmark, Command, Options
+from benchmarks.kubernetes import Stack, build, builds
+from benchmarks.model import Benchmark, Command, Options, Variant, static
 from benchmarks.project import Project, output
 from components.labels import BUILD
 
@@ -27,6 +27,15 @@ _DIRECT: Final = TIMED.format(
     command="buildctl --tlsdir=$certificates --tlsservername=buildkit "
     "build --frontend=dockerfile.v0 --local=context=. --local=dockerfile=. --output=type=image,name=$0",
 )
+
+EVERY_SECONDS: Final = 10
+_COMMIT: Final = """\
+date +%N > last.txt && git add . &&
+git -c user.name=bench -c user.email=bench@example.org commit --quiet --message bench && git push --quiet origin main"""
+_PUSH: Final = f"""{_COMMIT} && head=$(git rev-parse --short=12 HEAD)
+until job=$("$@" get job --output=name | grep -e "-$head-"); do sleep 0.2; done
+"$@" wait --for=condition=complete --timeout=600s "$job"
+"""
 
 
 def daemon(options: Options, cleanup: ExitStack) -> Iterator[Benchmark]:
@@ -81,3 +90,27 @@ def _client(stack: Stack, declared: dict[str, Any]) -> Callable[[Files], Command
         return dataclasses.replace(run, meter=meter())
 
     return put
+
+
+def push(options: Options, cleanup: ExitStack) -> Iterator[Benchmark]:
+    """Deploy a stack that watches the branch `main` of the repository that the options name."""
+    [plain], clone, tiny = builds(1), options.scratch / "clone", files("tiny", base="", mark="pushed", last="first")
+    output(Command(words=("git", "clone", "--quiet", options.repository, str(clone))))
+    output(Command(words=("tar", "-xf", "-"), cwd=clone), packed(tiny).decode())
+    output(Command(words=("sh", "-c", f"git checkout --quiet -B main && {_COMMIT}"), cwd=clone))
+    git = {"context": {"git": {"repository": options.repository}}, "onPush": {"everySeconds": EVERY_SECONDS}}
+    watched = {**plain, **git, "name": "pushed", "destinations": ["pushed:1"]}
+    stack = Stack(options, cleanup, "push", {"ci:builds": [plain, watched]})
+    declared = {each["kind"]: each for each in stack.manifests() if each["metadata"]["labels"][BUILD] == plain["name"]}
+    nothing = empty(declared["Job"], image=cluster_of(options.cluster_stack).get("gitImage", "alpine/git"))
+    jobs = [job(stack, f"{EMPTY}-{each}", nothing, declared["ConfigMap"]) for each in (1, 2)]
+    kubectl = stack.kubectl("--namespace", stack.builds).words
+
+    def most() -> Command:
+        script = [f"sleep {EVERY_SECONDS}", *(put(tiny).words[2] for put in jobs)]
+        return Command(words=("sh", "-ec", "\n".join(script), "sh", *kubectl))
+
+    a_push = static("a push", Command(words=("sh", "-c", _PUSH, "sh", *kubectl), cwd=clone))
+    variants = Variant("an interval and two empty Jobs", {"": most}), a_push
+    title = f"From a push to the pushed image, tiny, asked every {EVERY_SECONDS} s"
+    yield Benchmark(name="push", title=title, variants=variants, goals={"a push": 1.0})

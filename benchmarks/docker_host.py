@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import json
+import re
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
@@ -16,17 +17,8 @@ NAME: Final = f"{PREFIX}-jenkins"
 """Of the container and of its volume. Only one variant's is there at a time."""
 IMAGE: Final = f"{NAME}:1"
 """The deployed container's image together with the files that were copied into the container."""
-FLAGS: Final = {
-    "GroupAdd": "--group-add",
-    "CapDrop": "--cap-drop",
-    "CapAdd": "--cap-add",
-    "SecurityOpt": "--security-opt",
-    "Memory": "--memory",
-    "MemorySwap": "--memory-swap",
-    "ShmSize": "--shm-size",
-    "Binds": "--volume",
-}
-"""What the engine calls a container's settings, and what `docker run` calls them."""
+KEYS: Final = ("GroupAdd", "CapDrop", "CapAdd", "SecurityOpt", "Memory", "MemorySwap", "ShmSize")
+"""The engine's names of a container's settings that `docker run` knows as options, as `--group-add`."""
 LABEL: Final = "ci-bench"
 """Of images that are built."""
 _REMOVE: Final = f"""\
@@ -110,10 +102,11 @@ def run_words(hosts: Mapping[str, Any]) -> list[str]:
     words = ["--detach", "--name", NAME, *(["--init"] if hosts.get("Init") else [])]
     for inside, ports in (hosts.get("PortBindings") or {}).items():
         words += [f"--publish={each['HostIp']}:{each['HostPort']}:{inside}" for each in ports]
-    words += [f"--volume={each['Source']}:{each['Target']}" for each in hosts.get("Mounts") or ()]
-    for key, flag in FLAGS.items():
-        value = hosts.get(key) or []
-        words += [f"{flag}={each}" for each in (value if isinstance(value, list) else [value])]
+    for key in KEYS:
+        value, flag = hosts.get(key) or [], re.sub("(?<=[a-z])(?=[A-Z])", "-", key).lower()
+        words += [f"--{flag}={each}" for each in (value if isinstance(value, list) else [value])]
+    mounts = [f"{each['Source']}:{each['Target']}" for each in hosts.get("Mounts") or ()]
+    words += [f"--volume={each}" for each in [*mounts, *(hosts.get("Binds") or ())]]
     return [*words, IMAGE]
 
 

@@ -99,16 +99,16 @@ def many(options: Options, cleanup: ExitStack) -> Iterator[Benchmark]:
     before = ours.export()
     ours.configure({"ci:builds": builds(1 + MORE)})
     output(ours.make("up"))
-    old = builds(1)[0]["name"]
-    items = [each for each in stack.manifests() if each["metadata"]["labels"][BUILD] != old]
+    old, found = builds(1)[0]["name"], stack.manifests()
+    items = [each for each in found if each["metadata"]["labels"][BUILD] != old]
     file = options.scratch / "builds.json"
     file.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}), encoding="utf-8")
     selector = f"{BUILD},{BUILD}!={old}"
     wait = ("wait", "job", "--namespace", stack.builds, "--selector", selector)
     words = stack.kubectl().words
     script = f'"$@" apply -f {file} && "$@" {" ".join(wait)} --for=condition=complete --timeout=900s'
-    kubectl = Command(words=("sh", "-c", script, "sh", *words))
-    lines = {"`kubectl`": kubectl, "`pulumi up`": ours.up(), "`make up`": ours.make("up")}
+    lines = {"`kubectl`": Command(words=("sh", "-c", script, "sh", *words)), "`pulumi up`": ours.up()}
+    lines["`make up`"] = ours.make("up")
 
     def unbuilt(command: Command) -> Command:
         delete = ("delete", "job,configmap,pod", "--namespace", stack.builds, "--selector", selector)

@@ -71,14 +71,9 @@ def run(command: Command, limit_seconds: float) -> dict[str, float]:
         before = usage(command.meter) if command.meter else (0.0, 0.0)
         begun = time.monotonic()
         process = subprocess.Popen(  # noqa: S603 - our own commands, as lists of words
-            limit + list(command.words),
-            cwd=command.cwd,
-            env=command.env,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+            [*limit, *command.words], cwd=command.cwd, env=command.env, start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+        )  # fmt: skip
 
         def look() -> None:
             while not ended.wait(SAMPLE_SECONDS):

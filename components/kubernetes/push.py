@@ -193,7 +193,7 @@ class Push(pulumi.ComponentResource):
             # started again, and would refuse every build of the next stack. Source: kubernetes/kubernetes issue 130887.
             stays = "param_kind" in spec
             options = pulumi.ResourceOptions(parent=self, retain_on_delete=stays or None, depends_on=[*made])
-            meta = {"name": f"{namespace}-{PUSH}-{role}", **({"annotations": FORCED} if stays else {})}
+            meta = {"name": f"{namespace}-{PUSH}-{role}", "annotations": FORCED}
             policy = admissionregistration.v1.ValidatingAdmissionPolicy(
                 f"{name}-{role}-policy", metadata=meta, spec=spec, opts=options
             )

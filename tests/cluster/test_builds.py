@@ -107,9 +107,8 @@ def test_a_build_whose_pod_is_evicted_starts_again_without_a_retry(deployed: Sta
     with restored(deployed), ThreadPoolExecutor() as pool:
         deployed.configure(HELLO, LAYERS, slow)
         update = pool.submit(deployed.deployment.up)
-        pods = functools.partial(
-            deployed.core.list_namespaced_pod, deployed.builds, label_selector=f"{labels.BUILD}=slow"
-        )
+        ours = f"{labels.BUILD}=slow"
+        pods = functools.partial(deployed.core.list_namespaced_pod, deployed.builds, label_selector=ours)
         [pod] = until(lambda: [each.metadata.name for each in pods().items if each.status.phase == "Running"])
         # As `kubectl drain` does.
         deployed.core.create_namespaced_pod_eviction(pod, deployed.builds, {"metadata": {"name": pod}})

@@ -59,7 +59,7 @@ def closed(space: str) -> set[str]:
     return {f"{space}/* <- nobody", f"{space}/* -> nobody"}
 
 
-API = "anybody 443T,6443T"
+API = "anybody 443T,6443T,8443T,16443T"
 LEAST = {*asks("ci-builds/*"), *closed("ci"), *closed("ci-builds"), "ci/registry <- ci-builds 5000T"}
 USUAL = {*LEAST, *asks("ci/restarter", f"ci/restarter -> {API}")}
 PULLED = anywhere("ci/registry <- ANYWHERE 5000T")
