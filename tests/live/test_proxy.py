@@ -241,8 +241,8 @@ def test_what_is_not_refused_is_what_the_documentation_says(verbs: Verbs) -> Non
     assert works("exec", "-u", "0", TARGET, "id", "-u") == "0\n"
     assert "uid=0" in works("run", "--rm", "--volumes-from", TARGET, "alpine:latest", "id")
     text = " ".join((ROOT / "docs/how-to/proxy.md").read_text().split())
-    assert "run commands in any other container of the host, also as its root" in text
-    assert "take the mounts of any other container" in text
+    assert "run commands in any other container of the host, even as root" in text
+    assert "use the mounts of any other container" in text
 
 
 def test_a_build_whose_client_is_gone_ends(entrance: Path, engine: docker.DockerClient, tmp_path: Path) -> None:
