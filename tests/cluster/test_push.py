@@ -160,17 +160,17 @@ def wanted(stack: Stack, build: str = "app") -> dict[str, Any]:
     """Give a Job that the watcher might create."""
     plain, batch = client.ApiClient(), client.BatchV1Api(stack.cluster.api)
     template: Any = plain.sanitize_for_serialization(batch.read_namespaced_cron_job(f"{build}.push", stack.builds))
-    spec, meta = template["spec"]["jobTemplate"]["spec"], template["metadata"]
+    jobs, meta = template["spec"]["jobTemplate"], template["metadata"]
     zeros, owner = "0" * 12, {"apiVersion": "batch/v1", "kind": "CronJob", "controller": True}
     own = {labels.COMMIT: "0" * 40, labels.COMMIT_TAG: zeros, labels.BRANCH_TAG: "main"}
-    pod = {"metadata": {"labels": {}, "annotations": own}, "spec": spec["template"]["spec"]}
+    pod = {"metadata": {"labels": {}, "annotations": own}, "spec": jobs["spec"]["template"]["spec"]}
     return {
         "metadata": {
             "name": f"{build}-{zeros}-{zeros}",
-            "labels": {labels.BUILD: build, labels.BRANCH: zeros},
+            "labels": {**jobs["metadata"]["labels"], labels.BRANCH: zeros},
             "ownerReferences": [{**owner, "name": meta["name"], "uid": meta["uid"]}],
         },
-        "spec": {**spec, "template": pod},
+        "spec": {**jobs["spec"], "template": pod},
     }
 
 
