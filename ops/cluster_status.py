@@ -60,14 +60,7 @@ def examine(
                     said = _said(there, pod)
             if expires := (outputs.get("buildkit") or {}).get("certificateExpires"):
                 yield certificates(expires)
-            # Where an update failed, its Job is there, and the outputs still have what the Job before it pushed.
-            of, now = outputs.get("builds") or {}, deployed_jobs(resources)
-            images = {
-                build: image
-                for build, image in (outputs.get("images") or {}).items()
-                if of.get(build) == now.get(build)
-            }
-            yield from builds(there, settings, resources, images, said)
+            yield from builds(there, settings, resources, outputs, said)
     except OpsError as error:
         yield Finding("cluster", f"{error.what}; `make doctor` says more", "BAD")
 
@@ -156,16 +149,17 @@ def builds(
     there: ApiReader,
     settings: Settings,
     resources: Sequence[Mapping[str, Any]],
-    images: Mapping[str, str],
+    outputs: Mapping[str, Any],
     said: Mapping[str, str],
 ) -> Iterator[Finding]:
     """Find how each build is, and each schedule.
 
     resources: the state's.
-    images: the output `images` of the last update that ended well, for Jobs that are still the newest.
+    outputs: those of the last update that ended well.
     said: the last line that the watcher of branches said of each build.
     """
     namespace, deployed = of_builds(settings.kubernetes.namespace), deployed_jobs(resources)
+    images, pushed = outputs.get("images") or {}, outputs.get("builds") or {}
     batch = client.BatchV1Api(there.client)
     ours = {"namespace": namespace, "label_selector": labels.BUILD}
     jobs = {job.metadata.name: job for job in batch.list_namespaced_job(**ours).items}
@@ -188,7 +182,9 @@ def builds(
         return (f"{run}: {why(index, last)}", True) if how == "failed" else (f"{run}, is {how}", False)
 
     for index, build in enumerate(settings.builds):
-        name, image = deployed.get(build.name), images.get(build.name, "")
+        name = deployed.get(build.name)
+        # Where an update failed, its Job is there, and the outputs still have what the Job before it pushed.
+        image = images.get(build.name, "") if pushed.get(build.name) == name else ""
         job = jobs.get(name)
         how, told = _outcome(job, name, image)
         told = why(index, job) if how == "failed" else told
