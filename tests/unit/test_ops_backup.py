@@ -85,6 +85,7 @@ def test_another_stacks_archive_and_another_platforms_are_refused(
     other = made_stack.on_docker(tmp_path, "offline")
     monkeypatch.setattr(backup, "unprepared", lambda _: other)
     monkeypatch.setattr(engine, "ensure", lambda _: None)
+    monkeypatch.setattr(engine, "client", mock.MagicMock())
     with pytest.raises(OpsError, match="ci/dev, not of ci/offline"):
         backup.restore("offline", made)
     images = tmp_path / "images.zip"

@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import psutil
 import pytest
@@ -66,6 +67,7 @@ class World:
         monkeypatch.setattr(deploy, "pulumi", self.pulumi)
         monkeypatch.setattr(engine, "image_problem", self.image_problem)
         monkeypatch.setattr(engine, "ensure", lambda _: None)
+        monkeypatch.setattr(engine, "client", mock.MagicMock())
         monkeypatch.setattr(engine, "show_ill", lambda *_, **__: [])
         monkeypatch.setattr(process, "offline", lambda *_: None)
 
