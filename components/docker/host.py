@@ -14,7 +14,7 @@ from components import certificates, labels
 from components.docker import access, managed_names, tls, tls_preflight
 from components.docker.engine import Engine, EngineError
 from components.jenkins import configuration
-from components.settings import GitlabRunnerSettings, JenkinsSettings, Problem, Settings
+from components.settings import JenkinsSettings, Problem, Settings
 
 
 def provider(settings: Settings) -> docker.Provider:
@@ -50,14 +50,15 @@ def engine(settings: Settings) -> Engine | None:
 def preflight(settings: Settings, *, project: str, stack: str) -> Iterator[Problem]:
     """Return what blocks the deployment on the host, before anything is made there.
 
-    Checks the access mode and the certificates first. Then it asks the engine, unless that is behind ssh, for its
-    containers, for the names that the stack will use, and for Jenkins' ports.
+    Checks the stack's own names, the access mode and the certificates first. Then it asks the engine, unless that is
+    behind ssh, for its containers, for the names that the stack will use, and for Jenkins' ports.
     """
-    endpoint = tls.host(settings)
+    endpoint, runner = tls.host(settings), settings.gitlab_runner
     found = [
+        *managed_names.twice(settings),
         *(tls_preflight.preflight(endpoint) if endpoint else ()),
         *access.of(settings.docker).preflight(settings),
-        *_authorities(settings.gitlab_runner),
+        *(certificates.chain("ci:gitlabRunner.caFile", runner.ca_file)[1] if runner and runner.ca_file else ()),
         *configuration.problems(settings),
     ]
     yield from found
@@ -77,14 +78,8 @@ def preflight(settings: Settings, *, project: str, stack: str) -> Iterator[Probl
             settings.docker.host,
         )
         return
-    if settings.gitlab_runner is None:
+    if runner is None:
         yield from _jenkins(settings.jenkins, containers, me, local=settings.docker.is_local)
-
-
-def _authorities(runner: GitlabRunnerSettings | None) -> Sequence[Problem]:
-    if runner is None or runner.ca_file is None:
-        return ()
-    return certificates.chain("ci:gitlabRunner.caFile", runner.ca_file)[1]
 
 
 def _jenkins(

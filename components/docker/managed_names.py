@@ -64,6 +64,19 @@ def of(settings: Settings) -> Iterator[ManagedName]:
         yield ManagedName("volume", volume_of(docker.dind, "certificates"), key)
 
 
+def twice(settings: Settings) -> Iterator[Problem]:
+    """Return a problem for each name that two settings give to one kind of thing.
+
+    Docker would take both for one volume, and remove a kept one with the other.
+    """
+    first: dict[tuple[str, str], ManagedName] = {}
+    for name in sorted(of(settings), key=lambda name: not name.key.startswith("ci:jenkins")):
+        other = first.setdefault((name.kind, name.name), name)
+        if other is not name:
+            wrong = f"makes the {name.kind} {name.name}, and so does {other.key}"
+            yield Problem(name.key, "duplicate", wrong, "give another name, for example ci-docker")
+
+
 def conflicts(
     names: Iterable[ManagedName], engine: Engine, containers: Sequence[Mapping[str, Any]], me: str
 ) -> Iterator[Problem]:

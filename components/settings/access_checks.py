@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 from components.settings.engines import TlsFiles
 from components.settings.model import Settings
-from components.settings.problems import Problem, duplicate, no_effect, required
+from components.settings.problems import Problem, no_effect, required
 
 _ROOT: Final = {
     "socket": "anyone who can use the Docker socket has root on the host (CIS Docker Benchmark 5.32)",
@@ -57,10 +57,6 @@ def between(settings: Settings) -> Iterator[Problem]:
         yield required("ci:docker.tcp", "by access: tcp", f"give {example}")
     yield from _key("ci:docker.tcp", docker.tcp, "ci:tcpTlsKey", settings.tcp_tls_key)
     yield from _dind(settings)
-    others = (settings.jenkins.container_name, docker.dind.container_name, docker.proxy.container_name)
-    if docker.prune is not None and docker.prune.container_name in others:
-        instead = "give another name, for example jenkins-docker-prune"
-        yield duplicate("ci:docker.prune.containerName", docker.prune.container_name, "another container", instead)
     if docker.access == "proxy":
         yield from _proxy(settings)
 
@@ -107,9 +103,6 @@ def _dind(settings: Settings) -> Iterator[Problem]:
             "add it, for example capabilities: [SYS_ADMIN, NET_ADMIN, SYS_PTRACE]",
             list(dind.capabilities),
         )
-    if settings.docker.access == "dind" and dind.container_name == settings.jenkins.container_name:
-        instead = "give another name, for example jenkins-docker"
-        yield duplicate("ci:docker.dind.containerName", dind.container_name, "ci:jenkins.containerName", instead)
 
 
 def _proxy(settings: Settings) -> Iterator[Problem]:
@@ -123,9 +116,3 @@ def _proxy(settings: Settings) -> Iterator[Problem]:
             wrong='is too old: through it `docker exec` ends with "unable to upgrade to tcp"',
             instead=f"give {'.'.join(map(str, _OLDEST_HAPROXY))} or newer, for example haproxy:3.2.21-alpine",
         )
-    # The volume with the proxy's socket has the container's name.
-    taken = {"containerName": settings.jenkins.container_name, "homeVolume": settings.jenkins.home_volume}
-    for key, name in taken.items():
-        if proxy.container_name == name:
-            instead = "give each its own, for example jenkins-docker-proxy"
-            yield duplicate("ci:docker.proxy.containerName", proxy.container_name, f"ci:jenkins.{key}", instead)

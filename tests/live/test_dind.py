@@ -206,24 +206,6 @@ def test_no_secret_is_in_what_docker_shows_or_in_the_state(verbs: Verbs, jenkins
     assert not [place for place, text in shown.items() if password in text or key in text]
 
 
-def test_a_foreign_container_or_volume_of_its_names_is_refused_before_anything_is_made(
-    verbs: Verbs, engine: docker.DockerClient
-) -> None:
-    foreign = f"{NAME}-foreign"
-    engine.volumes.create(f"{foreign}-certificates")
-    network = engine.networks.create(foreign)
-    try:
-        verbs.edit(docker={"dind": {"containerName": foreign}})
-        text = verbs.run("preview", status=None)
-    finally:
-        verbs.edit(docker={"dind": {"containerName": ENGINE}})
-        network.remove()
-        engine.volumes.get(f"{foreign}-certificates").remove()
-    assert f'ci:docker.dind.containerName = "{foreign}"' in text
-    assert f'"{foreign}-certificates"' in text
-    assert engine.containers.get(ENGINE).status == "running"
-
-
 def test_a_half_made_network_is_removed_by_recover_if_it_is_the_stacks_own(
     engine: docker.DockerClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

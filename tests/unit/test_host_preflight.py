@@ -35,7 +35,7 @@ def preflight(
 ) -> list[Problem]:
     with fake_docker.listening(tmp_path / "docker.sock", **engine) as where:
         stack = settings(
-            docker={"acceptRootOnHost": True, "host": where, **(docker or {"socketGroup": 998})},
+            docker={"acceptRootOnHost": True, "host": where, **(docker or SOCKET)},
             jenkins={"httpPort": port, "agentPort": None, **(jenkins or {})},
         )
         return list(host.preflight(stack, project="ci", stack="test"))
@@ -45,6 +45,7 @@ def refused(*args: Any, **keys: Any) -> list[tuple[str, str]]:
     return [(problem.key, problem.code) for problem in preflight(*args, **keys)]
 
 
+SOCKET = {"socketGroup": 998}
 DIND = {"access": "dind", "dind": {"containerName": "engine"}}
 PROXY = {"access": "proxy", "socketGroup": 998, "proxy": {"containerName": "engine"}}
 ADOPTED = {"adoptHome": True}
@@ -122,6 +123,25 @@ def test_what_is_the_stacks_own_or_nobodys_is_not_in_the_way(tmp_path: Path, por
 )
 def test_what_somebody_else_made_is_refused(tmp_path: Path, port: int, key: str, there: dict[str, Any]) -> None:
     assert refused(tmp_path, port=port, **there) == [(f"ci:{key}", "name_taken")]
+
+
+@pytest.mark.parametrize(
+    ("key", "given"),
+    [
+        ("docker.dind.containerName", {"docker": {"access": "dind", "dind": {"containerName": "jenkins-server"}}}),
+        ("docker.dind.containerName", {"docker": DIND, "jenkins": {"homeVolume": CERTIFICATES}}),
+        ("docker.dind.containerName", {"docker": DIND, "jenkins": {"homeVolume": IMAGES}}),
+        ("docker.proxy.containerName", {"docker": PROXY, "jenkins": {"containerName": "engine"}}),
+        ("docker.proxy.containerName", {"docker": PROXY, "jenkins": {"homeVolume": "engine"}}),
+        ("jenkins.containerName", {"jenkins": {"agents": 1, "homeVolume": "jenkins-server-agents"}}),
+        ("docker.prune.containerName", {"docker": {**SOCKET, "prune": {"containerName": "jenkins-server"}}}),
+    ],
+)
+def test_a_name_that_two_settings_give_to_one_kind_of_thing_is_refused(
+    tmp_path: Path, port: int, key: str, given: dict[str, Any]
+) -> None:
+    assert refused(tmp_path, port=port, **given) == [(f"ci:{key}", "duplicate")]
+    assert preflight(tmp_path, port=port, jenkins={"containerName": HOME, "homeVolume": HOME}) == []
 
 
 @pytest.mark.parametrize(
