@@ -41,11 +41,13 @@ def service(  # noqa: PLR0913 - all by keyword
     stop_seconds: int,
     log_options: Mapping[str, str] = LOG_OPTIONS,
     after: Sequence[pulumi.Resource] = (),
+    replaces: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return the inputs and options of a container that runs all the time.
 
     healthy: the health check's command. start_seconds: how long it may fail at first. ready_seconds: how long an update
-    waits for it. stop_seconds: how long the container may take to end before it is killed.
+    waits for it. stop_seconds: how long the container may take to end before it is killed. replaces: inputs that the
+    engine could change in a running container, but what runs in it would not see it.
     """
     return {
         "must_run": True,
@@ -69,7 +71,7 @@ def service(  # noqa: PLR0913 - all by keyword
         "opts": pulumi.ResourceOptions(
             parent=parent,
             delete_before_replace=True,  # its name and ports can be held only once
-            replace_on_changes=["healthcheck"],  # the plugin would report an update and change nothing
+            replace_on_changes=["healthcheck", *replaces],  # of the first, the plugin would report an update only
             depends_on=list(after),
         ),
     }

@@ -83,6 +83,7 @@ class Jenkins(pulumi.ComponentResource):
                 stop_seconds=settings.stop_timeout_seconds,
                 log_options={"max-size": f"{settings.log_max_size_mib}m", "max-file": str(settings.log_max_files)},
                 after=args.access.after,
+                replaces=["memory"],  # Java takes its share of it once, as it starts
             ),
         )
         self.container = container.name
