@@ -192,8 +192,8 @@ def pulumi(stack: Stack, verb: str, words: Sequence[str]) -> Done:
         seconds = stack.settings.jenkins.drain_seconds
         wait = f"`make up` first waits for running builds, up to {seconds} s" if seconds else "To wait"
         console.note(
-            "\nThis replaces a container of Jenkins. A build loses a plain `sh` step that runs in it; steps in other "
-            f"containers go on. {wait}: ci:jenkins.drainSeconds."
+            "\nThis replaces a container that builds need. They lose a plain `sh` step that runs in Jenkins, and "
+            f"all that uses the engine or proxy. {wait}: ci:jenkins.drainSeconds."
         )
     left = recover.remains(stack) if status else ""
     if left:

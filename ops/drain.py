@@ -1,4 +1,4 @@
-"""Waits for Jenkins' builds before an update replaces or removes its container, or an agent's.
+"""Waits for Jenkins' builds before an update replaces or removes its container, an agent's, or the engine's or proxy's.
 
 In quiet mode Jenkins starts no build, and a pipeline pauses before its next step. A paused one goes on after the start;
 a plain `sh` step that runs in that container would be lost.
@@ -31,15 +31,15 @@ PLAN_SECONDS = 600
 PAUSED = b"Pausing (Preparing for shutdown)"
 """The last line of a paused build's log. Source: jenkinsci/workflow-cps-plugin, CpsThreadGroup.scheduleRun."""
 
-CONTAINERS = re.compile(r"jenkins-controller|agents-\d+")
-"""The names of the resources in whose containers builds run."""
+CONTAINERS = re.compile(r"jenkins-controller|agents-\d+|(?:engine|proxy)-container")
+"""The names of the resources in whose containers builds run, or whose engine or proxy they use."""
 
 CONSENT = frozenset({"--yes", "-y", "--skip-preview", "-f"})
 """Options of `pulumi up` that `pulumi preview` does not know."""
 
 
 def update(stack: Stack, words: Sequence[str], run: Callable[[], Done]) -> Done:
-    """Run an update. If its plan replaces or removes Jenkins' container or an agent's, wait for the builds first.
+    """Run an update. If its plan replaces or removes a container of `CONTAINERS`, wait for the builds first.
 
     If the update fails, the user does not want it, or Jenkins itself stays, it starts builds again.
     """
@@ -84,7 +84,7 @@ def await_builds(jenkins: Jenkins, seconds: float) -> None:
 
 
 def _planned(stack: Stack, words: Sequence[str]) -> tuple[Jenkins | None, bool]:
-    """The stack's Jenkins, if an update ends a container in which it runs builds, and whether it ends itself."""
+    """The stack's Jenkins, if an update ends a container that its builds need, and whether it ends itself."""
     from ops import jenkins  # noqa: PLC0415 - imports Jenkins' client
 
     with contextlib.suppress(*engine.ERRORS, OpsError):  # what is wrong with the plan, the update says

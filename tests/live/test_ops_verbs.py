@@ -66,7 +66,7 @@ def test_status_fails_for_a_container_that_was_removed_by_hand_and_up_brings_it_
 
 
 def test_a_preview_says_that_running_builds_may_lose_a_step_just_where_the_container_is_replaced(verbs: Verbs) -> None:
-    warning = "This replaces a container of Jenkins."
+    warning = "This replaces a container that builds need."
     verbs.run("set", "ci:jenkins.executors", stdin="3")
     assert warning in verbs.run("preview")
     verbs.run("set", "ci:jenkins.executors", stdin="2")

@@ -128,12 +128,14 @@ def test_an_update_that_fails_is_stopped_or_changes_nothing_lets_builds_start_ag
         # Jenkins goes on, so it has to start builds again.
         (("replace", AGENT), False, 20, 2),
         (("update", CONTROLLER), False, 20, 0),
-        (("replace", "urn::proxy-container"), False, 20, 0),
+        (("replace", "urn::proxy-container"), False, 20, 2),
+        (("delete", "urn::engine-container"), False, 20, 2),
+        (("replace", "urn::pruner-container"), False, 20, 0),
         (("replace", CONTROLLER), True, 20, 0),
         (("replace", CONTROLLER), False, 0, 0),
     ],
 )
-def test_only_a_real_jenkins_of_which_a_container_is_replaced_or_removed_becomes_quiet(
+def test_only_a_real_jenkins_whose_builds_lose_a_container_becomes_quiet(
     world: World, step: tuple[str, str], stands_in: object, seconds: int, asked: int
 ) -> None:
     world.builds([])
