@@ -105,16 +105,12 @@ def _files(
     return files
 
 
-def _login(host: str) -> str:
-    """Return what `ssh` takes for the host of an engine."""
-    return host.removeprefix("ssh://") if host.startswith("ssh://") else urlsplit(host).hostname or host
-
-
 def _next(settings: Settings) -> list[str]:
     jenkins, stack = settings.jenkins, pulumi.get_stack()
     steps = []
     if not settings.docker.is_local:
-        port, target = jenkins.http_port, _login(settings.docker.host)
+        port, host = jenkins.http_port, settings.docker.host
+        target = host if host.startswith("ssh://") else urlsplit(host).hostname
         steps.append(
             f"From this machine: ssh -L {port}:127.0.0.1:{port} {target}, since the port is open on that host only."
         )

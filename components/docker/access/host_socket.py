@@ -119,7 +119,7 @@ def _remote_owner(host: str, path: str) -> tuple[int, int]:
     # The type as a number: its word is in the host's language, or in ours. And a shell there reads the path.
     asked = ["stat", "-L", "-c", "%u:%g:%f", shlex.quote(path)]
     command = ["ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10", *port, "--", login, *asked]
-    instead = f"check that `ssh {login} stat {path}` works without a question, or give socketGroup"
+    instead = f"check that `ssh {host} stat {path}` works without a question, or give socketGroup"
     try:
         done = subprocess.run(  # noqa: S603 - a list of words, each checked by the settings
             command,
