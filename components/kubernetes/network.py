@@ -1,7 +1,7 @@
 """The network policies: every connection is forbidden except those listed here."""
 
 import ipaddress
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -71,12 +71,14 @@ def _policies(settings: Settings) -> Mapping[tuple[str, str], Any]:
     watched = [build.context.git.repository for build in settings.builds if build.on_push and build.context.git]
     callers = settings.webhook.allow_from if settings.webhook is not None else ()
     builds = [_in_namespace(f"{namespace}-builds")]
-    dns, wanted = _dns(settings.kubernetes), _to(settings.kubernetes.egress)
+    egress = settings.kubernetes.egress
+    dns, wanted = _dns(settings.kubernetes), [{"to": _blocks(egress)}] if egress else []
     api = {"ports": [_tcp(port) for port in _API_PORTS]}
+    to_buildkit = [_to_pods(of_buildkit(namespace), [BUILDKIT], BUILDKIT_PORT)] if buildkit is not None else []
     pulls = [*builds, *([_in_namespace(of_buildkit(namespace))] if buildkit is not None else [])]
     policies: dict[tuple[str, str], Any] = {
         ("builds", "nothing"): _nothing(),
-        ("builds", "builds"): _policy({}, egress=[dns, _to_registry(settings), *_to_buildkit(settings), *wanted]),
+        ("builds", "builds"): _policy({}, egress=[dns, _to_registry(settings), *to_buildkit, *wanted]),
         ("registry", "nothing"): _nothing(),
         ("registry", REGISTRY): _policy(
             {APP: REGISTRY}, ingress=[_from([*pulls, *_blocks(registry.allow_from)], PORT)]
@@ -140,11 +142,6 @@ def _to_pods(namespace: str, roles: Sequence[str], port: int) -> dict[str, Any]:
     return {"to": [{**_in_namespace(namespace), **pods}], "ports": [_tcp(port)]}
 
 
-def _to_buildkit(settings: Settings) -> Iterable[dict[str, Any]]:
-    there = _to_pods(of_buildkit(settings.kubernetes.namespace), [BUILDKIT], BUILDKIT_PORT)
-    return [there] if settings.buildkit is not None else []
-
-
 def _in_namespace(name: str) -> dict[str, Any]:
     return {"namespaceSelector": {"matchLabels": {_NAME: name}}}
 
@@ -157,10 +154,6 @@ def _dns(settings: KubernetesSettings) -> dict[str, Any]:
         ],
         "ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}],
     }
-
-
-def _to(networks: Sequence[str]) -> Iterable[dict[str, Any]]:
-    return [{"to": _blocks(networks)}] if networks else []
 
 
 def _blocks(networks: Sequence[str]) -> list[dict[str, Any]]:

@@ -122,10 +122,11 @@ def _files(settings: Settings, passwords: Sequence[str]) -> Mapping[str, str]:
         user: password.bcrypted(one, realm=f"{_realm('registry')}/{user}", cost=password.REGISTRY_COST)
         for user, one in zip(users, passwords, strict=True)
     }
+    hashes |= {user.name: user.password_hash for user in registry.users}
     pushers = [registry.user, *(user.name for user in registry.users if user.push)]
     return {
         "config.yml": texts.configuration(secret=texts.signing_secret(passwords[0], _realm("registry"))),
-        "htpasswd": texts.users_file(hashes, registry),
+        "htpasswd": "".join(f"{user}:{of}\n" for user, of in hashes.items()),
         access.CONFIGURATION: access.configuration(pushers, tls=endpoints.of(settings).tls_in_pod),
     }
 

@@ -76,13 +76,6 @@ def signing_secret(password: str, purpose: str) -> str:
     ).hexdigest()
 
 
-def users_file(hashes: Mapping[str, str], registry: RegistrySettings) -> str:
-    """Return the htpasswd file: the stack's own users with their hashes, and further users."""
-    lines = [f"{user}:{of}" for user, of in hashes.items()]
-    lines += [f"{user.name}:{user.password_hash}" for user in registry.users]
-    return "\n".join(lines) + "\n"
-
-
 def docker_config(hosts: Sequence[str], user: str, password: str, more: Mapping[str, Any] | None = None) -> str:
     """Return a docker config.json with one login for these hosts, and more logins by host."""
     auth = base64.b64encode(f"{user}:{password}".encode()).decode()

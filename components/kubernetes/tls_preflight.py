@@ -33,7 +33,9 @@ def preflight(settings: Settings) -> Iterator[Problem]:
 def _certificate(key: str, path: str, certificate: "x509.Certificate", settings: Settings) -> Iterator[Problem]:
     yield from certificates.out_of_time(key, path, certificate)
     names = certificates.names(certificate)
-    missing = [name for name in endpoints.names(settings) if name not in names and f"*.{_parent(name)}" not in names]
+    missing = [
+        name for name in endpoints.names(settings) if name not in names and f"*.{name.partition('.')[2]}" not in names
+    ]
     if missing:
         yield Problem(
             key=key,
@@ -49,7 +51,3 @@ def _certificate(key: str, path: str, certificate: "x509.Certificate", settings:
             wrong=f"is required, since {path} is self-signed and builds would not trust it",
             instead=f"give the certificate that signed it, for example {path}",
         )
-
-
-def _parent(name: str) -> str:
-    return name.partition(".")[2]

@@ -60,11 +60,6 @@ def test_a_new_build_runs_and_its_image_is_what_its_pod_says_that_it_pushed(engi
         assert made.reader.asked == [f"pods ci-builds/{name_of(made)}"]
 
 
-def test_an_image_that_is_pushed_elsewhere_first_is_named_as_there() -> None:
-    made = updated(builds=[build(destinations=["ghcr.io/team/site:1", "site:1"])], dockerConfig=GHCR)
-    assert made.outputs["images"] == {"website": f"ghcr.io/team/site@{DIGEST}"}
-
-
 def test_a_build_that_is_known_to_be_done_is_declared_suspended_and_its_image_is_remembered(engine: Engine) -> None:
     last = done(**WEBSITE)
     made = deploy(engine, FakeReader(of_every_job=[]), last, **WEBSITE)

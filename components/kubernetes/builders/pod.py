@@ -51,6 +51,8 @@ def pod_spec(
         items = [{"key": name, "path": name} for name in spec.build.secrets]
         secret = {"secretName": BUILD_SECRETS, "defaultMode": 0o440, "items": items}
         volumes.append({"name": "secrets", "secret": secret})
+    platform = spec.build.platform
+    architecture = {"kubernetes.io/arch": platform.split("/")[1]} if platform is not None else {}
     return {
         "restartPolicy": "Never",
         "serviceAccountName": SERVICE_ACCOUNT,
@@ -58,7 +60,8 @@ def pod_spec(
         "automountServiceAccountToken": False,
         # The variables of other Services would be visible in RUN steps.
         "enableServiceLinks": False,
-        "nodeSelector": _architecture(spec.build.platform),
+        # RUN steps need a processor of the platform's architecture.
+        "nodeSelector": {"kubernetes.io/os": "linux", **architecture},
         "volumes": volumes,
         **({"initContainers": list(context.first)} if context.first else {}),
         "containers": [_container(spec, container)],
@@ -133,11 +136,3 @@ def mirrored(plain: Sequence[str], mirrors: Mapping[str, str]) -> list[tuple[str
     """
     found = {host.replace("index.docker.io", "docker.io"): mirror for host, mirror in mirrors.items()}
     return [(host, mirror, mirror in plain) for host, mirror in sorted(found.items())]
-
-
-def _architecture(platform: str | None) -> dict[str, str]:
-    """Return the node selector for a platform. RUN steps need a processor of that architecture."""
-    selector = {"kubernetes.io/os": "linux"}
-    if platform is not None:
-        selector["kubernetes.io/arch"] = platform.split("/")[1]
-    return selector
