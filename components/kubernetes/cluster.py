@@ -30,11 +30,6 @@ JOB_LABEL: Final = "batch.kubernetes.io/job-name"
 """Kubernetes' own label on a Job's pods (since 1.27)."""
 
 
-def kubeconfig(settings: KubernetesSettings) -> str | None:
-    """Return the kubeconfig file's path, or None to search where kubectl does."""
-    return str(Path(settings.kubeconfig).expanduser().absolute()) if settings.kubeconfig else None
-
-
 def named(settings: KubernetesSettings) -> str:
     """Return which cluster the settings name, in words. The settings do not know kubectl's current context."""
     context = f"context {settings.context}" if settings.context else "the current context"
@@ -50,7 +45,9 @@ def provider(settings: KubernetesSettings) -> kubernetes.Provider:
     """
     return kubernetes.Provider(
         "cluster",
-        kubeconfig=kubeconfig(settings),
+        # As it is written. The state keeps it, and each update begins with it: an absolute path would keep a clone in
+        # another folder, or another user, from updating the stack. The provider runs in the project's folder.
+        kubeconfig=settings.kubeconfig,
         context=settings.context,
         enable_patch_force=True,
         upsert_existing_objects=True,
@@ -95,9 +92,10 @@ class ApiReader:
         wanted = client.Configuration()
         # By default, urllib3 tries four times, and an API server that does not answer would cost 44 s.
         wanted.retries = False
-        path = kubeconfig(self._settings)
+        path, home = self._settings.kubeconfig, Path.home() / ".kube" / "config"
+        elsewhere = os.environ.get("KUBECONFIG") or home.exists() or "KUBERNETES_SERVICE_HOST" not in os.environ
         try:
-            if path is None and _inside_a_cluster():
+            if path is None and not elsewhere:
                 config.load_incluster_config(client_configuration=wanted)
             else:
                 config.load_kube_config(path, self._settings.context, client_configuration=wanted)
@@ -180,8 +178,3 @@ class ApiReader:
         found = [event for event in warnings if f"{event['involvedObject'].get('name', '')}-".startswith(f"{name}-")]
         found.sort(key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""), reverse=True)
         return [str(event.get("message", "")) for event in found]
-
-
-def _inside_a_cluster() -> bool:
-    home = Path.home() / ".kube" / "config"
-    return not os.environ.get("KUBECONFIG") and not home.exists() and "KUBERNETES_SERVICE_HOST" in os.environ

@@ -75,7 +75,7 @@ def _kubeconfig(settings: Settings) -> Iterator[Problem]:
     chosen, wanted = settings.kubernetes.kubeconfig, settings.kubernetes.context
     if chosen is None:
         return
-    path, contexts = Path(cluster.kubeconfig(settings.kubernetes) or ""), None
+    path, contexts = Path(chosen).expanduser().absolute(), None
     wrong, instead = "is not a kubeconfig", "give a file that lists contexts"
     try:
         known: Any = yaml.safe_load(path.read_text(encoding="utf-8"))

@@ -56,8 +56,10 @@ def test_the_engine_is_asked_once_in_a_run_for_what_the_last_update_left(monkeyp
 
 def test_the_outputs_say_which_cluster_it_is_as_the_next_update_asks(engine: Engine) -> None:
     assert {**HERE}.items() <= deploy(engine, kubernetes={"context": "prod"}).outputs.items()
-    other = deploy(Engine(preview=False), kubernetes={"kubeconfig": "~/.kube/prod", "namespace": "team"}).outputs
-    assert (other["context"], other["namespace"]) == ("the current context of ~/.kube/prod", "team")
+    other = deploy(Engine(preview=False), kubernetes={"kubeconfig": "~/.kube/prod", "namespace": "team"})
+    assert (other.outputs["context"], other.outputs["namespace"]) == ("the current context of ~/.kube/prod", "team")
+    # The state has it too, and may be another clone's or another user's next.
+    assert other["cluster"]["kubeconfig"] == "~/.kube/prod"
 
 
 def test_a_state_that_is_being_written_is_read_once_more_and_another_trouble_is_told(

@@ -8,7 +8,7 @@ import pytest
 from pytest_httpserver import HTTPServer
 
 from components.kubernetes import cluster
-from components.kubernetes.cluster import ApiReader, NamespaceInfo, ReadError, kubeconfig
+from components.kubernetes.cluster import ApiReader, NamespaceInfo, ReadError
 from tests.support import fake_api
 from tests.support.fake_api import FakeApi
 from tests.support.kubernetes_stack import settings
@@ -139,7 +139,9 @@ def test_nothing_is_opened_before_the_first_question(tmp_path: Path) -> None:
     reader(tmp_path / "missing")
 
 
-def test_a_kubeconfig_is_found_from_the_home_and_from_the_projects_folder() -> None:
-    assert kubeconfig(settings(kubernetes={"kubeconfig": "~/x"}).kubernetes) == str(Path.home() / "x")
-    assert kubeconfig(settings(kubernetes={"kubeconfig": "x"}).kubernetes) == str(Path.cwd() / "x")
-    assert kubeconfig(settings().kubernetes) is None
+def test_a_kubeconfig_is_found_from_the_home_and_from_the_projects_folder(
+    api: FakeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(api.kubeconfig.parent)
+    monkeypatch.setenv("HOME", str(api.kubeconfig.parent))
+    assert reader(Path("~/kubeconfig")).version() == reader(Path("kubeconfig")).version() == (1, 34)
