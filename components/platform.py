@@ -19,12 +19,15 @@ def preflight(settings: Settings) -> Iterable[Problem]:
         return host.preflight(settings, project=project, stack=stack)
     from components.kubernetes import history  # noqa: PLC0415 - see above
     from components.kubernetes.cluster import ApiReader, named  # noqa: PLC0415
+    from components.kubernetes.namespaces import names  # noqa: PLC0415
     from components.kubernetes.preflight import preflight as of_cluster  # noqa: PLC0415
 
     wanted, past = settings.kubernetes, history.read()
     # Without a file or a context in the settings, they may point to another cluster each time.
     fixed = wanted.kubeconfig is not None or wanted.context is not None
     deployed = fixed and (past.context, past.namespace) == (named(wanted), wanted.namespace)
+    # Nobody has looked yet at one that a new setting needs.
+    deployed = deployed and past.namespaces.issuperset(names(settings))
     return of_cluster(settings, ApiReader(wanted), project=project, stack=stack, deployed=deployed)
 
 

@@ -17,6 +17,7 @@ _READ = "pulumi:pulumi:readStackResourceOutputs"
 
 _STACK: Final = "pulumi:pulumi:Stack"
 _JOB: Final = "kubernetes:batch/v1:Job"
+_NAMESPACE: Final = "kubernetes:core/v1:Namespace"
 
 _TRIES: Final = 20
 _PAUSE_SECONDS: Final = 0.05
@@ -32,6 +33,9 @@ class History:
 
     namespace: str | None
     """The registry's namespace."""
+
+    namespaces: frozenset[str]
+    """All namespaces in the state."""
 
     images: Mapping[str, str]
     """The image that a Job pushed, `host/repository@sha256:...`, by the Job's name.
@@ -57,19 +61,20 @@ def _read(_: object) -> History:
     found = (_ask({"stackName": name}) or {}).get("outputs") or {}
     outputs = next((each.get("outputs") or {} for each in found.values() if each.get("type") == _STACK), {})
     images, jobs = outputs.get("images") or {}, outputs.get("builds") or {}
-    last = _jobs(found)
+    of_builds = [meta for meta in _metas(found, _JOB) if labels.BUILD in (meta.get("labels") or {})]
+    last = {meta["labels"][labels.BUILD]: meta["name"] for meta in of_builds}
     return History(
         context=outputs.get("context"),
         namespace=outputs.get("namespace"),
+        namespaces=frozenset(meta.get("name", "") for meta in _metas(found, _NAMESPACE)),
         images={job: images[build] for build, job in jobs.items() if build in images and last.get(build, job) == job},
         volume=outputs.get("registryVolume"),
     )
 
 
-def _jobs(found: Mapping[str, Any]) -> dict[str, str]:
-    """Return the name of the Job in the state, by build."""
-    metas = [(each.get("outputs") or {}).get("metadata") or {} for each in found.values() if each.get("type") == _JOB]
-    return {meta["labels"][labels.BUILD]: meta["name"] for meta in metas if labels.BUILD in (meta.get("labels") or {})}
+def _metas(found: Mapping[str, Any], kind: str) -> list[Mapping[str, Any]]:
+    """Return the metadata of each object of a kind in the state."""
+    return [(each.get("outputs") or {}).get("metadata") or {} for each in found.values() if each.get("type") == kind]
 
 
 def _ask(question: Mapping[str, Any]) -> Any:  # noqa: ANN401 - what the engine answers

@@ -13,6 +13,8 @@ from tests.support.kubernetes_platform import STATE_CALL, deploy, state
 from tests.support.kubernetes_stack import FakeReader, settings
 
 HERE = {"context": "context prod of the kubeconfig that kubectl takes", "namespace": "ci"}
+SPACES = ("ci", "ci-builds")
+CURRENT = "the current context of the kubeconfig that kubectl takes"
 
 
 @pytest.mark.parametrize(
@@ -22,11 +24,12 @@ HERE = {"context": "context prod of the kubeconfig that kubectl takes", "namespa
         (state(), "prod", True),
         (state({}), "prod", True),
         (state({"platform": "docker"}), "prod", True),
-        (state(HERE), "prod", False),
-        (state({**HERE, "namespace": "team"}), "prod", True),
-        (state(HERE), "dev", True),
+        (state(HERE, {}, *SPACES), "prod", False),
+        (state(HERE, {}, "ci"), "prod", True),  # a new setting needs another namespace
+        (state({**HERE, "namespace": "team"}, {}, *SPACES), "prod", True),
+        (state(HERE, {}, *SPACES), "dev", True),
         # kubectl's current context may be another one each time.
-        (state({**HERE, "context": "the current context of the kubeconfig that kubectl takes"}), None, True),
+        (state({**HERE, "context": CURRENT}, {}, *SPACES), None, True),
     ],
 )
 def test_a_cluster_is_looked_at_before_the_first_update_and_wherever_the_stack_moves(

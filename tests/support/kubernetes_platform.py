@@ -38,14 +38,18 @@ class Deployed:
         return {name: self[name] for name, request in self.engine.requests.items() if request.type.endswith(f":{kind}")}
 
 
-def state(outputs: Mapping[str, Any] | None = None, jobs: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """Give the engine's answer of a state: with these outputs of the stack, and each build's Job."""
+def state(
+    outputs: Mapping[str, Any] | None = None, jobs: Mapping[str, str] | None = None, *namespaces: str
+) -> dict[str, Any]:
+    """Give the engine's answer of a state: with these outputs of the stack, each build's Job, and these namespaces."""
     found: dict[str, Any] = {"urn:0": {"type": "pulumi:providers:kubernetes", "outputs": {}}}
     if outputs is not None:
         found["urn:1"] = {"type": "pulumi:pulumi:Stack", "outputs": dict(outputs)}
     for build, name in (jobs or {}).items():
         meta = {"name": name, "labels": {labels.BUILD: build}}
         found[f"urn:{name}"] = {"type": "kubernetes:batch/v1:Job", "outputs": {"metadata": meta}}
+    for name in namespaces:
+        found[f"urn:{name}"] = {"type": "kubernetes:core/v1:Namespace", "outputs": {"metadata": {"name": name}}}
     return {"outputs": found}
 
 
