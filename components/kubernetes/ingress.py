@@ -29,5 +29,6 @@ def register(  # noqa: PLR0913, PLR0917 - what an Ingress has
             "tls": [{"hosts": [host], "secret_name": tls_secret}] if tls_secret is not None else None,
             "rules": [{"host": host, "http": {"paths": [{"path": "/", "path_type": "Prefix", "backend": backend}]}}],
         },
-        opts=opts,
+        # Before it is there in another namespace: a controller may refuse a second one for a host and a path.
+        opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(delete_before_replace=True)),
     )

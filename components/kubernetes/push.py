@@ -101,7 +101,9 @@ class Push(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions.merge(mine, pulumi.ResourceOptions(depends_on=guards)),
         )
         if args.settings.webhook is not None:
-            after = pulumi.ResourceOptions.merge(mine, pulumi.ResourceOptions(depends_on=[watcher]))
+            # As the registry's Service, it may have a port of the nodes.
+            options = pulumi.ResourceOptions(depends_on=[watcher], delete_before_replace=True)
+            after = pulumi.ResourceOptions.merge(mine, options)
             webhook.expose(name, args.settings.webhook, args.spaces.registry, after)
         self.register_outputs({})
 

@@ -133,7 +133,10 @@ def run(
             "selector": {labels.APP: args.app},
             "ports": [port],
         },
-        opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[server])),
+        # Before it is there in another namespace: the API server gives a port of the nodes once.
+        opts=pulumi.ResourceOptions.merge(
+            opts, pulumi.ResourceOptions(depends_on=[server], delete_before_replace=True)
+        ),
     )
     return service, volume
 

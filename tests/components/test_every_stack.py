@@ -118,6 +118,12 @@ def test_what_holds_data_outlives_the_stack_and_any_change() -> None:
     }
 
 
+def test_what_has_a_port_of_the_nodes_or_a_host_is_gone_before_another_namespace_has_it() -> None:
+    shared = [made for _, _, made in resources(":Service") if "nodePort" in str(made["inputs"])]
+    shared += [made for _, _, made in resources(":Ingress")]
+    assert {made.get("deleteBeforeReplace") for made in shared} == {True}
+
+
 def test_a_container_has_no_right_that_it_does_not_need() -> None:
     for stack, name, made in resources("docker:index/container:Container"):
         given, options = made["inputs"], made
