@@ -112,9 +112,10 @@ def _same_project(owner: str | None, me: str) -> bool:
 
 
 def _free(owner: str | None, me: str, command: str) -> str:
-    """Say how to free a name. A stack of this project keeps its data when it is taken down."""
+    """Say how to free a name. A stack of this project keeps its data when it is taken down, a renamed one too."""
     if owner is not None and _same_project(owner, me):
-        return f"take that stack down, which keeps its data (`make down STACK={owner.partition('/')[2]}`)"
+        down = f"`make down STACK={owner.partition('/')[2]}`, or STACK={me.partition('/')[2]} if you renamed it to that"
+        return f"take that stack down, which keeps its data ({down})"
     return f"remove it (`{command}`)"
 
 

@@ -145,7 +145,7 @@ def test_a_name_that_two_settings_give_to_one_kind_of_thing_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("owner", "command"), [("ci/offline", "make down STACK=offline"), ("shop/x", "docker rm -f jenkins-server")]
+    ("owner", "command"), [("ci/offline", "STACK=offline`, or STACK=test"), ("shop/x", "docker rm -f jenkins-server")]
 )
 def test_a_taken_name_is_told_with_its_owner_and_a_remedy(tmp_path: Path, port: int, owner: str, command: str) -> None:
     [problem] = preflight(tmp_path, port=port, containers=[container("jenkins-server", owner=owner)])
