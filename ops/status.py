@@ -118,7 +118,7 @@ def how(title: str, container: Container, deployed: Mapping[str, Any]) -> Findin
     privileged = ", privileged" if host_config.get("Privileged") else ""
     seen = f"{container.name}: {state['Status']}, {health}, since {state['StartedAt'][:19]}Z, user {user}"
     seen += f", further groups {', '.join(groups) or 'none'}{privileged}"
-    signs = [] if deployed.get("id") in {None, container.id} else ["another container has its name"]
+    signs = [] if deployed.get("id") in {None, container.id} else ["another container has its name (remove it first)"]
     signs += [] if {*groups} == {*wanted} else ["its groups were changed"]
     runs = state["Status"] == "running" or not outputs.get("mustRun", True)
     well = runs and health in {"healthy", "no health check"} and not signs

@@ -34,7 +34,7 @@ class Settings(Section):
     """All settings of a stack. Each field is the key `ci:<name>`."""
 
     platform: Literal["docker", "kubernetes"] = Field(examples=["docker"])
-    """Where the CI runs."""
+    """Where the CI runs. Take a deployed stack down (`make down`) before you change it."""
 
     docker: DockerSettings = Field(default_factory=DockerSettings)
     jenkins: JenkinsSettings = Field(default_factory=JenkinsSettings)

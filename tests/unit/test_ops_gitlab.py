@@ -108,7 +108,7 @@ def test_a_container_that_is_not_well_or_not_what_was_deployed_is_told_with_its_
     deployed |= {"id": "xyz", "outputs": {"groupAdds": ["105"]}}
     changed = status.how("container", there, deployed)
     assert changed.mark == "BAD"
-    assert changed.told.endswith("; another container has its name; its groups were changed. `make up` mends it")
+    assert changed.told.endswith(" has its name (remove it first); its groups were changed. `make up` mends it")
     state, deployed = there.attrs["State"], {}
     state["Health"]["Status"] = "unhealthy"
     assert status.how("container", there, deployed).mark == "BAD"
