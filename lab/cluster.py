@@ -176,7 +176,9 @@ def _import(lab: Layout, archives: Mapping[str, Path]) -> None:
 
 def ctr(lab: Layout, *words: str | Path) -> None:
     """Run containerd's own client."""
-    processes.run(lab, ["ctr", "--address", lab.socket, *words], title=f"ctr {' '.join(map(str, words))}")
+    processes.run(
+        lab, ["ctr", "--address", lab.run / "containerd.sock", *words], title=f"ctr {' '.join(map(str, words))}"
+    )
 
 
 def _containerd_answers(lab: Layout) -> bool:

@@ -16,13 +16,7 @@ _FILES = ("containerd.toml", "kubelet.yaml", "kube-proxy.yaml", "upstream.yaml")
 
 
 def render(template: str, lab: Layout, **more: object) -> str:
-    """Give a template's text with a lab's values, which stand between double quotes for TOML, YAML and JSON alike.
-
-    Args:
-        template: its name.
-        lab: whose.
-        more: values that other templates have not.
-    """
+    """Give a template's text with a lab's values and `more`, which stand between double quotes in any format."""
     values = {
         "data": lab.data,
         "run": lab.run,
@@ -43,9 +37,7 @@ def render(template: str, lab: Layout, **more: object) -> str:
 def files(lab: Layout, snapshotter: str) -> Mapping[str, str]:
     """Give every configuration file by its name under `config`.
 
-    Args:
-        lab: whose they are.
-        snapshotter: containerd's: `overlayfs`, or `native` where the data is itself on an overlay.
+    snapshotter: containerd's: `overlayfs`, or `native` where the data is itself on an overlay.
     """
     more = {"snapshotter": snapshotter, "pause": PAUSE, "cni_plugins": CNI_PLUGINS}
     return {
@@ -57,11 +49,6 @@ def files(lab: Layout, snapshotter: str) -> Mapping[str, str]:
 
 
 def mirror(server: str, ca: Path | None = None) -> str:
-    """Give a hosts.toml for containerd: where a registry's images are pulled from.
-
-    Args:
-        server: with its scheme, `http://10.0.0.1:5000`.
-        ca: the authority of its certificate.
-    """
+    """Give a hosts.toml for containerd: the server, as `http://10.0.0.1:5000`, and its certificate's authority."""
     verify = f"ca = {json.dumps(str(ca))}\n" if ca else ""
     return f'server = "{server}"\n\n[host."{server}"]\ncapabilities = ["pull", "resolve"]\n{verify}'

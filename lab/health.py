@@ -7,7 +7,7 @@ from typing import Any
 
 import requests
 
-from lab import processes
+from lab import layout, processes
 from lab.layout import Layout
 from ops.toolchain.console import OpsError
 
@@ -21,16 +21,11 @@ PARTS = {
 
 
 def wait(lab: Layout, what: str, condition: Callable[[], bool], seconds: float = 60) -> None:
-    """Wait for a condition, as long as the lab's processes live.
+    """Wait for a condition, asked ten times a second, as long as the lab's processes live.
 
-    Args:
-        lab: whose processes.
-        what: is waited for, as the subject of "... is not there after 60 s".
-        condition: asked ten times a second.
-        seconds: the longest that is waited.
+    what: is waited for, as the subject of "... is not there after 60 s".
 
-    Raises:
-        OpsError: when it does not come true in time, or a process ends.
+    Raises OpsError when it does not come true in time, or a process ends.
     """
     until = time.monotonic() + seconds
     while not condition():
@@ -57,7 +52,7 @@ def answer(url: str, lab: Layout | None = None) -> requests.Response | None:
 def ready(lab: Layout, part: str) -> bool:
     """Whether one of PARTS serves."""
     path, wanted = PARTS[part]
-    found = answer(f"{lab.api}{path.format(node=lab.netns)}", lab)
+    found = answer(f"https://{lab.node_address}:{layout.API_PORT}{path.format(node=lab.netns)}", lab)
     if not found or not wanted:
         return bool(found)
     conditions: list[dict[str, Any]] = found.json().get("status", {}).get("conditions", [])
@@ -65,12 +60,7 @@ def ready(lab: Layout, part: str) -> bool:
 
 
 def problems(lab: Layout, expected: set[str]) -> list[str]:
-    """What is wrong with a lab that should be up, in words; nothing when it is well.
-
-    Args:
-        lab: the lab.
-        expected: the names of the processes that must run.
-    """
+    """What is wrong with a lab that should be up and run these processes, in words; nothing when it is well."""
     running = {made.name for made in processes.known(lab) if made.alive}
     found = [f"{name} does not run" for name in sorted(expected - running)]
     return found or [f"{part} is not ready" for part in PARTS if not ready(lab, part)]

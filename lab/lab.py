@@ -38,25 +38,13 @@ class Lab(Layout):
         (folder / "hosts.toml").write_text(configs.mirror(f"https://{registry}", self.ca))
 
     def certificate(self, name: str, *hosts: str) -> tuple[Path, Path]:
-        """A server's certificate of the lab's authority.
-
-        Args:
-            name: of its files, one of the test's own.
-            hosts: the DNS names and addresses it is for.
-
-        Returns:
-            The certificate's file and its key's.
-        """
+        """Give a server's certificate of the lab's authority and its key, as files of this name."""
         authority = pki.Authority.of(self.ca.read_text(), (self.pki / "ca.key").read_text())
         return authority.server(*hosts).write(self.pki, name)
 
 
 def ensure() -> Lab:
-    """The clone's own lab, brought up if it is not.
-
-    Raises:
-        OpsError: when it can't be.
-    """
+    """The clone's own lab, brought up if it is not. Raises OpsError when it can't be."""
     found = Lab.at()
     if cluster.up(found):
         (found.data / _FOR).write_text(str(os.getpgrp()))

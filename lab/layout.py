@@ -71,11 +71,6 @@ class Layout:
         return str(self.link[2])
 
     @property
-    def api(self) -> str:
-        """The API server's address."""
-        return f"https://{self.node_address}:{API_PORT}"
-
-    @property
     def upstream(self) -> str:
         """Host and port of the registry that plays the public one: plain HTTP, no users, library/{alpine,busybox}."""
         return f"{self.node_address}:{UPSTREAM_PORT}"
@@ -84,11 +79,6 @@ class Layout:
     def run(self) -> Path:
         """Sockets and mounts: a short path, because a socket's has 107 characters at most (unix(7))."""
         return Path("/run") / self.netns
-
-    @property
-    def socket(self) -> Path:
-        """Containerd's."""
-        return self.run / "containerd.sock"
 
     @property
     def lock(self) -> Path:

@@ -29,12 +29,7 @@ def containerd(lab: Layout) -> Program:
 
 
 def programs(lab: Layout, built: Mapping[str, Path]) -> dict[str, Program]:
-    """Every other program of the node by its name.
-
-    Args:
-        lab: whose.
-        built: the programs' files by name, as `programs.ensure` has them.
-    """
+    """Every other program of the node by its name. `built` are the files, as `programs.ensure` has them."""
     words = {
         name: tuple(f"--{flag}={value}" for flag, value in flags.items())
         for name, flags in yaml.safe_load(configs.render("flags.yaml", lab, queue=layout.POLICY_QUEUE)).items()
@@ -44,8 +39,4 @@ def programs(lab: Layout, built: Mapping[str, Path]) -> dict[str, Program]:
     # The registry that stands for the public one.
     command = (built["registry"], "serve", lab.data / "config/upstream.yaml")
     found["upstream"] = Program("upstream", command, {"OTEL_TRACES_EXPORTER": "none"})
-    # It knows the API server as a pod does: by its environment and a fixed folder.
-    enforcer = found["kube-network-policies"]
-    account = ("unshare", "--mount", "sh", "-c", 'mount --bind "$0" /run && exec "$@"', lab.pki / "run")
-    api = {"KUBERNETES_SERVICE_HOST": lab.node_address, "KUBERNETES_SERVICE_PORT": str(layout.API_PORT)}
-    return {**found, enforcer.name: Program(enforcer.name, (*account, *enforcer.command), api)}
+    return found

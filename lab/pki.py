@@ -3,7 +3,6 @@
 import base64
 import datetime as dt
 import ipaddress
-import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -123,11 +122,6 @@ def make(lab: Layout) -> None:
     # The API server reads a tokens key in no other form.
     form = serialization.PrivateFormat.TraditionalOpenSSL
     cache.write(lab.pki / "tokens.key", private_pem(ec.generate_private_key(ec.SECP256R1()), form), 0o600)
-    token = secrets.token_hex(32)
-    cache.write(lab.pki / "known-tokens.csv", f'{token},enforcer,enforcer,"{ADMIN[1]}"\n', 0o600)
-    account = lab.pki / "run" / "secrets" / "kubernetes.io" / "serviceaccount"
-    cache.write(account / "token", token, 0o600)
-    cache.write(account / "ca.crt", lab.ca.read_text())
 
 
 def kubeconfig(lab: Layout, authority: Authority, client: str, pair: Pair) -> str:

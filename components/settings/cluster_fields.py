@@ -9,7 +9,7 @@ from typing import Annotated, Final
 from croniter import croniter
 from pydantic import AfterValidator, Field
 
-from components.settings.fields import PORT, check_reference, image_domain, matches, refuses, split_tag
+from components.settings.fields import PORT, check_reference, image_domain, matches, readable, refuses, split_tag
 from components.settings.problems import NotAcceptedError
 
 _LABEL: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
@@ -196,12 +196,13 @@ GitRepository = Annotated[
         "is not a repository that a build can clone",
         "give https://host/path.git, or ssh://user@host/path.git",
     ),
+    AfterValidator(readable),
 ]
 Archive = Annotated[
     str,
     refuses(r"^https://[^/@]+@", "has a credential in it", "give an address without it, or one of object storage"),
     matches(
-        r"(?:https|s3|gs)://[A-Za-z0-9][^\s'\"\\$@]*/[^\s'\"\\$@]+\.(?:tar\.gz|tgz)",
+        rf"(?:https|s3|gs)://[A-Za-z0-9][^\s'\"\\$@/:\[\]]*{PORT}?/[^\s'\"\\$@]+\.(?:tar\.gz|tgz)",
         "is not a packed context that a build can fetch",
         "give https://host/path.tar.gz, s3://bucket/path.tar.gz or gs://bucket/path.tar.gz",
     ),

@@ -3,6 +3,7 @@
 import ipaddress
 import re
 from typing import Annotated, Final
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
@@ -50,6 +51,15 @@ def matches(pattern: str, wrong: str, instead: str) -> AfterValidator:
 def refuses(pattern: str, wrong: str, instead: str) -> AfterValidator:
     """Return a validator that refuses text in which the pattern is found."""
     return matches(rf"(?s:(?!.*(?:{pattern})).*)", wrong, instead)
+
+
+def readable(value: str) -> str:
+    """Refuse an address that `urlsplit` can't read: what is in brackets is no IPv6 address."""
+    try:
+        urlsplit(value)
+    except ValueError as wrong:
+        raise NotAcceptedError(f"can't be read ({wrong})", "give a name, or an address such as [2001:db8::1]") from wrong
+    return value
 
 
 def check_reference(repository: str, tag: str | None, instead: str) -> None:
@@ -186,8 +196,8 @@ UserName = Annotated[
         "give 1 to 32 lower-case letters, digits, '_', '.' or '-', the first a letter",
     ),
 ]
-DockerHost = Annotated[str, AfterValidator(_docker_host)]
-EngineAddress = Annotated[str, AfterValidator(_engine_address)]
+DockerHost = Annotated[str, AfterValidator(_docker_host), AfterValidator(readable)]
+EngineAddress = Annotated[str, AfterValidator(_engine_address), AfterValidator(readable)]
 JavaOption = Annotated[
     str,
     matches(r"-[^\s'\"\\]+", "is not one option of Java", "give for example -Xss2m, without spaces or quotes"),
