@@ -8,7 +8,8 @@ import contextlib
 import http
 import json
 import re
-from operator import attrgetter
+from functools import reduce
+from operator import attrgetter, getitem
 from typing import TYPE_CHECKING, Any
 
 from ops.toolchain.console import OpsError
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
 LAB_KUBECONFIG = ".local/lab/kubeconfig"
 """What `make lab` writes, from the project's folder."""
 
-EXEC_SECONDS = 20
-"""How long a command in a pod may take."""
-
 SILENCE_SECONDS = 600
 """How long a command or an engine that copies may say or take nothing."""
 
@@ -35,12 +33,13 @@ OUT, ERROR, STATUS = 1, 2, 3
 
 _BOUNDS: Mapping[str, str] = {
     "Namespace": "metadata.labels",
+    "Service": "spec.selector",
     **dict.fromkeys(("CronJob", "LimitRange", "NetworkPolicy", "ResourceQuota"), "spec"),
     **dict.fromkeys(("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"), "spec"),
     **dict.fromkeys(("ClusterRole", "Role"), "rules"),
     **dict.fromkeys(("ClusterRoleBinding", "RoleBinding"), "subjects"),
 }
-"""The kinds that limit access, each with the field that is the stack's alone."""
+"""The kinds that limit access or lead to a pod, each with the field that is the stack's alone."""
 
 
 def is_lab(stack: Stack) -> bool:
@@ -107,7 +106,7 @@ def printed(there: ApiReader, pod: client.V1Pod, container: str, words: Sequence
 
     execute = client.CoreV1Api(there.client).connect_get_namespaced_pod_exec
     where = {"name": pod.metadata.name, "namespace": pod.metadata.namespace, "container": container}
-    wanted = {"stdout": True, "stderr": True, "_request_timeout": EXEC_SECONDS}
+    wanted = {"stdout": True, "stderr": True, "_request_timeout": 20}  # seconds
     try:
         return str(stream.stream(execute, **where, command=list(words), **wanted))
     except client.ApiException as error:
@@ -177,9 +176,14 @@ def changed(there: ApiReader, resources: Iterable[Mapping[str, Any]], *, mend: b
         api = getattr(client, f"{''.join(map(str.title, parts))}Api")(there.client)
         noun = "_namespaced" * (len(where) - 1) + re.sub("(?=[A-Z])", "_", kind).lower()
         shown, dry = f"{kind} {'/'.join(where)}", {} if mend else {"dry_run": "All"}
+        declared, path = reduce(getitem, field.split("."), inputs), f"/{field.replace('.', '/')}"
+        # Others may have labels on a namespace.
+        ours = declared if kind == "Namespace" else {}
+        values = {f"{path}/{key.replace('/', '~1')}": value for key, value in ours.items()} or {path: declared}
+        patch = [{"op": "add", "path": path, "value": value} for path, value in values.items()]
         try:
             live = getattr(api, f"read{noun}")(*reversed(where))
-            wanted = getattr(api, f"patch{noun}")(*reversed(where), _declared(field, inputs), **dry)
+            wanted = getattr(api, f"patch{noun}")(*reversed(where), patch, **dry)
         except client.ApiException as error:
             if error.status != http.HTTPStatus.NOT_FOUND:
                 raise
@@ -189,9 +193,8 @@ def changed(there: ApiReader, resources: Iterable[Mapping[str, Any]], *, mend: b
             yield shown
 
 
-def _declared(field: str, inputs: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The JSON patch that puts the declared value of a field back. Others may have labels on a namespace."""
-    labels = inputs["metadata"]["labels"] if field == "metadata.labels" else {}
-    values = {f"metadata/labels/{key.replace('/', '~1')}": value for key, value in labels.items()}
-    values = values or {field: inputs[field]}
-    return [{"op": "add", "path": f"/{path}", "value": value} for path, value in values.items()]
+def kept(claim: client.V1PersistentVolumeClaim) -> str:
+    """How to keep the data of a claim that is being deleted, which goes once no pod has it; empty for any other."""
+    patch = '{"spec":{"persistentVolumeReclaimPolicy":"Retain"}}'
+    command = f"kubectl patch pv {claim.spec.volume_name} --patch '{patch}'"
+    return f"To keep its data: {command}" if claim.metadata.deletion_timestamp else ""

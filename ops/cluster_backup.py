@@ -57,7 +57,10 @@ class ClusterStore:
 
     def save(self, add: Callable[[str, Iterable[bytes]], None]) -> None:
         """Add the registry's volume."""
-        self.core.read_namespaced_persistent_volume_claim(REGISTRY, self.namespace)  # or the helper would wait for it
+        claim = self.core.read_namespaced_persistent_volume_claim(REGISTRY, self.namespace)
+        if keep := cluster.kept(claim):
+            # It would go with the registry's pod, before the helper has it.
+            raise OpsError(f"{self.volume} is being deleted, and is gone when its pod ends.", keep)
         pods = self.core.list_namespaced_pod(of_builds(self.namespace)).items
         # What stays there, a watcher of branches or a runner, is an app and has its label.
         busy = [each for each in pods if each.status.phase in {"Pending", "Running"}]
@@ -135,7 +138,7 @@ class ClusterStore:
         replicas = self._replicas()
         if replicas == 0:
             self._remove_helper()
-            self._scale(1)
+            self.apps.patch_namespaced_stateful_set_scale(self.server, self.namespace, {"spec": {"replicas": 1}})
             console.note("started the registry, which a backup had stopped")
         return replicas is not None
 
@@ -145,7 +148,7 @@ class ClusterStore:
         try:
             if self._replicas() is not None:
                 console.note("stopping the registry; should this be killed, `make up` starts it again")
-                self._scale(0)
+                self.apps.patch_namespaced_stateful_set_scale(self.server, self.namespace, {"spec": {"replicas": 0}})
                 self._await_end(f"{self.server}-0")
             yield
         finally:
@@ -154,9 +157,6 @@ class ClusterStore:
     def _replicas(self) -> int | None:
         found = _known(self.apps.read_namespaced_stateful_set, self.server, self.namespace)
         return int(found.spec.replicas) if found else None
-
-    def _scale(self, replicas: int) -> None:
-        self.apps.patch_namespaced_stateful_set_scale(self.server, self.namespace, {"spec": {"replicas": replicas}})
 
     def _remove_helper(self) -> None:
         _known(self.core.delete_namespaced_pod, HELPER, self.namespace, grace_period_seconds=0)

@@ -20,15 +20,7 @@ from ops.toolchain.console import OpsError
 FULL_PERCENT = 90
 """How full a volume may be before it is no longer well. A push that finds it full fails."""
 
-REMEDY = "Raise ci:registry.storageGib, or delete images and let the garbage be collected"
-
-TROUBLE = "can't"
-"""How a line of the watcher's log begins when it can't look, or can't start a Job."""
-
 FORMAT = "%Y-%m-%d %H:%M:%S UTC"
-
-POD_NAME = "statefulset.kubernetes.io/pod-name"
-"""Kubernetes' own label on a StatefulSet's pods."""
 
 
 def examine(
@@ -42,9 +34,12 @@ def examine(
         "gitlab-runner": settings.gitlab_runner,
         "push": any(build.on_push for build in settings.builds),
     }
-    servers = [(namespace, app, labels.APP, REMEDY) for app, wanted in apps.items() if wanted]
+    remedy = "Raise ci:registry.storageGib, or delete images and let the garbage be collected"
+    servers = [(namespace, app, labels.APP, remedy) for app, wanted in apps.items() if wanted]
     daemons = [f"{endpoints.BUILDKIT}-{replica}" for replica in range(getattr(settings.buildkit, "replicas", 0))]
-    servers += [(of_buildkit(namespace), name, POD_NAME, "Raise ci:buildkit.storageGib") for name in daemons]
+    # Kubernetes' own label on a StatefulSet's pods.
+    label = "statefulset.kubernetes.io/pod-name"
+    servers += [(of_buildkit(namespace), name, label, "Raise ci:buildkit.storageGib") for name in daemons]
     try:
         with cluster.asked():
             version = client.VersionApi(there.client).get_code().git_version
@@ -123,8 +118,12 @@ def _volumes(there: ApiReader, pod: client.V1Pod, remedy: str) -> Iterator[Findi
             if claim := claims.pop(mount.name, ""):
                 df = cluster.printed(there, pod, container.name, ["df", "-Pk", mount.mount_path])
                 live = client.CoreV1Api(there.client).read_namespaced_persistent_volume_claim
-                size = (live(claim, pod.metadata.namespace).status.capacity or {}).get("storage", "unknown size")
-                yield _full(f"{claim} volume", size, df, remedy)
+                found = live(claim, pod.metadata.namespace)
+                size = (found.status.capacity or {}).get("storage", "unknown size")
+                if keep := cluster.kept(found):
+                    yield Finding(f"{claim} volume", f"{size}; being deleted, and gone when its pod ends", "BAD", keep)
+                else:
+                    yield _full(f"{claim} volume", size, df, remedy)
 
 
 def _full(title: str, size: str, df: str, remedy: str) -> Finding:
@@ -201,7 +200,8 @@ def builds(
         if build.on_push:
             run, failed = last_run(index, template_name(build.name))
             watcher = said.get(build.name, "the watcher's log has no recent line of it")
-            bad = failed or watcher.startswith(TROUBLE)
+            # So it begins when it can't look, or can't start a Job.
+            bad = failed or watcher.startswith("can't")
             seen = f"{build.on_push.branch}; {run}; {watcher}"
             yield Finding(f"push {build.name}", seen, "BAD" if bad else "ok")
 

@@ -22,9 +22,6 @@ REFUSED = "the settings of stack "
 ENDS_BUILDS = re.compile(rf'"resourcePreEvent".*"op":"(?:replace|delete)".*::(?:{drain.CONTAINERS.pattern})"')
 """A line of the event log. Source: pulumi/pulumi, sdk/go/common/apitype/events.go."""
 
-UNCHANGED = frozenset({"same", "read", "refresh"})
-"""The engine's words for steps that change nothing."""
-
 
 class Done(NamedTuple):
     """What one of Pulumi's deployment commands did."""
@@ -39,7 +36,7 @@ class Done(NamedTuple):
     @property
     def changed(self) -> int:
         """How many steps changed something."""
-        return sum(count for kind, count in self.changes.items() if kind not in UNCHANGED)
+        return sum(count for kind, count in self.changes.items() if kind not in {"same", "read", "refresh"})
 
 
 def up(named: str | None, words: Sequence[str]) -> int:

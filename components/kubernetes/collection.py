@@ -1,6 +1,7 @@
 """Garbage collection of the registry: a script before its start, and a schedule that restarts it."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import pulumi
@@ -18,17 +19,8 @@ _DEADLINE_SECONDS: Final = 300
 _AT_MOST_EVERY_MINUTES: Final = 720
 """Half a day: a pod that is rescheduled twice in a night collects once."""
 
-SCRIPT: Final = f"""\
-stamp={texts.DATA}/.collected
-if [ -d {texts.DATA}/docker ] && [ -z "$(find "$stamp" -mmin -{_AT_MOST_EVERY_MINUTES} 2>/dev/null)" ]; then
-  touch "$stamp"
-  {{
-    registry garbage-collect $FLAGS /etc/distribution/config.yml 2>&1 \\
-      || echo "the collection failed; nothing is lost, the next one tries again"
-  }} | tail -n 5
-fi
-exit 0
-"""
+_TEXT: Final = Path(__file__).with_name("collection.sh").read_text(encoding="utf-8")
+SCRIPT: Final = _TEXT.replace("@data@", texts.DATA).replace("@minutes@", str(_AT_MOST_EVERY_MINUTES))
 """Runs in an init container, when nobody can push. It never keeps the registry from starting: it ignores failures and a
 full volume, does not start again right after it was killed, and keeps only the last lines of a long output."""
 

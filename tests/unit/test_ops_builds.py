@@ -7,8 +7,9 @@ import pytest
 from pytest_httpserver import HTTPServer
 
 from components import labels
-from ops import cluster, cluster_status
+from ops import cluster, cluster_backup, cluster_status
 from ops.finding import Finding
+from ops.toolchain.console import OpsError
 from tests.support import made_stack
 from tests.support.fake_api import FakeApi, container
 
@@ -45,7 +46,7 @@ def api(httpserver: HTTPServer, tmp_path: Path) -> FakeApi:
     made = FakeApi(httpserver, tmp_path)
     made.has(PODS, server(READY))
     claims = "/api/v1/namespaces/ci/persistentvolumeclaims"
-    made.answers[f"GET {claims}/registry"] = {"status": {"capacity": {"storage": "20Gi"}}}
+    made.answers[f"GET {claims}/registry"] = {"metadata": {}, "spec": {}, "status": {"capacity": {"storage": "20Gi"}}}
     for path in (f"{BATCH}/jobs", f"{BATCH}/cronjobs", BUILD_PODS, EVENTS):
         made.has(path)
     return made
@@ -228,6 +229,17 @@ def test_a_nearly_full_volume_is_bad(api: FakeApi, monkeypatch: pytest.MonkeyPat
     found = status(api)["registry volume"]
     assert f"20Gi; {percent[:-1]} % of its file system of 20 GiB is full (8.2 GiB)" in found.seen
     assert (found.mark, "ci:registry.storageGib" in found.remedy) == (mark, mark == "BAD")
+
+
+def test_a_volume_that_is_being_deleted_is_bad_and_a_backup_does_not_end_the_pod_that_keeps_it(api: FakeApi) -> None:
+    deleted = {"metadata": {"deletionTimestamp": BEGUN}, "spec": {"volumeName": "pvc-1"}, "status": {}}
+    api.answers["GET /api/v1/namespaces/ci/persistentvolumeclaims/registry"] = deleted
+    stack = made_stack.on_cluster(api.kubeconfig.parent, kubernetes={"kubeconfig": str(api.kubeconfig)})
+    with pytest.raises(OpsError, match="is being deleted"):
+        cluster_backup.ClusterStore(stack).save(lambda *_: None)
+    assert {each.partition(" ")[0] for each in api.asked} == {"GET"}
+    found = status(api)["registry volume"]
+    assert (found.mark, "kubectl patch pv pvc-1" in found.told) == ("BAD", True)
 
 
 def test_a_volume_that_cannot_be_looked_into_is_said_and_no_fault(api: FakeApi) -> None:

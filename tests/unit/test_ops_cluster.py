@@ -136,6 +136,18 @@ def test_up_puts_back_what_limits_access_and_says_so(
     assert api.sent[0] == [{"op": "add", "path": "/spec", "value": declared}]
 
 
+def test_a_service_that_selects_no_pod_any_more_is_put_back(lab: Lab, api: fake_api.FakeApi) -> None:
+    path, declared = "/api/v1/namespaces/ci/services/registry", {"selector": {"app": "registry"}}
+    api.answers[f"GET {path}"] = {"spec": {"selector": {"app": "registry", "x": "y"}}}
+    api.answers[f"PATCH {path}"] = {"spec": declared}
+    inputs = {"metadata": {"namespace": "ci", "name": "registry"}, "spec": declared}
+    found = cluster.changed(
+        cluster.reader(lab.stack), [{"type": "kubernetes:core/v1:Service", "inputs": inputs}], mend=True
+    )
+    assert list(found) == ["Service ci/registry"]
+    assert api.sent == [[{"op": "add", "path": "/spec/selector", "value": {"app": "registry"}}]]
+
+
 def test_a_failed_update_says_what_the_next_one_does(lab: Lab, capfd: pytest.CaptureFixture[str]) -> None:
     lab.status = 255
     assert deploy.up("lab", []) == 255

@@ -28,18 +28,10 @@ FLAGS: Final = f"--tlsdir={CERTIFICATES} --tlsservername={SERVER}"
 
 _CACHE_TAG: Final = "buildkit"
 
-_BUILDCTL: Final = f"buildctl {FLAGS}"
-
 _PATIENCE_SECONDS: Final = 180
 """How long the client waits for a daemon: one that is replaced gives running builds two minutes to end."""
 
-UNPACK: Final = """\
-if [ -n "$PACKED" ]; then
-  mkdir context
-  tar -xzf "$PACKED" -C context
-fi
-"""
-
+UNPACK: Final = Path(__file__).with_name("unpack.sh").read_text(encoding="utf-8")
 _BUILDING: Final = Path(__file__).with_name("buildctl.sh").read_text(encoding="utf-8")
 
 
@@ -48,17 +40,9 @@ def building(flags: str, losses: int) -> str:
     return _BUILDING.replace("@flags@", flags).replace("@losses@", str(losses))
 
 
-_SCRIPT: Final = f"""\
-{UNPACK}\
-reach() {{
-  patience=$(( $(date +%s) + PATIENCE ))
-  until {_BUILDCTL} debug workers > /dev/null 2> reason; do
-    echo "{UNUSABLE} $BUILDKIT_HOST: $(tail -n 1 reason)" >&2
-    if grep -qE 'tls: |x509: ' reason || [ "$(date +%s)" -gt "$patience" ]; then exit 1; fi
-    sleep 2
-  done
-}}
-{building(FLAGS, 2)}"""
+_REACH: Final = Path(__file__).with_name("reach.sh").read_text(encoding="utf-8")
+_WAITING: Final = _REACH.replace("@buildctl@", f"buildctl {FLAGS}").replace("@unusable@", UNUSABLE)
+_SCRIPT: Final = UNPACK + _WAITING + building(FLAGS, 2)
 
 
 def client(spec: BuildSpec, daemon: str) -> PodSpec:

@@ -1,0 +1,4 @@
+if [ -n "$PACKED" ]; then
+  mkdir context
+  tar -xzf "$PACKED" -C context
+fi
