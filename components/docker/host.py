@@ -18,22 +18,31 @@ from components.settings import JenkinsSettings, Problem, Settings
 
 
 def provider(settings: Settings) -> docker.Provider:
-    """Register the provider for the host that the settings name.
+    """Register the provider for the host that the settings name; for another host, everything is made there anew.
 
     Without an explicit one, the plugin would follow DOCKER_HOST, and a stack could move to another host unnoticed.
     """
     endpoint = tls.host(settings)
-    if endpoint is None:
-        return docker.Provider("host", host=settings.docker.host)
-    client = tls.client(endpoint)
-    return docker.Provider(
+    client = tls.client(endpoint) if endpoint else None
+    made = docker.Provider(
         "host",
-        host=endpoint.host,
+        host=settings.docker.host,
         # All three: with a pair and no authority, the plugin would take any server's word (InsecureSkipVerify).
-        ca_material=client.ca,
-        cert_material=client.certificate,
-        key_material=pulumi.Output.secret(client.key),
+        ca_material=client.ca if client else None,
+        cert_material=client.certificate if client else None,
+        key_material=pulumi.Output.secret(client.key) if client else None,
+        opts=pulumi.ResourceOptions(replace_on_changes=["host"]),
     )
+
+    def with_host(args: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult | None:
+        # By itself the plugin would look for all of it on the new host, and leave it running on the old one.
+        if not args.type_.startswith("docker:"):
+            return None
+        with_it = pulumi.ResourceOptions(replace_with=[made])
+        return pulumi.ResourceTransformationResult(args.props, pulumi.ResourceOptions.merge(args.opts, with_it))
+
+    pulumi.runtime.register_stack_transformation(with_host)
+    return made
 
 
 def engine(settings: Settings) -> Engine | None:

@@ -22,14 +22,16 @@ def pinned(name: str, reference: str, opts: pulumi.ResourceOptions) -> pulumi.Ou
     Whoever may build on the engine can put another image under a name, and the plugin looks a name up at each refresh.
     So the first id is kept in the state. A reference with a digest names one image for ever, and is taken as it is.
     """
-    found = docker.RemoteImage(f"{name}-image", name=reference, keep_locally=True, opts=opts).image_id
+    image = docker.RemoteImage(f"{name}-image", name=reference, keep_locally=True, opts=opts)
+    found = image.image_id
     if "@" in reference:
         return found
     kept = pulumi.Stash(
         # Another reference is another pin.
         f"{name}-image-{reference}",
         input=found,
-        opts=pulumi.ResourceOptions(parent=opts.parent, ignore_changes=["input"]),
+        # On another host, what the reference names there.
+        opts=pulumi.ResourceOptions(parent=opts.parent, ignore_changes=["input"], replace_with=[image]),
     ).output
     pulumi.Output.all(found, kept).apply(lambda ids: _tell_of_another(reference, *ids))
     return kept

@@ -56,6 +56,7 @@ class Jenkins(pulumi.ComponentResource):
         """Register the container under `name`."""
         super().__init__("ci:docker:Jenkins", name, {"configuration": args.configuration}, opts)
         settings = args.settings
+        texts = {path: docker.ContainerUploadArgs(file=path, content=text) for path, text in args.files.items()}
         container = docker.Container(
             f"{name}-controller",
             name=settings.container_name,
@@ -63,7 +64,7 @@ class Jenkins(pulumi.ComponentResource):
             user=USER,
             group_adds=list(args.access.groups),
             envs=_environment(settings, args.access, has_casc=args.configuration is not None),
-            uploads=_uploads(args),
+            uploads=[upload for _, upload in sorted({**texts, **args.access.files}.items())],
             # Not `mounts`: the plugin reads those back with more fields, and would see a change.
             volumes=[
                 docker.ContainerVolumeArgs(volume_name=args.home, container_path=HOME, read_only=False),
@@ -109,11 +110,6 @@ def home_volume(name: str, settings: JenkinsSettings, opts: pulumi.ResourceOptio
         ),
     )
     return volume.name
-
-
-def _uploads(args: JenkinsArgs) -> list[docker.ContainerUploadArgs]:
-    texts = {path: docker.ContainerUploadArgs(file=path, content=text) for path, text in args.files.items()}
-    return [upload for _, upload in sorted({**texts, **args.access.files}.items())]
 
 
 def _environment(settings: JenkinsSettings, access: EngineAccess, *, has_casc: bool) -> list[str]:

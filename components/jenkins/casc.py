@@ -35,7 +35,8 @@ _Yaml.add_representer(str, _block)
 
 def render(settings: Settings, *, password_hash: str) -> str:
     """Return the whole configuration. password_hash: the administrator's, as `password.jbcrypt` makes it."""
-    tree: _Tree = {"jenkins": _jenkins(settings, password_hash), "unclassified": {"location": _location(settings)}}
+    location = {"url": f"{(settings.jenkins.url or settings.url).rstrip('/')}/"}
+    tree: _Tree = {"jenkins": _jenkins(settings, password_hash), "unclassified": {"location": location}}
     if settings.git_token is not None:
         tree["credentials"] = _credentials()
     text = yaml.dump(tree, Dumper=_Yaml, sort_keys=False, allow_unicode=True, width=120)
@@ -79,10 +80,6 @@ def _node(name: str, settings: JenkinsSettings) -> _Tree:
         "retentionStrategy": "always",
     }
     return {"permanent": node}
-
-
-def _location(settings: Settings) -> _Tree:
-    return {"url": f"{(settings.jenkins.url or settings.url).rstrip('/')}/"}
 
 
 def _credentials() -> _Tree:

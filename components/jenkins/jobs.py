@@ -59,12 +59,13 @@ def sample(settings: Settings) -> JobSettings:
 
 
 def _pipeline(job: JobSettings) -> _Lines:
+    script = _block("cps", [f"script({_groovy(job.script or '')})", "sandbox(true)"])
     return _block(
         f"pipelineJob({_groovy(job.name)})",
         _description(job),
         _block("logRotator", [f"numToKeep({job.keep_builds})"]),
         _block("properties", ["disableConcurrentBuilds()"], _triggers(job)),
-        _block("definition", _script(job) if job.repository is None else _repository(job)),
+        _block("definition", script if job.repository is None else _repository(job)),
     )
 
 
@@ -76,10 +77,6 @@ def _triggers(job: JobSettings) -> _Lines:
         # Without a schedule, the job is polled only after a call of git/notifyCommit.
         triggers.append(f"pollSCM {{ scmpoll_spec({_groovy('' if job.poll == ON_NOTIFY else job.poll)}) }}")
     return _block("pipelineTriggers", _block("triggers", triggers)) if triggers else []
-
-
-def _script(job: JobSettings) -> _Lines:
-    return _block("cps", [f"script({_groovy(job.script or '')})", "sandbox(true)"])
 
 
 def _repository(job: JobSettings) -> _Lines:

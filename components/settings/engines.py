@@ -38,7 +38,7 @@ class DindSettings(Section):
 
     container_name: DockerName = "jenkins-docker"
     """The name of the container and of its network. Its volume `<name>-images` is kept when the stack is destroyed,
-    `<name>-certificates` is not."""
+    `<name>-certificates` is not. With another name, the engine starts without images; the old volume stays."""
 
     privileged: bool = True
     """Run it with every capability and device of the host, as its image expects. `false` gives it only `capabilities`

@@ -8,6 +8,7 @@ import pulumi
 from pulumi.output import Unknown
 from pulumi.runtime import config as runtime_config
 from pulumi.runtime import mocks, rpc
+from pulumi.runtime import settings as root
 
 # After a program that failed, asyncio logs each output that nobody awaited, whenever it is collected as garbage. It
 # reads the sources for that, and under Python 3.11 an `ast.parse` that another test is in fails then.
@@ -40,6 +41,7 @@ class Engine(mocks.MockMonitor, mocks.Mocks):
         self._take_place()
 
     def _take_place(self) -> None:
+        root.set_root_resource(None)  # type: ignore[arg-type] # else it keeps another run's transformations
         mocks.set_mocks(self, project=PROJECT, stack=STACK, preview=self.preview, monitor=self)
 
     def call(self, args: mocks.MockCallArgs) -> Any:
@@ -115,6 +117,3 @@ def set_config(config: Mapping[str, str], secret: Sequence[str] = ()) -> None:
 def urn_name(urn: str) -> str:
     """Give a resource's name from its URN."""
     return urn.rpartition("::")[2]
-
-
-__all__ = ["CLUSTER_IP", "PROJECT", "STACK", "Engine", "is_secret", "is_unknown", "set_config", "unwrap", "urn_name"]
