@@ -58,7 +58,7 @@ def readable(value: str) -> str:
     try:
         urlsplit(value)
     except ValueError as wrong:
-        raise NotAcceptedError(f"can't be read ({wrong})", "give a name, or an address such as [2001:db8::1]") from wrong
+        raise NotAcceptedError(f"can't be read ({wrong})", "give a name or an address such as [2001:db8::1]") from wrong
     return value
 
 
