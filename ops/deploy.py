@@ -214,3 +214,5 @@ def _say(stack: Stack, done: Done) -> None:
         console.note(f"  image {name}: {image}")
     for sentence in found.get("next") or []:
         console.note(f"- {sentence}")
+    if engine.stands_in(stack.settings.jenkins.image or ""):
+        console.note("- What runs is a stand-in, not Jenkins: it has no log-in, and only `make sample` works.")

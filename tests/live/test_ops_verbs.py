@@ -39,6 +39,7 @@ def test_up_says_what_there_is_and_the_second_says_that_nothing_changed(verbs: V
     assert "http://127.0.0.1:" in verbs.first
     second = verbs.run("up")
     assert "Nothing changed" in second
+    assert "What runs is a stand-in, not Jenkins: it has no log-in" in second
     assert committed(verbs.root) == committed(ROOT)
 
 
