@@ -23,15 +23,11 @@ def engine() -> Iterator[docker.DockerClient]:
     client = containers.client(HOST)
     before = _deployed(client)
     yield client
-    left, gone = _named(client), before - _deployed(client)
+    # The containers, volumes and networks that have the tests' names.
+    every: list[Any] = [*client.containers.list(all=True), *client.volumes.list(), *client.networks.list()]
+    left, gone = {one.name for one in every if str(one.name).startswith(PREFIX)}, before - _deployed(client)
     client.close()
     assert (left, gone) == (set(), set())
-
-
-def _named(client: docker.DockerClient) -> set[str]:
-    """The containers, volumes and networks that have the tests' names."""
-    every: list[Any] = [*client.containers.list(all=True), *client.volumes.list(), *client.networks.list()]
-    return {str(one.name) for one in every if str(one.name).startswith(PREFIX)}
 
 
 def _deployed(client: docker.DockerClient) -> set[str]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import docker
 import pytest
@@ -16,14 +15,6 @@ ARGS = {"WORD": "yes", "TOKEN": {"$secret": CANARY}}
 BUILD = {"context": "context", "dockerfile": "context/Dockerfile", "args": ARGS}
 
 
-def _declare(stack: Stack, unique: str, **changes: Any) -> None:
-    image = {"image_name": f"{unique}-built:1", "skip_push": True, "build": {**BUILD, **changes}}
-    stack.declare(
-        {"type": "Image", "name": "image", "props": image},
-        container("c", "", name=f"{unique}-c", image={"$ref": ["image", "repo_digest"]}),
-    )
-
-
 @pytest.fixture(scope="module")
 def built(stack: Stack, engine: docker.DockerClient, image: str, unique: str) -> Iterator[Stack]:
     """A stack with a built image and a container of it. Its context is the folder `context`."""
@@ -35,7 +26,11 @@ def built(stack: Stack, engine: docker.DockerClient, image: str, unique: str) ->
     (context / "link").symlink_to("a.txt")
     (context / "ignored" / "b.txt").write_text("1")
     (context / ".dockerignore").write_text("# not part of it\nignored\n*.md\n")
-    _declare(stack, unique)
+    props = {"image_name": f"{unique}-built:1", "skip_push": True, "build": BUILD}
+    stack.declare(
+        {"type": "Image", "name": "image", "props": props},
+        container("c", "", name=f"{unique}-c", image={"$ref": ["image", "repo_digest"]}),
+    )
     stack.up()
     yield stack
     stack.pulumi("destroy", "--yes", "--skip-preview")

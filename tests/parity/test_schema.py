@@ -8,6 +8,7 @@ from typing import Any
 import pulumi  # noqa: F401 (the whole of it, before the plugin takes its bare part)
 import pytest
 import yaml
+from pulumi.runtime.proto import provider_pb2
 
 from offline.plugins.docker import schema
 from offline.plugins.docker.container import Container
@@ -15,8 +16,9 @@ from offline.plugins.docker.container_api import nanoseconds
 from offline.plugins.docker.engine import CONFIG, Engine
 from offline.plugins.docker.image import Image
 from offline.plugins.docker.named import Network, Volume
+from offline.plugins.docker.provider import DockerProvider
 from offline.plugins.docker.remote_image import RemoteImage
-from offline.plugins.docker.values import UNKNOWN
+from offline.plugins.docker.values import UNKNOWN, to_struct
 from offline.plugins.install import install
 from offline.plugins.rpc import PluginError
 
@@ -42,6 +44,14 @@ def _opened(value: Any) -> Any:
     if "(secret)" in value:
         return _opened(value["(secret)"])
     return UNKNOWN if "(preview)" in value else {key: _opened(item) for key, item in value.items()}
+
+
+def test_a_provider_says_which_of_its_own_settings_change() -> None:
+    olds = {"host": "a", "caMaterial": "x"}
+    for news, changed in ((olds, []), ({**olds, "host": "b"}, ["host"]), ({"host": "a"}, ["caMaterial"])):
+        asked: Any = provider_pb2.DiffRequest(olds=to_struct(olds), news=to_struct(news))
+        nobody: Any = None
+        assert DockerProvider.DiffConfig(nobody, asked, nobody).diffs == changed
 
 
 def test_what_is_implemented_is_what_the_stacks_register_and_it_settles() -> None:

@@ -70,6 +70,14 @@ class DockerProvider:
         return provider_pb2.CheckResponse(inputs=request.news, failures=failures)
 
     @answering
+    def DiffConfig(self, request: provider_pb2.DiffRequest, _: grpc.ServicerContext) -> provider_pb2.DiffResponse:
+        """Name the provider's own settings that change. What follows from that, the program decides."""
+        olds, news = from_struct(request.olds), from_struct(request.news)
+        found = [name for name in sorted({*olds, *news}) if olds.get(name) != news.get(name)]
+        changes = provider_pb2.DiffResponse.DIFF_SOME if found else provider_pb2.DiffResponse.DIFF_NONE
+        return provider_pb2.DiffResponse(changes=changes, diffs=found)
+
+    @answering
     def Configure(
         self, request: provider_pb2.ConfigureRequest, _: grpc.ServicerContext
     ) -> provider_pb2.ConfigureResponse:
