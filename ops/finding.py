@@ -18,7 +18,7 @@ class Finding(NamedTuple):
     @property
     def told(self) -> str:
         """What was seen, and what to do about it."""
-        return f"{self.seen}. {self.remedy}" if self.remedy else self.seen
+        return f"{self.seen.rstrip('.')}. {self.remedy}" if self.remedy else self.seen
 
 
 def show(findings: Iterable[Finding], up: str = "make up", *, marks: bool = False) -> int:

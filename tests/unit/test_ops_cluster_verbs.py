@@ -185,7 +185,7 @@ def test_a_cluster_that_refuses_or_is_gone_is_the_last_line_of_the_doctor(health
     gone = made_stack.on_cluster(tmp_path, kubernetes={"kubeconfig": str(tmp_path / "gone")})
     for stack, said in ((stack_of(healthy), "500 etcd is away"), (gone, "can't be used")):
         found = findings(stack)[-1]
-        assert (found.mark, said in found.seen) == ("BAD", True), found
+        assert (found.mark, said in found.seen, ".." in found.told) == ("BAD", True, False), found
 
 
 def test_certificates_that_have_expired_are_told() -> None:
