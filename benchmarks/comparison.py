@@ -17,13 +17,14 @@ from typing import Any, Final
 
 from benchmarks.contexts import BASE, CONTEXTS, STEPS, files, packed
 from benchmarks.docker_host import LABEL, docker, jenkins, remove
-from benchmarks.kubernetes import Stack, build
+from benchmarks.kubernetes import PORT, Stack, build
 from benchmarks.model import PREFIX, Benchmark, BenchmarkError, Command, Meter, Options, Variant
 from benchmarks.project import Project, config_of, output, said
 from components.labels import BUILD
 
 ENGINES: Final = ("socket", "dind", "proxy", "tcp")
 BUILDERS: Final = ("kaniko", "buildkit", "buildah")
+DAEMON: Final = "buildkit-daemon"
 EMPTY: Final = "empty-job"
 _STAND_INS: Final[Mapping[str, Mapping[str, Any]]] = {
     "dind": {"image": "ci-offline-dind:1", "privileged": False},
@@ -38,6 +39,8 @@ read -r ended _ < /proc/uptime
 echo "bench-seconds $(echo "$begun $ended" | awk '{{ print $2 - $1 }}')"
 """
 """Timed inside, so that starting the shell has no part in it. /proc/uptime counts 10 ms."""
+SIZES: Final = {"storageGib": 4, "cpuMillicores": 2000, "memoryMib": 4096}
+"""Of a BuildKit daemon that stays."""
 _BUILD: Final = TIMED.format(folder="/tmp/bench", command=f'docker build --label {LABEL} --tag "$0" .')  # noqa: S108 - in the container
 
 Files = Mapping[str, str]
@@ -80,7 +83,7 @@ def comparison(options: Options, cleanup: ExitStack) -> Iterator[Benchmark]:
     try:
         ways += jobs(options, cleanup)
     except BenchmarkError as failed:
-        skipped |= dict.fromkeys((EMPTY, *BUILDERS), _reason(failed))
+        skipped |= dict.fromkeys((EMPTY, *BUILDERS, DAEMON), _reason(failed))
     for context, what in CONTEXTS.items():
         variants = tuple(way.variant(context) for way in ways)
         yield Benchmark(name=context, title=f"{context}: {what}", variants=variants, skipped=skipped)
@@ -128,17 +131,20 @@ def meter() -> Meter:
 
 
 def jobs(options: Options, cleanup: ExitStack) -> Iterator[Way]:
-    """Deploy a stack with a build for each builder; give a way for each, and the empty Job."""
+    """Deploy a stack with a build for each builder, and one with a daemon; give a way for each, and the empty Job."""
     config = cluster_of(options.cluster_stack, *BUILDERS[1:])
-    builds = [build(name, BASE, builder=name, cpuMillicores=2000, memoryMib=4096) for name in BUILDERS]
-    stack = Stack(options, cleanup, "compare", {"ci:kubernetes": config, "ci:builds": builds})
-    registry = json.loads(output(stack.program.pulumi("stack", "output", "registryInCluster", "--json")))
-    declared = {(each["kind"], each["metadata"]["labels"][BUILD]): each for each in stack.manifests()}
-    nothing = empty(declared["Job", "kaniko"], image=config.get("gitImage", "alpine/git"))
-    yield Way(EMPTY, "", job(stack, EMPTY, nothing, declared["ConfigMap", "kaniko"]))
-    for name in BUILDERS:
-        own = declared["Job", name], declared["ConfigMap", name]
-        yield Way(name, f"{registry}/{name}:1", job(stack, name, *own))
+    daemon: dict[str, Any] = {"ci:buildkit": SIZES, "ci:registry": {"nodePort": PORT + 1}}
+    for name, ways, more in (("compare", BUILDERS, {}), ("compare-daemon", ("buildkit",), daemon)):
+        builds = [build(each, BASE, builder=each, cpuMillicores=2000, memoryMib=4096) for each in ways]
+        stack = Stack(options, cleanup, name, {"ci:kubernetes": config, "ci:builds": builds, **more})
+        registry = json.loads(output(stack.program.pulumi("stack", "output", "registryInCluster", "--json")))
+        declared = {(each["kind"], each["metadata"]["labels"][BUILD]): each for each in stack.manifests()}
+        if not more:
+            nothing = empty(declared["Job", "kaniko"], image=config.get("gitImage", "alpine/git"))
+            yield Way(EMPTY, "", job(stack, EMPTY, nothing, declared["ConfigMap", "kaniko"]))
+        for each in ways:
+            way = DAEMON if more else each
+            yield Way(way, f"{registry}/{each}:1", job(stack, way, declared["Job", each], declared["ConfigMap", each]))
 
 
 def cluster_of(*stacks: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any, Final
 
-from benchmarks.comparison import EMPTY, TIMED, Files, Way, cluster_of, empty, engine, job, meter
+from benchmarks.comparison import EMPTY, SIZES, TIMED, Files, Way, cluster_of, empty, engine, job, meter
 from benchmarks.contexts import BASE, CONTEXTS, files, packed
 from benchmarks.docker_host import remove
 from benchmarks.kubernetes import Stack, build, builds
@@ -21,7 +21,6 @@ from components.labels import BUILD
 NAME: Final = "daemon"
 DIRECT: Final = "buildctl"
 _MEASURED: Final = ("tiny", "base")
-_SIZES: Final = {"storageGib": 4, "cpuMillicores": 2000, "memoryMib": 4096}
 _DIRECT: Final = TIMED.format(
     folder="/tmp/bench",  # noqa: S108 - in the container
     command="buildctl --tlsdir=$certificates --tlsservername=buildkit "
@@ -43,7 +42,7 @@ def daemon(options: Options, cleanup: ExitStack) -> Iterator[Benchmark]:
     cleanup.callback(remove)
     config = {
         "ci:kubernetes": cluster_of(options.cluster_stack, "buildkit"),
-        "ci:buildkit": _SIZES,
+        "ci:buildkit": SIZES,
         "ci:builds": [build(NAME, BASE, builder="buildkit", cpuMillicores=2000, memoryMib=4096)],
     }
     stack = Stack(options, cleanup, NAME, config)

@@ -46,8 +46,8 @@ class DockerStore:
     def save(self, add: Callable[[str, Iterable[bytes]], None]) -> None:
         """Add Jenkins' home, and before it the images of an engine beside it, which has to run for that."""
         self.there.volumes.get(self.name)  # or the mount would make it
-        users = {str(each.name) for each in self.there.containers.list(filters={"volume": self.name})}
-        users -= {self.jenkins, self.beside}
+        found = self.there.containers.list(filters={"volume": self.name}, ignore_removed=True)
+        users = {str(each.name) for each in found} - {self.jenkins, self.beside}
         if users:
             raise OpsError(
                 f"Containers of builds use {self.name}: {', '.join(sorted(users))}.",
@@ -112,7 +112,7 @@ class DockerStore:
                 console.note(f"started {name}")
 
     def _found(self, name: str, *, all: bool = True) -> list[Container]:  # noqa: A002 - the SDK's word
-        return self.there.containers.list(all=all, filters={"name": f"^/?{re.escape(name)}$"})
+        return self.there.containers.list(all=all, filters={"name": f"^/?{re.escape(name)}$"}, ignore_removed=True)
 
     @contextlib.contextmanager
     def _mounted(self, archive_id: str = "") -> Iterator[Container]:

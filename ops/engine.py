@@ -239,7 +239,7 @@ def show_ill(settings: Settings, project: str, stack: str, *, starting: bool) ->
     found = []
     # Without an engine there is nothing to show, and Pulumi has said so.
     with contextlib.suppress(*ERRORS), contextlib.closing(client(settings)) as there:
-        for container in there.containers.list(all=True, filters={"label": wanted}):
+        for container in there.containers.list(all=True, filters={"label": wanted}, ignore_removed=True):
             state = container.attrs["State"]
             health = (state.get("Health") or {}).get("Status")
             how = health if state["Status"] == "running" else state["Status"]

@@ -24,7 +24,8 @@ def engine() -> Iterator[docker.DockerClient]:
     before = _deployed(client)
     yield client
     # The containers, volumes and networks that have the tests' names.
-    every: list[Any] = [*client.containers.list(all=True), *client.volumes.list(), *client.networks.list()]
+    every: list[Any] = [*client.containers.list(all=True, ignore_removed=True), *client.volumes.list()]
+    every += client.networks.list()
     left, gone = {one.name for one in every if str(one.name).startswith(PREFIX)}, before - _deployed(client)
     client.close()
     assert (left, gone) == (set(), set())
@@ -33,7 +34,7 @@ def engine() -> Iterator[docker.DockerClient]:
 def _deployed(client: docker.DockerClient) -> set[str]:
     """The ids of what this project's stacks have running on the machine, those of other runs of the tests aside."""
     mine: dict[str, str | list[str] | bool] = {"label": f"{labels.PROJECT}=ci"}
-    found: list[Any] = [*client.containers.list(filters=mine), *client.volumes.list(filters=mine)]
+    found: list[Any] = [*client.containers.list(filters=mine, ignore_removed=True), *client.volumes.list(filters=mine)]
     return {str(one.id) for one in found if not str(one.name).startswith("ci-test-")}
 
 

@@ -253,9 +253,8 @@ def test_a_build_whose_client_is_gone_ends(entrance: Path, engine: docker.Docker
     ) as client:
 
         def steps() -> list[Any]:
-            return [
-                made for made in engine.containers.list() if f"{PREFIX}-aborted" in str(made.attrs["Config"]["Cmd"])
-            ]
+            there = engine.containers.list(ignore_removed=True)
+            return [made for made in there if f"{PREFIX}-aborted" in str(made.attrs["Config"]["Cmd"])]
 
         eventually(steps)
         client.kill()
