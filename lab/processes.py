@@ -49,12 +49,8 @@ def start(
 ) -> Process:
     """Start a program in the lab's network namespace, in a session of its own; it outlives this process.
 
-    Args:
-        lab: whose it is. Its network namespace must be there.
-        name: of its log and of its pid file.
-        command: argv.
-        env: added to a small environment of ours; nothing of the user's own gets in.
-        mounts_of: the process whose mounts it is to see; by default it sees the machine's.
+    env: added to a small environment of ours; nothing of the user's own gets in. mounts_of: the process whose mounts it
+    is to see; by default it sees the machine's.
     """
     lab.logs.mkdir(parents=True, exist_ok=True)
     joined = [name, str(cgroups.join_file(lab)), *_inside(lab, mounts_of), *(str(word) for word in command)]
@@ -72,11 +68,7 @@ def start(
 
 
 def run(lab: Layout, command: Sequence[str | Path], *, title: str, data: bytes | None = None) -> bytes:
-    """Run a command in the lab's network to its end and return what it wrote to stdout.
-
-    Raises:
-        OpsError: when it fails, with what it wrote to stderr.
-    """
+    """Run a command in the lab's network to its end and return its stdout. Raises OpsError with its stderr."""
     words = [*_inside(lab), *(str(word) for word in command)]
     done = subprocess.run(
         words, input=data, stdin=None if data is not None else subprocess.DEVNULL, capture_output=True, check=False,

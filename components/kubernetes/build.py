@@ -98,10 +98,12 @@ class Build(pulumi.ComponentResource):
                 _REPLACE_UNREADY: same_volume.apply(lambda same: "false" if same else "true"),
             }
             spec["suspend"] = same_volume
-            # A Job that release 0.1.0 made has no policy, and that alone is no reason to build again.
+            # A Job that release 0.1.0 made has no policy, and tries the login first. That is no reason to build again.
+            # Whatever else is in its pod decides its name.
             ignored = [
                 "spec.suspend",
                 "spec.podFailurePolicy",
+                "spec.template.spec",
                 *(f'metadata.annotations["{name}"]' for name in annotations),
             ]
             if waits:

@@ -62,7 +62,8 @@ def plan(settings: Settings, index: int) -> Plan:
     first = own_repository(targets[0])
     spec = _spec(settings, build, targets, config_map)
     make = BUILDERS[build.builder]
-    decides = [make(spec), spec.trusted_ca, build.trigger]
+    # A try of the login decides nothing. Without this, each image of release 0.1.0 would be built again.
+    decides = [make(replace(spec, tries_login=True)), spec.trusted_ca, build.trigger]
     digest = _hash(json.dumps(decides, sort_keys=True))[:_DIGITS]
     # The registry deletes untagged images. This tag keeps the image of the output `images` when the others have moved.
     kept = [f"{registry.push}/{repository}:{RESERVED_TAG}{digest}" for repository in own[:1]]
@@ -118,6 +119,7 @@ def _spec(settings: Settings, build: BuildSettings, targets: tuple[str, ...], co
         image=kubernetes.image_of(build.builder),
         destinations=[f"{registry.push}/{target}" if own_repository(target) else target for target in targets],
         cache_repository=f"{registry.push}/cache/{build.name}",
+        tries_login=not all(map(own_repository, targets)),
         plain_registries=registry.plain,
         mirrors=endpoints.mirrors(settings),
         git_image=kubernetes.git_image,

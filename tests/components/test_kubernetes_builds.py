@@ -69,7 +69,7 @@ def test_a_build_that_is_known_to_be_done_is_declared_suspended_and_its_image_is
     assert not runs(made)
     assert job(made)["metadata"]["annotations"]["pulumi.com/skipAwait"] == "true"
     ignored = set(engine.requests["build-website-job"].ignoreChanges)
-    assert {"spec.suspend", 'metadata.annotations["pulumi.com/skipAwait"]'} <= ignored
+    assert {"spec.suspend", "spec.template.spec", 'metadata.annotations["pulumi.com/skipAwait"]'} <= ignored
 
 
 def test_a_build_that_changed_is_run_again_and_another_one_is_not(engine: Engine) -> None:

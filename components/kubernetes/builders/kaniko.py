@@ -16,8 +16,7 @@ HOME: Final = "/kaniko"
 _HOW: Final = (
     # The digest of the pushed image becomes the pod's termination message.
     "--digest-file=/dev/termination-log",
-    # After 1, 2, 4 ... 32 seconds: a registry that restarts to collect garbage is back within a minute. A refused login
-    # is reported before the build.
+    # After 1, 2, 4 ... 32 seconds: a registry that restarts to collect garbage is back within a minute.
     "--push-retry=6",
     "--image-download-retry=3",
     "--log-format=text",
@@ -64,6 +63,7 @@ def _registries(spec: BuildSpec) -> list[str]:
             # Compressing layers in memory is the most frequent reason for killed builds.
             "--compressed-caching=false",
         ]
+    arguments += [] if spec.tries_login else ["--skip-push-permission-check"]
     return [*arguments, *reach(spec.plain_registries, spec.mirrors)]
 
 

@@ -39,6 +39,10 @@ class BuildSpec:
     cache_repository: str
     """The repository of the cached layers, `host/repository`."""
 
+    tries_login: bool = True
+    """Whether Kaniko tries the login before it builds: once, so it fails while the registry restarts. The stack's own
+    registry needs no try, since the stack made the login."""
+
     plain_registries: Sequence[str] = ()
     """Hosts that are reached over plain HTTP."""
 
