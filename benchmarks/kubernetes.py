@@ -48,7 +48,7 @@ class Stack:
 
     def _remove(self) -> None:
         """Delete its namespaces, and wait until they are gone."""
-        names = (self.namespace, self.builds)
+        names = (self.namespace, self.builds, f"{self.namespace}-buildkit")
         output(self.kubectl("delete", "namespace", "--ignore-not-found", "--timeout=300s", *names))
 
     def manifests(self) -> list[dict[str, Any]]:
