@@ -38,8 +38,9 @@ _BOUNDS: Mapping[str, str] = {
     **dict.fromkeys(("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"), "spec"),
     **dict.fromkeys(("ClusterRole", "Role"), "rules"),
     **dict.fromkeys(("ClusterRoleBinding", "RoleBinding"), "subjects"),
+    **dict.fromkeys(("Secret", "ServiceAccount"), "metadata.name"),
 }
-"""The kinds that limit access or lead to a pod, each with the field that is the stack's alone."""
+"""The kinds that limit access, lead to a pod or are needed by one, each with the field that is the stack's alone."""
 
 
 def is_lab(stack: Stack) -> bool:

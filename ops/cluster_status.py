@@ -62,9 +62,8 @@ def examine(
 
 def certificates(expires: str) -> Finding:
     """Say whether the BuildKit daemons' certificates are valid still. expires: the day, as 2027-01-31."""
-    over = dt.datetime.now(dt.UTC).strftime("%F") >= expires
-    seen = f"valid until {expires}"
-    return Finding("buildkit certificates", seen, *(("BAD", "`make up` renews them") if over else ()))
+    bad = ("BAD", "`make up` renews them") if f"{dt.datetime.now(dt.UTC):%F}" >= expires else ()
+    return Finding("buildkit certificates", f"valid until {expires}", *bad)
 
 
 def _access(there: ApiReader, resources: Sequence[Mapping[str, Any]]) -> Finding:

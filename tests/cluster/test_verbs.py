@@ -144,6 +144,7 @@ def loosened(stack: Operated, verbs: Verbs) -> Loosened:
 
     before, changed = each("read"), each("patch")
     assert not [name for name in LOOSENED if before[name] == changed[name]], "nothing was changed"
+    stack.core.delete_namespaced_secret("registry-pull", stack.builds)
     return Loosened(before, verbs.run("status", status=None), verbs.run("up"), each("read"))
 
 
@@ -154,9 +155,9 @@ def test_what_limits_access_and_was_loosened_by_hand_is_put_back(loosened: Loose
 
 def test_status_and_up_say_what_was_loosened_by_hand(loosened: Loosened, stack: Operated, verbs: Verbs) -> None:
     # The provider sees the last three itself.
-    kinds = ("NetworkPolicy", "Role", "RoleBinding", "LimitRange", "ResourceQuota", "Namespace")
+    kinds = ("NetworkPolicy", "Role", "RoleBinding", "Secret", "LimitRange", "ResourceQuota", "Namespace")
     assert not [kind for kind in kinds if f"{kind} {stack.namespace}" not in loosened.status]
-    assert not [kind for kind in kinds[:3] if f"{kind} {stack.namespace}" not in loosened.up]
+    assert not [kind for kind in kinds[:4] if f"{kind} {stack.namespace}" not in loosened.up]
     assert "as declared" in verbs.run("status")
     assert "Nothing changed" in verbs.run("up")
 

@@ -136,15 +136,14 @@ def test_up_puts_back_what_limits_access_and_says_so(
     assert api.sent[0] == [{"op": "add", "path": "/spec", "value": declared}]
 
 
-def test_a_service_that_selects_no_pod_any_more_is_put_back(lab: Lab, api: fake_api.FakeApi) -> None:
+def test_a_changed_service_is_put_back_and_a_secret_that_is_gone_is_named(lab: Lab, api: fake_api.FakeApi) -> None:
     path, declared = "/api/v1/namespaces/ci/services/registry", {"selector": {"app": "registry"}}
     api.answers[f"GET {path}"] = {"spec": {"selector": {"app": "registry", "x": "y"}}}
     api.answers[f"PATCH {path}"] = {"spec": declared}
     inputs = {"metadata": {"namespace": "ci", "name": "registry"}, "spec": declared}
-    found = cluster.changed(
-        cluster.reader(lab.stack), [{"type": "kubernetes:core/v1:Service", "inputs": inputs}], mend=True
-    )
-    assert list(found) == ["Service ci/registry"]
+    resources = [{"type": f"kubernetes:core/v1:{kind}", "inputs": inputs} for kind in ("Service", "Secret")]
+    found = cluster.changed(cluster.reader(lab.stack), resources, mend=True)
+    assert list(found) == ["Service ci/registry", "Secret ci/registry (gone)"]
     assert api.sent == [[{"op": "add", "path": "/spec/selector", "value": {"app": "registry"}}]]
 
 
