@@ -37,12 +37,11 @@ def pair(  # noqa: PLR0913 - the last by keyword
     key: the setting that the text comes from. secret: the one that may hold it. path: of the file. shown: in messages.
     """
     wrong = f"is not the key of the first certificate in {path}"
-    instead = "give the key of that certificate"
+    instead = f"run `pulumi config set --secret {secret} < key.pem`" if shown is HIDDEN else "give the key's own file"
     try:
         private = serialization.load_pem_private_key(text.encode(), password=None)
     except (ValueError, TypeError):
         wrong = "is not a private key in PEM form without a passphrase"
-        instead = f"set it from its file: `pulumi config set --secret {secret} < key.pem`"
     else:
         if not chain or private.public_key() == chain[0].public_key():
             return

@@ -66,9 +66,7 @@ def daemon(settings: Settings, build: str) -> str | None:
     By rendezvous hashing: another number of daemons moves only the builds of those that come or go.
     """
     return max(
-        daemons(settings),
-        key=lambda address: hashlib.sha256(f"{build} {address}".encode()).digest(),
-        default=None,
+        daemons(settings), key=lambda address: hashlib.sha256(f"{build} {address}".encode()).digest(), default=None
     )
 
 
@@ -88,12 +86,7 @@ def of(settings: Settings) -> Endpoints:
         plain.append(mirror)
     scheme = "https" if registry.tls else "http"
     return Endpoints(
-        push=push,
-        pull=pull,
-        mirror=mirror,
-        url=f"{scheme}://{pull}",
-        tls_in_pod=tls_in_pod,
-        plain=tuple(plain),
+        push=push, pull=pull, mirror=mirror, url=f"{scheme}://{pull}", tls_in_pod=tls_in_pod, plain=tuple(plain)
     )
 
 

@@ -51,11 +51,7 @@ class Network(pulumi.ComponentResource):
         """Register every policy."""
         super().__init__("ci:kubernetes:Network", name, {}, opts)
         mine = pulumi.ResourceOptions(parent=self)
-        namespaces = {
-            "registry": args.spaces.registry,
-            "builds": args.spaces.builds,
-            BUILDKIT: args.spaces.buildkit,
-        }
+        namespaces = {"registry": args.spaces.registry, "builds": args.spaces.builds, BUILDKIT: args.spaces.buildkit}
         for (namespace, role), spec in _policies(args.settings).items():
             networking.v1.NetworkPolicy(
                 f"{name}-{namespace}-{role}",

@@ -89,10 +89,7 @@ def push_job(
     marks: labels of the Job and its pod. waits: the label that puts the Job into the queue.
     """
     pod = {
-        "metadata": {
-            "labels": marks,
-            "annotations": {COMMIT: "@commit@", COMMIT_TAG: "@short@", BRANCH_TAG: "@tag@"},
-        },
+        "metadata": {"labels": marks, "annotations": {COMMIT: "@commit@", COMMIT_TAG: "@short@", BRANCH_TAG: "@tag@"}},
         "spec": "@pod@",
     }
     reference = {"apiVersion": "batch/v1", "kind": "CronJob", "name": owner, "uid": uid, "controller": True}

@@ -76,7 +76,7 @@ def _kubeconfig(settings: Settings) -> Iterator[Problem]:
     if chosen is None:
         return
     path, contexts = Path(chosen).expanduser().absolute(), None
-    wrong, instead = "is not a kubeconfig", "give a file that lists contexts"
+    wrong, instead = "is not a kubeconfig", "give a file that lists contexts, for example ~/.kube/config"
     try:
         known: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
         contexts = known.get("contexts") if isinstance(known, Mapping) else None

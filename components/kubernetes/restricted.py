@@ -51,11 +51,7 @@ def resources(
             "memory": f"{memory_mib}Mi",
             "ephemeral-storage": f"{disk_mib // 4 if requested_disk_mib is None else requested_disk_mib}Mi",
         },
-        "limits": {
-            "cpu": f"{cpu_millicores}m",
-            "memory": f"{memory_mib}Mi",
-            "ephemeral-storage": f"{disk_mib}Mi",
-        },
+        "limits": {"cpu": f"{cpu_millicores}m", "memory": f"{memory_mib}Mi", "ephemeral-storage": f"{disk_mib}Mi"},
     }
 
 

@@ -124,10 +124,7 @@ def run(
         # The provider waits until its endpoints have not changed for ten seconds. Builds need that, since the cluster's
         # DNS and all nodes know a new Service only after a while. The same holds for another pod: the provider calls a
         # StatefulSet updated before the old pod has ended. So each change of the pod changes the Service too.
-        metadata={
-            **meta,
-            "annotations": {labels.POD: pulumi.Output.json_dumps(template, sort_keys=True).apply(short)},
-        },
+        metadata={**meta, "annotations": {labels.POD: pulumi.Output.json_dumps(template, sort_keys=True).apply(short)}},
         spec={
             "type": "NodePort" if node_port is not None else "ClusterIP",
             "selector": {labels.APP: args.app},

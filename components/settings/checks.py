@@ -114,7 +114,7 @@ def _jobs(settings: Settings) -> Iterator[Problem]:
         key = f"ci:jobs[{index}]"
         other = names.setdefault(job.name.lower(), f"{key}.name")  # Jenkins' folders ignore case on some disks
         if other != f"{key}.name":
-            yield duplicate(f"{key}.name", job.name, other, "give the job another name")
+            yield duplicate(f"{key}.name", job.name, other, f"give the job another name, for example {job.name}-2")
         yield from _job(key, job)
     users = [f"ci:jobs[{index}].credentials" for index, job in enumerate(settings.jobs) if job.credentials is not None]
     if users and settings.git_token is None:

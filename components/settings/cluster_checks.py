@@ -78,18 +78,18 @@ def _builds(settings: Settings) -> Iterator[Problem]:
             "ci:dockerConfig",
             "not_accepted",
             "is not a docker config.json with a map of logins under auths",
-            'set it from a file that holds {"auths": {"ghcr.io": {"auth": "..."}}}',
+            "set it from a file of `docker login`: `pulumi config set --secret ci:dockerConfig < config.json`",
         )
     for index, build in enumerate(settings.builds):
         key = f"ci:builds[{index}]"
         other = names.setdefault(build.name, f"{key}.name")
         if other != f"{key}.name":
-            yield duplicate(f"{key}.name", build.name, other, "give the build another name")
+            yield duplicate(f"{key}.name", build.name, other, f"give another name, for example {build.name}-2")
         for number, destination in enumerate(build.destinations or (f"{build.name}:latest",)):
             target = f"{key}.destinations[{number}]"
             other = pushed.setdefault(destination, target)
             if other != target:
-                yield duplicate(target, destination, other, "give each image another tag")
+                yield duplicate(target, destination, other, f"give each image another tag, for example {destination}-2")
             yield from _destination(target, destination, elsewhere)
         yield from _context(key, build, settings)
         yield from _on_push(key, build, watched)
@@ -124,7 +124,7 @@ def _on_push(key: str, build: BuildSettings, watched: dict[str, str]) -> Iterato
     for repository in {target.rpartition(":")[0] for target in build.destinations or (f"{build.name}:latest",)}:
         other = watched.setdefault(repository, f"{key}.onPush")
         if other != f"{key}.onPush":
-            instead = "give the build a destination in another repository"
+            instead = f"give the build a destination in another repository, for example {repository}-2:latest"
             yield duplicate(f"{key}.onPush", repository, other, instead)
 
 

@@ -212,7 +212,7 @@ BranchPattern = Annotated[
     matches(
         r"(?!.*(?:\.\.|//|/$|\.lock$))[A-Za-z0-9_*][A-Za-z0-9_./*-]*",
         "is not the name of a branch, or a pattern of it",
-        "give one, such as main or release/*",
+        "give one, for example main or release/*",
     ),
 ]
 InsidePath = Annotated[str, AfterValidator(_inside)]

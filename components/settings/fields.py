@@ -134,7 +134,7 @@ def _docker_host(value: str) -> str:
         _absolute_path(rest)
     elif scheme == "ssh":
         if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*@[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?", rest):
-            raise NotAcceptedError("has no user and host after ssh://", "give ssh://user@host or ssh://user@host:port")
+            raise NotAcceptedError("has no user@host", "give ssh://user@host[:port], for example ssh://ci@example.org")
     elif scheme == "tcp":
         _engine_address(value)
     else:
@@ -260,7 +260,7 @@ Repository = Annotated[
     ),
 ]
 _REVISION: Final = r"(?!.*(?:\.\.|/$|\.lock$))[A-Za-z0-9_][A-Za-z0-9_./-]*"
-GitRef = Annotated[str, matches(_REVISION, "is not the name of a branch", "give one, such as main")]
+GitRef = Annotated[str, matches(_REVISION, "is not the name of a branch", "give one, for example main")]
 GitRevision = Annotated[
     str,
     matches(

@@ -97,7 +97,7 @@ def _problem(detail: ErrorDetails, secret: frozenset[str]) -> Problem:
     value = HIDDEN if hidden else _without_credentials(seen)
     cause = detail.get("ctx", {}).get("error")
     if isinstance(cause, NotAcceptedError):
-        example = "" if "for example" in cause.instead else _example(node)
+        example = _example(node) if re.match("give(?!.*for example)", cause.instead) else ""
         return Problem(key, cause.code, cause.wrong, f"{cause.instead.replace('KEY', key)}{example}", value)
     return Problem(key, *_told(kind, seen, detail, node), value)
 
@@ -149,7 +149,7 @@ def _without_credentials(value: object) -> object:
 
 
 def _type_name(value: object) -> str:
-    names = {bool: "true or false", int: "a number", float: "a number", str: "text", list: "a list", dict: "a map"}
+    names = {bool: "a boolean", int: "a number", float: "a number", str: "text", list: "a list", dict: "a map"}
     return names.get(type(value), "empty")
 
 

@@ -65,7 +65,7 @@ def _webhook(settings: Settings) -> Iterator[Problem]:
     if not any(build.on_push for build in settings.builds):
         yield no_effect("ci:webhook", "without a build with onPush", "give a build onPush: {}, or remove it")
     if webhook.node_port is not None and webhook.node_port == settings.registry.node_port:
-        yield duplicate("ci:webhook.nodePort", webhook.node_port, "ci:registry.nodePort", "give another port")
+        yield duplicate("ci:webhook.nodePort", webhook.node_port, "ci:registry.nodePort", "give another, such as 30900")
     if webhook.ingress is None and webhook.tls_secret is not None:
         yield no_effect("ci:webhook.tlsSecret", "without an ingress", "give the ingress, or remove this")
     if webhook.ingress is None and webhook.node_port is None and webhook.host is not None:
@@ -75,13 +75,13 @@ def _webhook(settings: Settings) -> Iterator[Problem]:
 def _users(registry: RegistrySettings) -> Iterator[Problem]:
     names = {registry.user: "ci:registry.user"}
     if registry.pull_user == registry.user:
-        yield duplicate("ci:registry.pullUser", registry.pull_user, "ci:registry.user", "give it another name")
+        yield duplicate("ci:registry.pullUser", registry.pull_user, "ci:registry.user", "give another, such as ci-pull")
     names[registry.pull_user] = "ci:registry.pullUser"
     for index, user in enumerate(registry.users):
         key = f"ci:registry.users[{index}].name"
         other = names.setdefault(user.name, key)
         if other != key:
-            yield duplicate(key, user.name, other, "give the user another name")
+            yield duplicate(key, user.name, other, f"give the user another name, for example {user.name}-2")
 
 
 def _mirror(settings: Settings) -> Iterator[Problem]:
@@ -100,7 +100,7 @@ def _mirror(settings: Settings) -> Iterator[Problem]:
     if (mirror.user is None) != (settings.mirror_password is None):
         yield required(
             "ci:registry.mirror.user" if mirror.user is None else "ci:mirrorPassword",
-            "since the mirror's login has both a user and a password",
+            "since a login at the mirror's upstream needs both a user and a password",
             "give both (user: NAME and `pulumi config set --secret ci:mirrorPassword`), or neither",
         )
 

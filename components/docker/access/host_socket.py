@@ -97,7 +97,7 @@ def _local_owner(path: str) -> tuple[int, int]:
         found = Path(path).stat()
     except FileNotFoundError:
         raise NotAcceptedError(
-            f"finds nothing at {path}", "start the Docker engine, or give the path where it listens", "not_found"
+            f"finds nothing at {path}", "start the engine (`systemctl start docker`), or give its path", "not_found"
         ) from None
     except OSError as error:
         raise NotAcceptedError(
@@ -122,12 +122,7 @@ def _remote_owner(host: str, path: str) -> tuple[int, int]:
     instead = f"check that `ssh {host} stat {path}` works without a question, or give socketGroup"
     try:
         done = subprocess.run(  # noqa: S603 - a list of words, each checked by the settings
-            command,
-            capture_output=True,
-            text=True,
-            timeout=_SSH_TIMEOUT_SECONDS,
-            check=False,
-            stdin=subprocess.DEVNULL,
+            command, capture_output=True, text=True, timeout=_SSH_TIMEOUT_SECONDS, check=False, stdin=subprocess.DEVNULL
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         wrong = f"did not answer what the group of {path} on {where.hostname} is ({error})"
