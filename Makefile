@@ -12,7 +12,7 @@ CLUSTER := tests/cluster tests/manifests tests/lab
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo 'STACK=name chooses the stack, YES=1 answers each question with yes, ARGS="..." is passed on to Pulumi or pytest.'
+	@echo 'STACK=name chooses the stack, YES=1 answers each question with yes, ARGS="..." is passed on to Pulumi, pytest or the benchmarks.'
 up: ## install the prerequisites and deploy
 	$(BOOT) runtime && $(PY) -m ops up $(FOR) $(SURE) $(ARGS)
 preview: ## show what `make up` would change

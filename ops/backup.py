@@ -131,7 +131,9 @@ def _store(stack: Stack) -> Iterator[Store | None]:
                 there.api.timeout = cluster.SILENCE_SECONDS
                 yield docker_backup.DockerStore(stack, there) if settings.gitlab_runner is None else None
         except engine.ERRORS as failed:
-            raise OpsError(f"The Docker engine at {settings.docker.host}: {failed}", "See: make doctor") from failed
+            raise OpsError(
+                f"The Docker engine at {settings.docker.host}: {failed}", f"See: {stack.make('doctor')}"
+            ) from failed
 
 
 def _state(stack: Stack) -> bytes:

@@ -18,7 +18,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    help="Bring the CI up and look after it. Unknown options are passed to Pulumi.",
+    help="Bring the CI up and look after it. up, preview and down pass unknown options to Pulumi.",
 )
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 
@@ -31,7 +31,7 @@ def _answer_all(value: bool) -> bool:  # noqa: FBT001 - Typer's
 
 Stack = Annotated[
     str | None,
-    typer.Option("--stack", "-s", help="The stack; by default the one that is up, else dev."),
+    typer.Option("--stack", "-s", help="The stack; by default dev, or offline while that is up in its place."),
 ]
 File = Annotated[
     Path, typer.Option("--file", help="The archive. With make: FILE=/mnt/backup/ci.zip", resolve_path=True)

@@ -70,7 +70,7 @@ def up(named: str | None, words: Sequence[str]) -> int:
             console.note(f"But Jenkins does not have all of the stack's jobs. {job}")
         if ill:
             console.note(
-                f"But {'; '.join(ill)}. See: {stack.make('status')}; to create it again, docker rm -f it and update."
+                f"But {'; '.join(ill)}. See {stack.make('status')}. To make it anew: docker rm -f NAME, then update."
             )
     elif done.changes and not on_docker:
         console.note(
@@ -156,7 +156,7 @@ def down(named: str | None, words: Sequence[str]) -> int:
         remove = f"{cluster.kubectl(stack)} delete namespace {namespace}"
     if what:
         console.note(f"What stays for the next `{stack.make('up')}`: {what}.\nTo remove it for good: {remove}")
-    console.note(f"To remove its record too, and keep its settings: pulumi stack rm {stack.name} --preserve-config")
+    console.note(f"To remove its record too, and keep its settings: {stack.plain('stack rm --preserve-config')}")
     return 0
 
 
@@ -184,7 +184,7 @@ def pulumi(stack: Stack, verb: str, words: Sequence[str]) -> Done:
             refused = REFUSED + json.loads(line)["diagnosticEvent"]["message"].partition(REFUSED)[2]
     if refused:
         # Once more, since Pulumi prints the outputs of the whole stack behind it.
-        raise OpsError(re.sub(r"<\{%.*?%\}>", "", refused).strip(), code=2)
+        raise stack.refused(re.sub(r"<\{%.*?%\}>", "", refused).strip())
     if verb != "destroy" and any(ENDS_BUILDS.search(line) for line in lines):
         seconds = stack.settings.jenkins.drain_seconds
         wait = f"`make up` first waits for running builds, up to {seconds} s" if seconds else "To wait"

@@ -29,7 +29,8 @@ ENFORCERS = re.compile("antrea-agent|calico-node|canal|cilium|kube-network-polic
 
 def show(named: str | None) -> int:
     """Print the findings to stdout. Returns 1 if one is bad, else 0."""
-    return finding.show(examine(named), marks=True)
+    here = clone.here()
+    return finding.show(examine(named), lambda verb: here.make(verb, named or here.chosen), marks=True)
 
 
 def examine(named: str | None) -> Iterator[Finding]:
@@ -48,7 +49,7 @@ def examine(named: str | None) -> Iterator[Finding]:
         yield from of_settings(stack)
     else:
         yield from _tools("")
-        seen = f"not read yet: run `make preview STACK={name}` first"
+        seen = "not read yet: run `make preview` first"
         yield Finding("settings", seen, "note")
         yield _engine(engine.DEFAULT_HOST)
     yield _state(here)
@@ -70,7 +71,7 @@ def of_settings(stack: Stack) -> Iterator[Finding]:
             if settings.docker.is_local and there.mark != "ok":
                 return  # `make up` has to start it first
             images, trouble = ", ".join(engine.images(settings)), engine.image_problem(settings)
-            remedy = "`make up` without STACK= deploys the stack offline instead" if trouble else ""
+            remedy = "make up, without STACK=, deploys the stack offline instead" if trouble else ""
             yield Finding("images", trouble or images, "note" if trouble else "ok", remedy)
         problems = _problems(stack)
     except OpsError as trouble:

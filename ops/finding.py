@@ -1,6 +1,7 @@
 """What `status` and `doctor` found: one line of their tables."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable
 from typing import Literal, NamedTuple
 
 from ops.toolchain import console
@@ -21,9 +22,10 @@ class Finding(NamedTuple):
         return f"{self.seen.rstrip('.')}. {self.remedy}" if self.remedy else self.seen
 
 
-def show(findings: Iterable[Finding], up: str = "make up", *, marks: bool = False) -> int:
-    """Print findings to stdout, with `up` for `make up`. Returns an exit status: 1 if one is bad, else 0."""
+def show(findings: Iterable[Finding], make: Callable[[str], str], *, marks: bool = False) -> int:
+    """Print findings to stdout, with what `make` gives for each `make VERB`. Returns 1 if one is bad, else 0."""
     found = list(findings)
-    told = ((each.mark, each.name, each.told.replace("`make up`", f"`{up}`")) for each in found)
-    console.table(row if marks else row[1:] for row in told)
+    told = (re.sub(r"`make ([^`=]+(?:=ci:\w+)?)`", lambda verb: f"`{make(verb[1])}`", each.told) for each in found)
+    rows = ((each.mark, each.name, text) for each, text in zip(found, told, strict=True))
+    console.table(row if marks else row[1:] for row in rows)
     return int(any(finding.mark == "BAD" for finding in found))

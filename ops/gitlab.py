@@ -17,5 +17,5 @@ def known(output: str) -> Finding:
     if any("is not GitLab Runner but a stand-in" in line for line in lines):
         return Finding("GitLab", "not asked: a stand-in, which runs no jobs, runs in the place of GitLab Runner")
     last = "".join(letter for letter in (lines or ["it says nothing"])[-1] if letter.isprintable())
-    remedy = "The token: make set KEY=ci:gitlabRunnerToken; the address: ci:gitlabRunner.url"
+    remedy = "The token: `make set KEY=ci:gitlabRunnerToken`; the address: ci:gitlabRunner.url"
     return Finding("GitLab", f"does not accept the runner ({last})", "BAD", remedy)

@@ -42,8 +42,7 @@ def recover(named: str | None) -> int:
     if who := next(filter(None, map(holder, locks)), ""):
         raise OpsError(
             f"Pulumi is working on stack {name}: {who}",
-            "Wait for it. If that machine is gone for good: "
-            f'eval "$(.venv/bin/python -m ops env)" && pulumi cancel --stack {name}',
+            f"Wait for it. If that machine is gone for good: {stack.plain('cancel')}",
         )
     done = state_files.mend(clone, name, lambda path: damage(stack, path)) if stack.owns_backend else []
     if not stack.exists():

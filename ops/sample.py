@@ -192,7 +192,7 @@ def in_pod(stack: Stack, found: Mapping[str, Any], console: Console) -> None:
     if not images:
         raise OpsError(
             f"Stack {stack.name} builds no image.",
-            "Add one to ci:builds, for example {name: website, context: {directory: images/website}}, then: make up",
+            f"Add one to ci:builds, as {{name: web, context: {{directory: images/web}}}}, then: {stack.make('up')}",
         )
     name = "sample" if "sample" in images else next(iter(images))
     with cluster.asked():
@@ -281,5 +281,5 @@ def _statuses(core: client.CoreV1Api, namespace: str, pod: str, seconds: int) ->
     words = {"timeout_seconds": seconds, "_request_timeout": seconds + 5}
     for event in watch.Watch().stream(core.list_namespaced_pod, **ours, **words):
         if event["type"] == "DELETED":
-            raise OpsError(f"The pod {pod} is gone from {namespace}.", "See: make status")
+            raise OpsError(f"The pod {pod} is gone.", f"See kubectl --namespace {namespace} get events")
         yield event["object"].status

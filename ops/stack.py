@@ -115,8 +115,13 @@ class Stack:
         self.clone.require_readable(self.name)
         found, problems = read(raw, frozenset(key for key, entry in self._config.items() if entry["secret"]))
         if found is None:
-            raise OpsError(str(SettingsError(self.name, problems)), code=2)
+            raise self.refused(str(SettingsError(self.name, problems)))
         return found
+
+    def refused(self, problems: str) -> OpsError:
+        """The error of refused settings. The program's own commands are for a `pulumi` that knows the stack."""
+        how = f"For `pulumi config set`, run {self.make('set KEY=...')}. For others: {self.plain('config ...')}"
+        return OpsError(problems, how if "`pulumi config" in problems else "", code=2)
 
     def get_plugins(self) -> None:
         """Get the provider plugin that the stack's platform needs, where it is not there yet."""
@@ -131,6 +136,10 @@ class Stack:
     def make(self, verb: str) -> str:
         """The `make` command that runs a verb on this stack."""
         return self.clone.make(verb, self.name)
+
+    def plain(self, words: str) -> str:
+        """The command line that runs plain Pulumi on this stack."""
+        return f'eval "$(.venv/bin/python -m ops env -s {self.name})" && pulumi {words} -s {self.name}'
 
     def ask(self, *words: str, stdin: str = "", stack: bool = True, timeout: float = 120) -> str:
         """Run Pulumi for what it prints to stdout. A value goes through stdin, never through argv or the environment.

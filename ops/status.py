@@ -32,7 +32,7 @@ WORDY = frozenset({"next", "jobs", "images", "builds", "containerdHosts", "sidec
 def show(named: str | None) -> int:
     """Print a stack's status to stdout. Returns 0 if it is up and well, 1 if not."""
     stack = open_stack(named)
-    return finding.show(examine(stack), stack.make("up"))
+    return finding.show(examine(stack), stack.make)
 
 
 def examine(stack: Stack) -> Iterator[Finding]:

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from components.settings import Settings
-from ops import deploy, engine, jenkins, recover, settings, status
+from ops import deploy, engine, finding, jenkins, recover, settings, status
 from ops.finding import Finding
 from ops.stack import Stack
 from ops.toolchain import process
@@ -156,6 +156,17 @@ def test_a_key_that_is_no_setting_is_refused_with_what_is_one(key: str | None, h
         settings.known_key(key)
     assert refused.value.code == 2
     assert hint in refused.value.remedy
+
+
+def test_what_a_verb_says_to_run_is_for_its_own_stack(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stack = made_stack.of(tmp_path, "prod")
+    finding.show([Finding("x", "`make up`, `make set KEY=ci:a`, `make down STACK=y`")], stack.make)
+    assert "`make up STACK=prod`, `make set KEY=ci:a STACK=prod`, `make down STACK=y`" in capsys.readouterr().out
+    remedy = stack.refused("ci:gitToken is required; set it with `pulumi config set --secret ci:gitToken`").remedy
+    assert all(
+        each in remedy for each in ("make set KEY=... STACK=prod", "ops env -s prod", "pulumi config ... -s prod")
+    )
+    assert stack.refused("ci:x is taken").remedy == ""
 
 
 def holder(folder: Path, pid: int, host: str = socket.gethostname()) -> str:
