@@ -119,7 +119,7 @@ def _with_images(stack: Stack, named: str | None) -> Stack:
         console.note(f"{problem}. Deploying stack {STAND_IN} instead, with a stand-in that is not Jenkins.")
         stack = _ready(STAND_IN)
     elif named is None and stack.name != USUAL:
-        console.note(f"stack {stack.name}, as before; for Jenkins itself: make up STACK={USUAL}")
+        console.note(f"stack {stack.name}, as before; for Jenkins itself: make down, make up STACK={USUAL}")
     stand_ins = [image for image in engine.images(stack.settings) if engine.stands_in(image)]
     host = stack.settings.docker.host
     if stand_ins and host.startswith("unix://"):  # another machine's engine is its owner's to fill

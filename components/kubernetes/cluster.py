@@ -40,8 +40,8 @@ def provider(settings: KubernetesSettings) -> kubernetes.Provider:
     """Register the provider for the cluster in the settings.
 
     It reverts what somebody changed by hand (`enable_patch_force`), and takes over objects that a killed update created
-    without noting them in the state (`upsert_existing_objects`). All objects are in the two namespaces, and preflight
-    refuses a namespace of somebody else.
+    without noting them in the state (`upsert_existing_objects`). All objects are in the stack's namespaces or have the
+    name of one, and preflight refuses a namespace of somebody else.
     """
     return kubernetes.Provider(
         "cluster",
