@@ -147,7 +147,7 @@ class ClusterStore:
         """Scale the registry to 0 if it is there, and back in the end."""
         try:
             if self._replicas() is not None:
-                console.note("stopping the registry; should this be killed, `make up` starts it again")
+                console.note(f"stopping the registry; should this be killed, `{self.stack.make('up')}` starts it again")
                 self.apps.patch_namespaced_stateful_set_scale(self.server, self.namespace, {"spec": {"replicas": 0}})
                 self._await_end(f"{self.server}-0")
             yield

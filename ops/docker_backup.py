@@ -103,7 +103,7 @@ class DockerStore:
         running = self._found(name, all=False)
         try:
             for found in running:
-                console.note(f"stopping {name}; should this be killed, `make up` starts it again")
+                console.note(f"stopping {name}; should this be killed, `{self.stack.make('up')}` starts it again")
                 found.stop()
             yield
         finally:

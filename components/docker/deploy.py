@@ -117,7 +117,7 @@ def _next(settings: Settings) -> list[str]:
     if _has_casc(settings):
         steps.append(
             f"Open {settings.url} and log in as {jenkins.admin_user}; the password: `make password STACK={stack}`, "
-            "or `pulumi stack output --show-secrets adminPassword`."
+            f"or `pulumi stack output --stack {stack} --show-secrets adminPassword`."
         )
     else:
         steps.append(

@@ -166,7 +166,8 @@ def _containerd_hosts(settings: Settings, registry: Registry) -> pulumi.Input[st
 
 def _next(settings: Settings, endpoint: Endpoints) -> list[str]:
     pull, stack = endpoint.pull, pulumi.get_stack()
-    how = f"the password: `make password STACK={stack}`, or `pulumi stack output --show-secrets registryPassword`"
+    how = f"the password: `make password STACK={stack}`, or "
+    how += f"`pulumi stack output --stack {stack} --show-secrets registryPassword`"
     steps = [f"Log in: `docker login {pull}` as {settings.registry.user}; {how}."]
     if settings.gitlab_runner is not None:
         steps += gitlab_runner.steps(settings.gitlab_runner, pull, settings.registry.user)
