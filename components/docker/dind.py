@@ -7,6 +7,7 @@ import pulumi
 import pulumi_docker as docker
 
 from components.docker.container import HOME, own_labels, service
+from components.docker.image import pinned
 from components.settings.engines import DindSettings
 
 ALIAS: Final = "docker"
@@ -97,13 +98,10 @@ class Engine(pulumi.ComponentResource):
             labels=own_labels(),
             opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
         )
-        image = docker.RemoteImage(
-            f"{name}-image", name=settings.image, keep_locally=True, opts=pulumi.ResourceOptions(parent=self)
-        )
         self.running = docker.Container(
             f"{name}-container",
             name=settings.container_name,
-            image=image.image_id,
+            image=pinned(name, settings.image, pulumi.ResourceOptions(parent=self)),
             **_privileges(settings),
             # Never empty: without a command the plugin keeps the one that it has read, and a removed option would stay.
             command=[f"--shutdown-timeout={_SHUTDOWN_SECONDS}", *settings.options],

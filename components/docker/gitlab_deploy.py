@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 
 import pulumi
-import pulumi_docker as docker
 
 from components import certificates
 from components.docker import host, prune
 from components.docker.access import host_socket
 from components.docker.gitlab_runner import GitlabRunner, GitlabRunnerArgs
+from components.docker.image import pinned
 from components.gitlab import config
 from components.settings import GitlabRunnerSettings, Settings
 
@@ -29,15 +29,13 @@ def deploy(settings: Settings, runner: GitlabRunnerSettings) -> Mapping[str, pul
     trusted = certificates.read(runner.ca_file) if runner.ca_file else None
     known = config.files(runner, config="", owner=owner, authorities=trusted)
     text = pulumi.Output.secret(written(settings.gitlab_runner_token.get_secret_value()))
-    # The image stays on the host when the stack is destroyed, for other containers may use it.
-    image = docker.RemoteImage("gitlab-runner-image", name=runner.image, keep_locally=True, opts=on_host)
     beside = pulumi.ResourceOptions(providers=[on_host.provider] if on_host.provider else None)
     access = host_socket.declare(settings, "", on_host)
     made = GitlabRunner(
         "gitlab-runner",
         GitlabRunnerArgs(
             settings=runner,
-            image=image.image_id,
+            image=pinned("gitlab-runner", runner.image, on_host),
             socket=socket,
             shown=written(_NO_TOKEN),
             files={**known, config.CONFIG: text},
