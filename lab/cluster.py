@@ -27,11 +27,7 @@ MARK = ".ci-lab"
 def up(lab: Layout) -> bool:
     """Bring the lab up, unless it is up and well; what is left of one that is not is removed first.
 
-    Returns:
-        Whether it had to be started.
-
-    Raises:
-        OpsError: when it can't be, with what to do.
+    Returns whether it had to be started. Raises OpsError when it can't be, with what to do.
     """
     built, archives = prepare()
     with cache.locked(lab.lock, "bringing the lab up or down"):
@@ -51,11 +47,7 @@ def up(lab: Layout) -> bool:
 def prepare(*more: Module) -> tuple[Mapping[str, Path], Mapping[str, Path]]:
     """Install and build what a lab is made of, and more modules, as far as it is missing; nothing is started.
 
-    Returns:
-        The programs and the images' archives, both by name.
-
-    Raises:
-        OpsError: when it can't be had, with what to do.
+    Returns the programs and the images' archives, both by name. Raises OpsError when one can't be had.
     """
     host.prepare()
     built = programs.ensure(*more)
@@ -65,8 +57,7 @@ def prepare(*more: Module) -> tuple[Mapping[str, Path], Mapping[str, Path]]:
 def down(lab: Layout) -> bool:
     """Take the lab down: processes, mounts, namespaces, data. Returns whether there was anything of it.
 
-    Raises:
-        OpsError: for a user who is not root, or when something of it can't be removed.
+    Raises OpsError for a user who is not root, or when something of it can't be removed.
     """
     there = lab.data.exists() or netns.exists(lab) or lab.run.exists()
     if there and os.geteuid() != 0:
@@ -79,8 +70,7 @@ def down(lab: Layout) -> bool:
 def clear(lab: Layout) -> None:
     """Remove all of a lab, as far as it is there. The caller holds its lock.
 
-    Raises:
-        OpsError: when its folder is no lab's, or a process can't be killed.
+    Raises OpsError when its folder is no lab's, or a process can't be killed.
     """
     _refuse_others(lab)
     processes.stop(lab)
@@ -93,11 +83,7 @@ def clear(lab: Layout) -> None:
 
 
 def _refuse_others(lab: Layout) -> None:
-    """Raise for a folder of somebody else's: a lab's is removed as a whole when it is taken down.
-
-    Raises:
-        OpsError: when the folder holds something and no lab has made it.
-    """
+    """Raise OpsError for a folder that holds things of others: a lab's is removed as a whole when it is taken down."""
     if lab.data.exists() and not (lab.data / MARK).exists() and any(lab.data.iterdir()):
         raise OpsError(
             f"{lab.data} holds things that are no lab's (there is no {MARK} in it), so it is left alone.",

@@ -189,8 +189,8 @@ def pulumi(stack: Stack, verb: str, words: Sequence[str]) -> Done:
         seconds = stack.settings.jenkins.drain_seconds
         wait = f"`make up` first waits for running builds, up to {seconds} s" if seconds else "To wait"
         console.note(
-            "\nThis replaces a container that builds need. They lose a plain `sh` step that runs in Jenkins, and "
-            f"all that uses the engine or proxy. {wait}: ci:jenkins.drainSeconds."
+            "\nThis replaces a container that builds need. A build loses a plain `sh` step in a replaced Jenkins or "
+            f"agent, and what it does with a replaced engine or proxy. {wait}: ci:jenkins.drainSeconds."
         )
     left = recover.remains(stack) if status else ""
     if left:

@@ -60,8 +60,7 @@ class Jenkins:
     def start(self, job: str) -> int:
         """Ask for a build, without the quiet period. Returns the number of its queue item.
 
-        Raises:
-            OpsError: when there is no such job, or Jenkins refuses.
+        Raises OpsError when there is no such job, or Jenkins refuses.
         """
         answer = self._ask("POST", f"job/{job}/build", delay="0sec")
         item = re.search(r"/queue/item/(\d+)", answer.headers.get("Location", ""))
@@ -72,8 +71,7 @@ class Jenkins:
     def started(self, job: str, item: int) -> int | str:
         """Give the number of the build that a queue item became, or Jenkins' own reason why it waits.
 
-        Raises:
-            OpsError: when the item was cancelled, or a restart has made Jenkins forget it.
+        Raises OpsError when the item was cancelled, or a restart has made Jenkins forget it.
         """
         found = self._json(f"queue/item/{item}/api/json")
         if found.get("cancelled"):
@@ -171,7 +169,9 @@ class Jenkins:
 def of(stack: Stack, away_seconds: float) -> Jenkins | None:
     """A stack's Jenkins; None where none is up, a wizard has set it up, or a stand-in runs in its place."""
     found = stack.outputs("--show-secrets")
-    if found.get("setup") != "casc" or engine.is_stand_in(stack.settings, found["container"]):
+    # One that is to move is not on the host of the settings yet.
+    stays = found.get("dockerHost") == stack.settings.docker.host
+    if found.get("setup") != "casc" or (stays and engine.is_stand_in(stack.settings, found["container"])):
         return None
     return Jenkins(found["url"], found["adminUser"], SecretStr(found["adminPassword"]), away_seconds=away_seconds)
 

@@ -53,11 +53,7 @@ REMEDY = 'What to do about each message: docs/how-to/kubernetes.md, "let nodes p
 
 
 def sample(named: str | None) -> None:
-    """Run the sample of the stack that is up.
-
-    Raises:
-        OpsError: when the stack is not up, has no sample, or the sample does not end well.
-    """
+    """Run the sample of a stack. Raises OpsError when that is not up or has none, or the sample does not end well."""
     stack = open_stack(named)
     in_cluster = stack.settings.platform == "kubernetes"
     if in_cluster:
@@ -126,9 +122,8 @@ def _failed(what: str, tail: str) -> OpsError:
 def run_job(there: Jenkins, job: str, console: Console, *, seconds: float = BUILD_SECONDS) -> None:
     """Start a job and show its log as it grows, for so many seconds at most.
 
-    Raises:
-        OpsError: when Jenkins is away for too long, refuses, or has no such job; when the build does not end well, or
-            in time.
+    Raises OpsError when Jenkins is away for too long, refuses, or has no such job, and when the build does not end well
+    or in time.
     """
     end = time.monotonic() + seconds
 
@@ -182,11 +177,8 @@ def _lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
 def in_pod(stack: Stack, found: Mapping[str, Any], console: Console) -> None:
     """Run the image of a build, the one named `sample` if there is one, and show what it prints.
 
-    found: the stack's outputs.
-
-    Raises:
-        OpsError: when there is no image, or its pod is refused, can't pull, does not start in time, or ends with
-            another status than 0.
+    found: the stack's outputs. Raises OpsError when there is no image, or its pod is refused, can't pull, does not
+    start in time, or ends with another status than 0.
     """
     images, namespace = found.get("images") or {}, found["buildsNamespace"]
     if not images:

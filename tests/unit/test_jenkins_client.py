@@ -18,8 +18,8 @@ from rich.console import Console
 from werkzeug import Request, Response
 
 from components.jenkins.hooks import REFUSED, scripts
-from ops import engine, sample
 from ops import jenkins as jenkins_client
+from ops import sample
 from ops.jenkins import AwayError, Jenkins
 from ops.stack import Stack
 from ops.toolchain.console import OpsError
@@ -94,7 +94,6 @@ def stack(httpserver: HTTPServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     made = made_stack.on_docker(tmp_path)
     found = {"setup": "casc", "container": "ci", "adminUser": USER, "adminPassword": PASSWORD}
     monkeypatch.setattr(made, "outputs", lambda _: {**found, "url": httpserver.url_for("")})
-    monkeypatch.setattr(engine, "is_stand_in", lambda *_: False)
     return made
 
 

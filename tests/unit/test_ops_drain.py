@@ -5,7 +5,9 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
+import docker.errors
 import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
@@ -30,7 +32,7 @@ class World:
 
     def __init__(self, server: HTTPServer, root: Path, patch: pytest.MonkeyPatch) -> None:
         self.server, self.root, self.patch = server, root, patch
-        self.step = {"op": "replace", "urn": CONTROLLER}
+        self.step, self.host = {"op": "replace", "urn": CONTROLLER}, engine.DEFAULT_HOST
         self.posted: list[str] = []
         patch.setattr(drain, "POLL_SECONDS", 0.001)
         patch.setattr(jenkins, "AWAY_SECONDS", 0)
@@ -64,7 +66,8 @@ class World:
     def update(self, run: Callable[[], deploy.Done] = lambda: DONE, seconds: int = 20) -> deploy.Done:
         stack = made_stack.on_docker(self.root, jenkins={"drainSeconds": seconds})
         found = {"setup": "casc", "container": "ci", "adminUser": "admin", "adminPassword": "correct horse"}
-        self.patch.setattr(stack, "outputs", lambda _: {**found, "url": self.server.url_for("")})
+        found |= {"url": self.server.url_for(""), "dockerHost": self.host}
+        self.patch.setattr(stack, "outputs", lambda _: found)
         self.patch.setattr(stack, "ask", lambda *_, **__: json.dumps({"steps": [self.step]}))
         return drain.update(stack, ["--yes"], run)
 
@@ -143,6 +146,14 @@ def test_only_a_real_jenkins_whose_builds_lose_a_container_becomes_quiet(
     world.patch.setattr(engine, "is_stand_in", lambda *_: stands_in)
     world.update(seconds=seconds)
     assert len(world.posted) == asked
+
+
+def test_a_jenkins_that_moves_to_another_host_is_not_looked_for_there(world: World) -> None:
+    world.builds([])
+    world.host = "ssh://ci@before.example.org"
+    world.patch.setattr(engine, "is_stand_in", mock.Mock(side_effect=docker.errors.NotFound("no such container")))
+    world.update()
+    assert world.posted == ["/quietDown"]
 
 
 def test_a_jenkins_that_does_not_answer_holds_no_update_up(world: World, capsys: Any) -> None:
