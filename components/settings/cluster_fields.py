@@ -9,7 +9,7 @@ from typing import Annotated, Final
 from croniter import croniter
 from pydantic import AfterValidator, Field
 
-from components.settings.fields import PORT, check_reference, image_domain, matches, readable, refuses, split_tag
+from components.settings.fields import AUTHORITY, PORT, check_reference, image_domain, matches, refuses, split_tag
 from components.settings.problems import NotAcceptedError
 
 _LABEL: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
@@ -76,7 +76,7 @@ def _network(value: str) -> str:
 
 def _host(value: str) -> str:
     name, colon, port = value.partition(":")
-    good_port = not colon or (re.fullmatch(r"[0-9]{1,5}", port) and 0 < int(port) < 65536)  # noqa: PLR2004
+    good_port = not colon or re.fullmatch(PORT, colon + port)
     if len(name) > _LONGEST_NAME or not all(_LABEL.fullmatch(part) for part in name.split(".")) or not good_port:
         raise NotAcceptedError(
             "is not a host name, with or without a port", "give for example registry.example.org or 192.0.2.7:30500"
@@ -172,7 +172,7 @@ Namespace = Annotated[
 ]
 BuildName = Annotated[str, AfterValidator(_label("build", _LONGEST_BUILD, "website"))]
 ObjectName = Annotated[str, AfterValidator(_object_name)]
-Network = Annotated[str, AfterValidator(_network)]
+Network = Annotated[str, refuses("%", "has a zone", "give the range without it"), AfterValidator(_network)]
 HostName = Annotated[str, AfterValidator(_host)]
 PlainCron = Annotated[str, AfterValidator(_plain_cron)]
 Destination = Annotated[str, AfterValidator(_destination)]
@@ -192,19 +192,20 @@ GitRepository = Annotated[
         "give the address without it, set ci:gitToken and write credentials: gitToken",
     ),
     matches(
-        rf"(?:https://|ssh://[^\s'\"\\$@/]+@)(?:[^\s'\"\\$@/:\[\]]+|\[[0-9A-Fa-f:.]+\]){PORT}?/[^\s'\"\\$@]+",
+        rf"(?:https://|ssh://[^\s'\"\\$@/]+@){AUTHORITY}/[^\s'\"\\$@]+",
         "is not a repository that a build can clone",
         "give https://host/path.git, or ssh://user@host/path.git",
+        address=True,
     ),
-    AfterValidator(readable),
 ]
 Archive = Annotated[
     str,
     refuses(r"^https://[^/@]+@", "has a credential in it", "give an address without it, or one of object storage"),
     matches(
-        rf"(?:https|s3|gs)://[A-Za-z0-9][^\s'\"\\$@/:\[\]]*{PORT}?/[^\s'\"\\$@]+\.(?:tar\.gz|tgz)",
+        rf"(?:https|s3|gs)://{AUTHORITY}/[^\s'\"\\$@]+\.(?:tar\.gz|tgz)",
         "is not a packed context that a build can fetch",
         "give https://host/path.tar.gz, s3://bucket/path.tar.gz or gs://bucket/path.tar.gz",
+        address=True,
     ),
 ]
 BranchPattern = Annotated[
@@ -251,5 +252,10 @@ Upstream = Annotated[
         "give https://host or https://host:port, without a path",
     ),
 ]
-LocalPath = Annotated[OneLine, Field(min_length=1)]
+LocalPath = Annotated[
+    # A plugin knows no other home, and there may be no such user.
+    OneLine,
+    Field(min_length=1),
+    refuses("^~[^/]", "is in another user's home", "give an absolute path"),
+]
 NodePort = Annotated[int, Field(ge=30000, le=32767)]

@@ -12,7 +12,7 @@ from components.settings.problems import NotAcceptedError
 _NAME_COMPONENT: Final = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _LABEL: Final = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
 _DOMAIN: Final = rf"(?:localhost|{_LABEL}(?:\.{_LABEL})+|{_LABEL}(?=:))(?::[0-9]+)?"
-_REPOSITORY: Final = re.compile(rf"(?:{_DOMAIN}/)?{_NAME_COMPONENT}(?:/{_NAME_COMPONENT})*")
+_REPOSITORY: Final = re.compile(rf"(?=.{{1,255}}$)(?:{_DOMAIN}/)?{_NAME_COMPONENT}(?:/{_NAME_COMPONENT})*")
 TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 """The grammar of an image reference. Source: the package distribution/reference, its file reference.go."""
@@ -32,18 +32,21 @@ _REFUSED_JAVA_OPTIONS: Final = {
 PORT: Final = "(?::(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))"
 """A port behind a host, 1 to 65535."""
 
+AUTHORITY: Final = rf"(?:[^\s'\"\\$@/:?#\[\]]+|\[[0-9A-Fa-f:.]+\]){PORT}?"
+"""The host of an address, with or without a port."""
+
 _LONGEST_PIPELINE: Final = 60_000
 """Bytes in UTF-8. A constant of a Java class holds 65,535; the rest is for what quoting adds."""
 
 
-def matches(pattern: str, wrong: str, instead: str) -> AfterValidator:
-    """Return a validator that accepts text of which all matches the pattern."""
+def matches(pattern: str, wrong: str, instead: str, *, address: bool = False) -> AfterValidator:
+    """Return a validator that accepts text of which all matches the pattern and, if an `address`, is readable."""
     compiled = re.compile(pattern)
 
     def check(value: str) -> str:
         if not compiled.fullmatch(value):
             raise NotAcceptedError(wrong, instead)
-        return value
+        return readable(value) if address else value
 
     return AfterValidator(check)
 
@@ -67,7 +70,8 @@ def check_reference(repository: str, tag: str | None, instead: str) -> None:
     if tag is not None and not TAG.fullmatch(tag):
         raise NotAcceptedError(f"has the tag {tag!r}, which is not 1 to 128 letters, digits, '_', '.' or '-'", instead)
     if not _REPOSITORY.fullmatch(repository):
-        raise NotAcceptedError(f"has the repository {repository!r}, which is not lower-case words and '/'", instead)
+        wrong = f"has the repository {repository!r}, which is not lower-case words and '/', 255 characters in all"
+        raise NotAcceptedError(wrong, instead)
 
 
 def split_tag(reference: str) -> tuple[str, str | None]:
@@ -133,7 +137,7 @@ def _docker_host(value: str) -> str:
     if scheme == "unix":
         _absolute_path(rest)
     elif scheme == "ssh":
-        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*@[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?", rest):
+        if not re.fullmatch(rf"[A-Za-z0-9_][A-Za-z0-9_.-]*@[A-Za-z0-9][A-Za-z0-9.-]*{PORT}?", rest):
             raise NotAcceptedError("has no user@host", "give ssh://user@host[:port], for example ssh://ci@example.org")
     elif scheme == "tcp":
         _engine_address(value)
@@ -144,10 +148,9 @@ def _docker_host(value: str) -> str:
 
 def _engine_address(value: str) -> str:
     example = "for example tcp://builder.example.org:2376"
-    found = re.fullmatch(r"tcp://(?:[A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})", value)
-    if not found or not 0 < int(found[1]) < 65536:  # noqa: PLR2004
+    if not re.fullmatch(rf"tcp://(?:[A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9A-Fa-f:.]+\]){PORT}", value):
         raise NotAcceptedError("is not the address of a Docker engine on TCP", f"give tcp://name:port, {example}")
-    if found[1] == "2375":
+    if value.endswith(":2375"):
         raise NotAcceptedError(
             "is the port of engines without TLS, and one without client certificates gives root to anyone",
             f"give the port where it listens with --tlsverify, {example}",
@@ -254,9 +257,10 @@ Repository = Annotated[
         "give the address without it, set ci:gitToken and write credentials: gitToken",
     ),
     matches(
-        r"https://[A-Za-z0-9][^\s'\"\\$@]*/[^\s'\"\\$@]+",
+        rf"https://{AUTHORITY}/[^\s'\"\\$@]+",
         "is not a repository that Jenkins can clone",
         "give its https:// address",
+        address=True,
     ),
 ]
 _REVISION: Final = r"(?!.*(?:\.\.|/$|\.lock$))[A-Za-z0-9_][A-Za-z0-9_./-]*"

@@ -21,6 +21,8 @@ def test_a_text_beyond_what_takes_it_is_the_one_problem() -> None:
     large = build(context={"inline": {"Dockerfile": "x" * 1_000_001}})
     found = kubernetes_stack.refused(builds=[large])
     assert found == [("ci:builds[0].context.inline.Dockerfile", "not_accepted")]
+    found = kubernetes_stack.refused(builds=[build(destinations=[f"{'a' * 256}:1"])])
+    assert found == [("ci:builds[0].destinations[0]", "not_accepted")]
 
 
 def test_root_on_the_host_has_to_be_confirmed_for_each_access_with_a_reason_of_its_own() -> None:
