@@ -26,11 +26,8 @@ BASE: Final = {"Dockerfile": f"FROM alpine:latest\nRUN head -c {BASE_MB}000000 /
 def files(context: str, *, base: str, mark: str, last: str) -> dict[str, str]:
     """Give a context's files by path.
 
-    Args:
-        context: which.
-        base: the name of the larger base, as this way knows it.
-        mark: a text that no build had before, so that no cache has a layer of it.
-        last: what the last file holds.
+    base: the name of the larger base, as this way knows it. mark: a text that no build had before, so that no cache has
+    a layer of it. last: what the last file holds.
     """
     first = base if context == "base" else "alpine:latest"
     step = f"RUN head -c 8000000 /dev/urandom > /written && echo {mark}\n" if context == "base" else ""

@@ -21,11 +21,7 @@ _POLICY = '{"default": [{"type": "insecureAcceptAnything"}]}\n'
 def buildkit(programs: Mapping[str, Path]) -> tuple[Entry, ...]:
     """Every file beside a shell and its tools, laid out as the published image is.
 
-    Args:
-        programs: buildctl, buildkitd and rootlesskit by name.
-
-    Raises:
-        OpsError: when this machine lacks runc or what maps ids.
+    programs: buildctl, buildkitd and rootlesskit by name. Raises OpsError when runc, or what maps ids, is missing here.
     """
     mappers = machine.find(*_ID_MAPPERS, remedy="apt-get install uidmap")
     runc = machine.find("runc", remedy="apt-get install runc")["runc"]
@@ -42,11 +38,7 @@ def buildkit(programs: Mapping[str, Path]) -> tuple[Entry, ...]:
 
 
 def buildah() -> tuple[Entry, ...]:
-    """Every file beside a shell and its tools: this machine's Buildah.
-
-    Raises:
-        OpsError: when this machine has none.
-    """
+    """Every file beside a shell and its tools: this machine's Buildah. Raises OpsError when this machine has none."""
     program = machine.find("buildah", remedy="apt-get install buildah")["buildah"]
     return (
         *machine.entries({"/usr/bin/buildah": program}),
@@ -59,8 +51,7 @@ def buildah() -> tuple[Entry, ...]:
 def git() -> tuple[Entry, ...]:
     """Every file beside a shell and its tools: this machine's git and ssh with the libraries that they load.
 
-    Raises:
-        OpsError: when this machine lacks git or ssh.
+    Raises OpsError when this machine lacks git or ssh.
     """
     found = machine.find("git", "ssh", remedy="apt-get install git openssh-client")
     placed = {f"/usr/bin/{name}": path for name, path in found.items()}

@@ -46,8 +46,7 @@ def members(lab: Layout) -> list[int]:
 def remove(lab: Layout) -> None:
     """Remove the lab's groups, from the leaves up. They must be empty of processes.
 
-    Raises:
-        OSError: when one stays busy.
+    Raises OSError when one stays busy.
     """
     for group in _groups(lab):
         until = time.monotonic() + BUSY_SECONDS

@@ -72,7 +72,12 @@ def clear(lab: Layout) -> None:
 
     Raises OpsError when its folder is no lab's, or a process can't be killed.
     """
-    _refuse_others(lab)
+    # A lab's folder is removed as a whole.
+    if lab.data.exists() and not (lab.data / MARK).exists() and any(lab.data.iterdir()):
+        raise OpsError(
+            f"{lab.data} holds things that are no lab's (there is no {MARK} in it), so it is left alone.",
+            f"Name a folder that is not there yet: --data {lab.data / 'lab'}",
+        )
     processes.stop(lab)
     cgroups.remove(lab)
     netns.remove(lab)
@@ -80,15 +85,6 @@ def clear(lab: Layout) -> None:
     rest = [path for path in lab.data.glob("*") if path.name != MARK]
     for path in (*rest, lab.run, lab.data):
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-
-
-def _refuse_others(lab: Layout) -> None:
-    """Raise OpsError for a folder that holds things of others: a lab's is removed as a whole when it is taken down."""
-    if lab.data.exists() and not (lab.data / MARK).exists() and any(lab.data.iterdir()):
-        raise OpsError(
-            f"{lab.data} holds things that are no lab's (there is no {MARK} in it), so it is left alone.",
-            f"Name a folder that is not there yet: --data {lab.data / 'lab'}",
-        )
 
 
 def _start(lab: Layout, built: Mapping[str, Path], archives: Mapping[str, Path]) -> None:

@@ -29,8 +29,7 @@ NEEDED = {
 def prepare() -> None:
     """Make sure that the machine can hold a lab; what is missing is installed.
 
-    Raises:
-        OpsError: for a user who is not root, or when a package can't be had.
+    Raises OpsError for a user who is not root, or when a package can't be had.
     """
     if os.geteuid() != 0:
         raise OpsError(

@@ -55,8 +55,7 @@ def all_of(built: Mapping[str, Path]) -> list[Image]:
 
     built: the lab's programs by name, as `programs.ensure` has them.
 
-    Raises:
-        OpsError: when the machine has no bundle of certificate authorities.
+    Raises OpsError when the machine has no bundle of certificate authorities.
     """
     if not CA_BUNDLE.is_file():
         raise OpsError(f"{CA_BUNDLE} is missing.", "apt-get install ca-certificates")

@@ -38,8 +38,7 @@ def kinds() -> Path:
 def installed(lab: Lab) -> Iterator[None]:
     """Have Kueue in the cluster for the length of a block. What uses its queues must be gone before the end.
 
-    Raises:
-        OpsError: when it can't be built or started.
+    Raises OpsError when it can't be built or started.
     """
     etc = lab.pki / "kueue/etc"
     certificate, key = lab.certificate("kueue", lab.node_address)

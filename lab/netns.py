@@ -25,8 +25,7 @@ a listener, what is queued is dropped.
 def make(lab: Layout) -> None:
     """Make the namespace and the wire: the node's end is eth0.
 
-    Raises:
-        OpsError: when the machine already uses the wire's addresses, or does not let us.
+    Raises OpsError when the machine already uses the wire's addresses, or does not let us.
     """
     _ip(f"netns add {lab.netns}")
     inside = f"-n {lab.netns}"

@@ -94,11 +94,7 @@ def known(lab: Layout) -> list[Process]:
 
 
 def check(lab: Layout, made: Process) -> None:
-    """Raise when a process has ended.
-
-    Raises:
-        OpsError: with the last lines of its log.
-    """
+    """Raise when a process has ended. Raises OpsError with the last lines of its log."""
     if not made.alive:
         raise OpsError(f"{made.name} has ended.\n{process.tail(lab.logs / f'{made.name}.log')}")
 
@@ -106,8 +102,7 @@ def check(lab: Layout, made: Process) -> None:
 def stop(lab: Layout) -> None:
     """Kill every process of the lab: programs, pods, shims. None has anything to save: the data goes too.
 
-    Raises:
-        OpsError: when one can't be killed.
+    Raises OpsError when one can't be killed.
     """
     until = time.monotonic() + KILL_SECONDS
     while pids := cgroups.members(lab):

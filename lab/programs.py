@@ -54,8 +54,7 @@ class Module:
     def ensure(self) -> Path:
         """The folder of the programs, built first if need be.
 
-        Raises:
-            OpsError: when a build fails, with the last lines of its log.
+        Raises OpsError when a build fails, with the last lines of its log.
         """
         return cache.make(f"lab-{self.name}", self.key(), self._build, waiting_for=f"building the lab's {self.name}")
 
@@ -82,8 +81,7 @@ def ensure(*more: Module) -> dict[str, Path]:
 
     more: what is built beside the lab's own.
 
-    Raises:
-        OpsError: when a build fails.
+    Raises OpsError when a build fails.
     """
     modules = (*more, *ALL)
     with ThreadPoolExecutor(2) as pool:

@@ -92,8 +92,7 @@ def writing(path: Path, about: Mapping[str, Any]) -> Iterator[Callable[[str, Ite
 def opened(path: Path) -> Iterator[Archive]:
     """Read an archive from beginning to end, compare every hash, and give it.
 
-    Raises:
-        OpsError: when it is not whole, damaged, or no archive of `writing`.
+    Raises OpsError when it is not whole, damaged, or no archive of `writing`.
     """
     from rich import progress
 

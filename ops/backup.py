@@ -61,9 +61,8 @@ def restore(named: str | None, file: Path) -> int:
     A volume that is there is refused, unless it was filled from this very archive: then it stays as it is now or, if
     that restore was killed, is made anew.
 
-    Raises:
-        OpsError: before anything is changed, when the archive is not whole or not this stack's, when the passphrase
-            does not fit its state, or when something of the stack is there.
+    Raises OpsError before anything is changed, when the archive is not whole or not this stack's, when the passphrase
+    does not fit its state, or when something of the stack is there.
     """
     stack = unprepared(named)
     with archive.opened(file) as packed:

@@ -18,7 +18,7 @@ from components import labels
 from components.kubernetes import restricted, server
 from components.kubernetes.endpoints import REGISTRY
 from components.kubernetes.namespaces import of_builds
-from ops import cluster
+from ops import cluster, state_files
 from ops.archive import FOLDER, RESTORED, Archive, whole
 from ops.clone import short
 from ops.stack import Stack
@@ -117,12 +117,9 @@ class ClusterStore:
         """
         known = json.loads(state)
         latest = known["checkpoint"]["latest"]
-        old = ("kubernetes:", "pulumi:providers:kubernetes")
-        latest["resources"] = [each for each in latest["resources"] if not each["type"].startswith(old)]
+        state_files.forget(latest, "kubernetes:", "pulumi:providers:kubernetes")
         volume = self.core.read_namespaced_persistent_volume_claim(REGISTRY, self.namespace).metadata.uid
         for each in latest["resources"]:
-            for key in ("dependencies", "propertyDependencies"):
-                each.pop(key, None)
             if each["type"] == "pulumi:pulumi:Stack":
                 each.get("outputs", {})["registryVolume"] = volume
         return json.dumps(known).encode()

@@ -20,6 +20,7 @@ from docker.models.containers import Container
 from docker.types import Mount
 
 from components import labels
+from ops import state_files
 from ops.archive import FOLDER, RESTORED, TAR_END, Archive, whole
 from ops.clone import short
 from ops.stack import Stack
@@ -79,8 +80,18 @@ class DockerStore:
                 home.put_archive("/", iter(pieces))  # of a list, requests would make a form
 
     def adopted(self, state: bytes) -> bytes:
-        """The same: the home has its old name."""
-        return state
+        """The same on the host that it is of. For another one, without what was on the old one, which may be gone.
+
+        Pulumi would ask it first. And the kept id of an image is that of its host.
+        """
+        known = json.loads(state)
+        latest, provider = known["checkpoint"]["latest"], "pulumi:providers:docker"
+        hosts = {each["inputs"]["host"] for each in latest["resources"] if each["type"] == provider}
+        if hosts <= {self.stack.settings.docker.host}:
+            return state
+        state_files.forget(latest, "docker:", provider)
+        latest["resources"] = [each for each in latest["resources"] if "-image-" not in each["urn"].rpartition("::")[2]]
+        return json.dumps(known).encode()
 
     def finish(self, packed: Archive) -> None:
         """Load images into the engine beside Jenkins."""

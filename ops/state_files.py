@@ -108,6 +108,14 @@ def put(backend: Path, clone: Clone, stack: str, data: bytes) -> None:
     cache.write(backend / clone.state_file(stack).relative_to(clone.state), data.decode(), mode=0o600)
 
 
+def forget(latest: dict[str, Any], *types: str) -> None:
+    """Remove the resources of these types from a deployment, and what others have to do with them."""
+    latest["resources"] = [each for each in latest["resources"] if not each["type"].startswith(types)]
+    for each in latest["resources"]:
+        for key in ("dependencies", "propertyDependencies", "replaceWith"):
+            each.pop(key, None)
+
+
 def locks(clone: Clone, stack: str) -> list[Path]:
     """The files of the locks on a stack."""
     return sorted((clone.state / ".pulumi" / "locks" / "organization" / clone.name / short(stack)).glob("*.json"))

@@ -31,8 +31,7 @@ _TERM: Final = re.compile("(N)|(?:[*H]|(N)-(N)|H[(](N)-(N)[)])(?:/(N))?".replace
 def check(value: str) -> str:
     """Accept lines of five fields or of one alias, after a first line `TZ=` if there is one.
 
-    Raises:
-        NotAcceptedError: for what Jenkins refuses, and for a day that never comes.
+    Raises NotAcceptedError for what Jenkins refuses, and for a day that never comes.
     """
     lines = [line.strip(" \t") for line in re.split(r"\r?\n", value)]
     if lines[0].startswith("TZ="):

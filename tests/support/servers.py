@@ -47,11 +47,8 @@ def serving(
 ) -> Iterator[str]:
     """Serve on a free port of an address, or on a socket, `unix:///path`; give the URL, without a slash at the end.
 
-    Args:
-        answer: gives the response to each request; each connection has a thread of its own.
-        address: to listen on.
-        certificate: for TLS.
-        clients: the authority of the clients that are taken, in PEM; by default anybody is.
+    answer: gives the response to each request; each connection has a thread of its own. certificate: for TLS. clients:
+    the authority of the clients that are taken, in PEM; by default anybody is.
     """
     context = None
     if certificate:

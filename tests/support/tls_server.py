@@ -14,10 +14,8 @@ from tests.support import servers
 def serving(folder: Path, *, pair: Pair | None, clients: str | None) -> Iterator[int]:
     """Serve on a port of the loopback interface; give the port.
 
-    Args:
-        folder: where the server's files may be.
-        pair: its certificate; None for a server without TLS.
-        clients: the authority of the clients that it takes; None for one that takes any.
+    folder: where its files may be. pair: its certificate; without one it has no TLS. clients: whose authority it takes,
+    by default anybody's.
     """
     certificate = pair.write(folder, "server") if pair else None
     with servers.serving(lambda _: Response('{"ApiVersion": "1.41"}'), certificate=certificate, clients=clients) as url:

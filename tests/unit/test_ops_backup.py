@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import json
 import re
 import zipfile
 from pathlib import Path
@@ -115,6 +116,25 @@ def test_a_backup_touches_no_container_of_anybody_else(tmp_path: Path) -> None:
     with pytest.raises(OpsError, match="jenkins_home-backup is in the way"):
         docker_backup.DockerStore(stack, there).save(mock.Mock())
     assert [each.method_calls for each in (jenkins, like_it, theirs)] == [[mock.call.stop(), mock.call.start()], [], []]
+
+
+def test_a_restore_on_another_host_asks_the_old_one_nothing_and_keeps_the_passwords(tmp_path: Path) -> None:
+    stash, before = "pulumi:index:Stash", {"host": "ssh://ci@old.example.org"}
+    types = {"host": "pulumi:providers:docker", "home": "docker:index/volume:Volume", "jenkins": "ci:docker:Jenkins"}
+    resources = [
+        {"urn": f"urn:my-image-ci::{name}", "type": kind, "inputs": before, "replaceWith": ["host"]}
+        for name, kind in {**types, "admin-password": stash, "proxy-image-haproxy:3.2": stash}.items()
+    ]
+    state = json.dumps({"checkpoint": {"latest": {"resources": resources}}}).encode()
+
+    def adopted(host: str) -> bytes:
+        stack = made_stack.on_docker(tmp_path, docker={"acceptRootOnHost": True, "socketGroup": 998, "host": host})
+        return docker_backup.DockerStore(stack, mock.Mock()).adopted(state)
+
+    assert adopted(before["host"]) == state
+    left = json.loads(adopted(engine.DEFAULT_HOST))["checkpoint"]["latest"]["resources"]
+    names = {each["urn"].rpartition("::")[2]: "replaceWith" in each for each in left}
+    assert names == {"jenkins": False, "admin-password": False}
 
 
 def test_while_a_backup_runs_an_update_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
