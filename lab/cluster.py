@@ -68,10 +68,7 @@ def down(lab: Layout) -> bool:
 
 
 def clear(lab: Layout) -> None:
-    """Remove all of a lab, as far as it is there. The caller holds its lock.
-
-    Raises OpsError when its folder is no lab's, or a process can't be killed.
-    """
+    """Remove all of a lab, under its lock. Raises OpsError for a folder of others or a process that lives on."""
     # A lab's folder is removed as a whole.
     if lab.data.exists() and not (lab.data / MARK).exists() and any(lab.data.iterdir()):
         raise OpsError(

@@ -23,9 +23,8 @@ PARTS = {
 def wait(lab: Layout, what: str, condition: Callable[[], bool], seconds: float = 60) -> None:
     """Wait for a condition, asked ten times a second, as long as the lab's processes live.
 
-    what: is waited for, as the subject of "... is not there after 60 s".
-
-    Raises OpsError when it does not come true in time, or a process ends.
+    what: is waited for, as the subject of "... is not there after 60 s". Raises OpsError when it does not come true in
+    time, or a process ends.
     """
     until = time.monotonic() + seconds
     while not condition():

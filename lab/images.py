@@ -51,12 +51,7 @@ def names() -> dict[str, str]:
 
 
 def all_of(built: Mapping[str, Path]) -> list[Image]:
-    """Every image.
-
-    built: the lab's programs by name, as `programs.ensure` has them.
-
-    Raises OpsError when the machine has no bundle of certificate authorities.
-    """
+    """Every image of the lab's programs by name. Raises OpsError where there is no bundle of authorities."""
     if not CA_BUNDLE.is_file():
         raise OpsError(f"{CA_BUNDLE} is missing.", "apt-get install ca-certificates")
     userland = _userland()

@@ -77,11 +77,8 @@ ETCD, KUBERNETES, *_ = ALL
 def ensure(*more: Module) -> dict[str, Path]:
     """Every program's path by its name, built first if need be: twelve minutes the first time, then nothing.
 
-    Two modules at a time, since downloads and linking leave a processor without work.
-
-    more: what is built beside the lab's own.
-
-    Raises OpsError when a build fails.
+    Two modules at a time, since downloads and linking leave a processor without work. more: what is built beside the
+    lab's own. Raises OpsError when a build fails.
     """
     modules = (*more, *ALL)
     with ThreadPoolExecutor(2) as pool:

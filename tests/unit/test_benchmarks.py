@@ -3,14 +3,16 @@
 import functools
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import yaml
 
-from benchmarks import bare, docker_host, measure, report
-from benchmarks.model import Benchmark, BenchmarkError, Command, Meter, Variant
+from benchmarks import bare, docker_host, kubernetes, measure, report
+from benchmarks.model import PREFIX, Benchmark, BenchmarkError, Command, Meter, Variant
 from benchmarks.project import merged
 
 
@@ -113,6 +115,16 @@ def test_the_bare_program_declares_what_the_stack_declared() -> None:
     assert secret["secrets"] == ["data"]
     assert secret["provider"] == provider["urn"]
     assert secret["options"] == {"ignore_changes": ["data"]}
+
+
+def test_a_stack_in_the_cluster_goes_with_the_namespace_of_its_daemon(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(kubernetes, "Project", mock.Mock())
+    monkeypatch.setattr(kubernetes, "output", asked := mock.Mock())
+    (kubeconfig := tmp_path / "kubeconfig").touch()
+    with ExitStack() as cleanup:
+        kubernetes.Stack(mock.Mock(kubeconfig=kubeconfig, scratch=tmp_path), cleanup, "daemon", {})
+    for call in asked.call_args_list:
+        assert set(call.args[0].words) >= {f"{PREFIX}-daemon{part}" for part in ("", "-builds", "-buildkit")}
 
 
 def test_docker_run_gets_the_deployed_containers_settings() -> None:

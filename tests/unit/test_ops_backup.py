@@ -107,7 +107,7 @@ def test_a_full_disk_and_a_missing_folder_are_told_with_the_archives_name(tmp_pa
 def test_a_backup_touches_no_container_of_anybody_else(tmp_path: Path) -> None:
     there, jenkins, like_it = mock.MagicMock(), mock.MagicMock(), mock.MagicMock()
     named = {"ci.jenkins": jenkins, "ci-jenkins": like_it}
-    there.containers.list = lambda filters, **_: [
+    there.containers.list = lambda filters, ignore_removed, **_: [
         each for name, each in named.items() if re.search(filters.get("name", "^$"), f"/{name}")
     ]
     theirs = there.containers.get.return_value
