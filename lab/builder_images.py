@@ -49,10 +49,7 @@ def buildah() -> tuple[Entry, ...]:
 
 
 def git() -> tuple[Entry, ...]:
-    """Every file beside a shell and its tools: this machine's git and ssh with the libraries that they load.
-
-    Raises OpsError when this machine lacks git or ssh.
-    """
+    """Every file beside a shell and its tools: this machine's git and ssh. Raises OpsError when it lacks one."""
     found = machine.find("git", "ssh", remedy="apt-get install git openssh-client")
     placed = {f"/usr/bin/{name}": path for name, path in found.items()}
     placed |= {str(_CORE / name): _CORE / name for name in ("git-remote-http", "git-remote-https")}

@@ -66,6 +66,9 @@ def _webhook(settings: Settings) -> Iterator[Problem]:
         yield no_effect("ci:webhook", "without a build with onPush", "give a build onPush: {}, or remove it")
     if webhook.node_port is not None and webhook.node_port == settings.registry.node_port:
         yield duplicate("ci:webhook.nodePort", webhook.node_port, "ci:registry.nodePort", "give another, such as 30900")
+    names = [given.host.partition(":")[0] for given in (webhook, settings.registry) if given.ingress and given.host]
+    if len({*names}) < len(names):
+        yield duplicate("ci:webhook.host", webhook.host, "ci:registry.host", "give another, such as hooks.example.org")
     if webhook.ingress is None and webhook.tls_secret is not None:
         yield no_effect("ci:webhook.tlsSecret", "without an ingress", "give the ingress, or remove this")
     if webhook.ingress is None and webhook.node_port is None and webhook.host is not None:
