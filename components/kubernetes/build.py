@@ -128,7 +128,7 @@ class Build(pulumi.ComponentResource):
         if plan.packed is None:
             return []
         config_map = core.v1.ConfigMap(
-            # Another content has another name here too: ignored changes would also be ignored in a replacement.
+            # Another content is another resource, so what is ignored below never compares two contents.
             f"{name}-context-{plan.packed.digest[:12]}",
             metadata={**meta, "name": plan.config_map},
             immutable=True,
