@@ -138,13 +138,12 @@ def jobs(options: Options, cleanup: ExitStack) -> Iterator[Way]:
         builds = [build(each, BASE, builder=each, cpuMillicores=2000, memoryMib=4096) for each in ways]
         own = dataclasses.replace(options, scratch=options.scratch / name)
         stack = Stack(own, cleanup, name, {"ci:kubernetes": config, "ci:builds": builds, **more})
-        registry = json.loads(output(stack.program.pulumi("stack", "output", "registryInCluster", "--json")))
         declared = {(each["kind"], each["metadata"]["labels"][BUILD]): each for each in stack.manifests()}
         if not more:
             nothing = empty(declared["Job", "kaniko"], image=config.get("gitImage", "alpine/git"))
             yield Way(EMPTY, "", job(stack, EMPTY, nothing, declared["ConfigMap", "kaniko"]))
         for each, way in zip(ways, (DAEMON,) if more else ways, strict=True):
-            yield Way(way, f"{registry}/{each}:1", job(stack, way, declared["Job", each], declared["ConfigMap", each]))
+            yield Way(way, stack.image(each), job(stack, way, declared["Job", each], declared["ConfigMap", each]))
 
 
 def cluster_of(*stacks: str) -> dict[str, Any]:

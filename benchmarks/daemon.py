@@ -46,9 +46,8 @@ def daemon(options: Options, cleanup: ExitStack) -> Iterator[Benchmark]:
         "ci:builds": [build(NAME, BASE, builder="buildkit", cpuMillicores=2000, memoryMib=4096)],
     }
     stack = Stack(options, cleanup, NAME, config)
-    registry = json.loads(output(stack.program.pulumi("stack", "output", "registryInCluster", "--json")))
     declared = {each["kind"]: each for each in stack.manifests()}
-    base = f"{registry}/{NAME}:1"
+    base = stack.image(NAME)
     ways = (
         Way(EMPTY, "", job(stack, EMPTY, empty(declared["Job"]), declared["ConfigMap"])),
         Way(NAME, base, job(stack, NAME, declared["Job"], declared["ConfigMap"])),

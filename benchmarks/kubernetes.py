@@ -46,6 +46,11 @@ class Stack:
         """Give a kubectl command for the cluster."""
         return Command(words=("kubectl", "--kubeconfig", str(self.kubeconfig), *words))
 
+    def image(self, name: str) -> str:
+        """Give the image of a build, as pods name it: by its digest, since each later build takes the tag."""
+        found = json.loads(output(self.program.pulumi("stack", "output", "--json")))
+        return f"{found['registryInCluster']}/{found['images'][name].rpartition('/')[2]}"
+
     def _remove(self) -> None:
         """Delete its namespaces, and wait until they are gone."""
         names = (self.namespace, self.builds, f"{self.namespace}-buildkit")

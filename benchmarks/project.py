@@ -86,8 +86,7 @@ class Project:
         found = output(Command(words=("sh", "-c", script), cwd=self.folder, env=outer))
         self._env = dict(line.split("=", 1) for line in found.split("\0") if "=" in line)
         self._env.pop("PULUMI_CONFIG_PASSPHRASE_FILE", None)
-        # What it protects is made up, and removed at the end.
-        self._env["PULUMI_CONFIG_PASSPHRASE"] = "benchmarks"  # noqa: S105
+        self._env["PULUMI_CONFIG_PASSPHRASE"] = "benchmarks"  # noqa: S105 - what it protects goes at the end
         self._env["PATH"] = f"{self.folder / '.venv' / 'bin'}:{self._env['PATH']}"
 
     def deploy(self, stack: str, config: Mapping[str, Any], secrets: Mapping[str, str] | None = None) -> Program:
