@@ -136,8 +136,7 @@ def jobs(options: Options, cleanup: ExitStack) -> Iterator[Way]:
     daemon: dict[str, Any] = {"ci:buildkit": SIZES, "ci:registry": {"nodePort": PORT + 1}}
     for name, ways, more in (("compare", BUILDERS, {}), ("compare-daemon", ("buildkit",), daemon)):
         builds = [build(each, BASE, builder=each, cpuMillicores=2000, memoryMib=4096) for each in ways]
-        own = dataclasses.replace(options, scratch=options.scratch / name)
-        stack = Stack(own, cleanup, name, {"ci:kubernetes": config, "ci:builds": builds, **more})
+        stack = Stack(options, cleanup, name, {"ci:kubernetes": config, "ci:builds": builds, **more})
         declared = {(each["kind"], each["metadata"]["labels"][BUILD]): each for each in stack.manifests()}
         if not more:
             nothing = empty(declared["Job", "kaniko"], image=config.get("gitImage", "alpine/git"))

@@ -28,7 +28,7 @@ class Stack:
         self.kubeconfig, self.namespace, self.builds = options.kubeconfig, f"{PREFIX}-{name}", f"{PREFIX}-{name}-builds"
         if not self.kubeconfig.is_file():
             raise BenchmarkError(f"{self.kubeconfig} does not exist: `make lab` makes it, or give --kubeconfig")
-        self.project = Project(options.scratch / "kubernetes", options.cluster_stack)
+        self.project = Project(options.scratch / name, options.cluster_stack)
         own = {
             "ci:kubernetes": {
                 "kubeconfig": str(options.kubeconfig),

@@ -76,7 +76,7 @@ class Project:
     def __init__(self, scratch: Path, stack: str) -> None:
         """Copy the clone, and get the tool chain that a stack of it needs."""
         self._scratch, self.folder, self.config = scratch, scratch / "ci", config_of(stack)
-        scratch.mkdir(parents=True, exist_ok=True)
+        scratch.mkdir(exist_ok=True)
         shutil.copytree(CLONE, self.folder, ignore=shutil.ignore_patterns(*_LEFT_OUT), symlinks=True)
         (self.folder / ".venv").symlink_to((CLONE / ".venv").resolve())
         for file in self.folder.glob("stacks/*.yaml"):  # the passphrase that the salt belongs to stays in the clone

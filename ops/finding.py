@@ -6,6 +6,8 @@ from typing import Literal, NamedTuple
 
 from ops.toolchain import console
 
+_VERB = re.compile(r"`make ([^`=]+(?:=ci:\w+)?)`")  # in what was found, where it lacks the stack's name
+
 
 class Finding(NamedTuple):
     """One thing that was looked at."""
@@ -25,7 +27,6 @@ class Finding(NamedTuple):
 def show(findings: Iterable[Finding], make: Callable[[str], str], *, marks: bool = False) -> int:
     """Print findings to stdout, with what `make` gives for each `make VERB`. Returns 1 if one is bad, else 0."""
     found = list(findings)
-    told = (re.sub(r"`make ([^`=]+(?:=ci:\w+)?)`", lambda verb: f"`{make(verb[1])}`", each.told) for each in found)
-    rows = ((each.mark, each.name, text) for each, text in zip(found, told, strict=True))
+    rows = ((each.mark, each.name, _VERB.sub(lambda verb: f"`{make(verb[1])}`", each.told)) for each in found)
     console.table(row if marks else row[1:] for row in rows)
     return int(any(finding.mark == "BAD" for finding in found))
