@@ -22,9 +22,6 @@ fi
 # Fails unless it is certain that nobody uses the tag.
 may_go() {
   case $tag in *[!A-Za-z0-9_.-]*) return 1 ;; esac
-  # A signature goes with the image that its tag names: sha256-DIGEST.sig
-  signed=${tag#sha256-}
-  if [ -e "$folder/revisions/sha256/${signed%%.*}" ]; then return 1; fi
   digest=$(cat "$link") || return 1
   hex=${digest#sha256:}
   manifest=$blobs/sha256/$(printf %.2s "$hex")/$hex/data
@@ -34,6 +31,15 @@ may_go() {
   if [ $? != 1 ]; then return 1; fi
   grep -qE "(^|/)$repository:$tag\$" /tmp/used
   [ $? = 1 ]
+}
+
+# Finds the image that a tag names: sha256-DIGEST has its referrers, and sha256-DIGEST.sig, .att or .sbom its signature.
+# Fails if the tag names none, or its own image.
+of_another() {
+  named=${tag#sha256-} named=${named%%.*}
+  case $tag in sha256-*) ;; *) return 1 ;; esac
+  case $named in *[!0-9a-f]*) return 1 ;; esac
+  [ ${#named} = 64 ] && [ "$(cat "$link")" != "sha256:$named" ]
 }
 
 # An image that is used and has no tag gets one: it would be collected.
@@ -53,15 +59,21 @@ while IFS= read -r folder; do
   repository=${folder#"$repositories/"} repository=${repository%/_manifests}
   if [ ! -d "$folder/tags" ]; then continue; fi
   # A tag's link is written at each push.
-  find "$folder/tags" -mindepth 3 -maxdepth 3 -path '*/current/link' -exec stat -c '%Y %n' {} + |
-    sort -rn | tail -n "+$((LAST_TAGS + 1))" > /tmp/others
+  find "$folder/tags" -mindepth 3 -maxdepth 3 -path '*/current/link' -exec stat -c '%Y %n' {} + | sort -rn > /tmp/tags
+  counted=0
   while IFS=' ' read -r pushed link; do
     tag=${link#"$folder/tags/"} tag=${tag%/current/link}
+    if of_another; then
+      if [ -e "$folder/revisions/sha256/$named/link" ]; then continue; fi
+    else
+      counted=$((counted + 1))
+      if [ "$counted" -le "$LAST_TAGS" ]; then continue; fi
+    fi
     if [ "$pushed" -ge $((now - DAYS * 86400)) ] || ! may_go; then continue; fi
     echo "removes $repository:$tag, pushed $(((now - pushed) / 86400)) days ago"
     # The link last: a tag without it would never be looked at again.
     rm -rf "$folder/tags/$tag/index" && rm -rf "$folder/tags/$tag"
-  done < /tmp/others
+  done < /tmp/tags
 done < /tmp/folders
 while IFS= read -r folder; do
   while IFS= read -r digest; do

@@ -117,13 +117,38 @@ def test_of_what_a_collection_says_the_end_is_kept_and_no_file_grows_with_it(vol
     assert ">" not in collection.SCRIPT.replace("2>&1", "").replace("2>/dev/null", "")
 
 
-def test_a_tag_that_is_neither_among_the_newest_nor_young_goes_and_a_signature_with_its_image(volume: Volume) -> None:
-    of_last = volume.put("young", "young", 29).replace(":", "-")
-    signatures = [f"{of_last}.sig", f"sha256-{'e' * 64}.sig"]
-    for tag in signatures:
-        volume.put(tag, tag, 100)
+def test_a_tag_that_is_neither_among_the_newest_nor_young_goes(volume: Volume) -> None:
+    volume.put("young", "young", 29)
     assert volume.collect(NOBODY, f"localhost:30500/other/app:old@sha256:{'0' * 64}") == COLLECTED
-    assert volume.tags() == {"last", "young", signatures[0]}
+    assert volume.tags() == {"last", "young"}
+
+
+def test_tags_that_name_an_image_do_not_count_and_stay_as_long_as_the_image(volume: Volume) -> None:
+    attached = {}
+    for tag in ("old", "later", "last"):
+        named = volume.link(tag).read_text().replace(":", "-")
+        attached[tag] = {f"{named}{suffix}" for suffix in ("", ".sig", ".att", ".sbom")}
+        for each in attached[tag]:
+            volume.put(each, each, 50)
+    every = set[str]().union(*attached.values())
+    assert volume.collect(NOBODY) == COLLECTED
+    assert volume.tags() == {"later", "last"} | every
+    # What the registry does with an image without a tag, and what a client's DELETE leaves of one.
+    [digest] = {tag[7:71] for tag in attached["old"]}
+    (volume.manifests / f"revisions/sha256/{digest}/link").unlink()
+    newest = f"sha256-{digest}.att"
+    volume.put(newest, newest, 29)
+    volume.collect(NOBODY)
+    assert volume.tags() == {"later", "last", newest} | attached["later"] | attached["last"]
+
+
+@pytest.mark.parametrize("tag", [f"sha256-{'e' * 63}.sig", f"sha256-{'E' * 64}", f"sha512-{'e' * 64}", "its own"])
+def test_a_tag_that_names_no_other_image_counts(volume: Volume, tag: str) -> None:
+    digest = hashlib.sha256(b"newest").hexdigest()
+    tag = tag.replace("its own", f"sha256-{digest}")
+    volume.put("newest", tag)
+    assert volume.collect(NOBODY) == COLLECTED
+    assert volume.tags() == {"last", tag}
 
 
 HOSTS = ("registry.ci.svc:5000/team/app", "localhost:30500/other")
