@@ -234,9 +234,8 @@ local function other_container_with(behind, accepted)
     end, accepted .. " of a container that is not the proxy's")
 end
 
-local MODE = "[%a,]*"
 local other_container = other_container_with(nil, "the name or id")
-local volumes_from = other_container_with(MODE, "the name or id, with a mode or without,")
+local volumes_from = other_container_with("r[ow]", "the name or id, with :ro or :rw or without,")
 -- The engine joins the alias to the new container's name, and knows the linked container by that too.
 local link = other_container_with(NAME, "NAME or NAME:ALIAS")
 
@@ -244,13 +243,62 @@ local other_volume = like(
     function(value) return value == "" or value:find("^" .. NAME .. "$") and value ~= own end,
     "the name of a volume that is not the proxy's"
 )
-local bind = like(
-    function(value)
-        local name, mode = value:match("^(" .. NAME .. "):/[^:]*(.*)$")
-        return name and name ~= own and (mode == "" or mode:find("^:" .. MODE .. "$"))
-    end,
-    "NAME:/PATH of a volume that is not the proxy's, for example cache:/cache; no folder of the host"
+
+-- Words between commas, each at most once: of each, the pattern of what stands behind its "=", or "" for no "=" at all.
+local function options(patterns, accepted)
+    return like(function(value)
+        local seen = {}
+        for option in (value == "" and "" or value .. ","):gmatch("([^,]*),") do
+            local key, sign, rest = option:match("^([^=]*)(=?)(.*)$")
+            local pattern = patterns[key]
+            if not pattern or seen[key] or (pattern == "") ~= (sign == "") or not rest:find("^" .. pattern .. "$") then
+                return false
+            end
+            seen[key] = true
+        end
+        return true
+    end, accepted)
+end
+
+-- Where something is mounted in a container. It has one spelling, or the engine and runc take two for different places.
+-- Below /proc, /sys and /dev is what a container shares with its host.
+local SHARED = { proc = true, sys = true, dev = true }
+local function is_place(value)
+    local top = value:match("^/([^/]+)")
+    return top and not SHARED[top] and not value:find("[%c\\:]") and not (value .. "/"):find("/%.?%.?/")
+end
+local A_PLACE = "an absolute path such as /cache, without //, . and .., and not below /proc, /sys or /dev"
+local place_of_tmpfs = like(is_place, A_PLACE .. ", and without a / at its end")
+-- The engine takes a slash at the end of these away.
+local function is_place_or_folder(value) return is_place((value:gsub("/$", ""))) end
+local mounted = like(is_place_or_folder, A_PLACE)
+-- A path below /proc may lead out of the container, as by a file that runc has open.
+local working = like(
+    function(value) return value == "" or value == "/" or is_place_or_folder(value) end,
+    "/, or " .. A_PLACE
 )
+
+-- A flag of mount(2) that changes what is mounted there already, `remount`, would change the host's own mounts. Others
+-- change how mounts spread. Z takes a volume from all other containers on a host with SELinux.
+local TMPFS = {
+    size = "%d+[kKmMgG%%]?", nr_inodes = "%d+[kKmMgG]?", nr_blocks = "%d+[kKmMgG]?", mode = "[0-7]+",
+    uid = "%d+", gid = "%d+", rw = "", ro = "", exec = "", noexec = "", suid = "", nosuid = "", dev = "", nodev = "",
+}
+local tmpfs = options(TMPFS, "rw, ro, exec, noexec, suid, nosuid, dev, nodev, size=64m, mode=1777, uid=1000, gid=1000, "
+    .. "nr_inodes=10k, nr_blocks=10k, each at most once, with a comma between them")
+local bind_mode = options({ rw = "", ro = "", z = "", nocopy = "" }, "rw, ro, z, nocopy")
+local NAMED = "NAME:/PATH of a volume that is not the proxy's, for example cache:/cache; no folder of the host"
+local function bind(value, place)
+    text(value, place)
+    if value ~= NULL then
+        local name, path, mode = value:match("^(" .. NAME .. "):(/[^:]*)(.*)$")
+        if not name or name == own or (mode ~= "" and mode:sub(1, 1) ~= ":") then
+            deny(value, place, NAMED)
+        end
+        mounted(path, place .. "'s path")
+        bind_mode(mode:sub(2), place .. "'s mode")
+    end
+end
 local network = like(
     function(value) return value == "" or value:find("^" .. NAME .. "$") and value ~= "host" end,
     "default, bridge, none, or the name of a network; not host, and not container:NAME"
@@ -308,14 +356,15 @@ local endpoint = struct({
 -- A volume driver's options, or another driver, could mount a folder of the host.
 local driver = struct({ Name = one_of("", "local"), Options = no_map })
 local mount = struct({
-    Type = one_of("volume", "tmpfs"), Source = other_volume, Target = text, ReadOnly = flag, Consistency = text,
+    Type = one_of("volume", "tmpfs"), Source = other_volume, Target = mounted, ReadOnly = flag,
+    Consistency = one_of("", "default", "consistent", "cached", "delegated"),
     VolumeOptions = struct({ NoCopy = flag, Labels = labels, DriverConfig = driver, Subpath = no_text }),
     TmpfsOptions = struct({ SizeBytes = number, Mode = number }),
 })
 
 local HOST = {
     Binds = list(bind), VolumesFrom = list(volumes_from), VolumeDriver = one_of("", "local"), Mounts = list(mount),
-    Tmpfs = map(text, like("^[%w=,%%]*$", "options of a tmpfs")), ReadonlyRootfs = flag, ShmSize = number,
+    Tmpfs = map(place_of_tmpfs, tmpfs), ReadonlyRootfs = flag, ShmSize = number,
     -- How it is confined.
     Privileged = off, CapDrop = texts,
     CapAdd = list(like(
@@ -360,7 +409,7 @@ local health = struct({
     Test = texts, Interval = number, Timeout = number, StartPeriod = number, StartInterval = number, Retries = number,
 })
 local PROCESS = {
-    User = text, Env = texts, Cmd = texts, WorkingDir = text, Tty = flag, AttachStdin = flag, AttachStdout = flag,
+    User = text, Env = texts, Cmd = texts, WorkingDir = working, Tty = flag, AttachStdin = flag, AttachStdout = flag,
     AttachStderr = flag,
 }
 local function process(more)
@@ -372,7 +421,7 @@ end
 
 local CONTAINER = process({
     Hostname = text, Domainname = text, ExposedPorts = map(text, no_map), OpenStdin = flag, StdinOnce = flag,
-    ArgsEscaped = flag, Healthcheck = health, Image = text, Volumes = map(like("^[^:]*$", "a path"), no_map),
+    ArgsEscaped = flag, Healthcheck = health, Image = text, Volumes = map(mounted, no_map),
     Entrypoint = texts, NetworkDisabled = flag, MacAddress = text, OnBuild = texts, Labels = labels, StopSignal = text,
     StopTimeout = number, Shell = texts, HostConfig = struct(HOST),
     -- docker-py has a network's name in the place of EndpointsConfig, with null, which engines ignore.
