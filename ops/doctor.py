@@ -14,6 +14,7 @@ from pathlib import Path
 import pulumi
 
 from components.settings import Problem
+from components.settings.docker import PLUGIN_VARIABLES
 from ops import clone, cluster, engine, finding
 from ops.finding import Finding
 from ops.stack import Stack, environment, logged_in
@@ -66,6 +67,9 @@ def of_settings(stack: Stack) -> Iterator[Finding]:
         if settings.platform == "kubernetes":
             yield from _cluster(stack)
         else:
+            if ignored := " ".join(name for name in PLUGIN_VARIABLES if os.environ.get(name)):
+                seen = f"`make` ignores {ignored}, and plain `pulumi` refuses it"
+                yield Finding("environment", seen, "note", f"unset {ignored}")
             there = _engine(settings.docker.host)
             yield there
             if settings.docker.is_local and there.mark != "ok":
@@ -118,7 +122,7 @@ def _problems(stack: Stack) -> list[Problem]:
     if stack.settings.platform == "docker":
         from components.docker import host
 
-        return list(host.preflight(stack.settings, project=project, stack=name))
+        return list(host.preflight(stack.settings, project=project, stack=name, environment=stack.env))
     from components.kubernetes import preflight
 
     reader = cluster.reader(stack)

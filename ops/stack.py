@@ -16,6 +16,7 @@ from types import FrameType
 from typing import Any
 
 from components.settings import Settings
+from components.settings.docker import PLUGIN_VARIABLES
 from components.settings.load import read
 from components.settings.problems import SettingsError
 from ops import state_files
@@ -220,8 +221,9 @@ def environment(clone: Clone, base: Mapping[str, str]) -> tuple[dict[str, str], 
     """The environment for this clone's Pulumi, and whether the backend is the clone's own.
 
     A backend that the user chose is kept: by PULUMI_BACKEND_URL, by `backend` in Pulumi.yaml, or by `pulumi login`.
+    What leads the Docker plugin to another engine than the stack's is left out.
     """
-    env = dict(base)
+    env = {name: value for name, value in base.items() if name not in PLUGIN_VARIABLES}
     # Without a file of attributes beside each file: nothing needs it, and a kill may leave an empty one, at which every
     # later command fails with `failed to load checkpoint: EOF`.
     own = f"{clone.state.as_uri()}?metadata=skip"

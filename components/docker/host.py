@@ -15,6 +15,8 @@ from components.docker import access, managed_names, tls, tls_preflight
 from components.docker.engine import Engine, EngineError
 from components.jenkins import configuration
 from components.settings import JenkinsSettings, Problem, Settings
+from components.settings.docker import PLUGIN_VARIABLES
+from components.settings.problems import HIDDEN
 
 
 def provider(settings: Settings) -> docker.Provider:
@@ -56,14 +58,17 @@ def engine(settings: Settings) -> Engine | None:
     return Engine(endpoint.host, lambda: tls.connection(endpoint, context))
 
 
-def preflight(settings: Settings, *, project: str, stack: str) -> Iterator[Problem]:
+def preflight(
+    settings: Settings, *, project: str, stack: str, environment: Mapping[str, str] = os.environ
+) -> Iterator[Problem]:
     """Return what blocks the deployment on the host, before anything is made there.
 
-    Checks the stack's own names, the access mode and the certificates first. Then it asks the engine, unless that is
-    behind ssh, for its containers, for the names that the stack will use, and for Jenkins' ports.
+    Checks the plugin's environment, the stack's own names, the access mode and the certificates first. Then it asks the
+    engine, unless that is behind ssh, for its containers, for the names that the stack uses, and for Jenkins' ports.
     """
     endpoint, runner = tls.host(settings), settings.gitlab_runner
     found = [
+        *_environment(settings.docker.host, environment),
         *managed_names.twice(settings),
         *(tls_preflight.preflight(endpoint) if endpoint else ()),
         *access.of(settings.docker).preflight(settings),
@@ -89,6 +94,23 @@ def preflight(settings: Settings, *, project: str, stack: str) -> Iterator[Probl
         return
     if runner is None:
         yield from _jenkins(settings.jenkins, containers, me, local=settings.docker.is_local)
+
+
+def _environment(host: str, environment: Mapping[str, str]) -> Iterator[Problem]:
+    """Return a problem for each variable that leads the plugin to another engine, or to another way of asking."""
+    for name in PLUGIN_VARIABLES:
+        value = environment.get(name)
+        if not value or (name, value) == ("DOCKER_HOST", host):
+            continue
+        instead = f"run `unset {name}`: the stack's engine is {host}, and only ci:docker.host chooses another"
+        if name == "DOCKER_HOST":
+            instead += f", for example by `pulumi config set --path ci:docker.host {value}`"
+        elif name == "DOCKER_SSH_OPTS":
+            instead += "; write options of ssh into ~/.ssh/config"
+        shown = HIDDEN if name.endswith("_MATERIAL") else value
+        yield Problem(
+            name, "conflict", "is set in the environment, and Pulumi's Docker plugin reads it", instead, shown
+        )
 
 
 def _jenkins(

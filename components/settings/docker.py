@@ -1,12 +1,30 @@
 """The settings of the Docker host, and of how jobs reach an engine."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
 from components.settings.engines import DindSettings, ProxySettings, PruneSettings, TcpSettings, TlsFiles
 from components.settings.fields import AbsolutePath, DockerHost
 from components.settings.section import Section
+
+PLUGIN_VARIABLES: Final = (
+    "DOCKER_API_VERSION",
+    "DOCKER_CA_MATERIAL",
+    "DOCKER_CERT_MATERIAL",
+    "DOCKER_CERT_PATH",
+    "DOCKER_CONTEXT",
+    "DOCKER_HOST",
+    "DOCKER_KEY_MATERIAL",
+    "DOCKER_SSH_OPTS",
+    "DOCKER_TLS_VERIFY",
+)
+"""The variables that decide which engine Pulumi's Docker plugin asks, and how. Some come before the provider's `host`.
+
+Source: pulumi-docker 5.2, provider/provider.go and image.go; terraform-provider-docker, internal/provider/provider.go
+and framework_provider.go; FromEnv of Docker's client library. DOCKER_CONFIG is none of them: only the log-ins of
+registries are read there, and no `currentContext`.
+"""
 
 
 class DockerSettings(Section):

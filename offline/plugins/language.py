@@ -23,6 +23,16 @@ from pulumi.runtime.proto import language_pb2, language_pb2_grpc
 
 from .rpc import engine_address, serve
 
+_TOLD = 32
+"""The exit status of a program that has told its user what is wrong. Source: the official host's main.go."""
+
+
+class _ToldError(grpc.RpcError):  # type: ignore[misc,unused-ignore]
+    """Ends such a program. The SDK's server adds nothing to an error of this kind and code."""
+
+    def code(self) -> grpc.StatusCode:
+        return grpc.StatusCode.UNAVAILABLE
+
 
 class LanguageHost(LanguageServer):
     """The LanguageRuntime service."""
@@ -41,7 +51,16 @@ class LanguageHost(LanguageServer):
                 error=f"the 'virtualenv' option in Pulumi.yaml is {folder}, and this language host is of {sys.prefix}: "
                 "give that, or use the official language host"
             )
-        self.program = partial(_run, Path(request.pwd, request.info.entry_point or "."))
+        ended: list[BaseException] = []
+
+        def program() -> None:
+            try:
+                _run(Path(request.pwd, request.info.entry_point or "."))
+            except BaseException as error:
+                ended.append(error)
+                raise
+
+        self.program = program
         os.chdir(request.pwd)
         del request.args[:]
         request.args.append(self._engine)  # where the SDK's server looks for it
@@ -53,7 +72,7 @@ class LanguageHost(LanguageServer):
 
         self._programs.put(run)
         self._stopped.wait()
-        failed = not answers or answers[0].error
+        failed = ended or not answers or answers[0].error
         return language_pb2.RunResponse(bail=bool(failed))
 
     def work(self) -> None:
@@ -76,6 +95,8 @@ def _run(program: Path) -> None:
     except pulumi.RunError:
         raise
     except SystemExit as ended:
+        if ended.code == _TOLD:
+            raise _ToldError from None
         if ended.code:
             raise pulumi.RunError(f"program exited with non-zero exit code: {ended.code}") from None
     except ImportError as error:

@@ -61,11 +61,12 @@ def test_a_program_may_print_take_signals_be_in_a_folder_and_use_a_linked_venv(s
         ("def broken():\n    1 / 0\n\nbroken()", ["ZeroDivisionError", "in broken"], ["run_in_stack", "runpy"]),
         ("def (:", ["SyntaxError", "__main__.py"], []),
         ("sys.exit(3)", ["exit code: 3"], []),
+        ("pulumi.log.error('set the key'); sys.exit(32)", ["set the key"], ["Traceback", "exit code", "unhandled"]),
         # Of a signal, which must not leave the engine waiting.
         ("os.kill(os.getpid(), 9)", [], []),
         ("", ["__main__.py"], []),
     ],
-    ids=["run-error", "exception", "syntax", "exit", "crash", "no-program"],
+    ids=["run-error", "exception", "syntax", "exit", "told", "crash", "no-program"],
 )
 def test_a_program_that_fails_fails_the_update_at_once_and_shows_why(
     stack: Stack, text: str, shown: list[str], hidden: list[str]

@@ -11,6 +11,7 @@ from components.docker import host
 from components.docker.access import host_socket
 from components.docker.access.host_socket import group_in_container
 from components.settings import NotAcceptedError, Problem
+from components.settings.docker import PLUGIN_VARIABLES
 from tests.support import fake_docker
 from tests.support.fake_docker import container, volume
 from tests.support.programs import script
@@ -200,6 +201,22 @@ def test_what_this_host_lacks_is_refused_beforehand(
     tmp_path: Path, port: int, jenkins: dict[str, Any], key: str, code: str
 ) -> None:
     assert refused(tmp_path, port=port, jenkins=jenkins) == [(f"ci:jenkins.{key}", code)]
+
+
+@pytest.mark.parametrize("name", PLUGIN_VARIABLES)
+def test_a_variable_that_leads_the_plugin_to_another_engine_is_refused(tmp_path: Path, port: int, name: str) -> None:
+    value = "tcp://other.example.org:2376"
+    with pytest.MonkeyPatch.context() as environment:
+        for harmless in ("DOCKER_CONFIG", "DOCKER_BUILDKIT"):
+            environment.setenv(harmless, "1")
+        environment.setenv(name, "")
+        environment.setenv("DOCKER_HOST", f"unix://{tmp_path}/docker.sock")  # the stack's own
+        assert preflight(tmp_path, port=port) == []
+        environment.setenv(name, value)
+        [problem] = preflight(tmp_path, port=port)
+    assert (problem.key, problem.code) == (name, "conflict")
+    assert f"unset {name}" in problem.instead
+    assert (value in str(problem)) is not name.endswith("_MATERIAL")
 
 
 def found(**docker: Any) -> host_socket.Socket:

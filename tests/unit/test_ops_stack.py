@@ -16,9 +16,11 @@ import psutil
 import pytest
 
 from components.settings import Settings
+from components.settings.docker import PLUGIN_VARIABLES
 from ops import deploy, engine, finding, jenkins, recover, settings, status
+from ops.clone import Clone
 from ops.finding import Finding
-from ops.stack import Stack
+from ops.stack import Stack, environment
 from ops.toolchain import process
 from ops.toolchain.console import OpsError
 from tests.support import made_stack, programs
@@ -49,6 +51,11 @@ HOST = {"acceptRootOnHost": True}
 )
 def test_the_images_of_a_stack_are_those_of_its_settings(keys: dict[str, Any], wanted: list[str]) -> None:
     assert engine.images(docker_settings(**keys)) == wanted
+
+
+def test_make_leaves_out_what_leads_the_docker_plugin_to_another_engine(tmp_path: Path) -> None:
+    kept = {"DOCKER_CONFIG": "/x", "PATH": "/bin", "PULUMI_BACKEND_URL": "file:///x"}
+    assert environment(Clone(tmp_path), {**dict.fromkeys(PLUGIN_VARIABLES, "x"), **kept}) == (kept, False)
 
 
 class World:
