@@ -1,4 +1,4 @@
-"""Reads a stack's config into `Settings` in three steps, or raises one error with every problem that a step found.
+"""Reads a stack's config into `Settings` in three steps, or shows every problem that a step found.
 
 1. Each field by itself. 2. Rules between settings, if step 1 found nothing. 3. Preflight on the host or the cluster, if
 steps 1 and 2 found nothing. So nothing is ever asked of a host with a value that the user did not write.
@@ -8,6 +8,7 @@ import difflib
 import functools
 import json
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -32,21 +33,25 @@ _HIDDEN_PARTS: Final = {"script", "users", "passwordHash"}
 Preflight = Callable[[Settings], Iterable[Problem]]
 """Looks at the host or cluster that the settings name, and returns what blocks the deployment. Changes nothing."""
 
+_TOLD: Final = 32
+"""The exit status that Pulumi's language host takes for "the user was told": it adds no error of its own."""
+
 _Location = tuple[int | str, ...]
 _Node = Mapping[str, Any]
 
 
 def load(preflight: Preflight = lambda _: ()) -> Settings:
-    """Return the stack's settings, typed and frozen.
+    """Return the stack's settings, typed and frozen. Register no resource before this returns.
 
-    Raises SettingsError with the problems of the first step that found any. Register no resource before this returns.
+    If a step finds problems, shows all of them and ends the program.
     """
     config = runtime_config.CONFIG.get()
     raw = {key.removeprefix(PREFIX): value for key, value in config.items() if key.startswith(PREFIX)}
     secret = frozenset(key for key in raw if runtime_config.is_config_secret(f"{PREFIX}{key}"))
     settings, problems = read(raw, secret, preflight)
     if settings is None:
-        raise SettingsError(pulumi.get_stack(), problems)
+        pulumi.log.error(str(SettingsError(pulumi.get_stack(), problems)))
+        sys.exit(_TOLD)
     return settings
 
 
