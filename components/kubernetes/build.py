@@ -9,11 +9,10 @@ import pulumi
 from pulumi_kubernetes import batch, core
 
 from components import labels
-from components.kubernetes import queue, results
+from components.kubernetes import history, queue, results
 from components.kubernetes.builders import PodSpec
 from components.kubernetes.cluster import ApiReader, ReadError
 from components.kubernetes.context import FILE
-from components.kubernetes.history import History
 from components.kubernetes.namespaces import StackArgs
 from components.kubernetes.plan import Plan
 from components.settings import BuildSettings
@@ -39,20 +38,14 @@ class BuildArgs(StackArgs):
 
     plan: Plan
     reader: ApiReader
-    last: History
-    """If the Job that pushed the last update's image is gone since, it is created again, but suspended, so that it
-    builds nothing."""
+    pushed: str | None
+    """The image that this very Job has pushed, if its volume is still there. If the Job is gone since, it is created
+    again, but suspended, so that it builds nothing."""
 
-    volume: pulumi.Output[str | None]
-    """The uid of the registry's volume. A build is repeated when its registry's volume was replaced. Before the first
-    update, any volume counts as the same."""
+    volume: pulumi.Input[str | None]
+    """The uid of the registry's volume. A new one has no images, so it makes the Job another one."""
 
     on_error: Sequence[pulumi.ErrorHook]
-
-    @property
-    def pushed(self) -> str | None:
-        """The image that this very Job has pushed."""
-        return self.last.images.get(self.plan.job)
 
 
 class Build(pulumi.ComponentResource):
@@ -67,12 +60,11 @@ class Build(pulumi.ComponentResource):
     def __init__(self, name: str, args: BuildArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Register the Job, and the context and the schedule if the build has them."""
         plan, build = args.plan, args.plan.settings
-        super().__init__("ci:kubernetes:Build", name, {"destinations": list(build.destinations)}, opts)
+        super().__init__(history.BUILD, name, {"destinations": list(build.destinations)}, opts)
         meta: dict[str, Any] = {
             "namespace": args.spaces.builds,
             "labels": {labels.BUILD: build.name, **labels.PART},
         }
-        same_volume = args.volume.apply(lambda uid: args.last.volume in {None, uid} or not plan.in_own_registry)
         context, waits = self._context(name, plan, meta), queue.of_jobs(args.settings.kubernetes)
         patience = build.deadline_seconds + queue_seconds(args.settings) + _BEYOND_DEADLINE_SECONDS
         options = pulumi.ResourceOptions(
@@ -85,44 +77,34 @@ class Build(pulumi.ComponentResource):
             hooks=pulumi.ResourceHookBinding(on_error=list(args.on_error)),
         )
         # The name of a failed Job does not change, so the provider has to replace it in the next update.
-        annotations: dict[str, pulumi.Input[str]] = {_REPLACE_UNREADY: "true"}
-        marks: pulumi.Input[Mapping[str, str]] = {**meta["labels"], **waits}
+        annotations, queued = {_REPLACE_UNREADY: "true"}, f'metadata.labels["{labels.QUEUE}"]'
         spec = job_spec(build, plan.pod, meta["labels"], awaited=True)
         if plan.in_own_registry:
-            # A new volume has no images, so it makes the Job another one.
             spec["template"]["metadata"]["annotations"] = {labels.VOLUME: args.volume}
-        if args.pushed is not None:
-            # These inputs are used only when a deleted Job is created again. They don't change a Job that exists.
-            annotations = {
-                _SKIP_AWAIT: same_volume.apply(lambda same: "true" if same else "false"),
-                _REPLACE_UNREADY: same_volume.apply(lambda same: "false" if same else "true"),
-            }
-            spec["suspend"] = same_volume
-            # A Job that release 0.1.0 made has no policy, and tries the login first. That is no reason to build again.
-            # Whatever else is in its pod decides its name.
-            ignored = [
-                "spec.suspend",
-                "spec.podFailurePolicy",
-                "spec.template.spec",
-                *(f'metadata.annotations["{name}"]' for name in annotations),
-            ]
-            if waits:
-                # Kueue would start a suspended Job that is in a queue.
-                marks = same_volume.apply(lambda same: meta["labels"] if same else {**meta["labels"], **waits})
-                ignored.append(f'metadata.labels["{labels.QUEUE}"]')
-            options = pulumi.ResourceOptions.merge(options, pulumi.ResourceOptions(ignore_changes=ignored))
+        if args.pushed is None:
+            # Kueue refuses to change the label of a Job that is not suspended.
+            of_build = pulumi.ResourceOptions(replace_on_changes=[queued])
+        else:
+            # These inputs are used only when a deleted Job is created again. They don't change a Job that exists: its
+            # name says what it built. Kueue would start a suspended Job that is in a queue.
+            annotations, waits = {_SKIP_AWAIT: "true", _REPLACE_UNREADY: "false"}, {}
+            spec["suspend"] = True
+            ignored = ["spec.suspend", "spec.podFailurePolicy", "spec.template.spec", queued]
+            ignored += [f'metadata.annotations["{name}"]' for name in annotations]
+            of_build = pulumi.ResourceOptions(ignore_changes=ignored)
         job = batch.v1.Job(
             f"{name}-job",
-            metadata={**meta, "name": plan.job, "labels": marks, "annotations": annotations},
+            metadata={**meta, "name": plan.job, "labels": {**meta["labels"], **waits}, "annotations": annotations},
             spec=spec,
-            opts=options,
+            opts=pulumi.ResourceOptions.merge(options, of_build),
         )
         if plan.scheduled is not None:
             self._schedule(name, args, plan.scheduled, meta, context)
-        digest = _digest(args, job, same_volume)
+        digest = _digest(args, job)
         self.image = digest.apply(lambda found: f"{plan.repository}@{found}")
         self.job = self.image.apply(lambda _: plan.job)
-        self.register_outputs({"job": self.job, "image": self.image})
+        # The next update compares them with what it is asked to build.
+        self.register_outputs({"job": self.job, "image": self.image, "decides": plan.decides})
 
     def _context(self, name: str, plan: Plan, meta: Mapping[str, Any]) -> list[pulumi.Resource]:
         if plan.packed is None:
@@ -182,17 +164,14 @@ def job_spec(build: BuildSettings, pod: PodSpec, marks: Mapping[str, str], *, aw
     }
 
 
-def _digest(args: BuildArgs, job: batch.v1.Job, same_volume: pulumi.Output[bool]) -> pulumi.Output[str]:
+def _digest(args: BuildArgs, job: batch.v1.Job) -> pulumi.Output[str]:
     """Return the digest that the last update noted, or read it from the Job's pod."""
-    # Only the digest: the name by which nodes pull may have changed since.
-    known = args.pushed.rpartition("@")[2] if args.pushed is not None else None
-
-    def read() -> pulumi.Output[str]:
-        # The status is known once the Job is done.
-        done: pulumi.Output[list[Any]] = pulumi.Output.all(job.status, args.spaces.builds)
-        return done.apply(lambda both: _read(args.reader, both[1], args.plan))
-
-    return same_volume.apply(lambda same: known if known is not None and same else read())
+    if args.pushed is not None:
+        # Only the digest: the name by which nodes pull may have changed since.
+        return pulumi.Output.from_input(args.pushed.rpartition("@")[2])
+    # The status is known once the Job is done.
+    done: pulumi.Output[list[Any]] = pulumi.Output.all(job.status, args.spaces.builds)
+    return done.apply(lambda both: _read(args.reader, both[1], args.plan))
 
 
 def _read(reader: ApiReader, namespace: str, plan: Plan) -> Awaitable[str]:

@@ -166,6 +166,11 @@ class ApiReader:
         """Return whether a Secret exists, without reading its content."""
         return self._get(f"/api/v1/namespaces/{namespace}/secrets/{name}", accept=_METADATA_ONLY) is not None
 
+    def claim(self, namespace: str, name: str) -> str | None:
+        """Return the uid of a PersistentVolumeClaim; None if there is none."""
+        claim = self._get(f"/api/v1/namespaces/{namespace}/persistentvolumeclaims/{name}", accept=_METADATA_ONLY)
+        return str(claim["metadata"]["uid"]) if claim is not None else None
+
     def pods(self, namespace: str, job: str) -> list[Mapping[str, Any]]:
         """Return a Job's pods in the API's shape, the newest first."""
         found = self._get(f"/api/v1/namespaces/{namespace}/pods", labelSelector=f"{JOB_LABEL}={job}") or {}

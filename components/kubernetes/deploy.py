@@ -19,11 +19,12 @@ from components.kubernetes.builders.spec import (
     TRUST,
     TRUST_FILE,
 )
-from components.kubernetes.cluster import ApiReader
+from components.kubernetes.cluster import ApiReader, ReadError
 from components.kubernetes.endpoints import Endpoints
+from components.kubernetes.history import History
 from components.kubernetes.namespaces import Namespaces, StackArgs
 from components.kubernetes.network import Network
-from components.kubernetes.plan import plan
+from components.kubernetes.plan import Plan, plan
 from components.kubernetes.push import Push, PushArgs, watched
 from components.kubernetes.registry import Mirror, MirrorArgs, Registry, RegistryArgs
 from components.kubernetes.retention import IMAGES
@@ -57,7 +58,9 @@ def deploy(settings: Settings, reader: ApiReader | None = None) -> Mapping[str, 
         needed.append(there)
         more["buildkit"] = daemon.outputs(settings, there)
     ready = pulumi.ResourceOptions.merge(on_cluster, pulumi.ResourceOptions(depends_on=needed))
-    plans = [plan(settings, index) for index in range(len(settings.builds))]
+    volume = _same_volume(settings, last, reader)
+    kept = volume is not None or last.volume is None
+    plans = [plan(settings, index, last.images.get(build.name)) for index, build in enumerate(settings.builds)]
     hooks = [failure_hook(plans, reader)] if plans else []
     builds = {
         each.settings.name: Build(
@@ -67,8 +70,9 @@ def deploy(settings: Settings, reader: ApiReader | None = None) -> Mapping[str, 
                 spaces=spaces,
                 plan=each,
                 reader=reader,
-                last=last,
-                volume=registry.volume,
+                pushed=_pushed(each, last) if kept or not each.in_own_registry else None,
+                # In a preview that changes the volume, the uid would not be known, and each Job be replaced.
+                volume=volume or registry.volume,
                 on_error=hooks,
             ),
             ready,
@@ -111,6 +115,22 @@ def deploy(settings: Settings, reader: ApiReader | None = None) -> Mapping[str, 
         **more,
         "next": _next(settings, endpoint),
     }
+
+
+def _same_volume(settings: Settings, last: History, reader: ApiReader) -> str | None:
+    """Return the uid of the registry's volume if it is that of the last update; None if it is not, or before any."""
+    if last.volume is None or not settings.builds:
+        return None
+    try:
+        uid = reader.claim(settings.kubernetes.namespace, endpoints.REGISTRY)
+    except ReadError as error:
+        raise pulumi.RunError(f"the registry's volume can't be read: {error}") from None
+    return uid if uid == last.volume else None
+
+
+def _pushed(build: Plan, last: History) -> str | None:
+    pushed = last.images.get(build.settings.name)
+    return pushed.image if pushed is not None and pushed.job == build.job else None
 
 
 def _docker_config(

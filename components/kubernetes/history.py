@@ -15,6 +15,7 @@ from components import labels
 _READ = "pulumi:pulumi:readStackResourceOutputs"
 """A function of the engine. Returns each resource of the state by URN, also before the first registration."""
 
+BUILD: Final = "ci:kubernetes:Build"
 _STACK: Final = "pulumi:pulumi:Stack"
 _JOB: Final = "kubernetes:batch/v1:Job"
 _NAMESPACE: Final = "kubernetes:core/v1:Namespace"
@@ -22,6 +23,23 @@ _NAMESPACE: Final = "kubernetes:core/v1:Namespace"
 _TRIES: Final = 20
 _PAUSE_SECONDS: Final = 0.05
 """A file backend can't be read while the engine writes the state, which it does at the start of an update."""
+
+
+@dataclass(frozen=True)
+class PushedImage:
+    """What a build's last Job pushed."""
+
+    job: str
+    """The Job's name."""
+
+    image: str
+    """The image, `host/repository@sha256:...`."""
+
+    decides: str | None
+    """The hash of what decided it; None if a release up to 0.1.0 built it."""
+
+    pod: Mapping[str, Any]
+    """The spec of the Job's pod, as the API has it; empty if the Job is gone."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +55,10 @@ class History:
     namespaces: frozenset[str]
     """All namespaces in the state."""
 
-    images: Mapping[str, str]
-    """The image that a Job pushed, `host/repository@sha256:...`, by the Job's name.
+    images: Mapping[str, PushedImage]
+    """What was pushed, by the build's name.
 
-    Without Jobs that a failed update has replaced: the tags may point to what the newer Job pushed.
+    Without builds whose Job a failed update has replaced: the tags may point to what the newer Job pushed.
     """
 
     volume: str | None
@@ -61,20 +79,32 @@ def _read(_: object) -> History:
     found = (_ask({"stackName": name}) or {}).get("outputs") or {}
     outputs = next((each.get("outputs") or {} for each in found.values() if each.get("type") == _STACK), {})
     images, jobs = outputs.get("images") or {}, outputs.get("builds") or {}
-    of_builds = [meta for meta in _metas(found, _JOB) if labels.BUILD in (meta.get("labels") or {})]
-    last = {meta["labels"][labels.BUILD]: meta["name"] for meta in of_builds}
+    last = {marks[labels.BUILD]: job for job in _outputs(found, _JOB) if labels.BUILD in (marks := _labels(job))}
+    decides = {each["job"]: each["decides"] for each in _outputs(found, BUILD) if {"job", "decides"} <= each.keys()}
     return History(
         context=outputs.get("context"),
         namespace=outputs.get("namespace"),
-        namespaces=frozenset(meta.get("name", "") for meta in _metas(found, _NAMESPACE)),
-        images={job: images[build] for build, job in jobs.items() if build in images and last.get(build, job) == job},
+        namespaces=frozenset((each.get("metadata") or {}).get("name", "") for each in _outputs(found, _NAMESPACE)),
+        images={
+            build: PushedImage(job, images[build], decides.get(job), _pod(last.get(build) or {}))
+            for build, job in jobs.items()
+            if build in images and (build not in last or last[build]["metadata"]["name"] == job)
+        },
         volume=outputs.get("registryVolume"),
     )
 
 
-def _metas(found: Mapping[str, Any], kind: str) -> list[Mapping[str, Any]]:
-    """Return the metadata of each object of a kind in the state."""
-    return [(each.get("outputs") or {}).get("metadata") or {} for each in found.values() if each.get("type") == kind]
+def _outputs(found: Mapping[str, Any], kind: str) -> list[Mapping[str, Any]]:
+    """Return the outputs of each resource of a kind in the state."""
+    return [each.get("outputs") or {} for each in found.values() if each.get("type") == kind]
+
+
+def _labels(job: Mapping[str, Any]) -> Mapping[str, str]:
+    return (job.get("metadata") or {}).get("labels") or {}
+
+
+def _pod(job: Mapping[str, Any]) -> Mapping[str, Any]:
+    return (((job.get("spec") or {}).get("template")) or {}).get("spec") or {}
 
 
 def _ask(question: Mapping[str, Any]) -> Any:  # noqa: ANN401 - what the engine answers

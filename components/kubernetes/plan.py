@@ -2,20 +2,35 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from components import certificates
 from components.kubernetes import context, endpoints
 from components.kubernetes.builders import BUILDERS, BuildSpec, PodSpec
 from components.kubernetes.context import Packed
+from components.kubernetes.history import PushedImage
 from components.labels import BRANCH, BRANCH_TAG, COMMIT, COMMIT_TAG
 from components.settings import BuildSettings, Settings
 from components.settings.cluster_checks import RESERVED_TAG, own_repository
 
-_DIGITS = 12
+_DIGITS: Final = 12
 """How many hexadecimal digits of a SHA-256 are in the name of a Job or a ConfigMap."""
+
+_DECIDES_NOT: Final = {"name", "context", "resources", "deadline_seconds", "retries", "schedule", "on_push"}
+"""Fields of a build that say where, when and how long it runs. Its context and its destinations are added resolved."""
+
+_NO_DECISIONS: Final = {"command", "resources", "sizeLimit"}
+"""Fields of a pod: the scripts, and what it may use."""
+
+_OWN_TAG: Final = re.compile(rf'[ ,][^ ,"]+:{RESERVED_TAG}[0-9a-f]{{{_DIGITS}}}')
+_OWN: Final = re.compile(rf"--destination=.+:{RESERVED_TAG}[0-9a-f]{{{_DIGITS}}}|--skip-push-permission-check")
+"""The destination that a Job has of its own, in a list of them or as an argument; and how Kaniko tries the login."""
+
+_NOT_CONTENT: Final = {"credentials", "user", "known_hosts"}
+"""Fields of a context in git that say how it is read, not what is read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +42,12 @@ class Plan:
 
     job: str
     """The Job's name: the build's name and a hash of everything that decides the result."""
+
+    decides: str
+    """That hash. A Job that an earlier release named has another one in its name."""
+
+    decides_on_push: str | None
+    """The same for the builds of pushed commits, without the commit; None if no branch is watched."""
 
     config_map: str | None
     """The name of the ConfigMap with the packed context: the build's name and the context's digest."""
@@ -52,8 +73,11 @@ def template_name(build: str) -> str:
     return f"{build}.push"
 
 
-def plan(settings: Settings, index: int) -> Plan:
-    """Return the plan of the build at this index of `ci:builds`. Raises ContextError."""
+def plan(settings: Settings, index: int, last: PushedImage | None = None) -> Plan:
+    """Return the plan of the build at this index of `ci:builds`. Raises ContextError.
+
+    last: what the last update left. Its Job keeps its name if nothing that decides has changed.
+    """
     build, registry = settings.builds[index], endpoints.of(settings)
     packed = context.of(build)
     config_map = f"{build.name}-context-{packed.digest[:_DIGITS]}" if packed is not None else None
@@ -62,23 +86,64 @@ def plan(settings: Settings, index: int) -> Plan:
     first = own_repository(targets[0])
     spec = _spec(settings, build, targets, config_map)
     make = BUILDERS[build.builder]
-    # A try of the login decides nothing. Without this, each image of release 0.1.0 would be built again.
-    decides = [make(replace(spec, tries_login=True)), spec.trusted_ca, build.trigger]
-    digest = _hash(json.dumps(decides, sort_keys=True))[:_DIGITS]
+    decides = _decides(settings, build, targets, config_map)
+    job = f"{build.name}-{decides}"
+    if last is not None and _is_the_same(last, make(spec), build, decides):
+        job = last.job
     # The registry deletes untagged images. This tag keeps the image of the output `images` when the others have moved.
-    kept = [f"{registry.push}/{repository}:{RESERVED_TAG}{digest}" for repository in own[:1]]
+    kept = [f"{registry.push}/{repository}:{RESERVED_TAG}{job.rpartition('-')[2]}" for repository in own[:1]]
     return Plan(
         index=index,
-        job=f"{build.name}-{digest}",
+        job=job,
+        decides=decides,
+        decides_on_push=_decides(settings, *_watched(build, targets), None) if build.on_push else None,
         config_map=config_map,
         pod=make(replace(spec, destinations=[*spec.destinations, *kept])),
         scheduled=make(spec) if build.schedule else None,
-        on_push=_of_commit(settings, build, targets) if build.on_push else None,
+        on_push=_of_commit(settings, *_watched(build, targets)) if build.on_push else None,
         settings=build,
         repository=f"{registry.pull}/{first}" if first is not None else targets[0].rpartition(":")[0],
         packed=packed,
         in_own_registry=bool(own),
     )
+
+
+def _decides(settings: Settings, build: BuildSettings, targets: Sequence[str], config_map: str | None) -> str:
+    """Return the hash of what decides a build's result: nothing of where it runs, or of what it pulls and pushes by.
+
+    A field that a later release adds does not change it while it has its default.
+    """
+    context = build.context.model_dump(mode="json", exclude={"directory": True, "inline": True, "git": _NOT_CONTENT})
+    storage = settings.kubernetes.object_storage if (build.context.archive or "").startswith("s3:") else None
+    decides = {
+        **build.model_dump(mode="json", exclude=_DECIDES_NOT, exclude_defaults=True),
+        "builder": [build.builder, settings.kubernetes.image_of(build.builder)],
+        "context": [context, config_map, storage and storage.model_dump(mode="json")],
+        "destinations": list(targets),
+    }
+    return _hash(json.dumps(decides, sort_keys=True))[:_DIGITS]
+
+
+def _is_the_same(last: PushedImage, pod: PodSpec, build: BuildSettings, decides: str) -> bool:
+    """Return whether what was pushed is what `decides` stands for.
+
+    Until 0.1.0 a Job's name had a hash of its whole pod and of the trigger, which is in no pod.
+    """
+    if last.decides is not None or build.trigger:
+        return last.decides == decides
+    return _has(last.pod, pod)
+
+
+def _has(live: Any, wanted: Any) -> bool:  # noqa: ANN401 - the API's shapes
+    """Return whether an object of the API has all that is wanted and decides. It has defaults besides."""
+    if isinstance(wanted, Mapping):
+        # The API leaves out what is empty, and writes quantities in another way.
+        items = {key: value for key, value in wanted.items() if value and key not in _NO_DECISIONS}
+        return isinstance(live, Mapping) and all(_has(live.get(key), value) for key, value in items.items())
+    if isinstance(wanted, Sequence) and not isinstance(wanted, str):
+        lists = [[each for each in one or () if not _OWN.fullmatch(str(each))] for one in (live, wanted)]
+        return len(lists[0]) == len(lists[1]) and all(map(_has, *lists))
+    return bool(_OWN_TAG.sub("", live) == wanted if isinstance(live, str) else live == wanted)
 
 
 def push_job(
@@ -130,16 +195,20 @@ def _spec(settings: Settings, build: BuildSettings, targets: tuple[str, ...], co
     )
 
 
-def _of_commit(settings: Settings, build: BuildSettings, targets: tuple[str, ...]) -> PodSpec:
-    """Return a pod that is the same for every commit: it finds the commit and the tags in its own annotations."""
+def _watched(build: BuildSettings, targets: Sequence[str]) -> tuple[BuildSettings, tuple[str, ...]]:
+    """Return a build and its destinations with the variables of a commit, which the kubelet puts in."""
     git = build.context.git
     if git is None:
         raise AssertionError
-    # The kubelet puts in the variables.
     context = build.context.model_copy(update={"git": git.model_copy(update={"ref": "$(CI_COMMIT)"})})
     repositories = dict.fromkeys(target.rpartition(":")[0] for target in targets)
     tags = tuple(f"{each}:$({name})" for each in repositories for name in ("CI_BRANCH_TAG", "CI_COMMIT_TAG"))
-    spec = _spec(settings, build.model_copy(update={"context": context}), tags, None)
+    return build.model_copy(update={"context": context}), tags
+
+
+def _of_commit(settings: Settings, build: BuildSettings, tags: tuple[str, ...]) -> PodSpec:
+    """Return a pod that is the same for every commit: it finds the commit and the tags in its own annotations."""
+    spec = _spec(settings, build, tags, None)
     variables = {"CI_COMMIT": COMMIT, "CI_COMMIT_TAG": COMMIT_TAG, "CI_BRANCH_TAG": BRANCH_TAG}
     first = [
         {"name": name, "valueFrom": {"fieldRef": {"fieldPath": f"metadata.annotations['{annotation}']"}}}

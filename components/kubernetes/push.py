@@ -139,6 +139,7 @@ class Push(pulumi.ComponentResource):
             "TOKEN": "yes" if git.credentials == "gitToken" else "",
             "SECONDS_BETWEEN": str(wanted.every_seconds),
             # In a queue, a Job's deadline begins when its turn comes.
+            "DECIDES": plan.decides_on_push or "",
             "AT_MOST": str(pushes_of(build, args.settings)) if "*" in wanted.branch and not waits else "",
         }
         data: dict[str, pulumi.Input[str]] = {

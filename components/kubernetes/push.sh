@@ -60,8 +60,8 @@ start() {
   # that.
   tag=$(printf %s "$1" | tr -c 'A-Za-z0-9_.-' - | sed -E 's/^(build-|[0-9a-f]{12}$)/_&/; s/^[.-]/_/' | cut -c 1-128)
   if [ "$tag" != "$1" ]; then tag=$(printf %.114s "$tag")..$branch; fi
-  # Another pod is another Job, so a change of the stack builds the branches' heads again.
-  name=$build-$short-$({ sed 1d "$folder/job"; echo "$branch $commit"; } | sha256sum | cut -c 1-12)
+  # A change of the stack that decides the image builds the branches' heads again.
+  name=$build-$short-$(echo "$DECIDES $branch $commit" | sha256sum | cut -c 1-12)
   sed "1s/@name@/$name/g; 1s/@commit@/$commit/g; 1s/@short@/$short/g; 1s/@tag@/$tag/g; 1s/@branch@/$branch/g" \
     "$folder/job" > "$work/job"
   # Old Jobs are removed. Without this, the Job of a branch that rests would come back with each look.

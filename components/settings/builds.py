@@ -183,7 +183,7 @@ class BuildkitSettings(Section):
 
     replicas: Annotated[int, Field(ge=1, le=100)] = 1
     """How many daemons, each with a volume of its own. A build always goes to the same one. If the number changes, some
-    builds go to another daemon, and run again."""
+    builds go to another daemon, without their cache."""
 
     storage_gib: Annotated[int, Field(ge=2, le=65_536)] = 20
     """Size of each volume, GiB. BuildKit itself keeps its cache below three quarters of it. It can grow later where the

@@ -4,6 +4,8 @@ import base64
 import gzip
 import io
 import json
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ import pytest
 from components import labels
 from components.kubernetes.build import DigestError, failure_hook
 from components.kubernetes.plan import plan
+from tests.support import release
 from tests.support.engine import Engine, is_unknown, set_config
 from tests.support.kubernetes_platform import Deployed, deploy
 from tests.support.kubernetes_stack import DIGEST, FakeReader, build, failed, settings
@@ -101,6 +104,73 @@ def test_a_build_that_is_done_is_run_again_only_where_the_registry_that_keeps_it
     made = deploy(Engine(preview=False), last={**done(**ELSEWHERE), "registryVolume": "volume-1"}, **ELSEWHERE)
     assert not runs(made)
     assert "annotations" not in job(made)["spec"]["template"]["metadata"]
+
+
+def test_a_preview_that_changes_the_registrys_volume_replaces_no_job() -> None:
+    engine = Engine(preview=True)  # which does not know the uid of a claim that changes
+    last = {**done(**WEBSITE), "registryVolume": engine.volume_uid}
+    made = deploy(engine, last=last, **WEBSITE, registry={"plainHttp": True, "storageGib": 99})
+    assert job(made)["spec"]["template"]["metadata"]["annotations"] == {labels.VOLUME: engine.volume_uid}
+    assert not runs(made)
+
+
+def test_a_cluster_that_does_not_say_which_volume_it_has_ends_the_run() -> None:
+    with pytest.raises(pulumi.RunError, match=r"volume can't be read: https://192\.0\.2\.1:6443"):
+        deploy(Engine(preview=True), FakeReader(broken=True), {**done(**WEBSITE), "registryVolume": "x"}, **WEBSITE)
+
+
+GIT = {"git": {"repository": "https://git.example.org/x.git", "credentials": "gitToken"}}
+EARLIER: dict[str, Any] = {
+    "builds": [
+        build(),
+        build("git", context=GIT, builder="buildah", args={"A": "1"}),
+        build("daemon", context=GIT, builder="buildkit"),
+    ],
+    "gitToken": "glpat-0123456789",
+    "kubernetes": {"buildsPodSecurity": "privileged"},
+}
+_PODS = """
+import dataclasses, json, sys
+from components.kubernetes.plan import plan
+from tests.support.kubernetes_stack import settings
+stack = settings(**json.load(sys.stdin))
+print(json.dumps([[found.job, found.pod] for found in (plan(stack, index) for index in range(len(stack.builds)))]))
+"""
+
+
+@pytest.fixture(scope="module")
+def of_the_release(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Give each Job of the last release as the API has it, by the build's name."""
+    root = tmp_path_factory.mktemp("release")
+    (root / "components").mkdir()
+    (root / "tests").symlink_to(Path(__file__).parents[1])
+    release.released(root)
+    words = [sys.executable, "-c", _PODS]
+    printed = subprocess.run(words, cwd=root, input=json.dumps(EARLIER), text=True, stdout=subprocess.PIPE, check=True)
+    jobs = {}
+    for one, (name, pod) in zip(EARLIER["builds"], json.loads(printed.stdout), strict=True):
+        container = {**pod["containers"][0], "resources": {"limits": {"cpu": "1"}}, "terminationMessagePath": "/dev/x"}
+        container["env"] = [{key: value for key, value in each.items() if value} for each in container["env"]]
+        jobs[one["name"]] = (name, {**pod, "containers": [container], "dnsPolicy": "ClusterFirst"})
+    return jobs
+
+
+def test_what_the_last_release_built_is_not_built_again_unless_it_changed(of_the_release: dict[str, Any]) -> None:
+    last = {
+        "images": dict.fromkeys(of_the_release, IMAGE),
+        "builds": {each: name for each, (name, _) in of_the_release.items()},
+    }
+    upgraded = deploy(Engine(preview=False), last=last, jobs=of_the_release, **EARLIER)
+    assert {each: name_of(upgraded, each) for each in of_the_release} == last["builds"]
+    assert not any(runs(upgraded, each) for each in of_the_release)
+    # From then on the state says what decided them, and their pods do not matter any more.
+    noted, mirror = upgraded.noted(), {"plainHttp": True, "mirror": {}}
+    later = deploy(Engine(preview=False), last=last, jobs=noted, **{**EARLIER, "registry": mirror})
+    assert {each: name_of(later, each) for each in of_the_release} == last["builds"]
+    for change in ({"args": {"A": "2"}}, {"trigger": "again"}):
+        keys = {**EARLIER, "builds": [{**each, **change} for each in EARLIER["builds"]]}
+        for jobs in (of_the_release, noted):
+            assert all(runs(deploy(Engine(preview=False), last=last, jobs=jobs, **keys), each) for each in noted)
 
 
 @pytest.mark.parametrize(("stands", "again"), [({}, False), ({"website": "its own"}, False), ({"website": "x"}, True)])

@@ -75,7 +75,14 @@ def test_a_finished_job_comes_back_outside_of_the_queue_unless_its_image_is_lost
     engine = Engine(preview=False)
     engine.volume_uid = volume
     job = deploy(engine, FakeReader(), {**first.outputs, "registryVolume": "volume-1"}, **BOUNDED)["build-website-job"]
-    assert job["spec"]["suspend"] is (volume == "volume-1")
+    assert job["spec"].get("suspend", False) is (volume == "volume-1")
     assert marks(job["metadata"]) == ({} if volume == "volume-1" else WAITS)
-    # Where it still stands, this is no change.
-    assert f'metadata.labels["{labels.QUEUE}"]' in engine.requests["build-website-job"].ignoreChanges
+
+
+@pytest.mark.parametrize("now", [BOUNDED, {"builds": BUILDS}])
+def test_no_update_changes_the_queue_of_a_job_that_there_is_since_kueue_would_refuse_it(now: dict[str, Any]) -> None:
+    label, engine = f'metadata.labels["{labels.QUEUE}"]', Engine(preview=False)
+    # One that is done stays as it is, and one that the last update did not note is made anew.
+    deploy(engine, FakeReader(), deploy(Engine(preview=False), builds=BUILDS[:1]).outputs, **now)
+    assert label in engine.requests["build-website-job"].ignoreChanges
+    assert list(engine.requests["build-nightly-job"].replaceOnChanges) == [label]

@@ -43,6 +43,7 @@ class FakeReader(ApiReader):
     classes: Mapping[str, bool] = field(default_factory=lambda: {"standard": True})
     at: tuple[int, int] = (1, 34)
     secrets: Sequence[str] = ()
+    volume_uid: str | None = None
     kueue: bool = True
     terminating: list[str] = field(default_factory=list)
     """One namespace for each time that the cluster is asked: it is being deleted then."""
@@ -80,6 +81,10 @@ class FakeReader(ApiReader):
     def has_secret(self, namespace: str, name: str) -> bool:
         self._ask(f"secret {namespace}/{name}")
         return name in self.secrets
+
+    def claim(self, namespace: str, name: str) -> str | None:
+        self._ask(f"claim {namespace}/{name}")
+        return self.volume_uid
 
     def pods(self, namespace: str, job: str) -> list[Mapping[str, Any]]:
         self._ask(f"pods {namespace}/{job}")
