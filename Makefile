@@ -1,6 +1,6 @@
 # `make` alone lists the verbs.
 export YES PYTHON
-BOOT := @sh ops/toolchain/bootstrap.sh
+BOOT := @sh setup/bootstrap.sh
 PY   := .venv/bin/python
 FOR  := $(if $(STACK),--stack $(STACK))
 SURE := $(if $(YES),--yes)
@@ -40,10 +40,10 @@ lab: ## start a real Kubernetes node on this machine, for STACK=lab
 lab-down: ## remove that node and all that is on it
 	$(BOOT) dev && $(PY) -m lab down
 test: ## run every test that needs no cluster
-	$(BOOT) dev && $(PY) -m ops.toolchain docker && $(PY) -m pytest -n 2 $(CLUSTER:%=--ignore=%) $(ARGS)
+	$(BOOT) dev && $(PY) -m setup docker && $(PY) -m pytest -n 2 $(CLUSTER:%=--ignore=%) $(ARGS)
 	@echo "The other tests run on a real Kubernetes node: make test-cluster (15 minutes; the first time builds it, 20 more)"
 test-cluster: ## build the lab and run the tests that need a cluster
-	$(BOOT) dev && $(PY) -m ops.toolchain kubernetes && $(PY) -m lab build && $(PY) -m pytest -n 2 $(CLUSTER) $(ARGS)
+	$(BOOT) dev && $(PY) -m setup kubernetes && $(PY) -m lab build && $(PY) -m pytest -n 2 $(CLUSTER) $(ARGS)
 test-fast: ## run the tests that need no Pulumi and no Docker
 	$(BOOT) dev && $(PY) -m pytest tests/unit tests/components tests/contract $(ARGS)
 check: ## lint, format and types

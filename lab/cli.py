@@ -7,8 +7,8 @@ import typer
 
 from lab import cluster, health, kueue, layout, processes
 from lab.lab import Lab
-from ops.toolchain import console
-from ops.toolchain.console import OpsError
+from setup import console
+from setup.console import OpsError
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -12,8 +12,8 @@ from lab.layout import Layout
 from lab.node import Program
 from lab.processes import Process
 from lab.programs import Module
-from ops.toolchain import cache, console
-from ops.toolchain.console import OpsError
+from setup import cache, console
+from setup.console import OpsError
 
 EXPECTED = {
     "containerd", "etcd", "kube-apiserver", "kube-controller-manager", "kube-network-policies", "kube-proxy",

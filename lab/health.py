@@ -9,7 +9,7 @@ import requests
 
 from lab import layout, processes
 from lab.layout import Layout
-from ops.toolchain.console import OpsError
+from setup.console import OpsError
 
 STEP_SECONDS = 0.1
 PARTS = {

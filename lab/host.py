@@ -6,8 +6,8 @@ import subprocess
 
 from lab import configs
 from lab.layout import Layout
-from ops.toolchain import process
-from ops.toolchain.console import OpsError
+from setup import process
+from setup.console import OpsError
 
 SBIN = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where the programs are that need root; a user's PATH often lacks half of it."""

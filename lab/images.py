@@ -10,8 +10,8 @@ import yaml
 from lab import builder_images, configs, programs
 from offline import archive, binaries, gitlab_runner, images, proxy
 from offline.archive import Entry
-from ops.toolchain import cache
-from ops.toolchain.console import OpsError
+from setup import cache
+from setup.console import OpsError
 
 CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 _NAMES = {

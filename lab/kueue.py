@@ -15,7 +15,7 @@ from lab import configs, health, processes
 from lab.lab import Lab
 from lab.programs import Module
 from offline import go
-from ops.toolchain import cache
+from setup import cache
 
 CERTIFICATES = "/etc/kueue/metrics/certs"
 """Where Kueue looks for a server's certificate, which can't be set."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lab import layout
 from lab.layout import Layout
-from ops.toolchain.console import OpsError
+from setup.console import OpsError
 
 JUDGED = (
     "POSTROUTING -m owner --uid-owner 0 -j RETURN",  # the node's own: probes of the kubelet

@@ -14,7 +14,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from lab import configs, layout
 from lab.layout import Layout
-from ops.toolchain import cache
+from setup import cache
 
 _PKCS8 = serialization.PrivateFormat.PKCS8
 ADMIN = ("kubernetes-admin", "system:masters")

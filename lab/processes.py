@@ -13,8 +13,8 @@ from pathlib import Path
 from lab import cgroups
 from lab.host import SBIN
 from lab.layout import Layout
-from ops.toolchain import cache, process
-from ops.toolchain.console import OpsError
+from setup import cache, process
+from setup.console import OpsError
 
 DETACHED = 'log=$1; shift; setsid sh -c "$0" "$@" >>"$log" 2>&1 </dev/null & echo $!'
 """Starts a script, its word 0, in the background of a shell that ends at once; prints its number. Word 1 is the log."""

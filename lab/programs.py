@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from offline import binaries, go
-from ops.toolchain import cache
+from setup import cache
 
 MODULES = Path(__file__).resolve().with_name("modules")
 

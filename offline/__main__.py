@@ -4,7 +4,7 @@ from pathlib import Path
 
 import typer
 
-from ops.toolchain import console
+from setup import console
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, help=__doc__)
 

@@ -5,8 +5,8 @@ import shutil
 from pathlib import Path
 
 from offline import debian, go, programs
-from ops.toolchain import cache, pins
-from ops.toolchain.console import OpsError
+from setup import cache, pins
+from setup.console import OpsError
 
 DOCKER_CLI_MODULE = Path(__file__).with_name("docker-cli")
 DOCKER_CLI_PACKAGE = "github.com/docker/cli/cmd/docker"

@@ -7,8 +7,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from ops.toolchain import process
-from ops.toolchain.console import OpsError
+from setup import process
+from setup.console import OpsError
 
 _DOWNLOAD = ("--no-install-recommends", "--yes", "--download-only", "install")
 _UNPACK = 'for package in cache/archives/*.deb; do dpkg-deb --extract "$package" ../root; done'

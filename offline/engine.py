@@ -10,8 +10,8 @@ import docker.errors
 import requests
 
 from offline import archive, binaries
-from ops.toolchain import console
-from ops.toolchain.console import OpsError
+from setup import console
+from setup.console import OpsError
 
 PULL_SECONDS = 15
 """How long a registry may keep us waiting for its first word. A closed network mostly says no within a second."""

@@ -10,8 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ops.toolchain import cache, process
-from ops.toolchain.console import OpsError
+from setup import cache, process
+from setup.console import OpsError
 
 OLDEST = (1, 21)
 """The first Go that fetches a newer tool chain by itself (`GOTOOLCHAIN=auto`) when a go.mod asks for one."""

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import yaml
 
 from offline import archive, binaries, controller, dind, engine, gitlab_runner, proxy
-from ops.toolchain import cache, console
-from ops.toolchain.console import OpsError
+from setup import cache, console
+from setup.console import OpsError
 
 CONTROLLER = "ci-offline-controller:1"
 PROXY = "ci-offline-proxy:1"

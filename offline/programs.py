@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 from offline.archive import Entry
-from ops.toolchain.console import OpsError
+from setup.console import OpsError
 
 _ALSO = "/usr/sbin:/sbin:/usr/local/sbin"
 """Where programs for root are, on machines that leave these out of a user's PATH."""

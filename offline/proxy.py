@@ -4,7 +4,7 @@ import platform
 from pathlib import Path
 
 from offline import archive, debian, programs
-from ops.toolchain import cache
+from setup import cache
 
 RELEASE = "trixie"
 """Debian 13, whose HAProxy is a 3.0. That of Debian 12, a 2.6, does not let a connection be taken over after a request

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from offline import go, kubernetes
 from offline.plugins.install import install
-from ops.toolchain import pins
+from setup import pins
 
 CLI_MODULE = Path(__file__).with_name("pulumi")
 CLI_PACKAGE = "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"

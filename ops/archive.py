@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from components import labels
-from ops.toolchain import console
-from ops.toolchain.console import OpsError
+from setup import console
+from setup.console import OpsError
 
 FORMAT = "pulumi-container-ci/backup/1"
 MANIFEST = "manifest.json"

@@ -19,8 +19,10 @@ from typing import TYPE_CHECKING
 from ops import archive, cluster, deploy, engine, recover, state_files
 from ops.clone import short
 from ops.stack import unprepared
-from ops.toolchain import cache, console
-from ops.toolchain.console import OpsError
+from setup import cache, console
+from setup import engine as local_engine
+from setup.console import OpsError
+from setup.engine import ERRORS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,7 +70,7 @@ def restore(named: str | None, file: Path) -> int:
     with archive.opened(file) as packed:
         state, known = _fitting(stack, packed)
         if known.settings.platform == "docker":
-            engine.ensure(known.settings.docker.host)
+            local_engine.ensure(known.settings.docker.host)
         with _store(known) as store:
             has = {*packed.about["sha256"]} - {"state.json", "images.tar"}
             keeps = {store.part} if store else set()
@@ -129,7 +131,7 @@ def _store(stack: Stack) -> Iterator[Store | None]:
             with contextlib.closing(engine.client(settings)) as there:
                 there.api.timeout = cluster.SILENCE_SECONDS
                 yield docker_backup.DockerStore(stack, there) if settings.gitlab_runner is None else None
-        except engine.ERRORS as failed:
+        except ERRORS as failed:
             raise OpsError(
                 f"The Docker engine at {settings.docker.host}: {failed}", f"See: {stack.make('doctor')}"
             ) from failed

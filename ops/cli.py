@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from ops.toolchain import console
+from setup import console
 
 app = typer.Typer(
     no_args_is_help=True,

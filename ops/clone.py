@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
-from ops.toolchain import cache
-from ops.toolchain.console import OpsError
+from setup import cache
+from setup.console import OpsError
 
 USUAL = "dev"
 """The stack that a verb acts on by default."""

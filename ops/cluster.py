@@ -12,7 +12,7 @@ from functools import reduce
 from operator import attrgetter, getitem
 from typing import TYPE_CHECKING, Any
 
-from ops.toolchain.console import OpsError
+from setup.console import OpsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -22,8 +22,8 @@ from ops import cluster, state_files
 from ops.archive import FOLDER, RESTORED, Archive, whole
 from ops.clone import short
 from ops.stack import Stack
-from ops.toolchain import console
-from ops.toolchain.console import OpsError
+from setup import console
+from setup.console import OpsError
 
 HELPER = "registry-backup"
 HELPER_SECONDS = 86_400

@@ -15,7 +15,7 @@ from components.kubernetes.plan import template_name
 from components.settings import Settings
 from ops import cluster, gitlab
 from ops.finding import Finding
-from ops.toolchain.console import OpsError
+from setup.console import OpsError
 
 FULL_PERCENT = 90
 """How full a volume may be before it is no longer well. A push that finds it full fails."""

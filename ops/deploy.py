@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 from ops import cluster, drain, engine, recover
 from ops.clone import STAND_IN, USUAL
 from ops.stack import Stack, open_stack
-from ops.toolchain import console, process
-from ops.toolchain.console import OpsError
+from setup import console, process
+from setup import engine as local_engine
+from setup.console import OpsError
 
 ROOM = 24
 """How many operations Pulumi may do at one time beside those that wait for a build."""
@@ -46,7 +47,7 @@ def up(named: str | None, words: Sequence[str]) -> int:
     stack = _ready(named)
     on_docker, loosened = stack.settings.platform == "docker", 0
     if on_docker:
-        engine.ensure(stack.settings.docker.host)
+        local_engine.ensure(stack.settings.docker.host)
         stack = _with_images(stack, named)
     else:
         loosened = _loosened(stack, mend=True)

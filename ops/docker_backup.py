@@ -24,8 +24,8 @@ from ops import state_files
 from ops.archive import FOLDER, RESTORED, TAR_END, Archive, whole
 from ops.clone import short
 from ops.stack import Stack
-from ops.toolchain import console
-from ops.toolchain.console import OpsError
+from setup import console
+from setup.console import OpsError
 
 LOADING = "/var/lib/docker/tmp/restore"
 """Where images lie before the engine beside Jenkins loads them. It empties `tmp` when it starts."""

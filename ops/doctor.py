@@ -18,8 +18,9 @@ from components.settings.docker import PLUGIN_VARIABLES
 from ops import clone, cluster, engine, finding
 from ops.finding import Finding
 from ops.stack import Stack, environment, logged_in
-from ops.toolchain import cache, toolchain
-from ops.toolchain.console import OpsError
+from setup import cache, toolchain
+from setup import engine as local_engine
+from setup.console import OpsError
 
 FREE_GIB = 5
 """The least free disk, GiB: Jenkins' image takes 1, its plugins 0.5, a built CLI with Go's cache 3."""
@@ -52,7 +53,7 @@ def examine(named: str | None) -> Iterator[Finding]:
         yield from _tools("")
         seen = "not read yet: run `make preview` first"
         yield Finding("settings", seen, "note")
-        yield _engine(engine.DEFAULT_HOST)
+        yield _engine(local_engine.DEFAULT_HOST)
     yield _state(here)
     cache.root().mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(cache.root()).free / 2**30
@@ -146,14 +147,14 @@ def _engine(host: str) -> Finding:
     if not host.startswith("unix://"):
         return Finding(name, f"{host}: another machine's, not looked at from here", "note")
     try:
-        version = engine.version(host)
+        version = local_engine.version(host)
     except OpsError as closed:
         return Finding(name, closed.what, "BAD", closed.remedy)
     if version:
         return Finding(name, f"{version} at {host}")
-    if host != engine.DEFAULT_HOST:
+    if host != local_engine.DEFAULT_HOST:
         return Finding(name, f"none answers at {host}", "BAD", "Start it, or set another ci:docker.host")
-    seen = f"{engine.installed() or 'not installed'}; nothing answers at {host}"
+    seen = f"{local_engine.installed() or 'not installed'}; nothing answers at {host}"
     return Finding(name, seen, "note", "`make up` installs and starts it")
 
 

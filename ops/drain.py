@@ -13,9 +13,9 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
-from ops import engine
-from ops.toolchain import console
-from ops.toolchain.console import OpsError
+from setup import console
+from setup.console import OpsError
+from setup.engine import ERRORS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -87,7 +87,7 @@ def _planned(stack: Stack, words: Sequence[str]) -> tuple[Jenkins | None, bool]:
     """The stack's Jenkins, if an update ends a container that its builds need, and whether it ends itself."""
     from ops import jenkins  # noqa: PLC0415 - imports Jenkins' client
 
-    with contextlib.suppress(*engine.ERRORS, OpsError):  # what is wrong with the plan, the update says
+    with contextlib.suppress(*ERRORS, OpsError):  # what is wrong with the plan, the update says
         if found := jenkins.of(stack, jenkins.AWAY_SECONDS):
             options = [word for word in words if word not in CONSENT]
             said = stack.ask("preview", "--json", "--non-interactive", *options, timeout=PLAN_SECONDS)

@@ -1,20 +1,11 @@
-"""A Docker engine: found, started or installed; a client for it; a stack's images; its containers' health."""
-
-# ruff: noqa: S603 - the programs are the machine's own
+"""A stack's Docker engine: a client for it, the stack's images, the health of its containers."""
 
 import contextlib
-import os
-import shutil
-import socket
 import ssl
-import subprocess
-import time
-from pathlib import Path
 from typing import Any
 
 import docker
 import docker.errors
-import psutil
 import requests
 from docker.models.containers import Container
 from docker.tls import TLSConfig
@@ -23,14 +14,9 @@ from requests.adapters import DEFAULT_POOLSIZE, HTTPAdapter
 from components import labels
 from components.docker import managed_names, tls
 from components.settings import Settings
-from ops.toolchain import console, process
-from ops.toolchain.console import OpsError
-
-DEFAULT_HOST = "unix:///var/run/docker.sock"
-
-PING_SECONDS = 3
-START_SECONDS = 60
-"""How long a started engine may take to answer. 2 s is usual; with many containers to look at it takes longer."""
+from setup import console
+from setup.console import OpsError
+from setup.engine import ERRORS, local
 
 ANSWER_SECONDS = 30
 """How long an engine may take to answer a request, and a registry that it asks."""
@@ -43,103 +29,6 @@ NO_CAPABILITIES = "unable to apply caps"
 
 STAND_IN = "ci.stand-in"
 """The label of the images of offline/, which their containers have too."""
-
-ERRORS = (docker.errors.DockerException, OSError)
-"""What a client raises when the engine refuses or does not answer; the errors of requests are OSErrors."""
-
-
-def local(host: str, seconds: int = PING_SECONDS) -> docker.DockerClient:
-    """A client of a local engine. Raises DockerException or OSError when it does not answer within so many seconds."""
-    # The SDK would tell a missing socket, a dead one and a closed one by the same error, and leave its own socket open.
-    with socket.socket(socket.AF_UNIX) as probe:
-        probe.settimeout(seconds)
-        probe.connect(host.removeprefix("unix://"))
-    return docker.DockerClient(base_url=host, timeout=seconds)
-
-
-def version(host: str) -> str:
-    """The engine's version, as `29.1.0 (API 1.52)`; empty if it does not answer.
-
-    Raises OpsError when its socket is there but not for this user.
-    """
-    try:
-        with contextlib.closing(local(host)) as there:
-            said = there.version()
-    except PermissionError as denied:
-        raise OpsError(
-            f"The Docker engine's socket {host} is not open to this user.",
-            "Join its group: sudo usermod -aG docker $USER, then log in again; or run this with sudo.",
-        ) from denied
-    except ERRORS:
-        return ""
-    return f"{said['Version']} (API {said['ApiVersion']})"
-
-
-def ensure(host: str = DEFAULT_HOST) -> None:
-    """Make sure that the engine at `ci:docker.host` answers; a local one is started, or installed after asking.
-
-    Only `unix://` is looked after: another machine's engine is its owner's. Raises OpsError when it does not answer.
-    """
-    if not host.startswith("unix://") or version(host):
-        return
-    if host != DEFAULT_HOST:
-        raise OpsError(
-            f"No Docker engine answers at {host}.", "Start it, or set another ci:docker.host in the stack's file."
-        )
-    if not installed():
-        process.install(["docker.io"], "to run the CI in containers")
-    if not version(host):  # the package may have started it
-        _start()
-
-
-def installed() -> str | None:
-    """Where the engine's program is on this machine."""
-    return shutil.which("dockerd", path=_sbin_path())
-
-
-def _start() -> None:
-    """Start the installed engine: by systemd where it runs, else as a process of its own that outlives this one."""
-    log = process.log_path("dockerd")
-    by_systemd = Path("/run/systemd/system").is_dir()
-    if by_systemd:
-        command = ["systemctl", "start", "docker"]
-    else:
-        clear_stale(Path("/var/run"))
-        # In a session of its own: a Ctrl-C here is not meant for it.
-        command = ["env", f"PATH={_sbin_path()}", "setsid", "--wait", "dockerd"]
-    if os.geteuid():
-        if not shutil.which("sudo"):
-            raise OpsError("Starting the Docker engine needs root, and there is no sudo here.", "Start it as root.")
-        command = ["sudo", *command]  # asks on the terminal itself
-    with console.step("starting the Docker engine", "a few seconds", log=log), log.open("wb") as sink:
-        started = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink)
-        until = time.monotonic() + START_SECONDS
-        while not version(DEFAULT_HOST):
-            ended = started.poll() is not None and (started.returncode or not by_systemd)
-            if ended or time.monotonic() > until:
-                raise OpsError(
-                    f"The Docker engine was started but does not answer at {DEFAULT_HOST}.\n{process.tail(log)}",
-                    "Where systemd runs, see: journalctl -u docker",
-                )
-            time.sleep(0.2)
-        started.returncode = 0  # It goes on when this process ends; Python is not to warn of that.
-
-
-def clear_stale(run: Path) -> None:
-    """Remove what an engine that was killed has left in the folder of running services, where this user may.
-
-    An engine does not start while the process lives whose number stands there, and numbers are used again.
-    """
-    for path, name in ((run / "docker.pid", "dockerd"), (run / "docker/containerd/containerd.pid", "containerd")):
-        # There may be none, or it may not be ours, or nobody has the number: the engine copes with these.
-        with contextlib.suppress(OSError, ValueError, psutil.Error):
-            if psutil.Process(int(path.read_text())).name() != name:
-                path.unlink()
-
-
-def _sbin_path() -> str:
-    """The PATH with the folders where Debian puts daemons, which a plain user's PATH lacks."""
-    return os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"])
 
 
 def client(settings: Settings) -> docker.DockerClient:

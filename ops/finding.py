@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Literal, NamedTuple
 
-from ops.toolchain import console
+from setup import console
 
 _VERB = re.compile(r"`make ([^`=]+(?:=ci:\w+)?)`")  # in what was found, where it lacks the stack's name
 

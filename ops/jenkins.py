@@ -21,7 +21,7 @@ from components.jenkins.hooks import REFUSED
 from ops import engine
 from ops.finding import Finding
 from ops.stack import Stack
-from ops.toolchain.console import OpsError
+from setup.console import OpsError
 
 ANSWER_SECONDS = 30
 """The longest silence while waiting for an answer."""

@@ -22,8 +22,9 @@ import psutil
 
 from ops import cluster, engine, state_files
 from ops.stack import Stack, unprepared
-from ops.toolchain import console
-from ops.toolchain.console import OpsError
+from setup import console
+from setup.console import OpsError
+from setup.engine import ERRORS
 
 CONTAINER = "docker:index/container:Container"
 NETWORK = "docker:index/network:Network"
@@ -131,7 +132,7 @@ def damage(stack: Stack, path: Path) -> str:
     if not gone:
         return ""
     # Without an engine, or with settings that are wrong, the ids can't be compared.
-    with contextlib.suppress(*engine.ERRORS, OpsError), contextlib.closing(engine.client(stack.settings)) as there:
+    with contextlib.suppress(*ERRORS, OpsError), contextlib.closing(engine.client(stack.settings)) as there:
         api: Any = there.api
         lost = [each for each in [*api.containers(all=True), *api.networks()] if each["Id"] in gone]
         named = [each.get("Name") or each["Names"][0].removeprefix("/") for each in lost]
@@ -190,7 +191,7 @@ def remove_half_made(operation: Mapping[str, Any], stack: Stack) -> str:
         found: Any = getattr(engine.client(stack.settings), f"{what}s").get(name)
     except docker.errors.NotFound:
         return ""
-    except engine.ERRORS as failed:
+    except ERRORS as failed:
         raise OpsError(
             f"The engine can't be asked for the half-made {what} {name}: {failed}",
             "Start it (`systemctl start docker`), and see that `docker version` works; then run recover again.",

@@ -18,8 +18,9 @@ from rich.console import Console
 from ops import cluster, engine, jenkins
 from ops.jenkins import Jenkins
 from ops.stack import Stack, open_stack
-from ops.toolchain import console as terminal
-from ops.toolchain.console import OpsError
+from setup import console as terminal
+from setup.console import OpsError
+from setup.engine import ERRORS
 
 IMAGE = "simple-jenkins-image"
 JENKINS_USER = "1000"
@@ -98,7 +99,7 @@ def _on_docker(stack: Stack, found: Mapping[str, Any], console: Console) -> None
                 raise _failed(f"The sample's steps ended with exit status {code}", said)
         # As the docker client in Jenkins' container sees it: only that reaches every engine.
         code, said = _inside(stack, found, console, "docker", "image", "ls", "--filter", f"reference={IMAGE}")
-    except engine.ERRORS as failed:
+    except ERRORS as failed:
         raise OpsError(f"The engine at {stack.settings.docker.host} does not answer: {failed}") from failed
     if code or IMAGE not in said:
         raise OpsError(

@@ -15,8 +15,9 @@ from components.settings.load import read
 from components.settings.model import SECRETS
 from ops import engine
 from ops.stack import Stack, open_stack
-from ops.toolchain import console
-from ops.toolchain.console import OpsError
+from setup import console
+from setup.console import OpsError
+from setup.engine import ERRORS
 
 INITIAL_PASSWORD = "/var/jenkins_home/secrets/initialAdminPassword"  # noqa: S105 - the file, not the password
 FROM_FILES = frozenset(
@@ -52,7 +53,7 @@ def _wizards_password(stack: Stack) -> str:
     try:
         with contextlib.closing(engine.client(stack.settings)) as there:
             code, said = there.containers.get(name).exec_run(["cat", INITIAL_PASSWORD])
-    except engine.ERRORS as failed:
+    except ERRORS as failed:
         code, said = 1, str(failed).encode()
     if code or not isinstance(said, bytes):
         raise OpsError(f"{name} has no initial password: {said!r}", "After the wizard, use the one that you set there.")

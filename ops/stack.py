@@ -21,9 +21,9 @@ from components.settings.load import read
 from components.settings.problems import SettingsError
 from ops import state_files
 from ops.clone import Clone, here, short
-from ops.toolchain import cache, console, toolchain
-from ops.toolchain.console import OpsError
-from ops.toolchain.toolchain import Toolchain
+from setup import cache, console, toolchain
+from setup.console import OpsError
+from setup.toolchain import Toolchain
 
 
 class Stack:

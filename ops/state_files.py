@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ops.clone import Clone, short
-from ops.toolchain import cache, console
-from ops.toolchain.console import OpsError
+from setup import cache, console
+from setup.console import OpsError
 
 ASIDE = ".damaged-"
 """In the name of what recover put aside."""

@@ -12,6 +12,7 @@ from ops import cluster, engine, finding, gitlab
 from ops.finding import Finding
 from ops.recover import CONTAINER
 from ops.stack import Stack, open_stack
+from setup.engine import ERRORS
 
 CONTROLLER, RUNNER, AGENT = "::jenkins-controller", "::gitlab-runner-container", "::agents-"
 MAIN = (CONTROLLER, RUNNER)
@@ -102,7 +103,7 @@ def _containers(stack: Stack, deployment: Mapping[str, Any]) -> Iterator[Finding
                 from ops import jenkins  # noqa: PLC0415 - imports Jenkins' client
 
                 yield from jenkins.examine(stack, _outputs(deployment))
-    except engine.ERRORS as failed:
+    except ERRORS as failed:
         yield Finding("engine", f"{host} does not answer ({failed}); `make doctor` says more", "BAD")
 
 

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 from offline import go
-from ops.toolchain import cache, pins
+from setup import cache, pins
 
 HERE = Path(__file__).resolve().parent
 SOURCES = tuple(HERE / name for name in ("go.mod", "go.sum", "main.go"))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ops.toolchain.console import OpsError
+from setup.console import OpsError
 from tests.support import deployment
 from tests.support.cluster import PASSWORD, Cluster, Stack, in_the_lab, of_yours
 from tests.support.operated import Operated

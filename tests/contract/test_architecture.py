@@ -12,9 +12,10 @@ PAGE = ROOT / "docs" / "architecture.md"
 ALLOWED = {
     "__main__": {"components"},
     "components": set(),
-    "ops": {"components"},
-    "offline": {"ops.toolchain"},
-    "lab": {"ops.toolchain", "offline"},
+    "setup": set(),
+    "ops": {"components", "setup"},
+    "offline": {"setup"},
+    "lab": {"setup", "offline"},
     "benchmarks": {"components.labels"},
     "policies": set(),
     "components.settings": set(),

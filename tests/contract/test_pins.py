@@ -35,9 +35,9 @@ def test_every_plugin_requirement_module_and_version_of_the_tool_chain_is_found(
     assert wanted == found("jenkins-plugins")
     for file in (each for each in FILES if each.endswith(".in")):
         assert len(found("pypi", file)) == (ROOT / file).read_text().count("==") > 0, file
-    pins = (ROOT / "ops/toolchain/pins.py").read_text()
+    pins = (ROOT / "setup/pins.py").read_text()
     versions = set(re.findall(r'^(?!PULUMI_OLDEST)[A-Z_]+VERSION = "(.+)"', pins, re.MULTILINE))
-    assert {pin.version for pin in FOUND if pin.file == "ops/toolchain/pins.py"} == versions
+    assert {pin.version for pin in FOUND if pin.file == "setup/pins.py"} == versions
     for file in (each for each in FILES if each.endswith("go.mod")):
         text = (ROOT / file).read_text()
         tools = re.findall(r"^(?:tool |\t)([^\s@(]+)$", text, re.MULTILINE)

@@ -19,15 +19,15 @@ def env(tmp_path: Path) -> dict[str, str]:
 
 def clone(folder: Path, lock: str = "# nothing\n") -> Path:
     """A clone that has what the bootstrap needs."""
-    (folder / "ops/toolchain").mkdir(parents=True)
-    shutil.copy(ROOT / "ops/toolchain/bootstrap.sh", folder / "ops/toolchain/bootstrap.sh")
+    (folder / "setup").mkdir(parents=True)
+    shutil.copy(ROOT / "setup/bootstrap.sh", folder / "setup/bootstrap.sh")
     (folder / "requirements.txt").write_text(lock)
     (folder / "requirements-dev.txt").write_text(lock)
     return folder
 
 
 def start(root: Path, env: dict[str, str], kind: str = "runtime") -> subprocess.Popen[str]:
-    command = ["sh", str(root / "ops/toolchain/bootstrap.sh"), kind]
+    command = ["sh", str(root / "setup/bootstrap.sh"), kind]
     return subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True)
 
 

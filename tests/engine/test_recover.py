@@ -13,7 +13,7 @@ import pytest
 
 from ops import deploy, recover, state_files
 from ops.stack import Stack
-from ops.toolchain.console import OpsError
+from setup.console import OpsError
 from tests.support import tiny
 from tests.support.waiting import eventually
 

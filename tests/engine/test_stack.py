@@ -10,7 +10,7 @@ import pytest
 
 from ops import deploy, settings
 from ops.stack import Stack
-from ops.toolchain.console import OpsError
+from setup.console import OpsError
 from tests.support import tiny
 
 ROOT = Path(__file__).resolve().parents[2]

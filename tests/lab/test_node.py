@@ -12,7 +12,7 @@ import pytest
 
 import lab as lab_package
 from lab import Lab, cgroups, cluster, health, layout, netns, processes
-from ops.toolchain.console import OpsError
+from setup.console import OpsError
 from tests.support.waiting import eventually
 
 pytestmark = [

@@ -12,7 +12,7 @@ import pytest
 from lab import cgroups, cluster, health, host, netns, processes
 from lab.layout import Layout
 from lab.processes import Process
-from ops.toolchain.console import OpsError
+from setup.console import OpsError
 
 
 def process(number: int, **changes: Any) -> Process:

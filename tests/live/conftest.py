@@ -10,7 +10,7 @@ import pytest
 
 from components import labels
 from ops.sample import IMAGE
-from ops.toolchain import cache
+from setup import cache
 from tests.support import containers
 from tests.support.names import PREFIX
 

@@ -17,7 +17,7 @@ from docker.models.containers import Container
 from lab.pki import Authority, Pair
 from ops import engine as stack_engine
 from ops import recover
-from ops.toolchain.console import OpsError
+from setup.console import OpsError
 from tests.support import containers
 from tests.support.containers import inside
 from tests.support.names import PREFIX

@@ -12,7 +12,7 @@ from typing import Any
 import docker
 import pytest
 
-from ops import engine as stack_engine
+from setup import engine as local_engine
 from tests.support import deployment
 from tests.support.deployment import Deployment
 from tests.support.names import PREFIX
@@ -41,7 +41,7 @@ class OwnEngine:
         folders = [f"--data-root={self.folder}/data", f"--exec-root={self.folder}/exec", f"--pidfile={self.folder}/pid"]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen([*command, *folders], stdout=log, stderr=log)
-        eventually(lambda: stack_engine.version(self.host), seconds=60)
+        eventually(lambda: local_engine.version(self.host), seconds=60)
         self.clients.append(docker.DockerClient(base_url=self.host, timeout=60))
         return self.clients[-1]
 

@@ -12,7 +12,7 @@ import yaml
 from lab import kueue
 from lab.programs import Module
 from offline import go
-from ops.toolchain import cache, process
+from setup import cache, process
 
 HERE = Path(__file__).resolve().parent
 CHECKOV_REQUIREMENTS = HERE / "checkov-requirements.txt"

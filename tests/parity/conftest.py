@@ -11,7 +11,7 @@ import pytest
 from offline import binaries, images
 from offline.engine import load
 from offline.toolchain import bundle
-from ops.toolchain import toolchain
+from setup import toolchain
 from tests.parity.support import PATIENCE, Look, Plugins, Stack
 from tests.support import containers
 

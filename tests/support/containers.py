@@ -11,15 +11,15 @@ import docker
 import pytest
 from docker.models.containers import Container
 
-from ops import engine
-from ops.toolchain.console import OpsError
+from setup import engine as local_engine
+from setup.console import OpsError
 
 
 def client(host: str) -> docker.DockerClient:
     """Give a client of an engine; skip where none answers."""
     # Not asked by the SDK: where none answers it leaves a socket open, and that ends a run of pytest as an error.
     try:
-        if not engine.version(host):
+        if not local_engine.version(host):
             pytest.skip(f"no Docker engine answers at {host}")
     except OpsError as closed:
         pytest.skip(closed.what)

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from docker.models.containers import Container
 
-from ops.toolchain import toolchain
+from setup import toolchain
 from tests.support.names import PREFIX
 from tests.support.verbs import copy_project
 

@@ -57,7 +57,7 @@ def program() -> Sequence[str]:
         if (version := re.search(r"version (\d+)\.", said)) and int(version[1]) >= 3:
             return [found]
     from offline import programs, proxy  # noqa: PLC0415
-    from ops.toolchain.console import OpsError  # noqa: PLC0415
+    from setup.console import OpsError  # noqa: PLC0415
 
     try:
         unpacked = proxy.program()

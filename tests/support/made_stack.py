@@ -6,7 +6,7 @@ from typing import Any
 from components.settings import Settings
 from ops.clone import Clone
 from ops.stack import Stack
-from ops.toolchain.toolchain import Toolchain
+from setup.toolchain import Toolchain
 from tests.support import kubernetes_stack
 from tests.support import settings as docker_stack
 

@@ -7,7 +7,7 @@ import yaml
 
 from ops.clone import Clone
 from ops.stack import Stack
-from ops.toolchain import toolchain
+from setup import toolchain
 
 PROJECT = {
     "name": "ci",

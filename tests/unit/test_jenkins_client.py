@@ -22,7 +22,7 @@ from ops import jenkins as jenkins_client
 from ops import sample
 from ops.jenkins import AwayError, Jenkins
 from ops.stack import Stack
-from ops.toolchain.console import OpsError
+from setup.console import OpsError
 from tests.support import made_stack
 from tests.support.settings import settings
 from tests.support.verbs import free_port

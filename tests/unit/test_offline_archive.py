@@ -10,7 +10,7 @@ import pytest
 
 from offline import archive, binaries, images, programs
 from offline.archive import Entry
-from ops.toolchain.console import OpsError
+from setup.console import OpsError
 
 ENTRIES = [
     Entry("/bin/busybox", content="program"),
@@ -76,7 +76,7 @@ def test_a_busybox_of_the_machine_is_taken_only_if_it_needs_no_loader(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(binaries, "INSTALLED_BUSYBOX", (tmp_path / "none", Path("/bin/sh")))
-    monkeypatch.setattr("ops.toolchain.cache.make", lambda *_, **__: tmp_path)
+    monkeypatch.setattr("setup.cache.make", lambda *_, **__: tmp_path)
     assert binaries.busybox() == tmp_path / "busybox"
     monkeypatch.setattr("offline.programs.libraries", lambda _: {})
     assert binaries.busybox() == Path("/bin/sh")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from offline import debian
-from ops.toolchain.console import OpsError
+from setup.console import OpsError
 from tests.support.programs import script
 
 TARGETS = """\
@@ -21,7 +21,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     keyring = tmp_path / "keyring.gpg"
     keyring.touch()
     monkeypatch.setattr(debian, "_KEYRING", keyring)
-    monkeypatch.setattr("ops.toolchain.cache.root", lambda: tmp_path / "cache")
+    monkeypatch.setattr("setup.cache.root", lambda: tmp_path / "cache")
     monkeypatch.setenv("PATH", f"{tmp_path}/bin:/usr/bin:/bin")
     (tmp_path / "targets").write_text(TARGETS)
     script(

@@ -11,7 +11,8 @@ from unittest import mock
 import pytest
 
 from ops import archive, backup, docker_backup, engine
-from ops.toolchain.console import OpsError
+from setup import engine as local_engine
+from setup.console import OpsError
 from tests.support import made_stack
 
 PARTS = {"state.json": b"{}", "home.tar": bytes(range(256))}
@@ -85,7 +86,7 @@ def test_another_stacks_archive_and_another_platforms_are_refused(
 ) -> None:
     other = made_stack.on_docker(tmp_path, "offline")
     monkeypatch.setattr(backup, "unprepared", lambda _: other)
-    monkeypatch.setattr(engine, "ensure", lambda _: None)
+    monkeypatch.setattr(local_engine, "ensure", lambda _: None)
     monkeypatch.setattr(engine, "client", mock.MagicMock())
     with pytest.raises(OpsError, match="ci/dev, not of ci/offline"):
         backup.restore("offline", made)
@@ -132,7 +133,7 @@ def test_a_restore_on_another_host_asks_the_old_one_nothing_and_keeps_the_passwo
         return docker_backup.DockerStore(stack, mock.Mock()).adopted(state)
 
     assert adopted(before["host"]) == state
-    left = json.loads(adopted(engine.DEFAULT_HOST))["checkpoint"]["latest"]["resources"]
+    left = json.loads(adopted(local_engine.DEFAULT_HOST))["checkpoint"]["latest"]["resources"]
     names = {each["urn"].rpartition("::")[2]: "replaceWith" in each for each in left}
     assert names == {"jenkins": False, "admin-password": False}
 

@@ -9,7 +9,7 @@ from pytest_httpserver import HTTPServer
 from components import labels
 from ops import cluster, cluster_backup, cluster_status
 from ops.finding import Finding
-from ops.toolchain.console import OpsError
+from setup.console import OpsError
 from tests.support import made_stack
 from tests.support.fake_api import FakeApi, container
 

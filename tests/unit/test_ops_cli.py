@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ops import cli
-from ops.toolchain import console
+from setup import console
 
 ROOT = Path(__file__).resolve().parents[2]
 MAKEFILE = (ROOT / "Makefile").read_text()

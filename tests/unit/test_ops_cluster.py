@@ -11,7 +11,8 @@ from pytest_httpserver import HTTPServer
 
 from ops import cluster, deploy, engine, recover
 from ops.stack import Stack
-from ops.toolchain.console import OpsError
+from setup import engine as local_engine
+from setup.console import OpsError
 from tests.support import fake_api, made_stack
 
 LAB = {"kubeconfig": cluster.LAB_KUBECONFIG}
@@ -79,8 +80,13 @@ class Lab:
         monkeypatch.setattr(deploy, "open_stack", lambda _: stack)
         monkeypatch.setattr(stack, "run", self.run)
         monkeypatch.setattr(recover, "remains", lambda _: "")
-        for name in ("ensure", "client", "version", "local"):
-            monkeypatch.setattr(engine, name, self.no_engine)
+        for module, name in (
+            (engine, "client"),
+            (local_engine, "ensure"),
+            (local_engine, "version"),
+            (local_engine, "local"),
+        ):
+            monkeypatch.setattr(module, name, self.no_engine)
 
     def run(self, verb: str, _: str, log: str, *words: str, env: dict[str, str]) -> int:
         self.told, self.env = [verb, *words], env

@@ -13,7 +13,7 @@ from rich.console import Console
 from ops import cluster_status, doctor, sample
 from ops.finding import Finding
 from ops.stack import Stack
-from ops.toolchain.console import OpsError
+from setup.console import OpsError
 from tests.support import made_stack
 from tests.support.fake_api import FakeApi, container
 from tests.support.verbs import ROOT

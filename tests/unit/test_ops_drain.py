@@ -13,6 +13,7 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from ops import deploy, drain, engine, jenkins
+from setup import engine as local_engine
 from tests.support import made_stack
 
 WORK = b"[Pipeline] sh\n+ make\n"
@@ -32,7 +33,7 @@ class World:
 
     def __init__(self, server: HTTPServer, root: Path, patch: pytest.MonkeyPatch) -> None:
         self.server, self.root, self.patch = server, root, patch
-        self.step, self.host = {"op": "replace", "urn": CONTROLLER}, engine.DEFAULT_HOST
+        self.step, self.host = {"op": "replace", "urn": CONTROLLER}, local_engine.DEFAULT_HOST
         self.posted: list[str] = []
         patch.setattr(drain, "POLL_SECONDS", 0.001)
         patch.setattr(jenkins, "AWAY_SECONDS", 0)

@@ -19,8 +19,9 @@ import pytest
 
 from components.settings import Settings
 from ops import doctor, engine, recover
-from ops.toolchain import console, process
-from ops.toolchain.console import OpsError
+from setup import console, process
+from setup import engine as local_engine
+from setup.console import OpsError
 from tests.support import fake_docker, made_stack, programs
 from tests.support.settings import settings
 
@@ -47,13 +48,13 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_engine_that_answers_or_is_another_machines_is_left_alone(tmp_path: Path) -> None:
     with answering(tmp_path / "sock", {"/_ping": (200, "OK")}) as host:
-        engine.ensure(host)
-    engine.ensure("ssh://nobody@nowhere.invalid")
+        local_engine.ensure(host)
+    local_engine.ensure("ssh://nobody@nowhere.invalid")
 
 
 def test_a_silent_engine_at_a_place_of_the_users_own_is_named(tmp_path: Path) -> None:
     with pytest.raises(OpsError, match=re.escape(f"No Docker engine answers at unix://{tmp_path}/sock")):
-        engine.ensure(f"unix://{tmp_path}/sock")
+        local_engine.ensure(f"unix://{tmp_path}/sock")
 
 
 def test_a_socket_that_is_not_for_this_user_is_told_from_a_missing_engine(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,7 +64,7 @@ def test_a_socket_that_is_not_for_this_user_is_told_from_a_missing_engine(monkey
     # Tests run as root as well, and root may open every socket.
     monkeypatch.setattr("socket.socket.connect", refuse)
     with pytest.raises(OpsError, match="usermod -aG"):
-        engine.ensure()
+        local_engine.ensure()
 
 
 def on(host: str, **jenkins: Any) -> Settings:
@@ -139,7 +140,7 @@ def test_doctor_does_not_promise_that_up_starts_an_engine_that_it_would_refuse(
 ) -> None:
     host = f"unix://{tmp_path}/sock"
     if usual:
-        monkeypatch.setattr(engine, "DEFAULT_HOST", host)
+        monkeypatch.setattr(local_engine, "DEFAULT_HOST", host)
     [found] = doctor.of_settings(made_stack.on_docker(tmp_path, docker={"acceptRootOnHost": True, "host": host}))
     assert found.mark == mark
 
@@ -147,9 +148,9 @@ def test_doctor_does_not_promise_that_up_starts_an_engine_that_it_would_refuse(
 @pytest.fixture
 def no_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A machine whose engine's place is ours to watch; the PATH has only what a test puts there and the usual tools."""
-    monkeypatch.setattr(engine, "DEFAULT_HOST", f"unix://{tmp_path}/docker.sock")
-    monkeypatch.setattr(engine, "_sbin_path", lambda: f"{tmp_path / 'bin'}:/usr/bin:/bin")
-    monkeypatch.setattr(engine, "START_SECONDS", 20)
+    monkeypatch.setattr(local_engine, "DEFAULT_HOST", f"unix://{tmp_path}/docker.sock")
+    monkeypatch.setattr(local_engine, "_sbin_path", lambda: f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    monkeypatch.setattr(local_engine, "START_SECONDS", 20)
     monkeypatch.setattr("os.geteuid", lambda: 0)
     return tmp_path
 
@@ -168,7 +169,7 @@ with fake_docker.serving(Path("{no_engine}/docker.sock"), lambda _: (200, {{"Api
         no_engine / "bin/dockerd", f"[ -d /run/systemd/system ] && exit 9; echo $$ > {no_engine}/pid; {run}"
     )
     try:
-        engine.ensure(engine.DEFAULT_HOST)
+        local_engine.ensure(local_engine.DEFAULT_HOST)
     finally:
         os.kill(int((no_engine / "pid").read_text()), 9)
 
@@ -176,7 +177,7 @@ with fake_docker.serving(Path("{no_engine}/docker.sock"), lambda _: (200, {{"Api
 def test_an_engine_that_ends_at_once_is_told_with_the_end_of_its_log(no_engine: Path) -> None:
     programs.script(no_engine / "bin/dockerd", "echo failed to mount overlay: no permission; exit 1")
     with pytest.raises(OpsError, match="failed to mount overlay"):
-        engine.ensure(engine.DEFAULT_HOST)
+        local_engine.ensure(local_engine.DEFAULT_HOST)
 
 
 @pytest.mark.parametrize(("typed", "agreed"), [("\n", True), ("y\n", True), ("what?\nn\n", False)])
@@ -232,7 +233,7 @@ def test_of_the_numbers_of_engines_only_a_running_ones_stays(tmp_path: Path) -> 
     inner.parent.mkdir(parents=True)
     for path in (left, inner):
         path.write_text(str(os.getpid()))  # this process is no engine
-    engine.clear_stale(tmp_path)
+    local_engine.clear_stale(tmp_path)
     assert not left.exists()
     assert not inner.exists()
     program = tmp_path / "dockerd"
@@ -244,5 +245,5 @@ def test_of_the_numbers_of_engines_only_a_running_ones_stays(tmp_path: Path) -> 
         running.stdin.flush()
         assert running.stdout.readline() == b"runs\n"  # only now it surely has its own name
         left.write_text(str(running.pid))
-        engine.clear_stale(tmp_path)
+        local_engine.clear_stale(tmp_path)
         assert left.exists()

@@ -21,8 +21,9 @@ from ops import deploy, engine, finding, jenkins, recover, settings, status
 from ops.clone import Clone
 from ops.finding import Finding
 from ops.stack import Stack, environment
-from ops.toolchain import process
-from ops.toolchain.console import OpsError
+from setup import engine as local_engine
+from setup import process
+from setup.console import OpsError
 from tests.support import made_stack, programs
 from tests.support.settings import RUNNER_TOKEN
 from tests.support.settings import settings as docker_settings
@@ -73,7 +74,7 @@ class World:
         monkeypatch.setattr(deploy, "open_stack", lambda named: self.stacks[named or self.clone.chosen])
         monkeypatch.setattr(deploy, "pulumi", self.pulumi)
         monkeypatch.setattr(engine, "image_problem", self.image_problem)
-        monkeypatch.setattr(engine, "ensure", lambda _: None)
+        monkeypatch.setattr(local_engine, "ensure", lambda _: None)
         monkeypatch.setattr(engine, "client", mock.MagicMock())
         monkeypatch.setattr(engine, "show_ill", lambda *_, **__: [])
         monkeypatch.setattr(process, "offline", lambda *_: None)

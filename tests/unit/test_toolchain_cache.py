@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.toolchain import cache
+from setup import cache
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -42,7 +42,7 @@ def test_a_build_that_fails_leaves_no_entry_and_the_next_one_makes_it() -> None:
 BUILD = """
 import sys, time
 from pathlib import Path
-from ops.toolchain import cache
+from setup import cache
 
 def build(made):
     assert not list(made.iterdir())

@@ -14,8 +14,8 @@ import requests
 
 from offline import go
 from offline import toolchain as closed
-from ops.toolchain import cache, pins, process, toolchain
-from ops.toolchain.console import OpsError
+from setup import cache, pins, process, toolchain
+from setup.console import OpsError
 from tests.support import programs
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ops.toolchain import console
+from setup import console
 
 APP = "pulumi-container-ci"
 

@@ -17,8 +17,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from ops.toolchain import cache, console, pins, process
-from ops.toolchain.console import OpsError
+from setup import cache, console, pins, process
+from setup.console import OpsError
 
 VERSIONS = {"docker": pins.DOCKER_PLUGIN_VERSION, "kubernetes": pins.KUBERNETES_PLUGIN_VERSION}
 """The provider plugins: for each platform the one of its name."""

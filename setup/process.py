@@ -9,10 +9,10 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ops.toolchain import cache, console
-from ops.toolchain.console import OpsError
+from setup import cache, console
+from setup.console import OpsError
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 TAIL_LINES = 15
 
 
@@ -67,6 +67,6 @@ def install(packages: Sequence[str], why: str) -> None:
 
     Raises OpsError when the user says no or it can't be done from here. The command to run by hand was shown then.
     """
-    command = ["sh", str(ROOT / "ops/toolchain/bootstrap.sh"), "install", why, *packages]
+    command = ["sh", str(ROOT / "setup/bootstrap.sh"), "install", why, *packages]
     if subprocess.run(command, check=False).returncode:
         raise OpsError(f"{' '.join(packages)} is needed {why}.", "What to do is above.")

@@ -1,14 +1,14 @@
 #!/bin/sh
 # Makes .venv: a link to an environment in the user's cache that holds exactly what a lock file names.
 #
-#   sh ops/toolchain/bootstrap.sh [runtime|dev]
-#   sh ops/toolchain/bootstrap.sh install WHY PACKAGE...    installs Debian packages after asking
+#   sh setup/bootstrap.sh [runtime|dev]
+#   sh setup/bootstrap.sh install WHY PACKAGE...    installs Debian packages after asking
 #
 # POSIX sh and the usual commands only: this runs before there is anything else. When there is nothing to do it ends within
 # a few milliseconds. YES=1 answers its question; PYTHON names another interpreter.
 set -eu
 
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/.."
 case "${1:-runtime}" in
 runtime | install) locks="requirements.txt" ;;
 dev) locks="requirements.txt requirements-dev.txt" ;;
