@@ -2,18 +2,18 @@
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
+from components import regular_file
 from components.settings import Problem
 from components.settings.problems import HIDDEN
 
 
 def read(path: str) -> str:
-    """Return a PEM file's text. `~` is the user's home."""
-    return Path(path).expanduser().read_text(encoding="ascii")
+    """Return a PEM file's text, with Unix line ends. `~` is the user's home."""
+    return regular_file.read(path).decode("ascii").replace("\r\n", "\n")
 
 
 def chain(key: str, path: str) -> tuple[Sequence[x509.Certificate], Sequence[Problem]]:

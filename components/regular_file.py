@@ -4,7 +4,10 @@ import errno
 import os
 import stat
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
+
+LARGEST: Final = 4 * 1024 * 1024
+"""Bytes of a file that is read whole. A bundle of all public authorities has 220 KB, a kubeconfig 5 KB a cluster."""
 
 
 def opened(path: str | Path) -> BinaryIO:
@@ -18,3 +21,12 @@ def opened(path: str | Path) -> BinaryIO:
         file.close()
         raise OSError(errno.EINVAL, "not a regular file", str(place))
     return file
+
+
+def read(path: str | Path, *, largest: int = LARGEST) -> bytes:
+    """Return the content of a regular file of at most so many bytes. Raise OSError for anything else."""
+    with opened(path) as file:
+        content = file.read(largest + 1)
+    if len(content) > largest:
+        raise OSError(errno.EFBIG, f"larger than {largest // 1024} KiB", str(path))
+    return content

@@ -3,6 +3,7 @@
 import errno
 import ipaddress
 import os
+import shutil
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -128,7 +129,7 @@ def _jenkins(
     for key, port in (("httpPort", jenkins.http_port), ("agentPort", jenkins.agent_port)):
         if port is not None:
             yield from _port(f"ci:jenkins.{key}", port, jenkins.bind_address, containers, me, local=local)
-    if jenkins.docker_client == "host" and local and not os.access(jenkins.docker_client_path, os.X_OK):
+    if jenkins.docker_client == "host" and local and shutil.which(jenkins.docker_client_path) is None:
         yield Problem(
             "ci:jenkins.dockerClientPath",
             "not_found",

@@ -3,13 +3,14 @@
 It is read as YAML nodes and not as values, so that Jenkins gets what the file says: `1.10` and `007` as they are.
 """
 
+import errno
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
+from components import regular_file
 from components.settings import NotAcceptedError, Problem, Settings
 
 KEY: Final = "ci:jenkins.configuration"
@@ -71,19 +72,14 @@ def read(path: str) -> yaml.MappingNode:
     """Return a file's root, with each key once in its mapping and no alias. Raises NotAcceptedError."""
     code: Any = "bad_file"
     try:
-        with Path(path).expanduser().open("rb") as file:
-            text = file.read(_LARGEST + 1).decode()
-        if len(text.encode()) <= _LARGEST:
-            root = yaml.compose(text, _Loader)
-            if isinstance(root, yaml.MappingNode):
-                return root
-            wrong, code = "is not a mapping", "wrong_type"
-        else:
-            wrong, code = f"is larger than {_LARGEST // 1024} KiB", "too_large"
+        root = yaml.compose(regular_file.read(path, largest=_LARGEST).decode(), _Loader)
+        if isinstance(root, yaml.MappingNode):
+            return root
+        wrong, code = "is not a mapping", "wrong_type"
     except FileNotFoundError:
         wrong, code = "does not exist", "not_found"
     except OSError as error:
-        wrong = f"cannot be read ({error.strerror})"
+        wrong, code = f"cannot be read ({error.strerror})", "too_large" if error.errno == errno.EFBIG else code
     except yaml.MarkedYAMLError as error:
         where = f"in line {error.problem_mark.line + 1}: " if error.problem_mark else ""
         wrong = f"is not accepted ({where}{error.problem})"

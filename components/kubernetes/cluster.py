@@ -1,5 +1,6 @@
 """The cluster: the provider that changes it, and a reader for what Pulumi does not tell."""
 
+import contextlib
 import functools
 import importlib
 import json
@@ -10,7 +11,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import pulumi_kubernetes as kubernetes
+import yaml
 
+from components import regular_file
 from components.settings import KubernetesSettings
 
 _METADATA_ONLY: Final = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io"
@@ -98,9 +101,16 @@ class ApiReader:
             if path is None and not elsewhere:
                 config.load_incluster_config(client_configuration=wanted)
             else:
+                named = [path] if path else (os.environ.get("KUBECONFIG") or str(home)).split(os.pathsep)
+                for each in filter(None, named):
+                    with contextlib.suppress(FileNotFoundError):  # kubectl takes those that exist
+                        regular_file.read(each)
                 config.load_kube_config(path, self._settings.context, client_configuration=wanted)
-        except (config.ConfigException, OSError) as error:
+        # The loader says what is missing, and trips over whatever has another shape than it expects.
+        except (config.ConfigException, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
             raise ReadError(f"the kubeconfig can't be used: {error}") from None
+        except (yaml.YAMLError, RecursionError):
+            raise ReadError("the kubeconfig can't be used: it is not YAML, or nested too deep") from None
         made = client.ApiClient(wanted)
         ask = made.call_api
         # A typed method without a timeout waits for ever.

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from components import regular_file
 from components.kubernetes import dockerignore
 from components.settings import BuildSettings, NotAcceptedError
 
@@ -108,7 +109,7 @@ def _checked(folder: Path, dockerfile: str) -> list[str]:
     own = f"{dockerfile}{dockerignore.FILE}"
     listed = own if (folder / own).is_file() else dockerignore.FILE
     try:
-        text = (folder / listed).read_text(encoding="utf-8-sig") if (folder / listed).is_file() else ""
+        text = regular_file.read(folder / listed).decode("utf-8-sig") if (folder / listed).is_file() else ""
     except UnicodeDecodeError:
         raise ContextError(f"has a {listed} that is not UTF-8 text", "save it as UTF-8", "bad_file") from None
     private, root, total, paths = _private(), folder.resolve(), 0, []

@@ -9,7 +9,7 @@ from typing import Any, Final
 import pulumi
 import yaml
 
-from components import labels
+from components import labels, regular_file
 from components.kubernetes import cluster, context, queue, tls_preflight
 from components.kubernetes.cluster import ApiReader, NamespaceInfo, ReadError
 from components.kubernetes.namespaces import ENFORCED, names, of_builds
@@ -75,20 +75,20 @@ def _kubeconfig(settings: Settings) -> Iterator[Problem]:
     chosen, wanted = settings.kubernetes.kubeconfig, settings.kubernetes.context
     if chosen is None:
         return
-    path, contexts = Path(chosen).expanduser().absolute(), None
+    contexts = None
     wrong, instead = "is not a kubeconfig", "give a file that lists contexts, for example ~/.kube/config"
     try:
-        known: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        known: Any = yaml.safe_load(regular_file.read(chosen))
         contexts = known.get("contexts") if isinstance(known, Mapping) else None
     except OSError as error:
-        wrong = f"can't be read ({error.strerror}: {path})"
+        wrong = f"can't be read ({error.strerror}: {Path(chosen).expanduser().absolute()})"
         instead = "give the file's path, or leave the key out to use kubectl's kubeconfig"
-    except (yaml.YAMLError, UnicodeDecodeError):
+    except (yaml.YAMLError, ValueError, RecursionError):  # a date that is none, brackets without an end
         pass
     if not isinstance(contexts, list):
         yield Problem("ci:kubernetes.kubeconfig", "bad_file", wrong, instead, chosen)
         return
-    names = [str(entry.get("name")) for entry in contexts if isinstance(entry, Mapping)]
+    names = [name for entry in contexts if isinstance(entry, Mapping) and isinstance(name := entry.get("name"), str)]
     if wanted is not None and wanted not in names:
         yield Problem(
             key="ci:kubernetes.context",

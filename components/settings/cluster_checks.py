@@ -49,7 +49,7 @@ def logins(docker_config: str) -> dict[str, dict[str, str]] | None:
     """
     try:
         auths = json.loads(docker_config)["auths"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
     if not isinstance(auths, dict) or not all(isinstance(entry, dict) for entry in auths.values()):
         return None

@@ -1,5 +1,6 @@
 """What is checked before anything is created: the cluster, and the files on this machine."""
 
+import os
 import random
 import re
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from components import labels
 from components.kubernetes import preflight as module
+from components.kubernetes.cluster import ApiReader, ReadError
 from components.kubernetes.preflight import preflight
 from components.settings import Problem
 from lab.pki import Authority, Pair
@@ -175,15 +177,23 @@ def test_an_unknown_context_is_refused_with_those_of_the_file_and_no_cluster_is_
     ("key", "content"),
     [
         *(("kubeconfig", each) for each in (b"", b"- a", b"contexts: 7", b"a: [", b"7", b"\xff\x00\xfe", None)),
-        *(("trustedCaFile", each) for each in (b"", b"not a certificate", b"\xff\xfe", None)),
+        *(("kubeconfig", each) for each in (b"a: !!int x", b"a: 2026-99-99", b"[" * 3000, b"#" * 5_000_000)),
+        *(("trustedCaFile", each) for each in (b"", b"not a certificate", b"\xff\xfe", b"#" * 5_000_000, None)),
+        *((key, special) for key in ("kubeconfig", "trustedCaFile") for special in ("/dev/zero", "/dev", "fifo")),
     ],
 )
+@pytest.mark.timeout(20)  # a pipe would be waited for
 def test_a_file_that_is_no_kubeconfig_or_has_no_certificate_is_refused(
-    tmp_path: Path, key: str, content: bytes | None
+    tmp_path: Path, key: str, content: bytes | str | None
 ) -> None:
-    if content is not None:
+    os.mkfifo(tmp_path / "fifo")
+    if isinstance(content, bytes):
         (tmp_path / "file").write_bytes(content)
-    one(f"ci:kubernetes.{key}", "bad_file", kubernetes={key: str(tmp_path / "file")})
+    path = tmp_path / (content if isinstance(content, str) else "file")
+    one(f"ci:kubernetes.{key}", "bad_file", kubernetes={key: str(path)})
+    if key == "kubeconfig":
+        with pytest.raises(ReadError, match="the kubeconfig can't be used: "):
+            ApiReader(settings(kubernetes={key: str(path)}).kubernetes).version()
 
 
 def test_a_context_that_can_not_be_packed_is_refused_with_its_build(tmp_path: Path) -> None:

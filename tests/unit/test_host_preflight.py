@@ -194,6 +194,7 @@ def test_an_address_that_this_host_has_is_taken(tmp_path: Path, port: int, addre
             for each in ("192.0.2.7", "2001:db8::7", "fe80::7")
         ),
         ({"dockerClient": "host", "dockerClientPath": "/nowhere/docker"}, "dockerClientPath", "not_found"),
+        ({"dockerClient": "host", "dockerClientPath": "/usr/bin"}, "dockerClientPath", "not_found"),
         ({"configuration": "/nowhere/jenkins.yaml"}, "configuration", "not_found"),
     ],
 )

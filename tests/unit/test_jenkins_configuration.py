@@ -67,6 +67,12 @@ UNREADABLE: dict[str | bytes, tuple[str, str]] = {
 }
 
 
+@pytest.mark.parametrize("path", ["/dev/zero", "/dev"])
+def test_what_is_no_regular_file_is_refused(path: str) -> None:
+    [problem] = configuration.problems(stack(Path(path)))
+    assert (problem.key, problem.code) == (KEY, "bad_file")
+
+
 @pytest.mark.parametrize("content", UNREADABLE, ids=range(len(UNREADABLE)))
 def test_a_file_that_is_no_clear_yaml_is_refused_with_a_file_that_works(tmp_path: Path, content: str | bytes) -> None:
     [problem] = found(tmp_path / "own.yaml", content)

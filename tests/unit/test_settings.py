@@ -120,6 +120,7 @@ def test_huge_and_countless_values_are_refused_at_once_and_shortly() -> None:
         {"jobs": [{"name": "a", "script": "x", "schedule": "1," * 500_000 + " * * * *"}]},
         {"docker": "[" * 3000 + "]" * 3000},
         {"docker": "[" * 199 + "]" * 199},
+        {"platform": "kubernetes", "registry": {"plainHttp": True}, "dockerConfig": "[" * 60_000},
     ):
         found = problems(**keys)
         assert 1 <= len(found) <= MOST_PROBLEMS
