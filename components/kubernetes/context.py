@@ -78,13 +78,17 @@ def pack_directory(folder: Path, dockerfile: str) -> Packed:
     As with `docker build`, the Dockerfile and the .dockerignore are always packed. A file keeps its content and whether
     it is executable, but not its owner, times and other permissions. Symbolic links stay links.
 
-    Raises ContextError where there is no such folder or Dockerfile, where the folder holds devices, pipes, sockets, or
+    Raises ContextError where there is no such folder or Dockerfile, where the Dockerfile is a link out of the folder, where the folder holds devices, pipes, sockets, or
     the stack's passphrase, and where it is too big for a ConfigMap.
     """
     if not folder.is_dir():
         raise ContextError("is not a folder on this machine", f"create {folder}, or give another folder", "not_found")
     if not (folder / dockerfile).is_file():
         raise ContextError(f"has no {dockerfile}", "add it, or name the right file with `dockerfile`", "not_found")
+    if not (folder / dockerfile).resolve().is_relative_to(folder.resolve()):
+        raise ContextError(
+            f"has a {dockerfile} that leads out of it", "put the file itself into the folder", "bad_file"
+        )
     try:
         return _pack((path, *_read(folder / path)) for path in _checked(folder, dockerfile))
     except OSError as error:

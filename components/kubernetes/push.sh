@@ -92,7 +92,9 @@ start() {
 
 look() {
   set -- -c http.lowSpeedLimit=1 -c http.lowSpeedTime=30
-  if [ -n "$TOKEN" ]; then set -- "$@" -c "credential.helper=$helper"; fi
+  # For this host alone: git would give the token to each one that asks for it, as where a redirect leads.
+  host=$(echo "$REPOSITORY" | cut -d / -f 1-3)
+  if [ -n "$TOKEN" ]; then set -- "$@" -c "credential.$host.helper=$helper"; fi
   timeout 60 git "$@" ls-remote --heads "$REPOSITORY" > "$work/heads" 2> "$work/reason" || {
     [ -s "$work/reason" ] || echo 'the git host gave no answer within a minute' > "$work/reason"
     return 1

@@ -16,7 +16,7 @@ from components.settings.kubernetes import WebhookSettings
 CALLS_PORT: Final = 8002
 """Where the watcher asks for the last call, on the pod's own loopback."""
 
-LONGEST_BYTES: Final = 2**20
+LONGEST_BYTES: Final = 2**18
 """Of a call. A push's is some KiB long, and GitHub sends up to 25 MB. The next look finds what is refused here."""
 
 _CONFIGURATION: Final = Path(__file__).with_name("webhook.cfg")
@@ -31,7 +31,7 @@ def configuration(secret: str) -> str:
         "port": WEBHOOK_PORT,
         "calls-port": CALLS_PORT,
         "longest": LONGEST_BYTES,
-        "bufsize": LONGEST_BYTES + 2**16,
+        "bufsize": LONGEST_BYTES + 2**14,
         # As HAProxy takes a key. It has no character that a configuration could read in another way.
         "secret": base64.b64encode(secret.encode()).decode(),
     }

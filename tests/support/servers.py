@@ -15,7 +15,7 @@ from typing import Any
 from pytest_httpserver.httpserver import HTTPServerBase
 from werkzeug import Request, Response
 from werkzeug.datastructures import Headers
-from werkzeug.utils import send_from_directory
+from werkzeug.utils import redirect, send_from_directory
 
 Answer = Callable[[Request], Response]
 Certificate = tuple[Path, Path]
@@ -72,6 +72,11 @@ def file(folder: Path, request: Request) -> Response:
 def files(folder: Path, address: str, certificate: Certificate) -> AbstractContextManager[str]:
     """Serve a folder's files."""
     return serving(lambda request: file(folder, request), address, certificate=certificate)
+
+
+def sending_to(url: str) -> AbstractContextManager[str]:
+    """Serve nothing but redirects to the same path of another server."""
+    return serving(lambda request: redirect(f"{url}{request.full_path}", 301))
 
 
 def git(

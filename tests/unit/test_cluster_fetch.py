@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from components.kubernetes.plan import plan
 from tests.support import servers
 from tests.support.git import QUIET, git
@@ -105,6 +104,34 @@ def test_a_folder_of_the_repository_is_the_context(tmp_path: Path, repository: P
     assert (context / "Dockerfile").read_text() == "images 3"
 
 
+@pytest.mark.parametrize(
+    ("path", "target", "keys"),
+    [
+        ("Dockerfile", "../../secrets/git/token", {}),
+        ("Dockerfile", "/etc/passwd", {}),
+        ("there/Dockerfile", "../../../secrets/git/token", {"directory": "there"}),
+        ("there", "../../secrets", {"directory": "there"}),
+        ("there", "/", {"directory": "there"}),
+        ("there", "../../secrets/gone", {"directory": "there"}),
+        ("Dockerfile", "images/Dockerfile", None),
+        ("there", "images", None),
+    ],
+)
+def test_a_folder_or_dockerfile_that_leads_out_of_the_repository_ends_the_build(
+    tmp_path: Path, repository: Path, path: str, target: str, keys: dict[str, str] | None
+) -> None:
+    place = tmp_path / "source" / path
+    place.parent.mkdir(exist_ok=True)
+    place.unlink(missing_ok=True)
+    place.symlink_to(target)
+    git(tmp_path / "source", "add", ".")
+    git(tmp_path / "source", "commit", "--quiet", "--message", "leads out")
+    git(tmp_path / "source", "push", "--quiet", str(repository), "main")
+    stays = keys is None
+    code, said, _ = fetch(tmp_path, f"file://{repository}", token=TOKEN, **(keys or {}))
+    assert (code == 0, "leads out of" in said) == (stays, not stays), said
+
+
 @pytest.mark.parametrize(("name", "ref"), [("website", "missing"), ("website", "0" * 40), ("missing", "HEAD")])
 def test_what_is_not_there_fails_with_git_s_own_words(tmp_path: Path, repository: Path, name: str, ref: str) -> None:
     code, said, _ = fetch(tmp_path, f"file://{repository.with_stem(name)}", ref=ref)
@@ -130,6 +157,12 @@ def test_a_token_opens_the_repository_and_is_in_no_process_s_arguments_and_in_no
     assert "fetch" in seen.read_text()
     assert TOKEN not in seen.read_text() + said
     assert not any(TOKEN in place.read_text() for place in context.rglob("*") if place.is_file())
+
+
+def test_a_token_is_for_its_own_host_and_not_for_one_to_which_that_leads(tmp_path: Path, server: str) -> None:
+    with servers.sending_to(server.removesuffix("/website.git")) as url:
+        code, said, _ = fetch(tmp_path, f"{url}/website.git", token=TOKEN)
+    assert (code != 0, "terminal prompts disabled" in said) == (True, True)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from werkzeug import Request
 
 from components import labels
 from components.kubernetes import plan, push
+from tests.support import servers
 from tests.support.cluster import until
 from tests.support.fake_api import FakeApi
 from tests.support.git import git
@@ -62,7 +63,7 @@ def commit(folder: Path) -> str:
 
 @contextlib.contextmanager
 def watching(
-    tmp_path: Path, repository: Path | str, api: FakeApi, seconds: int = 1, most: int | str = ""
+    tmp_path: Path, repository: Path | str, api: FakeApi, seconds: int = 1, most: int | str = "", token: str = ""
 ) -> Iterator[Path]:
     """Run the script until it is killed at the end of the block; give the file of what it says.
 
@@ -75,7 +76,9 @@ def watching(
     folder.mkdir(parents=True, exist_ok=True)
     (tmp_path / "tmp").mkdir(exist_ok=True)
     url = f"file://{repository}" if isinstance(repository, Path) else repository
-    variables = f"BRANCH='[!m]*' REPOSITORY={url} GIT_USER=x TOKEN= SECONDS_BETWEEN={seconds} AT_MOST={most}"
+    variables = (
+        f"BRANCH='[!m]*' REPOSITORY={url} GIT_USER=x TOKEN={token} DECIDES=x SECONDS_BETWEEN={seconds} AT_MOST={most}"
+    )
     (folder / "settings").write_text(variables)
     spec = {"backoffLimit": 0, "template": {"spec": {"containers": []}}}
     (folder / "job").write_text(plan.push_job(spec, {labels.BUILD: "website"}, {}, "website.push", "uid"))
@@ -99,7 +102,7 @@ def watching(
 
 def moved(script: str, folder: Path) -> str:
     """Give a script with another folder in the place of the container's root."""
-    return re.sub(r"(?<![\w.])/(watch|tmp|trust)\b", rf"{folder}/\1", script)
+    return re.sub(r"(?<![\w.])/(watch|tmp|trust|secrets)\b", rf"{folder}/\1", script)
 
 
 def tag(branch: str) -> str:
@@ -208,6 +211,19 @@ def test_a_watcher_that_is_killed_before_or_while_it_starts_a_job_leaves_no_head
         with watching(tmp_path, repository, api):
             until(lambda: built(api) == heads, 20)
         end(api)
+
+
+def test_the_token_is_for_the_repositorys_own_host_and_not_for_one_to_which_that_leads(
+    tmp_path: Path, repository: Path, api: FakeApi
+) -> None:
+    token = tmp_path / "secrets/git/token"
+    token.parent.mkdir(parents=True)
+    token.write_text("glpat-0123456789")
+    with servers.git(repository.parent, "127.0.0.1", login=("x", token.read_text())) as host:
+        with servers.sending_to(host) as other, watching(tmp_path, f"{other}/repository/.git", api, token="yes") as log:
+            until(lambda: "could not read Username" in log.read_text(), 20)
+        with watching(tmp_path, f"{host}/repository/.git", api, token="yes"):
+            until(lambda: len(api.sent) == 1, 20)
 
 
 @pytest.mark.parametrize(("scheme", "reason"), [("https", "the git host gave no answer"), ("ssh", "Connection timed")])

@@ -1,8 +1,11 @@
 """Which calls the receiver takes, as a real HAProxy does it with the project's rules."""
 
+import contextlib
 import gzip
 import hmac
 import re
+import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -26,7 +29,7 @@ def rules(entrance: Path, _: Path) -> str:
     """Give the configuration with sockets in the place of ports, and less patience."""
     text = webhook.configuration(SECRET).replace(f"bind :{endpoints.WEBHOOK_PORT}", f"bind unix@{entrance}")
     text = text.replace(f"bind 127.0.0.1:{webhook.CALLS_PORT}", f"bind unix@{entrance.with_name('health')}")
-    return text.replace(" 5s", " 1s")
+    return text.replace(" 2s", " 1s")
 
 
 running = filtering.fixture(rules)
@@ -69,6 +72,19 @@ def test_a_call_of_who_knows_the_secret_is_noted_as_often_as_it_comes(running: F
         before = last_call(running)
         assert send(running.socket, call).startswith("HTTP/1.1 202 ")
         assert last_call(running) not in {before, ""}
+
+
+def test_callers_who_are_slow_keep_no_other_one_waiting(running: Filter) -> None:
+    slow = [RIGHT.replace(b"Content-Length: 25", b"Content-Length: 26"), RIGHT[:40], b"P"]
+    with contextlib.ExitStack() as open_:
+        for number in range(200):
+            one = open_.enter_context(socket.socket(socket.AF_UNIX))
+            one.connect(str(running.socket))
+            one.sendall(slow[number % len(slow)])
+        before = time.monotonic()
+        assert send(running.socket, RIGHT).startswith("HTTP/1.1 202 ")
+        # Less than the patience with a slow one.
+        assert time.monotonic() - before < 0.9
 
 
 @pytest.mark.parametrize(

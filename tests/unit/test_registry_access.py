@@ -17,6 +17,10 @@ def login(user: str, scheme: str = "Basic ") -> str:
     return f"Authorization: {scheme}{base64.b64encode(f'{user}:x'.encode()).decode()}"
 
 
+def raw(name_and_password: bytes) -> str:
+    return f"Authorization: Basic {base64.b64encode(name_and_password).decode()}"
+
+
 def rules(entrance: Path, registry: Path) -> str:
     """Give the configuration with sockets in the place of ports."""
     # As many as the settings take.
@@ -39,8 +43,9 @@ WRITES = ("POST", "PUT", "PATCH", "DELETE", "MADE-UP")
         *((method, [PULLER]) for method in ("GET", "HEAD")),
         # The registry asks these to log in.
         *((method, []) for method in ("GET", "POST")),
-        # HAProxy reads a name up to its first NUL; the registry has no user of the whole name.
-        ("PUT", [login("ci\0pull")]),
+        ("PUT", [raw(b"deployer:p\xc3\xa4ss w\xf6rd:")]),
+        # A read is the registry's to judge, whatever it is.
+        ("GET", ["Authorization: Bearer ci"]),
     ],
 )
 def test_a_pusher_may_do_everything_and_others_may_read(running: Filter, method: str, headers: list[str]) -> None:
@@ -69,7 +74,18 @@ def test_a_pusher_may_do_everything_and_others_may_read(running: Filter, method:
         ("PUT", ["Authorization: "]),
         ("PUT", [PULLER, "Authorization: "]),
         ("PUT", ["Authorization: ", PULLER]),
-        ("PUT", ["Authorization: Bearer ci"]),
+        ("PUT", [login("ci", "Bearer ")]),
+        ("PUT", [login("ci", "Basic\t")]),
+        ("PUT", [f"{login('ci')} {PULLER.rpartition(' ')[2]}"]),
+        ("PUT", [f"{login('ci')} x"]),
+        ("PUT", [login("ci").replace("=", "")]),
+        ("PUT", [f"{login('ci')}="]),
+        ("PUT", [login("ci").replace("Basic", "Basic,Basic")]),
+        # HAProxy reads a name up to its first NUL.
+        *(
+            ("PUT", [raw(login_)])
+            for login_ in (b"ci\0pull:x", b"ci:x\0", b"ci\0:x", b"ci", b"ci\n:x", b"c\xef\xbd\x89:x")
+        ),
     ],
 )
 def test_a_write_of_anybody_else_does_not_reach_the_registry(running: Filter, method: str, headers: list[str]) -> None:

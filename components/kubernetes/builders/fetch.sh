@@ -9,7 +9,9 @@ cd source
 git -c init.defaultBranch=main init --quiet
 git remote add origin "$REPOSITORY"
 if [ -e /secrets/git/token ]; then
-  git config credential.helper '!f() { echo "username=$GIT_USER"; echo "password=$(cat /secrets/git/token)"; }; f'
+  # For this host alone: git would give the token to each one that asks for it, as where a redirect leads.
+  host=$(echo "$REPOSITORY" | cut -d / -f 1-3)
+  git config "credential.$host.helper" '!f() { echo "username=$GIT_USER"; echo "password=$(cat /secrets/git/token)"; }; f'
 fi
 # Some servers refuse to send a single commit by its hash. Then fetch all branches and tags.
 if git fetch --quiet --depth 1 origin "$REF"; then

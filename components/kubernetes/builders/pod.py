@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from components.kubernetes.builders.source import Source
+from components.kubernetes.builders.source import Source, checked
 from components.kubernetes.builders.spec import BUILD_SECRETS, PUSH_SECRET, SECRETS_FOLDER, TRUST, BuildSpec, resources
 
 SERVICE_ACCOUNT: Final = "builder"
@@ -107,7 +107,7 @@ def scripted(
     # Only the files' names are arguments. BuildKit and Buildah give a step the file in memory, in no layer.
     secrets = [f"--secret=id={name},src={_SECRETS}/{name}" for name in spec.build.secrets]
     return {
-        "command": ["/bin/sh", "-euc", _STOPPABLE + script, spec.build.builder],
+        "command": ["/bin/sh", "-euc", _STOPPABLE + checked(spec) + script, spec.build.builder],
         "args": [*secrets, *arguments],
         "env": [{"name": name, "value": value} for name, value in sorted(known.items())],
         "volumeMounts": mounts,

@@ -1,5 +1,6 @@
 """How a builder's pod gets its context: volumes, mounts, and the init container that clones."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ class Source:
     """The URL of a packed context that the builder fetches itself."""
 
 
+_INSIDE: Final = Path(__file__).with_name("inside.sh").read_text(encoding="utf-8")
 _FETCH: Final = Path(__file__).with_name("fetch.sh").read_text(encoding="utf-8")
 """Clones without history. The credential helper reads the token from its file, so it is in no process's arguments."""
 
@@ -54,6 +56,17 @@ def source(spec: BuildSpec) -> Source:
         mounts=[{"name": "context", "mountPath": FOLDER, "readOnly": True}],
         packed=f"{FOLDER}/context.tar.gz",
     )
+
+
+def checked(spec: BuildSpec) -> str:
+    """Return a shell script that checks a context on a volume, which others may write to; empty for other contexts."""
+    volume = spec.build.context.volume
+    return _inside(FOLDER, volume.path, spec.build.dockerfile) if volume is not None else ""
+
+
+def _inside(root: str, folder: str | None, dockerfile: str) -> str:
+    folder = f"{root}/{folder}" if folder else root
+    return _INSIDE + "".join(f"inside {root} {shlex.quote(path)}\n" for path in (folder, f"{folder}/{dockerfile}"))
 
 
 def _from_git(spec: BuildSpec) -> Source:
@@ -97,12 +110,13 @@ def _from_git(spec: BuildSpec) -> Source:
         mounts.append({"name": "git", "mountPath": f"{SECRETS_FOLDER}/git", "readOnly": True})
     if spec.trusted_ca is not None:
         mounts.append({"name": "trust", "mountPath": "/trust", "readOnly": True})
+    inside = _inside(f"{FOLDER}/source", git.directory, spec.build.dockerfile)
     known = '[ -z "${KNOWN_HOSTS:-}" ] || printf "%s\\n" "$KNOWN_HOSTS" > /tmp/known_hosts\n'
     fetch = {
         "name": "fetch",
         "image": spec.git_image,
         "imagePullPolicy": "IfNotPresent",
-        "command": ["/bin/sh", "-euc", known + _FETCH],
+        "command": ["/bin/sh", "-euc", known + _FETCH + inside],
         "env": env,
         "resources": resources(spec.build),
         "securityContext": {
