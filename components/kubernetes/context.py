@@ -78,8 +78,8 @@ def pack_directory(folder: Path, dockerfile: str) -> Packed:
     As with `docker build`, the Dockerfile and the .dockerignore are always packed. A file keeps its content and whether
     it is executable, but not its owner, times and other permissions. Symbolic links stay links.
 
-    Raises ContextError where there is no such folder or Dockerfile, where the Dockerfile is a link out of the folder, where the folder holds devices, pipes, sockets, or
-    the stack's passphrase, and where it is too big for a ConfigMap.
+    Raises ContextError where there is no such folder or Dockerfile, where the Dockerfile is a link out of the folder,
+    where the folder holds devices, pipes, sockets, or the stack's passphrase, and where it is too big for a ConfigMap.
     """
     if not folder.is_dir():
         raise ContextError("is not a folder on this machine", f"create {folder}, or give another folder", "not_found")

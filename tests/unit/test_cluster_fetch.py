@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from components.kubernetes.plan import plan
 from tests.support import servers
 from tests.support.git import QUIET, git

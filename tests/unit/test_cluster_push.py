@@ -63,22 +63,21 @@ def commit(folder: Path) -> str:
 
 @contextlib.contextmanager
 def watching(
-    tmp_path: Path, repository: Path | str, api: FakeApi, seconds: int = 1, most: int | str = "", token: str = ""
+    tmp_path: Path, repository: Path | str, api: FakeApi, seconds: int = 1, **settings: object
 ) -> Iterator[Path]:
     """Run the script until it is killed at the end of the block; give the file of what it says.
 
     It watches every branch but main. The receiver's last call is the API server's answer to `GET /`.
     repository: a folder, or an address.
     seconds: its pause.
-    most: how many Jobs run at one time; without a number, as many as there are branches.
+    settings: others of its variables. Without AT_MOST, as many Jobs run at one time as there are branches.
     """
     folder, log = tmp_path / "watch" / "website", tmp_path / "log"
     folder.mkdir(parents=True, exist_ok=True)
     (tmp_path / "tmp").mkdir(exist_ok=True)
     url = f"file://{repository}" if isinstance(repository, Path) else repository
-    variables = (
-        f"BRANCH='[!m]*' REPOSITORY={url} GIT_USER=x TOKEN={token} DECIDES=x SECONDS_BETWEEN={seconds} AT_MOST={most}"
-    )
+    variables = f"BRANCH='[!m]*' REPOSITORY={url} GIT_USER=x DECIDES=x SECONDS_BETWEEN={seconds} "
+    variables += " ".join(f"{name}={value}" for name, value in ({"TOKEN": "", "AT_MOST": ""} | settings).items())
     (folder / "settings").write_text(variables)
     spec = {"backoffLimit": 0, "template": {"spec": {"containers": []}}}
     (folder / "job").write_text(plan.push_job(spec, {labels.BUILD: "website"}, {}, "website.push", "uid"))
@@ -188,7 +187,7 @@ def test_of_a_patterns_branches_as_many_are_built_at_one_time_as_have_room(
     for number in (2, 3):
         git(repository, "checkout", "--quiet", "-b", f"release/{number}")
         heads.append(commit(repository))
-    with watching(tmp_path, repository, api, most=most) as log:
+    with watching(tmp_path, repository, api, AT_MOST=most) as log:
         until(lambda: len(built(api)) == at_once and log.read_text().count(" waits for ") == 3 - at_once, 20)
         while len(built(api)) < len(heads):
             end(api)
@@ -220,9 +219,9 @@ def test_the_token_is_for_the_repositorys_own_host_and_not_for_one_to_which_that
     token.parent.mkdir(parents=True)
     token.write_text("glpat-0123456789")
     with servers.git(repository.parent, "127.0.0.1", login=("x", token.read_text())) as host:
-        with servers.sending_to(host) as other, watching(tmp_path, f"{other}/repository/.git", api, token="yes") as log:
+        with servers.sending_to(host) as other, watching(tmp_path, f"{other}/repository/.git", api, TOKEN="yes") as log:
             until(lambda: "could not read Username" in log.read_text(), 20)
-        with watching(tmp_path, f"{host}/repository/.git", api, token="yes"):
+        with watching(tmp_path, f"{host}/repository/.git", api, TOKEN="yes"):
             until(lambda: len(api.sent) == 1, 20)
 
 
