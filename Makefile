@@ -1,7 +1,7 @@
 # `make` alone lists the verbs.
 export YES PYTHON
 BOOT := @sh setup/bootstrap.sh
-PY   := .venv/bin/python
+PY   := sh setup/python.sh
 FOR  := $(if $(STACK),--stack $(STACK))
 SURE := $(if $(YES),--yes)
 PIN  := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate

@@ -63,12 +63,14 @@ apt_install() { # why, packages
         if [ -t 0 ]; then sudo -v; fi
         root="sudo -n"
     fi
-    # shellcheck disable=SC2086 # $root is a command with its option, or nothing
+    install="$root env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends"
+    # shellcheck disable=SC2086 # these are commands with their options
     {
-        ls /var/lib/apt/lists/*_Packages* >/dev/null 2>&1 ||
-            step "reading the package lists" "about 10 s" $root apt-get update
-        step "installing $*" "about 1 min" $root env DEBIAN_FRONTEND=noninteractive \
-            apt-get install --yes --no-install-recommends "$@" || die "by hand: $by_hand"
+        # Old lists name packages that the mirror has no more.
+        if ! ls /var/lib/apt/lists/*_Packages* >/dev/null 2>&1 || ! step "installing $*" "about 1 min" $install "$@"; then
+            step "reading the package lists" "about 10 s" $root apt-get update &&
+                step "installing $*" "about 1 min" $install "$@" || die "by hand: $by_hand"
+        fi
     }
 }
 
@@ -119,6 +121,8 @@ key=$(printf '%s\n%s\n' "$pins" "$identity" | sha256sum | cut -c1-12)
 made="$cache/venv-$key"
 
 # A venv knows its own path, so it can't be built elsewhere and renamed: .pins, written last, says that it is whole.
+command -v flock >/dev/null || die "flock is needed, so that two set-ups don't mix: it is in the package util-linux," \
+    "or on macOS in Homebrew's formula flock"
 exec 9>"$made.lock"
 if ! flock -n 9; then
     say "another process sets up the same Python packages; waiting for it to end"

@@ -1,12 +1,16 @@
 """The Docker engine of this machine: found, installed, started."""
 
-# ruff: noqa: S603 - the programs are the machine's own
+# ruff: noqa: S603, S607 - the programs are the machine's own
 
 import contextlib
+import grp
 import os
+import pwd
+import shlex
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -28,6 +32,10 @@ ERRORS = (docker.errors.DockerException, OSError)
 """What a client raises when the engine refuses or does not answer; the errors of requests are OSErrors."""
 
 
+class ClosedError(OpsError):
+    """Raised when an engine's socket is not open to this user."""
+
+
 def local(host: str, seconds: int = PING_SECONDS) -> docker.DockerClient:
     """A client of a local engine. Raises DockerException or OSError when it does not answer within so many seconds."""
     # The SDK would tell a missing socket, a dead one and a closed one by the same error, and leave its own socket open.
@@ -40,27 +48,38 @@ def local(host: str, seconds: int = PING_SECONDS) -> docker.DockerClient:
 def version(host: str) -> str:
     """The engine's version, as `29.1.0 (API 1.52)`; empty if it does not answer.
 
-    Raises OpsError when its socket is there but not for this user.
+    Raises ClosedError when its socket is there but not for this user.
     """
     try:
-        with contextlib.closing(local(host)) as there:
-            said = there.version()
+        with contextlib.closing(local(host)) as client:
+            answer = client.version()
     except PermissionError as denied:
-        raise OpsError(
+        raise ClosedError(
             f"The Docker engine's socket {host} is not open to this user.",
-            "Join its group: sudo usermod -aG docker $USER, then log in again; or run this with sudo.",
+            "Join its group, then log in again: sudo usermod -aG docker $USER",
         ) from denied
     except ERRORS:
         return ""
-    return f"{said['Version']} (API {said['ApiVersion']})"
+    return f"{answer['Version']} (API {answer['ApiVersion']})"
 
 
 def ensure(host: str = DEFAULT_HOST) -> None:
     """Make sure that the engine at `ci:docker.host` answers; a local one is started, or installed after asking.
 
-    Only `unix://` is looked after: another machine's engine is its owner's. Raises OpsError when it does not answer.
+    Only `unix://` is looked after: another machine's engine is its owner's. Where the socket is not open to this user,
+    this program runs once more in the socket's group. Raises OpsError when the engine does not answer.
     """
-    if not host.startswith("unix://") or version(host):
+    if not host.startswith("unix://"):
+        return
+    try:
+        _ensure(host)
+    except ClosedError:
+        _join(Path(host.removeprefix("unix://")))
+        raise
+
+
+def _ensure(host: str) -> None:
+    if version(host):
         return
     if host != DEFAULT_HOST:
         raise OpsError(
@@ -70,6 +89,24 @@ def ensure(host: str = DEFAULT_HOST) -> None:
         process.install(["docker.io"], "to run the CI in containers")
     if not version(host):  # the package may have started it
         _start()
+
+
+def _join(path: Path) -> None:
+    """Run this program once more in the group of a socket. A user who is not in it is added to it after a question.
+
+    Returns if that can't help.
+    """
+    group, user = path.stat().st_gid, pwd.getpwuid(os.getuid())
+    if not os.geteuid() or group in os.getgroups() or not shutil.which("sg"):
+        return
+    name = grp.getgrgid(group).gr_name
+    if group not in os.getgrouplist(user.pw_name, user.pw_gid):
+        question = f"Add {user.pw_name} to the group {name}? Whoever is in it has root on this machine by the engine."
+        if not shutil.which("sudo") or not console.agreed(question):
+            return
+        subprocess.run(["sudo", "usermod", "--append", "--groups", name, user.pw_name], check=True)
+    console.note(f"-> going on in the group {name}; your shell has it after the next log-in")
+    os.execvp("sg", ["sg", name, "-c", shlex.join(sys.orig_argv)])  # noqa: S606 - this program's own words
 
 
 def installed() -> str | None:

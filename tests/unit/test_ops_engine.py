@@ -2,6 +2,7 @@
 
 # ruff: noqa: FBT001 - a truth is often a case of a table
 
+import grp
 import io
 import os
 import re
@@ -63,8 +64,44 @@ def test_a_socket_that_is_not_for_this_user_is_told_from_a_missing_engine(monkey
 
     # Tests run as root as well, and root may open every socket.
     monkeypatch.setattr("socket.socket.connect", refuse)
+    monkeypatch.setattr(shutil, "which", lambda _: None)  # nothing with which to go on in another group
     with pytest.raises(OpsError, match="usermod -aG"):
         local_engine.ensure()
+
+
+@pytest.mark.parametrize(("member", "asked"), [(True, []), (False, ["sudo usermod --append --groups"])])
+def test_a_user_to_whom_the_socket_is_closed_goes_on_in_its_group(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, member: bool, asked: list[str]
+) -> None:
+    class RunsAgainError(Exception):
+        pass
+
+    def run_again(_: str, words: list[str]) -> None:
+        raise RunsAgainError(*words)
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    (tmp_path / "sock").touch()
+    group = (tmp_path / "sock").stat().st_gid
+    monkeypatch.setattr("socket.socket.connect", refuse)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(os, "getgroups", lambda: [group + 1])
+    monkeypatch.setattr(os, "getgrouplist", lambda *_: [group] if member else [])
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    commands: list[str] = []
+    monkeypatch.setattr(subprocess, "run", lambda words, check: commands.append(" ".join(words[:4])))
+    monkeypatch.setattr(os, "execvp", run_again)
+    monkeypatch.setattr(sys, "orig_argv", ["python", "-m", "ops", "up", "a b"])
+    monkeypatch.setenv("YES", "1")
+    name = grp.getgrgid(group).gr_name
+    with pytest.raises(RunsAgainError, match=re.escape(str(("sg", name, "-c", "python -m ops up 'a b'")))):
+        local_engine.ensure(f"unix://{tmp_path}/sock")
+    assert commands == asked
+    # In the group already: it is closed for another reason, and running again would never end.
+    monkeypatch.setattr(os, "getgroups", lambda: [group])
+    with pytest.raises(OpsError, match="usermod -aG"):
+        local_engine.ensure(f"unix://{tmp_path}/sock")
 
 
 def on(host: str, **jenkins: Any) -> Settings:
