@@ -1,9 +1,12 @@
 """What holds for every test."""
 
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
+
+from tests.support.jenkins import NOT_TRIED
 
 OF_THE_SHELL = ("DOCKER_", "GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE", "KUBECONFIG", "PULUMI_")
 """How variables begin by which whoever runs the tests chooses their own engine, cluster, backend or repository."""
@@ -31,3 +34,12 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add what rewrites the recorded registrations."""
     parser.addoption("--update-registrations", action="store_true", help="record what the stacks register now")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say in one line what was not tried for want of a real Jenkins."""
+    skipped = [each for each in terminalreporter.stats.get("skipped", ()) if NOT_TRIED in str(each.longrepr)]
+    if skipped:
+        files = Counter(Path(each.nodeid.partition("::")[0]).name for each in skipped)
+        names = ", ".join(f"{count} of {name}" for name, count in files.items())
+        terminalreporter.write_line(f"Not tried: {len(skipped)} tests ({names}): {NOT_TRIED}")

@@ -1,4 +1,4 @@
-"""What the live tests share: the machine's Docker engine, left as it was, and the image of the stand-in for Jenkins."""
+"""What the live tests share: the machine's Docker engine, left as it was, and the controller's image."""
 
 import tempfile
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ import pytest
 from components import labels
 from ops.sample import IMAGE
 from setup import cache
-from tests.support import containers
+from tests.support import containers, jenkins
 from tests.support.names import PREFIX
 
 HOST = "unix:///var/run/docker.sock"
@@ -57,8 +57,17 @@ def sample_image(engine: docker.DockerClient) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def controller(engine: docker.DockerClient) -> str:
-    """Give the image of the stand-in for Jenkins, made if the engine lacks it."""
-    from offline import images  # noqa: PLC0415
+    """Give the controller's image: a real Jenkins where one can be had, else the stand-in."""
+    return jenkins.image()
 
-    images.ensure(HOST)
-    return images.CONTROLLER
+
+@pytest.fixture(scope="session")
+def stand_in(engine: docker.DockerClient) -> str:
+    """Give the image of the stand-in, for tests of it, and of an image that is built."""
+    return jenkins.stand_in()
+
+
+@pytest.fixture(scope="session")
+def real_jenkins(engine: docker.DockerClient) -> str:
+    """Give the image of a real Jenkins, for tests of what only that does. Skipped and counted where there is none."""
+    return jenkins.require()

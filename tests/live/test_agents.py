@@ -59,7 +59,7 @@ def test_an_agent_is_an_unprivileged_user_whose_secret_is_in_memory_and_in_no_ar
 
 
 def test_the_sample_is_green_on_an_agent_and_status_asks_there(verbs: Verbs) -> None:
-    assert "The container sees the workspace of this build." in verbs.run("sample")
+    assert "This is a simple file." in verbs.run("sample")
     text = verbs.run("status")
     assert f"{NAME}-agent-2: running, healthy" in text
     assert text.count("engine from inside") == 2

@@ -31,9 +31,13 @@ mkdir jobs/website/empty; touch -t 202001020304 jobs/website/old
 
 
 @pytest.fixture(scope="module")
-def verbs(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Verbs]:
-    """Bring a stack up whose jobs have left builds, secrets, and an image in the engine beside Jenkins."""
+def verbs(engine: docker.DockerClient, stand_in: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Verbs]:
+    """Bring a stack up whose jobs have left builds, secrets, and an image in the engine beside Jenkins.
+
+    In Jenkins' place the stand-in runs, which writes nothing to the home while it is compared.
+    """
     made = clone(tmp_path_factory.mktemp("backup"), "dind")
+    made.edit(jenkins={"image": stand_in})
     with made.deployed(NAME, IMAGES, docker={"dind": {"containerName": ENGINE, "memoryMib": 1024}}):
         containers.inside(NAME, "sh", "-ec", FILL, user="1000")
         made.run("sample")

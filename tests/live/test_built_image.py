@@ -27,20 +27,18 @@ def settings(**jenkins: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def stack(
-    tmp_path_factory: pytest.TempPathFactory, engine: docker.DockerClient, controller: str
-) -> Iterator[Deployment]:
+def stack(tmp_path_factory: pytest.TempPathFactory, engine: docker.DockerClient, stand_in: str) -> Iterator[Deployment]:
     """Deploy an image built from a base whose plugin manager only writes down what it was asked for."""
     manager = '#!/bin/sh\\necho "$@" >> /etc/asked\\n'
     base = f"""
-        FROM {controller}
+        FROM {stand_in}
         USER root
         RUN printf '{manager}' > /usr/local/bin/jenkins-plugin-cli && chmod +x /usr/local/bin/jenkins-plugin-cli
         RUN touch /etc/asked && chown 1000 /etc/asked
         USER jenkins
     """
     client = f"""
-        FROM {controller}
+        FROM {stand_in}
         USER root
         WORKDIR /usr/local/libexec/docker/cli-plugins
         RUN touch docker-buildx

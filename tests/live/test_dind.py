@@ -66,7 +66,6 @@ def test_the_sample_is_green_and_its_image_is_in_that_engine_alone(
 ) -> None:
     text = verbs.run("sample")
     assert "This is a simple file." in text
-    assert "The container sees the workspace of this build." in text
     id_ = inside(ENGINE, "docker", "image", "inspect", "-f", "{{.Id}}", IMAGE).strip()
     assert id_.removeprefix("sha256:")[:12] in text
     assert id_ not in {image.id for image in engine.images.list()}

@@ -32,8 +32,8 @@ PROXY = f"{PREFIX}-filter"
 TARGET = f"{PROXY}-target"
 """A container beside the stack, for commands that need one."""
 
-IMAGE = f"{PROXY}:1"
-"""The proxy's image, under a name that no verb makes anew."""
+IMAGE, CONTROLLER = f"{PROXY}:1", f"{JENKINS}:1"
+"""The images of the proxy and the controller, under names that no verb makes anew."""
 
 
 @pytest.fixture(scope="module")
@@ -41,16 +41,19 @@ def verbs(tmp_path_factory: pytest.TempPathFactory, engine: docker.DockerClient,
     """Bring up the stack that a closed network has, and a container beside it."""
     images.ensure("unix:///var/run/docker.sock", [images.PROXY])
     engine.images.get(images.PROXY).tag(*IMAGE.split(":"))
+    engine.images.get(controller).tag(*CONTROLLER.split(":"))
     made = clone(tmp_path_factory.mktemp("proxy"), "proxy")
     target = engine.containers.run(
         images.BASE, ["sleep", "3600"], name=TARGET, detach=True, ports={"80/tcp": None}, init=True
     )
     try:
-        with made.deployed(JENKINS, docker={"proxy": {"containerName": PROXY, "image": IMAGE}}):
+        with made.deployed(
+            JENKINS, jenkins={"image": CONTROLLER}, docker={"proxy": {"containerName": PROXY, "image": IMAGE}}
+        ):
             yield made
     finally:
         target.remove(force=True, v=True)
-        for image in (f"{TARGET}:built", f"{TARGET}:tagged", IMAGE):
+        for image in (f"{TARGET}:built", f"{TARGET}:tagged", IMAGE, CONTROLLER):
             with suppress(docker.errors.ImageNotFound):
                 engine.images.remove(image, force=True)
 
@@ -113,7 +116,7 @@ def test_the_proxy_is_confined(engine: docker.DockerClient, verbs: Verbs) -> Non
 
 
 def test_the_sample_pipeline_is_green(verbs: Verbs, sample_image: str) -> None:
-    assert "The container sees the workspace of this build." in verbs.run("sample")
+    assert "This is a simple file." in verbs.run("sample")
 
 
 def test_up_says_that_it_is_no_sandbox_and_status_tells_of_the_proxy(verbs: Verbs, engine: docker.DockerClient) -> None:
@@ -183,7 +186,7 @@ def test_a_command_that_needs_a_registry_gets_as_far_as_the_engine(verbs: Verbs,
     assert re.search(r"localhost:1|does not exist locally|connection refused", said), said
 
 
-NAMES = {"PROXY": PROXY, "TARGET": TARGET, "CANARY": CANARY, "IMAGE": IMAGE, "CONTROLLER": images.CONTROLLER}
+NAMES = {"PROXY": PROXY, "TARGET": TARGET, "CANARY": CANARY, "IMAGE": IMAGE, "CONTROLLER": CONTROLLER}
 _TEXT = Path(__file__).with_name("proxy_commands.yaml").read_text()
 REFUSED = yaml.safe_load(Template(_TEXT).substitute(NAMES))
 

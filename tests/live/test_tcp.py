@@ -61,8 +61,8 @@ def builder(engine: docker.DockerClient) -> Iterator[Builder]:
         security_opt=["seccomp=unconfined"],
         entrypoint=["sh", "-ec", dind.WRITABLE_GROUPS, "sh"],
         volumes=[f"{name}:/var/lib/docker"],
-        mem_limit="1g",
-        memswap_limit="1g",
+        mem_limit="4g",
+        memswap_limit="4g",
     )
     try:
         eventually(lambda: container.exec_run(["docker", "image", "inspect", images.BASE]).exit_code == 0, seconds=60)
@@ -94,14 +94,11 @@ def verbs(
     engine: docker.DockerClient,
     builder: Builder,
     client: Pair,
-    controller: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Verbs]:
-    """Bring the stack tcp up once, with the builder's address and the stand-in controller."""
+    """Bring the stack tcp up once, with the builder's address."""
     made = clone(tmp_path_factory.mktemp("tcp"), "tcp")
-    made.edit(
-        jenkins={"image": controller}, docker={"tcp": {"host": builder.host, **write(made.root, builder.ca, client)}}
-    )
+    made.edit(docker={"tcp": {"host": builder.host, **write(made.root, builder.ca, client)}})
     made.run("set", "ci:tcpTlsKey", stdin=client.key)
     with made.deployed(NAME):
         yield made
@@ -173,7 +170,6 @@ def test_jenkins_itself_runs_on_an_engine_on_tcp(
     made = clone(tmp_path, "offline")
     made.edit(
         docker={"host": builder.host, "tls": write(made.root, builder.ca, client), "socketGroup": 0},
-        jenkins={"memoryMib": 512, "image": controller},
     )
     made.run("set", "ci:dockerTlsKey", stdin=client.key)
     try:

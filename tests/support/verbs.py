@@ -15,6 +15,7 @@ from typing import Any, Self
 
 import yaml
 
+from tests.support import jenkins
 from tests.support.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -78,11 +79,19 @@ class Verbs:
             self.run("down")
             subprocess.run(["docker", "volume", "rm", "--force", home, *volumes], check=True, capture_output=True)
 
+    @property
+    def keys(self) -> dict[str, Any]:
+        """The settings in the stack's file."""
+        return dict(yaml.safe_load(self._file.read_text())["config"])
+
+    @property
+    def _file(self) -> Path:
+        return self.root / "stacks" / f"Pulumi.{self.stack}.yaml"
+
     def edit(self, **sections: Mapping[str, Any]) -> None:
         """Lay these settings over the stack's file, as an editor would; `docker` is ci:docker."""
-        path = self.root / "stacks" / f"Pulumi.{self.stack}.yaml"
-        found = yaml.safe_load(path.read_text())
-        path.write_text(yaml.safe_dump({**found, "config": _laid(found["config"], sections)}))
+        content = yaml.safe_load(self._file.read_text())
+        self._file.write_text(yaml.safe_dump({**content, "config": _laid(content["config"], sections)}))
 
 
 def _laid(config: dict[str, Any], sections: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -95,16 +104,15 @@ def _laid(config: dict[str, Any], sections: Mapping[str, Mapping[str, Any]]) -> 
 
 
 _DIND: Mapping[str, Mapping[str, Any]] = {
-    "jenkins": {"image": "ci-offline-controller:1"},
     # Without privileges, it starts on machines too that keep a capability back.
     "docker": {"dind": {"image": "ci-offline-dind:1", "privileged": False}},
 }
 STAND_INS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "dind": _DIND,
     "agents": _DIND,
-    "proxy": {"jenkins": {"image": "ci-offline-controller:1"}, "docker": {"proxy": {"image": "ci-offline-proxy:1"}}},
+    "proxy": {"docker": {"proxy": {"image": "ci-offline-proxy:1"}}},
 }
-"""The images that stand in on a closed network, for the stacks that have other ones."""
+"""The images beside Jenkins that stand in on a closed network."""
 
 
 def copy_project(root: Path) -> Path:
@@ -123,16 +131,16 @@ def copy_project(root: Path) -> Path:
 
 
 def clone(tmp: Path, stack: str) -> Verbs:
-    """Copy the project. The stack's images are those of a closed network."""
+    """Copy the project, for a stack with Jenkins. The images beside it are those of a closed network."""
     root = copy_project(tmp / "clone")
     made = Verbs(root, stack)
     example = root / "examples" / "stacks" / f"Pulumi.{stack}.yaml"
     if example.exists():
         shutil.copy(example, root / "stacks")
+    made.edit(jenkins={"image": jenkins.image()})
     made.edit(**STAND_INS.get(stack, {}))
     # What this machine's own clone has encrypted fits no other passphrase.
-    path = root / "stacks" / f"Pulumi.{stack}.yaml"
-    path.write_text(yaml.safe_dump({"config": yaml.safe_load(path.read_text())["config"]}))
+    made._file.write_text(yaml.safe_dump({"config": made.keys}))  # noqa: SLF001
     return made
 
 
