@@ -36,6 +36,9 @@ PART: Final = {"app.kubernetes.io/part-of": "ci"}
 _FORMER: Final = {PROJECT: "ci.project", STACK: "ci.stack"}
 """Earlier names. Volumes that were made with them keep them, and must be recognised."""
 
+OWN: Final = (f"{PREFIX}/", *_FORMER.values())
+"""What only a stack may give: all labels below the first, and the others."""
+
 
 def of(project: str, stack: str) -> dict[str, str]:
     """Return the labels of everything that one stack makes."""

@@ -18,7 +18,7 @@ PORT: Final = 2376
 
 CLIENT_CERTIFICATES: Final = "/certs/client"
 """Where the image puts what a client needs: ca.pem, cert.pem, and key.pem, which any user may read. The authority's own
-key stays in the container's own files, where Jenkins cannot read it."""
+key stays in the container's own files. Jenkins can't read those; a job can, by a mount in that engine."""
 
 _STORAGE: Final = "/var/lib/docker"
 

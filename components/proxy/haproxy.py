@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from components import labels
+
 POLICY: Final = Path(__file__).with_name("policy.lua")
 
 HEALTH_PORT: Final = 8079
@@ -22,9 +24,12 @@ _HEADERS_BYTES: Final = 16 * 1024
 _BUFFERS: Final = 256
 """At most so many are filled at once, 68 MiB. A connection that waits has none."""
 
-CONNECTIONS: Final = 512
+CONNECTIONS: Final = 640
 STREAMS: Final = 448
-"""How many of them may be calls that can last: builds, `wait`, `logs -f`, `exec`. The rest is for the short ones."""
+"""How many of them may be calls that can last: builds, `wait`, `logs -f`, `exec`, and whatever is not surely short."""
+
+WAITING: Final = 32
+"""So many more of those wait for a place. The rest is for the short ones."""
 
 _ANY_LENGTH: Final = "20d"
 """A quiet build, `docker wait` or `docker logs -f` sends nothing for as long as it likes. HAProxy counts to 24 days."""
@@ -62,10 +67,11 @@ def render(  # noqa: PLR0913 - all by keyword
         socket=socket,
         engine=engine,
         policy=policy,
-        arguments=" ".join([name, *images, *calls]),
+        arguments=" ".join([name, ",".join(labels.OWN), *images, *calls]),
         connections=CONNECTIONS,
         connections_and_health=CONNECTIONS + 8,
         streams=STREAMS,
+        waiting=WAITING,
         buffers=_BUFFERS,
         bufsize=LONGEST_BYTES + _HEADERS_BYTES,
         longest=LONGEST_BYTES,

@@ -1,10 +1,11 @@
 -- What of the engine's API a Docker pipeline may use: HAProxy asks this about each request (`judge_request`), and about
 -- the JSON of those that create something (`judge_body`). Loaded as
 --
---     lua-load-per-thread policy.lua OWN IMAGE... /PATH?KEY=VALUE&...
+--     lua-load-per-thread policy.lua OWN LABEL,... IMAGE... /PATH?KEY=VALUE&...
 --
--- with the name of the proxy's own container, which its volume has too, the images that the stack is deployed from, and
--- the calls of the stack's pruner. `+` before an image says that jobs may pull it.
+-- with the name of the proxy's own container, which its volume has too, the labels that only stacks may give (all below
+-- one that ends with `/`), the images that the stack is deployed from, and the calls of the stack's pruner. `+` before an
+-- image says that jobs may pull it.
 --
 -- Everything here is a list of what is allowed: calls, keys of their queries, fields of their bodies, and values
 -- where they matter. An engine's JSON decoder takes keys in any case, and merges two of one name. So a key has to be
@@ -12,7 +13,7 @@
 --
 -- HAProxy goes on after an error in Lua. So it lets through only what has `txn.verdict` = "pass" at the end.
 
-local own = ...
+local own, stack_labels = ...
 local own_id = assert((os.getenv("HOSTNAME") or ""):match("^%x+$"), "HOSTNAME is not the beginning of a container's id")
 assert(#own_id >= 12, "HOSTNAME is not the beginning of a container's id")
 
@@ -28,7 +29,7 @@ local DEEPEST, MOST = 20, 10000 -- levels, and values in a body: what a client o
 local ESCAPES = { b = "\b", f = "\f", n = "\n", r = "\r", t = "\t", ['"'] = '"', ["\\"] = "\\", ["/"] = "/" }
 
 -- Gives strings, numbers and booleans as Lua has them, {list = {...}}, {map = {...}} and NULL.
-local function decode(text)
+local function decode(text, what)
     local at, values = 1, 0
 
     local function skip()
@@ -37,7 +38,7 @@ local function decode(text)
     end
 
     local function broken()
-        refuse("the body is not JSON, at byte " .. at)
+        refuse(what .. " is not JSON, at byte " .. at)
     end
 
     local function take(sign)
@@ -88,7 +89,7 @@ local function decode(text)
         local sign = skip()
         values = values + 1
         if depth > DEEPEST or values > MOST then
-            refuse("the body has more than " .. DEEPEST .. " levels, or " .. MOST .. " values")
+            refuse(what .. " has more than " .. DEEPEST .. " levels, or " .. MOST .. " values")
         elseif sign == '"' then
             return quoted()
         elseif sign == "[" then
@@ -100,7 +101,7 @@ local function decode(text)
             series("{", "}", function()
                 local key = quoted()
                 if map[key] ~= nil then
-                    refuse("the body has the key " .. key .. " twice in one place")
+                    refuse(what .. " has the key " .. key .. " twice in one place")
                 end
                 take(":")
                 map[key] = value(depth + 1)
@@ -127,8 +128,11 @@ end
 -- passes: the engine's decoder leaves the field as it is. ------------------------------------------------------------
 
 local function show(value)
-    if type(value) == "table" then
+    if type(value) == "table" and value ~= NULL then
         return value.list and "[...]" or "{...}"
+    end
+    if value == NULL then
+        return "null"
     end
     return type(value) == "string" and '"' .. value:sub(1, 60) .. '"' or tostring(value)
 end
@@ -185,10 +189,15 @@ local function inside(value, place, kind, accepted)
     return value[kind] or {}
 end
 
+-- No null in a list: where the engine has pointers, it goes on with none and panics.
 local function list(item)
     return function(value, place)
         for index, inner in ipairs(inside(value, place, "list", "a list")) do
-            item(inner, place .. "[" .. index - 1 .. "]")
+            local where = place .. "[" .. index - 1 .. "]"
+            if inner == NULL then
+                deny(inner, where, "no null in a list")
+            end
+            item(inner, where)
         end
     end
 end
@@ -214,8 +223,57 @@ local function struct(fields, other)
     end
 end
 
-local texts, numbers, labels = list(text), list(number), map(text, text)
+local function between(least, most)
+    return function(value, place)
+        number(value, place)
+        if value ~= NULL and not (value >= least and value <= most) then
+            deny(value, place, least .. " to " .. most)
+        end
+    end
+end
+
+local texts, numbers = list(text), list(number)
 local no_text, no_list, no_map, no_number, off = one_of(""), list(absent), struct({}), one_of(0), one_of(false)
+
+-- Short texts that end in a file, a table or a command of the engine.
+local plain = like("^[^%c]*$", "text without control characters")
+local host = like("^[%w_.-]*$", "the name of a host, such as db-1")
+local address = like(function(value)
+    return value == "" or value:find("^%d+%.%d+%.%d+%.%d+$") or value:find("^%x*:[%x:.]*$")
+end, "an IP address")
+local hardware_address = like("^[%x:.-]*$", "a hardware address such as 02:42:ac:11:00:02")
+local port = like("^%d+%-?%d*/?%l*$", "a port such as 80/tcp")
+local cpus = like("^[%d,-]*$", "numbers of processors or memory nodes, such as 0-2,4")
+local signal = like("^[%w+-]*$", "a signal such as TERM")
+local detach_keys = like("^[%w@^%[%]\\_,-]*$", "keys such as ctrl-p,ctrl-q")
+-- In queries.
+local switch = one_of("", "0", "1", "true", "false", "True", "False")
+local count = like("^-?%d*$", "a whole number")
+local moment = like("^[%w:.+-]*$", "a time such as 1700000000 or 10m")
+-- A call that waits for a container's end has a place for so long.
+local LONGEST_STOP = 600
+local seconds = like(
+    function(value) return value:find("^%d%d?%d?$") and tonumber(value) <= LONGEST_STOP end,
+    "0 to " .. LONGEST_STOP .. " seconds"
+)
+local function json(shape)
+    return function(value, place)
+        if value ~= "" then
+            shape(decode(value, place), place)
+        end
+    end
+end
+
+-- The operator's verbs know by these labels what is a stack's.
+local label = like(function(key)
+    for each in stack_labels:gmatch("[^,]+") do
+        if key:lower() == each or each:find("/$") and key:lower():sub(1, #each) == each then
+            return false
+        end
+    end
+    return true
+end, "a label of your own; only a stack of this project gives " .. stack_labels:gsub(",", ", "))
+local labels = map(label, text)
 
 -- Names ---------------------------------------------------------------------------------------------------------------
 
@@ -317,7 +375,7 @@ local function repository(image)
 end
 
 local deployed, prunes = {}, {}
-for index = 2, select("#", ...) do
+for index = 3, select("#", ...) do
     local argument = select(index, ...)
     local path, query = argument:match("^(/[^?]+)%?(.*)$")
     if path then
@@ -347,8 +405,8 @@ local log = struct({ Type = one_of("", "json-file", "local", "none"), Config = s
 }) })
 
 local endpoint = struct({
-    IPAMConfig = struct({ IPv4Address = text, IPv6Address = text, LinkLocalIPs = texts }),
-    Links = list(link), Aliases = texts, MacAddress = text, DriverOpts = no_map, GwPriority = number,
+    IPAMConfig = struct({ IPv4Address = address, IPv6Address = address, LinkLocalIPs = list(address) }),
+    Links = list(link), Aliases = list(host), MacAddress = hardware_address, DriverOpts = no_map, GwPriority = number,
     DNSNames = no_list, NetworkID = no_text, EndpointID = no_text, Gateway = no_text, IPAddress = no_text,
     IPPrefixLen = no_number, IPv6Gateway = no_text, GlobalIPv6Address = no_text, GlobalIPv6PrefixLen = no_number,
 })
@@ -362,11 +420,18 @@ local mount = struct({
     TmpfsOptions = struct({ SizeBytes = number, Mode = number }),
 })
 
+-- Not: rtprio, nice and rttime, which take the processors from everybody else.
+local ulimits = list(struct({
+    Name = one_of("core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nofile", "nproc", "rss", "sigpending",
+        "stack"),
+    Hard = number, Soft = number,
+}))
+
 local HOST = {
     Binds = list(bind), VolumesFrom = list(volumes_from), VolumeDriver = one_of("", "local"), Mounts = list(mount),
     Tmpfs = map(place_of_tmpfs, tmpfs), ReadonlyRootfs = flag, ShmSize = number,
     -- How it is confined.
-    Privileged = off, CapDrop = texts,
+    Privileged = off, CapDrop = list(like("^[%w_]+$", "a capability")),
     CapAdd = list(like(
         function(value) return CAPABILITIES[value:upper()] end,
         "the capabilities that a container has anyway, such as CHOWN"
@@ -376,40 +441,41 @@ local HOST = {
     Devices = no_list, DeviceRequests = no_list, DeviceCgroupRules = no_list, Annotations = no_map, StorageOpt = no_map,
     PidMode = no_text, UTSMode = no_text, UsernsMode = no_text, CgroupnsMode = one_of("", "private"),
     IpcMode = one_of("", "none", "private", "shareable"), Cgroup = no_text, CgroupParent = no_text,
-    Runtime = one_of("", "runc"), Isolation = one_of("", "default"), GroupAdd = texts,
+    Runtime = one_of("", "runc"), Isolation = one_of("", "default"), GroupAdd = list(like("^[%w_.-]+$", "a group")),
     Sysctls = map(
         like("^net%.[%w_-]+%.[%w_.-]+$", "--sysctl of the container's own network, such as net.core.somaxconn"),
         like("^[%w %.,-]*$", "words and numbers")
     ),
     -- Its network.
-    NetworkMode = network, Links = list(link), Dns = texts, DnsOptions = texts, DnsSearch = texts, ExtraHosts = texts,
-    PortBindings = map(text, list(struct({ HostIp = text, HostPort = text }))), PublishAllPorts = flag,
+    NetworkMode = network, Links = list(link), Dns = list(address), DnsSearch = list(host),
+    DnsOptions = list(like("^[%w:_-]+$", "an option such as ndots:2")),
+    ExtraHosts = list(like("^[%w_.-]+[:=][%w.:%[%]-]+$", "NAME:ADDRESS, such as db:192.0.2.1 or db:host-gateway")),
+    PortBindings = map(port, list(struct({
+        HostIp = address, HostPort = like("^%d*%-?%d*$", "a port of the host, such as 8080"),
+    }))),
+    PublishAllPorts = flag,
     -- Its limits.
     Memory = number, MemoryReservation = number, MemorySwap = number, MemorySwappiness = number, KernelMemory = number,
     KernelMemoryTCP = number, OomKillDisable = off, NanoCpus = number, CpuShares = number, CpuPeriod = number,
-    CpuQuota = number, CpusetCpus = text, CpusetMems = text, CpuRealtimePeriod = no_number,
+    CpuQuota = number, CpusetCpus = cpus, CpusetMems = cpus, CpuRealtimePeriod = no_number,
     CpuRealtimeRuntime = no_number, CpuCount = number, CpuPercent = number, IOMaximumIOps = number,
     IOMaximumBandwidth = number, BlkioWeight = number, PidsLimit = number,
     -- These name files of the host, and the answer would tell whether they exist.
     BlkioWeightDevice = no_list, BlkioDeviceReadBps = no_list, BlkioDeviceWriteBps = no_list,
     BlkioDeviceReadIOps = no_list, BlkioDeviceWriteIOps = no_list,
-    Ulimits = list(struct({ Name = text, Hard = number, Soft = number })),
-    OomScoreAdj = function(value, place)
-        number(value, place)
-        if value ~= NULL and value < 0 then
-            deny(value, place, "0 to 1000")
-        end
-    end,
-    -- How it runs.
-    AutoRemove = flag, Init = flag, ConsoleSize = numbers, ContainerIDFile = text, LogConfig = log,
-    RestartPolicy = struct({ Name = text, MaximumRetryCount = number }),
+    Ulimits = ulimits, OomScoreAdj = between(0, 1000),
+    -- How it runs. The file is the client's own; the engine only keeps the name.
+    AutoRemove = flag, Init = flag, ConsoleSize = numbers, ContainerIDFile = plain, LogConfig = log,
+    RestartPolicy = struct({
+        Name = one_of("", "no", "always", "on-failure", "unless-stopped"), MaximumRetryCount = number,
+    }),
 }
 
 local health = struct({
     Test = texts, Interval = number, Timeout = number, StartPeriod = number, StartInterval = number, Retries = number,
 })
 local PROCESS = {
-    User = text, Env = texts, Cmd = texts, WorkingDir = working, Tty = flag, AttachStdin = flag, AttachStdout = flag,
+    User = like("^[%w_.:-]*$", "a user and a group, such as 1000:1000"), Env = texts, Cmd = texts, WorkingDir = working, Tty = flag, AttachStdin = flag, AttachStdout = flag,
     AttachStderr = flag,
 }
 local function process(more)
@@ -420,15 +486,15 @@ local function process(more)
 end
 
 local CONTAINER = process({
-    Hostname = text, Domainname = text, ExposedPorts = map(text, no_map), OpenStdin = flag, StdinOnce = flag,
-    ArgsEscaped = flag, Healthcheck = health, Image = text, Volumes = map(mounted, no_map),
-    Entrypoint = texts, NetworkDisabled = flag, MacAddress = text, OnBuild = texts, Labels = labels, StopSignal = text,
-    StopTimeout = number, Shell = texts, HostConfig = struct(HOST),
+    Hostname = host, Domainname = host, ExposedPorts = map(port, no_map), OpenStdin = flag, StdinOnce = flag,
+    ArgsEscaped = flag, Healthcheck = health, Image = plain, Volumes = map(mounted, no_map),
+    Entrypoint = texts, NetworkDisabled = flag, MacAddress = hardware_address, OnBuild = no_list, Labels = labels,
+    StopSignal = signal, StopTimeout = between(0, LONGEST_STOP), Shell = texts, HostConfig = struct(HOST),
     -- docker-py has a network's name in the place of EndpointsConfig, with null, which engines ignore.
     NetworkingConfig = struct({ EndpointsConfig = map(network, endpoint) }, absent),
 })
 local EXEC = process({
-    Privileged = off, Detach = flag, DetachKeys = text, ConsoleSize = numbers, Container = text,
+    Privileged = off, Detach = flag, DetachKeys = detach_keys, ConsoleSize = numbers, Container = other_container,
 })
 local NETWORK = struct({
     Name = network, CheckDuplicate = flag, Driver = one_of("", "bridge"), Scope = one_of("", "local"), Internal = flag,
@@ -440,24 +506,27 @@ local VOLUME = struct({ Name = other_volume, Driver = one_of("", "local"), Drive
 local CONNECT = struct({ Container = other_container, EndpointConfig = endpoint })
 local DISCONNECT = struct({ Container = other_container, Force = flag })
 
--- The calls: methods, path, the keys of the query, the body's shape. In a path, {c} is a container or an exec, {i} an
+-- The calls: methods, path, the shapes of the query's keys, the body's shape. In a path, {c} is a container or an exec, {i} an
 -- image, {n} a network, {v} a volume. ---------------------------------------------------------------------------------
 
-local function keys(words, more)
-    local found = more or {}
-    for word in words:gmatch("%S+") do
-        found[word] = text
+local function keys(shapes)
+    local found = {}
+    for words, shape in pairs(shapes) do
+        for word in words:gmatch("%S+") do
+            found[word] = shape
+        end
     end
     return found
 end
 
 -- Of the old builder, which runs nothing but the Dockerfile's steps. Not: `remote`, by which the engine fetches from
 -- addresses that it alone may reach; `securityopt`; `version=2`, which is BuildKit.
-local BUILD = keys(
-    "buildargs buildid cachefrom cpuperiod cpuquota cpusetcpus cpusetmems cpushares dockerfile extrahosts forcerm "
-        .. "labels memory memswap nocache platform pull q rm shmsize squash target ulimits",
-    { cgroupparent = no_text, networkmode = network, t = other_image, version = one_of("", "1") }
-)
+local BUILD = keys({
+    ["forcerm nocache pull q rm squash"] = switch, ["cpuperiod cpuquota cpushares memory memswap shmsize"] = count,
+    ["cpusetcpus cpusetmems"] = cpus, ["buildid dockerfile extrahosts platform target"] = plain,
+    buildargs = json(map(text, text)), cachefrom = json(texts), labels = json(labels), ulimits = json(ulimits),
+    cgroupparent = no_text, networkmode = network, t = other_image, version = one_of("", "1"),
+})
 
 -- The engine runs `ps` as root with these words, and shows the lines in whose column PID it finds a process of the
 -- container. By other words (`-orss=PID -oargs -e f`) that column has another number, and any process of the host is shown.
@@ -466,57 +535,76 @@ local processes = like(
     "-ef, aux, or -eo and names of columns, the first of them pid, such as -eo pid,comm"
 )
 
+-- The engine asks the registry that stands before the first slash.
+local term = like(
+    function(value) return value:find("^[%w][%w_./-]*$") and repository(value):find("^docker%.io/") end,
+    "words for Docker Hub"
+)
+
 local CALLS = {
     { "GET HEAD", "/_ping" },
     { "GET", "/info" },
     { "GET", "/version" },
-    { "GET", "/events", keys("filters since until") },
+    { "GET", "/events", keys({ filters = plain, ["since until"] = moment }) },
+    { "GET", "/system/df", keys({ type = one_of("container", "image", "volume", "build-cache"), verbose = switch }) },
     { "POST", "/auth" },
     { "POST", "/build", BUILD },
-    { "GET", "/images/json", keys("all digests filter filters manifests only_ids shared-size") },
-    { "POST", "/images/create", keys("platform tag", { fromImage = pulled_image }) },
-    { "GET", "/images/get", keys("names platform") },
-    { "GET", "/images/{i}/get", keys("platform") },
-    { "GET", "/images/{i}/json", keys("manifests platform") },
-    { "GET", "/images/{i}/history", keys("platform") },
-    { "POST", "/images/{i}/tag", keys("force tag", { repo = other_image }) },
-    { "POST", "/images/{i}/push", keys("platform tag") },
-    { "DELETE", "/images/{d}", keys("force noprune platforms") },
-    { "GET", "/containers/json", keys("all before filters limit since size trunc_cmd") },
-    { "POST", "/containers/create", keys("platform", { name = other_container }), CONTAINER },
+    { "GET", "/images/json", keys({
+        ["all digests manifests only_ids shared-size"] = switch, ["filter filters"] = plain,
+    }) },
+    { "GET", "/images/search", { term = term, limit = count, filters = plain } },
+    { "POST", "/images/create", { fromImage = pulled_image, platform = plain, tag = plain } },
+    { "GET", "/images/get", { names = plain, platform = plain } },
+    { "GET", "/images/{i}/get", { platform = plain } },
+    { "GET", "/images/{i}/json", { manifests = switch, platform = plain } },
+    { "GET", "/images/{i}/history", { platform = plain } },
+    { "POST", "/images/{i}/tag", { repo = other_image, force = switch, tag = plain } },
+    { "POST", "/images/{i}/push", { platform = plain, tag = plain } },
+    { "DELETE", "/images/{d}", { force = switch, noprune = switch, platforms = plain } },
+    { "GET", "/containers/json", keys({
+        ["all size trunc_cmd"] = switch, ["before filters since"] = plain, limit = count,
+    }) },
+    { "POST", "/containers/create", { name = other_container, platform = plain }, CONTAINER },
     -- `docker inspect IMAGE` asks for a container of that name first, and looks for an image only after a 404. The
     -- engine gives that answer best, so an image's name is let through here.
-    { "GET", "/containers/{i}/json", keys("size") },
+    { "GET", "/containers/{i}/json", { size = switch } },
     { "GET", "/containers/{c}/top", { ps_args = processes } },
     { "GET", "/containers/{c}/changes" },
-    { "GET", "/containers/{c}/stats", keys("one-shot stream") },
-    { "GET", "/containers/{c}/logs", keys("details follow since stderr stdout tail timestamps until") },
-    { "POST", "/containers/{c}/attach", keys("detachKeys logs stderr stdin stdout stream") },
-    { "POST", "/containers/{c}/start", keys("detachKeys") },
-    { "POST", "/containers/{c}/stop", keys("signal t") },
-    { "POST", "/containers/{c}/restart", keys("signal t") },
-    { "POST", "/containers/{c}/kill", keys("signal") },
+    { "GET", "/containers/{c}/stats", keys({ ["one-shot stream"] = switch }) },
+    { "GET", "/containers/{c}/logs", keys({
+        ["details follow stderr stdout timestamps"] = switch, ["since until"] = moment,
+        tail = like("^%-?%w*$", "a number, or all"),
+    }) },
+    { "POST", "/containers/{c}/attach", keys({
+        ["logs stderr stdin stdout stream"] = switch, detachKeys = detach_keys,
+    }) },
+    { "POST", "/containers/{c}/start", { detachKeys = detach_keys } },
+    { "POST", "/containers/{c}/stop", { signal = signal, t = seconds } },
+    { "POST", "/containers/{c}/restart", { signal = signal, t = seconds } },
+    { "POST", "/containers/{c}/kill", { signal = signal } },
     { "POST", "/containers/{c}/pause" },
     { "POST", "/containers/{c}/unpause" },
-    { "POST", "/containers/{c}/resize", keys("h w") },
-    { "POST", "/containers/{c}/wait", keys("condition") },
-    { "GET HEAD PUT", "/containers/{c}/archive", keys("copyUIDGID noOverwriteDirNonDir path") },
+    { "POST", "/containers/{c}/resize", { h = count, w = count } },
+    { "POST", "/containers/{c}/wait", { condition = one_of("", "not-running", "next-exit", "removed") } },
+    { "GET HEAD PUT", "/containers/{c}/archive", keys({
+        ["copyUIDGID noOverwriteDirNonDir"] = switch, path = plain,
+    }) },
     { "POST", "/containers/{c}/rename", { name = other_container } },
-    { "DELETE", "/containers/{c}", keys("force link v") },
+    { "DELETE", "/containers/{c}", keys({ ["force link v"] = switch }) },
     { "POST", "/containers/{c}/exec", {}, EXEC },
     { "POST", "/exec/{c}/start" },
-    { "POST", "/exec/{c}/resize", keys("h w") },
+    { "POST", "/exec/{c}/resize", { h = count, w = count } },
     { "GET", "/exec/{c}/json" },
-    { "GET", "/networks", keys("filters") },
-    { "GET", "/networks/{n}", keys("scope verbose") },
+    { "GET", "/networks", { filters = plain } },
+    { "GET", "/networks/{n}", { scope = plain, verbose = switch } },
     { "POST", "/networks/create", {}, NETWORK },
     { "POST", "/networks/{n}/connect", {}, CONNECT },
     { "POST", "/networks/{n}/disconnect", {}, DISCONNECT },
     { "DELETE", "/networks/{n}" },
-    { "GET", "/volumes", keys("filters") },
+    { "GET", "/volumes", { filters = plain } },
     { "GET", "/volumes/{v}" },
     { "POST", "/volumes/create", {}, VOLUME },
-    { "DELETE", "/volumes/{v}", keys("force") },
+    { "DELETE", "/volumes/{v}", { force = switch } },
 }
 
 -- Whoever else makes these calls only removes what the pruner removes within the hour: each key has its one value, and
@@ -532,11 +620,14 @@ for path, query in pairs(prunes) do
     CALLS[#CALLS + 1] = call
 end
 
--- The ends of calls that can last, of which HAProxy lets only so many through at a time.
-local LASTING = {}
-for word in ("build create push start attach logs wait stats events get archive prune"):gmatch("%a+") do
-    LASTING[word] = "yes"
+-- What the engine answers from memory, whatever its containers do. Every other call counts as one that can last. So does
+-- a look at a container: the engine waits for whoever has it locked, as by a copy out of it that is never read.
+local SHORT = {}
+for call in ("GET/_ping HEAD/_ping GET/info GET/version GET/images/json GET/images/{i}/json GET/images/{i}/history "
+    .. "GET/containers/json GET/networks GET/networks/{n} GET/volumes GET/volumes/{v}"):gmatch("%S+") do
+    SHORT[call] = true
 end
+local MEASURES = { size = true, ["shared-size"] = true } -- the engine walks through files
 
 local KINDS = {
     c = { "(" .. NAME .. ")", other_container },
@@ -628,7 +719,7 @@ end
 judge("judge_request", function(txn)
     local url = txn.sf:url()
     local call = call_of(txn.sf:method(), path_of(url))
-    local given = {}
+    local given, measures = {}, false
     for _, pair in ipairs(query_of(url)) do
         local shape = (call[3] or {})[pair[1]]
         if not shape then
@@ -636,6 +727,7 @@ judge("judge_request", function(txn)
         end
         shape(pair[2], pair[1] .. "=")
         given[pair[1]] = true
+        measures = measures or MEASURES[pair[1]]
     end
     for key in pairs(call.needed or {}) do
         local found = false
@@ -646,7 +738,7 @@ judge("judge_request", function(txn)
             refuse(call[2] .. " needs " .. key .. "=")
         end
     end
-    txn:set_var("txn.lasts", LASTING[call[2]:match("%a+$")] or "no")
+    txn:set_var("txn.lasts", SHORT[txn.sf:method() .. call[2]] and not measures and "no" or "yes")
     return call[4] and "body" or "pass"
 end)
 
@@ -655,6 +747,6 @@ judge("judge_body", function(txn)
     if #body ~= tonumber(txn.sf:req_hdr("content-length")) then
         refuse("the body did not come, or is too long")
     end
-    call_of(txn.sf:method(), path_of(txn.sf:url()))[4](decode(body), "")
+    call_of(txn.sf:method(), path_of(txn.sf:url()))[4](decode(body, "the body"), "")
     return "pass"
 end)

@@ -13,7 +13,7 @@ from typing import Any, Final
 import pytest
 from werkzeug import Request, Response
 
-from components.docker.access.proxy import prunes
+from components.docker.access.proxy import images, prunes
 from components.proxy import haproxy
 from tests.support import servers
 from tests.support.settings import settings
@@ -24,9 +24,13 @@ OWN_ID: Final = "3a2b1c0d9e8f"
 """The beginning of the proxy's own id, as the engine gives it to the container for a host name."""
 
 ID: Final = "5e1f" * 16
-IMAGES: Final = ("haproxy:3.2.21-alpine", "ci-jenkins", "registry.example.org:5000/ci/jenkins:1", "+docker:28.5.2-cli")
+_SETTINGS: Final = settings(
+    jenkins={"image": "registry.example.org:5000/ci/jenkins:1"},
+    docker={"acceptRootOnHost": True, "access": "proxy", "prune": {}},
+)
+IMAGES: Final = ("ci-jenkins", *images(_SETTINGS))
 
-PRUNES: Final = prunes(settings(docker={"acceptRootOnHost": True, "access": "proxy", "prune": {}}))
+PRUNES: Final = prunes(_SETTINGS)
 """The calls of the stack's pruner."""
 
 

@@ -10,10 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from string import Template
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 import yaml
 
+from components import labels
 from components.proxy import haproxy
 from tests.support import filter as filtering
 from tests.support.filter import ID, NAME
@@ -76,7 +78,7 @@ def test_no_attack_reaches_the_engine(proxy: filtering.Filter) -> None:
         answers = list(pool.map(lambda raw: send(proxy.socket, raw, "\r\n\r\n"), every))
     assert proxy.seen == []
     assert [kind for kind, answer in zip(every.values(), answers, strict=True) if not is_the_proxys(answer)] == []
-    assert len(every) > 400
+    assert len(every) > 4000
 
 
 def test_everything_that_clients_send_for_a_pipeline_passes(proxy: filtering.Filter) -> None:
@@ -166,6 +168,12 @@ def test_a_call_that_harms_nothing_passes(proxy: filtering.Filter, line: str) ->
         ({"Nobody": 1}, "HostConfig.Nobody is not a field that a Docker pipeline needs"),
         ("/build?networkmode=host", 'networkmode= = "host"; accepted: default, bridge'),
         ("/build?t=haproxy", "accepted: an image that this CI is not deployed from"),
+        ({"Tmpfs": {"/x": "rw,remount"}}, "nr_blocks=10k, each at most once"),
+        ({"Tmpfs": {"/sys/.": ""}}, 'HostConfig.Tmpfs = "/sys/."; accepted: an absolute path such as /cache'),
+        ({"Binds": ["v:/c:Z"]}, 'HostConfig.Binds[0]\'s mode = "Z"; accepted: rw, ro, z, nocopy'),
+        ({"Ulimits": [None]}, "HostConfig.Ulimits[0] = null; accepted: no null in a list"),
+        ("/containers/db/stop?t=601", 't= = "601"; accepted: 0 to 600 seconds'),
+        ("/build?labels=x", "labels= is not JSON, at byte 1"),
         ("/session", "DOCKER_BUILDKIT=0 builds without it"),
         ("/volumes/prune", "a Docker pipeline does not need POST /volumes/prune"),
     ],
@@ -200,23 +208,71 @@ def test_a_refused_takeover_leaves_nothing_to_write_into(proxy: filtering.Filter
     assert CANARY not in str(proxy.seen)
 
 
+LASTING = (
+    "stop?t=600",
+    "restart?t=600",
+    "wai%74",
+    "start",
+    "kill",
+    "attach",
+    "json",
+    "logs?follow=1",
+    "archive?path=x",
+)
+SHORT = "_ping info version images/json images/a/json images/a/history containers/json networks networks/n volumes"
+
+
+def connect(stack: contextlib.ExitStack, entrance: Path, line: str = "") -> socket.socket:
+    """Open a connection until the stack closes, and send a request without waiting for its answer."""
+    connection = stack.enter_context(socket.socket(socket.AF_UNIX))
+    connection.connect(str(entrance))
+    connection.sendall(request(line) if line else b"")
+    return connection
+
+
 def test_calls_that_last_leave_room_for_short_ones_and_for_the_health_check(proxy: filtering.Filter) -> None:
-    """The `wait` and `logs -f` of one job must not keep the others from the engine."""
+    """The `stop -t` and `logs -f` of one job must not keep the others from the engine."""
     proxy.held.clear()
+    method = {"json": "GET", "logs?follow=1": "GET", "archive?path=x": "GET"}
+    lines = [f"{method.get(what, 'POST')} {V}/containers/db/{what}" for what in LASTING]
+    lines += [
+        f"GET {V}/{line}" for line in ("system/df", "containers/json?size=1", "images/json?shared-size=1", "events")
+    ]
     with contextlib.ExitStack() as stack:
         stack.callback(proxy.held.set)
-
-        def ask(entrance: Path, line: str) -> None:
-            made = stack.enter_context(socket.socket(socket.AF_UNIX))
-            made.connect(str(entrance))
-            made.sendall(request(line))
-
-        for number in range(haproxy.STREAMS + 40):
-            ask(proxy.socket, f"POST {V}/containers/db/wai{'%74' if number % 2 else 't'}")
+        for number in range(haproxy.CONNECTIONS):
+            connect(stack, proxy.socket, lines[number % len(lines)])
         eventually(lambda: len(proxy.seen) == haproxy.STREAMS)
-        ask(proxy.socket, f"GET {V}/info")
-        ask(proxy.health, "GET /")
-        eventually(lambda: {line for line, _ in proxy.seen} >= {f"GET {V}/info", "GET /_ping"})
+        short = {f"GET {V}/{line}" for line in SHORT.split()}
+        for line in short:
+            connect(stack, proxy.socket, line)
+        connect(stack, proxy.health, "GET /")
+        eventually(lambda: {line for line, _ in proxy.seen} >= {*short, "GET /_ping"})
+        assert len(proxy.seen) == haproxy.STREAMS + len(short) + 1
+        refused = connect(stack, proxy.socket, lines[0])
+        assert refused.recv(100).startswith(b"HTTP/1.1 503")
+
+
+def test_a_proxy_that_nobody_gets_into_is_not_healthy(proxy: filtering.Filter) -> None:
+    assert send(proxy.health, request("GET /")).startswith("HTTP/1.1 200")
+    with contextlib.ExitStack() as stack:
+        for _ in range(haproxy.CONNECTIONS):
+            connect(stack, proxy.socket)
+        eventually(lambda: send(proxy.health, request("GET /")).startswith("HTTP/1.1 503"))
+
+
+@pytest.mark.parametrize("key", [*labels.of("ci", "prod"), *labels.OWN, labels.BUILD, labels.PREFIX.upper() + "/x"])
+def test_a_label_that_only_stacks_give_is_refused_wherever_labels_are_given(proxy: filtering.Filter, key: str) -> None:
+    given = {"Labels": {"team": "a", key: "prod"}}
+    mount = {"Type": "volume", "Target": "/c", "VolumeOptions": given}
+    for raw in (
+        created(json.dumps({"Image": "alpine:latest", **given})),
+        created(evil(Mounts=[mount])),
+        request(f"POST {V}/volumes/create", json.dumps(given)),
+        request(f"POST {V}/networks/create", json.dumps({"Name": "n", **given})),
+        request(f"POST {V}/build?{urlencode({'labels': json.dumps(given['Labels'])})}"),
+    ):
+        assert f'= "{key}"; accepted: a label of your own' in refusal(proxy, raw).replace("abels= =", "abels =")
 
 
 def test_the_log_has_what_was_refused_without_its_query_and_not_what_works(proxy: filtering.Filter) -> None:

@@ -25,11 +25,15 @@ def preflight(settings: Settings) -> Iterator[Problem]:
     yield from host_socket.preflight(settings)
 
 
-def _images(settings: Settings) -> tuple[str, ...]:
-    """Give the images that the stack is deployed from. Jobs may pull what the built one starts from."""
-    jenkins = settings.jenkins
+def images(settings: Settings) -> tuple[str, ...]:
+    """Return the images that the stack is deployed from.
+
+    Jobs may pull the pruner's, and what the built one starts from.
+    """
+    jenkins, prune = settings.jenkins, settings.docker.prune
     built = (BUILT, f"+{jenkins.base_image}", f"+{jenkins.docker_cli_image}")
-    return (settings.docker.proxy.image, *((jenkins.image,) if jenkins.image else built))
+    pruner = (f"+{prune.image}",) if prune else ()
+    return (settings.docker.proxy.image, *((jenkins.image,) if jenkins.image else built), *pruner)
 
 
 def prunes(settings: Settings) -> Mapping[str, Mapping[str, str]]:
@@ -57,7 +61,7 @@ def declare(settings: Settings, _: pulumi.Input[str], opts: pulumi.ResourceOptio
     made = settings.docker.proxy
     engine = host_socket.find(settings.docker)
     proxy = Proxy(
-        "proxy", ProxyArgs(settings=made, engine=engine, images=_images(settings), prunes=prunes(settings)), opts
+        "proxy", ProxyArgs(settings=made, engine=engine, images=images(settings), prunes=prunes(settings)), opts
     )
     return EngineAccess(
         engine=settings.docker.host,
