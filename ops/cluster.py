@@ -1,21 +1,17 @@
-"""The cluster of a stack on Kubernetes: where it is, whether its API answers, its pods, what limits access there."""
+"""The cluster of a stack on Kubernetes: where it is, whether its API answers, its pods."""
 
 # ruff: noqa: PLC0415 - the official client and the components take half a second to import, for a cluster's verbs alone
 
 from __future__ import annotations
 
 import contextlib
-import http
 import json
-import re
-from functools import reduce
-from operator import attrgetter, getitem
 from typing import TYPE_CHECKING, Any
 
 from setup.console import OpsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from kubernetes import client
 
@@ -30,17 +26,6 @@ SILENCE_SECONDS = 600
 
 OUT, ERROR, STATUS = 1, 2, 3
 """Channels of an exec: the first byte of each frame. Source: Kubernetes, `v4.channel.k8s.io`."""
-
-_BOUNDS: Mapping[str, str] = {
-    "Namespace": "metadata.labels",
-    "Service": "spec.selector",
-    **dict.fromkeys(("CronJob", "LimitRange", "NetworkPolicy", "ResourceQuota"), "spec"),
-    **dict.fromkeys(("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"), "spec"),
-    **dict.fromkeys(("ClusterRole", "Role"), "rules"),
-    **dict.fromkeys(("ClusterRoleBinding", "RoleBinding"), "subjects"),
-    **dict.fromkeys(("Secret", "ServiceAccount"), "metadata.name"),
-}
-"""The kinds that limit access, lead to a pod or are needed by one, each with the field that is the stack's alone."""
 
 
 def is_lab(stack: Stack) -> bool:
@@ -153,45 +138,6 @@ def pipe(
         raise OpsError(f"{what} broke off: {reason} {said.decode(errors='replace')}".rstrip()) from failed
     if json.loads(status or b"{}").get("status") != "Success":
         raise OpsError(f"{what} failed: {said.decode(errors='replace').strip() or status.decode() or 'no answer'}")
-
-
-def changed(there: ApiReader, resources: Iterable[Mapping[str, Any]], *, mend: bool) -> Iterator[str]:
-    """Find what limits access and is not as declared, and put it back if asked to.
-
-    Pulumi's provider compares an object of the cluster only in the fields and list entries that the program declares,
-    and a refresh does the same. So it sees neither a rule that somebody appended to a NetworkPolicy or a Role, nor a
-    new field beside the declared ones. Here the API server itself says what the object would be with the declared part
-    put back. resources: the state's, or of the same shape. Yields each as `Role ci-builds/gitlab-runner`.
-    """
-    from kubernetes import client
-
-    for entry in resources:
-        package, _, token = str(entry["type"]).partition(":")
-        group, _, kind = token.partition(":")
-        if package != "kubernetes" or kind not in _BOUNDS or entry.get("delete"):
-            continue
-        inputs, field = entry["inputs"], _BOUNDS[kind]
-        where = [inputs["metadata"][key] for key in ("namespace", "name") if key in inputs["metadata"]]
-        # As the client's generator names them: `RbacAuthorizationV1Api.read_namespaced_role_binding`.
-        parts = re.split(r"[./]", group.replace(".k8s.io", ""))
-        api = getattr(client, f"{''.join(map(str.title, parts))}Api")(there.client)
-        noun = "_namespaced" * (len(where) - 1) + re.sub("(?=[A-Z])", "_", kind).lower()
-        shown, dry = f"{kind} {'/'.join(where)}", {} if mend else {"dry_run": "All"}
-        declared, path = reduce(getitem, field.split("."), inputs), f"/{field.replace('.', '/')}"
-        # Others may have labels on a namespace.
-        ours = declared if kind == "Namespace" else {}
-        values = {f"{path}/{key.replace('/', '~1')}": value for key, value in ours.items()} or {path: declared}
-        patch = [{"op": "add", "path": path, "value": value} for path, value in values.items()]
-        try:
-            live = getattr(api, f"read{noun}")(*reversed(where))
-            wanted = getattr(api, f"patch{noun}")(*reversed(where), patch, **dry)
-        except client.ApiException as error:
-            if error.status != http.HTTPStatus.NOT_FOUND:
-                raise
-            yield f"{shown} (gone)"
-            continue
-        if attrgetter(field)(live) != attrgetter(field)(wanted):
-            yield shown
 
 
 def kept(claim: client.V1PersistentVolumeClaim) -> str:

@@ -1,15 +1,14 @@
 """How a stack on Kubernetes is: its servers with their volumes, and each of its builds."""
 
 import datetime as dt
-import http
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Any
 
 from kubernetes import client
 
 from components import labels
-from components.kubernetes import endpoints, results
-from components.kubernetes.cluster import ApiReader
+from components.kubernetes import declared, endpoints, results
+from components.kubernetes.cluster import ApiReader, ForbiddenError
 from components.kubernetes.namespaces import of_buildkit, of_builds
 from components.kubernetes.plan import template_name
 from components.settings import Settings
@@ -69,12 +68,10 @@ def certificates(expires: str) -> Finding:
 def _access(there: ApiReader, resources: Sequence[Mapping[str, Any]]) -> Finding:
     """Find what bounds access and was changed by hand."""
     try:
-        changed = ", ".join(cluster.changed(there, resources, mend=False))
-    except client.ApiException as error:
-        if error.status != http.HTTPStatus.FORBIDDEN:
-            raise
+        changed = ", ".join(declared.changed(there, resources))
+    except ForbiddenError:
         return Finding("access", "not compared: this user lacks the right to patch, which that needs", "note")
-    seen = f"changed by hand: {changed}; `make up` puts it back" if changed else "as declared"
+    seen = f"changed by hand: {changed}; the next update puts it back" if changed else "as declared"
     return Finding("access", seen, "BAD" if changed else "ok")
 
 

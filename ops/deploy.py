@@ -45,12 +45,10 @@ def up(named: str | None, words: Sequence[str]) -> int:
     from ops import backup  # noqa: PLC0415 - it imports this module
 
     stack = _ready(named)
-    on_docker, loosened = stack.settings.platform == "docker", 0
+    on_docker = stack.settings.platform == "docker"
     if on_docker:
         local_engine.ensure(stack.settings.docker.host)
         stack = _with_images(stack, named)
-    else:
-        loosened = _loosened(stack, mend=True)
     backup.before_up(stack)
 
     def update() -> Done:
@@ -62,7 +60,7 @@ def up(named: str | None, words: Sequence[str]) -> int:
     jobs: list[str] = []
     if done.status == 0:
         stack.clone.choose(stack.name)
-        _say(stack, done._replace(changes={**done.changes, "put back": loosened}) if loosened else done)
+        _say(stack, done)
         if done.outputs.get("jobs") and not ill:
             from ops import jenkins  # noqa: PLC0415 - imports Jenkins' client
 
@@ -88,19 +86,6 @@ def _ready(named: str | None) -> Stack:
         cluster.require(stack)
     stack.get_plugins()
     return stack
-
-
-def _loosened(stack: Stack, *, mend: bool) -> int:
-    """Count and name what limits access in a cluster and was changed by hand, and put it back if the user agrees."""
-    resources = (json.loads(stack.ask("stack", "export"))["deployment"] or {}).get("resources") or ()
-    there = cluster.reader(stack)
-    with cluster.asked():
-        found = list(cluster.changed(there, resources, mend=False))
-        for name in found:
-            console.note(f"changed by hand: {name}; `{stack.make('up')}` puts it back")
-        if found and mend and console.agreed("Put back what the stack declares?"):
-            return len(list(cluster.changed(there, resources, mend=True)))
-    return 0
 
 
 def _with_images(stack: Stack, named: str | None) -> Stack:
@@ -131,8 +116,6 @@ def _with_images(stack: Stack, named: str | None) -> Stack:
 def preview(named: str | None, words: Sequence[str]) -> int:
     """Show what `up` would change. Returns Pulumi's exit status."""
     stack = _ready(named)
-    if stack.settings.platform == "kubernetes":
-        _loosened(stack, mend=False)
     return pulumi(stack, "preview", ["--diff", *words]).status
 
 

@@ -74,6 +74,10 @@ class ReadError(Exception):
     """Raised when the cluster does not answer. Its text has the URL and the reason, and no secret."""
 
 
+class ForbiddenError(ReadError):
+    """Raised when the user of the kubeconfig lacks a right."""
+
+
 class ApiReader:
     """Reads from a cluster with the official client. Each method raises ReadError when the cluster does not answer."""
 

@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 from components import certificates, labels, password
 from components.kubernetes import buildkit as daemon
-from components.kubernetes import cluster, endpoints, gitlab_runner, history, namespaces, queue, texts
+from components.kubernetes import cluster, declared, endpoints, gitlab_runner, history, namespaces, queue, texts
 from components.kubernetes.build import Build, BuildArgs, failure_hook
 from components.kubernetes.builders.spec import (
     BUILD_SECRETS,
@@ -35,6 +35,7 @@ from components.settings.cluster_checks import logins
 def deploy(settings: Settings, reader: ApiReader | None = None) -> Mapping[str, pulumi.Input[object]]:
     """Register every resource; return the stack's outputs by name."""
     endpoint, last, reader = endpoints.of(settings), history.read(), reader or ApiReader(settings.kubernetes)
+    _put_back(last, reader)
     on_cluster = pulumi.ResourceOptions(providers=[cluster.provider(settings.kubernetes)])
     spaces = Namespaces("namespaces", settings, on_cluster)
     secret = password.kept("registry-password", settings.registry_password)
@@ -115,6 +116,17 @@ def deploy(settings: Settings, reader: ApiReader | None = None) -> Mapping[str, 
         **more,
         "next": _next(settings, endpoint),
     }
+
+
+def _put_back(last: History, reader: ApiReader) -> None:
+    """Put back what limits access and was changed by hand; in a preview, only say so."""
+    preview = pulumi.runtime.is_dry_run()
+    try:
+        for name in declared.changed(reader, declared.of_program(last.resources), mend=not preview):
+            done = "`pulumi up` puts it back" if preview else "put back"
+            pulumi.log.warn(f"changed by hand: {name}; {done}")
+    except ReadError as error:
+        pulumi.log.warn(f"it can't be seen whether somebody changed by hand what limits access: {error}")
 
 
 def _same_volume(settings: Settings, last: History, reader: ApiReader) -> str | None:

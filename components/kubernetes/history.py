@@ -1,8 +1,9 @@
 """What the last update did, from the stack's state. A build that is done is not repeated when its Job is gone."""
 
 import functools
+import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -64,6 +65,9 @@ class History:
     volume: str | None
     """The uid of the registry's volume."""
 
+    resources: Sequence[Mapping[str, Any]]
+    """The resources of the cluster: `type` and, as the provider keeps them for itself, `inputs`."""
+
 
 def read() -> History:
     """Return what the last update of this stack left; everything is empty before the first.
@@ -91,12 +95,24 @@ def _read(_: object) -> History:
             if build in images and (build not in last or last[build]["metadata"]["name"] == job)
         },
         volume=outputs.get("registryVolume"),
+        resources=[
+            {"type": each["type"], "inputs": _whole(each["outputs"]["__inputs"])}
+            for each in found.values()
+            if "__inputs" in (each.get("outputs") or {})
+        ],
     )
 
 
 def _outputs(found: Mapping[str, Any], kind: str) -> list[Mapping[str, Any]]:
     """Return the outputs of each resource of a kind in the state."""
     return [each.get("outputs") or {} for each in found.values() if each.get("type") == kind]
+
+
+def _whole(inputs: Any) -> Any:  # noqa: ANN401 - JSON
+    """Return inputs with whole numbers as the API takes them: the engine's numbers all have a decimal point."""
+    return json.loads(
+        json.dumps(inputs), parse_float=lambda text: int(float(text)) if float(text).is_integer() else float(text)
+    )
 
 
 def _labels(job: Mapping[str, Any]) -> Mapping[str, str]:

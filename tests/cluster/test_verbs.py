@@ -118,17 +118,18 @@ LOOSENED: dict[str, tuple[Any, str, str, str, Any]] = {
 
 @dataclasses.dataclass
 class Loosened:
-    """What was loosened by hand, all at once: how each was before, and what status and up said."""
+    """What was loosened by hand, all at once: how each was before, and what status and plain Pulumi said."""
 
     before: dict[str, Any]
     status: str
+    preview: str
     up: str
     after: dict[str, Any]
 
 
 @pytest.fixture(scope="module")
 def loosened(stack: Operated, verbs: Verbs) -> Loosened:
-    """The stack, loosened by hand and brought up again."""
+    """The stack, loosened by hand and brought up again by plain `pulumi`."""
     verbs.run("up")
 
     def each(verb: str) -> dict[str, Any]:
@@ -145,7 +146,9 @@ def loosened(stack: Operated, verbs: Verbs) -> Loosened:
     before, changed = each("read"), each("patch")
     assert not [name for name in LOOSENED if before[name] == changed[name]], "nothing was changed"
     stack.core.delete_namespaced_secret("registry-pull", stack.builds)
-    return Loosened(before, verbs.run("status", status=None), verbs.run("up"), each("read"))
+    status = verbs.run("status", status=None)
+    preview, up = verbs.plain("preview --diff"), verbs.plain("up --yes --skip-preview")
+    return Loosened(before, status, preview, up, each("read"))
 
 
 @pytest.mark.parametrize("name", LOOSENED)
@@ -153,11 +156,13 @@ def test_what_limits_access_and_was_loosened_by_hand_is_put_back(loosened: Loose
     assert loosened.after[name] == loosened.before[name]
 
 
-def test_status_and_up_say_what_was_loosened_by_hand(loosened: Loosened, stack: Operated, verbs: Verbs) -> None:
-    # The provider sees the last three itself.
+def test_status_preview_and_up_say_what_was_loosened_by_hand(loosened: Loosened, stack: Operated, verbs: Verbs) -> None:
+    # The provider sees all but the first three itself, and says so in its own way.
     kinds = ("NetworkPolicy", "Role", "RoleBinding", "Secret", "LimitRange", "ResourceQuota", "Namespace")
     assert not [kind for kind in kinds if f"{kind} {stack.namespace}" not in loosened.status]
-    assert not [kind for kind in kinds[:4] if f"{kind} {stack.namespace}" not in loosened.up]
+    for said in (loosened.preview, loosened.up):
+        assert not [kind for kind in kinds[:3] if f"changed by hand: {kind} {stack.namespace}" not in said]
+    assert "+ kubernetes:core/v1:Secret" in loosened.preview
     assert "as declared" in verbs.run("status")
     assert "Nothing changed" in verbs.run("up")
 

@@ -3,11 +3,12 @@
 import time
 from typing import Any
 
+import pulumi
 import pytest
 from pulumi.runtime.mocks import MockCallArgs
 
 from components import platform
-from components.kubernetes import cluster, history
+from components.kubernetes import cluster, declared, history
 from tests.support.engine import Engine
 from tests.support.kubernetes_platform import STATE_CALL, deploy, state
 from tests.support.kubernetes_stack import FakeReader, settings
@@ -39,6 +40,26 @@ def test_a_cluster_is_looked_at_before_the_first_update_and_wherever_the_stack_m
     monkeypatch.setattr(cluster, "ApiReader", lambda _: FakeReader(found={"ci": {}}))
     stack = settings(kubernetes={"context": context} if context else {})
     assert [problem.key for problem in platform.preflight(stack)] == ["ci:kubernetes.namespace"] * looks
+
+
+def test_what_limits_access_is_compared_with_what_the_last_update_declared(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.answers[STATE_CALL] = state(None, None, *SPACES)
+    assert history.read().resources == [
+        {"type": "kubernetes:core/v1:Namespace", "inputs": [each, 1, 0.5]} for each in SPACES
+    ]
+    mended, said = [], list[str]()
+
+    def changed(*_: object, mend: bool) -> list[str]:
+        mended.append(mend)
+        return ["Role ci/push"]
+
+    monkeypatch.setattr(declared, "changed", changed)
+    monkeypatch.setattr(pulumi.log, "warn", said.append)
+    deploy(engine)
+    assert mended == [not engine.preview]
+    assert said == [f"changed by hand: Role ci/push; {'`pulumi up` puts it back' if engine.preview else 'put back'}"]
 
 
 def test_the_engine_is_asked_once_in_a_run_for_what_the_last_update_left(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,7 +64,10 @@ def state(
         if isinstance(known, str):
             found[f"urn:{build}"] = {"type": history.BUILD, "outputs": {"job": name, "decides": known}}
     for name in namespaces:
-        found[f"urn:{name}"] = {"type": "kubernetes:core/v1:Namespace", "outputs": {"metadata": {"name": name}}}
+        found[f"urn:{name}"] = {
+            "type": "kubernetes:core/v1:Namespace",
+            "outputs": {"metadata": {"name": name}, "__inputs": [name, 1.0, 0.5]},
+        }
     return {"outputs": found}
 
 

@@ -46,6 +46,21 @@ class Verbs:
         assert process.returncode == status if status is not None else process.returncode, out + err
         return out + err
 
+    def plain(self, words: str) -> str:
+        """Run plain Pulumi on the stack, as somebody without `make` does; give what it printed."""
+        line = f'eval "$({sys.executable} -m ops env --stack {self.stack})" && pulumi {words} --stack {self.stack}'
+        done = subprocess.run(
+            ["/bin/sh", "-c", line],
+            cwd=self.root,
+            env=self.env,
+            text=True,
+            capture_output=True,
+            timeout=400,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
     def kill_pulumi_when(self, condition: Callable[[], object], *words: str) -> int:
         """Start a verb, and kill its Pulumi without warning when a condition holds; give the verb's status."""
         with self.start(*words) as process:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from pytest_httpserver import HTTPServer
 
+from components.kubernetes import declared
 from ops import cluster, deploy, engine, recover
 from ops.stack import Stack
 from setup import engine as local_engine
@@ -126,29 +127,13 @@ def test_up_prints_the_registry_and_each_image_with_its_digest(lab: Lab, capfd: 
     assert not [word for word in lab.told if "parallel" in word], "a user's own --parallel comes first"
 
 
-def test_up_puts_back_what_limits_access_and_says_so(
-    lab: Lab, api: fake_api.FakeApi, capfd: pytest.CaptureFixture[str]
-) -> None:
-    path = "/apis/networking.k8s.io/v1/namespaces/ci/networkpolicies/nothing"
-    declared: dict[str, Any] = {"podSelector": {}}
-    inputs = {"metadata": {"namespace": "ci", "name": "nothing"}, "spec": declared}
-    lab.resources = [{"type": "kubernetes:networking.k8s.io/v1:NetworkPolicy", "inputs": inputs}]
-    lab.changes = {"same": 3}
-    for live, did in ({**declared, "egress": [{}]}, "Stack lab is up"), (declared, "Nothing changed"):
-        api.answers |= {f"GET {path}": {"spec": live}, f"PATCH {path}": {"spec": declared}}
-        assert deploy.up("lab", []) == 0
-        said = capfd.readouterr().err
-        assert ("NetworkPolicy ci/nothing" in said, did in said) == (live != declared, True)
-    assert api.sent[0] == [{"op": "add", "path": "/spec", "value": declared}]
-
-
 def test_a_changed_service_is_put_back_and_a_secret_that_is_gone_is_named(lab: Lab, api: fake_api.FakeApi) -> None:
-    path, declared = "/api/v1/namespaces/ci/services/registry", {"selector": {"app": "registry"}}
+    path, wanted = "/api/v1/namespaces/ci/services/registry", {"selector": {"app": "registry"}}
     api.answers[f"GET {path}"] = {"spec": {"selector": {"app": "registry", "x": "y"}}}
-    api.answers[f"PATCH {path}"] = {"spec": declared}
-    inputs = {"metadata": {"namespace": "ci", "name": "registry"}, "spec": declared}
+    api.answers[f"PATCH {path}"] = {"spec": wanted}
+    inputs = {"metadata": {"namespace": "ci", "name": "registry"}, "spec": wanted}
     resources = [{"type": f"kubernetes:core/v1:{kind}", "inputs": inputs} for kind in ("Service", "Secret")]
-    found = cluster.changed(cluster.reader(lab.stack), resources, mend=True)
+    found = declared.changed(cluster.reader(lab.stack), resources, mend=True)
     assert list(found) == ["Service ci/registry", "Secret ci/registry (gone)"]
     assert api.sent == [[{"op": "add", "path": "/spec/selector", "value": {"app": "registry"}}]]
 
