@@ -46,7 +46,7 @@ def test_what_limits_access_is_compared_with_what_the_last_update_declared(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine.answers[STATE_CALL] = state(None, None, *SPACES)
-    assert history.read().resources == [
+    assert sorted(history.read().resources, key=str) == [
         {"type": "kubernetes:core/v1:Namespace", "inputs": [each, 1, 0.5]} for each in SPACES
     ]
     mended, said = [], list[str]()
