@@ -40,7 +40,7 @@ def recover(named: str | None) -> int:
     stack = unprepared(named)
     clone, name = stack.clone, stack.name
     locks = state_files.locks(clone, name) if stack.owns_backend else []
-    if who := next(filter(None, map(holder, locks)), ""):
+    if who := running(stack):
         raise OpsError(
             f"Pulumi is working on stack {name}: {who}",
             f"Wait for it. If that machine is gone for good: {stack.plain('cancel')}",
@@ -82,6 +82,12 @@ def _unlock(stack: Stack, locks: list[Path]) -> None:
             f"The lock of stack {stack.name} was left as it is.", "See who holds it, then run recover again."
         )
     stack.ask("cancel", "--yes")
+
+
+def running(stack: Stack) -> str:
+    """Who works on a stack right now, as a sentence; empty if nobody does, or another backend knows it."""
+    locks = state_files.locks(stack.clone, stack.name) if stack.owns_backend else []
+    return next(filter(None, map(holder, locks)), "")
 
 
 def holder(path: Path) -> str:

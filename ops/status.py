@@ -8,7 +8,7 @@ from typing import Any
 import docker.errors
 from docker.models.containers import Container
 
-from ops import cluster, engine, finding, gitlab
+from ops import cluster, engine, finding, gitlab, recover
 from ops.finding import Finding
 from ops.recover import CONTAINER
 from ops.stack import Stack, open_stack
@@ -44,13 +44,21 @@ def examine(stack: Stack) -> Iterator[Finding]:
     updates = json.loads(stack.ask("stack", "history", "--json", "--page-size", "1"))
     last = [f"{each['kind']} {each['result']}, ended {each.get('endTime') or 'not yet'}" for each in updates]
     yield Finding("last update", last[0] if last else "none yet")
+    if running := recover.running(stack):
+        yield Finding("update", f"under way, so what is below changes: {running}", "note")
+        deployment.pop("pending_operations", None)  # its own
+    elif left := recover.remains(stack):
+        yield Finding("update", f"ended early, and left {left}", "BAD", "`make recover` cleans up")
     yield from in_state(deployment)
     if stack.platform != "kubernetes":
         yield from _containers(stack, deployment)
     elif resources := deployment.get("resources"):
         from ops import cluster_status  # noqa: PLC0415 - imports the official client
 
-        yield from cluster_status.examine(cluster.reader(stack), stack.settings, resources, _outputs(deployment))
+        for found in cluster_status.examine(cluster.reader(stack), stack.settings, resources, _outputs(deployment)):
+            # An update deletes a changed build's Job before it makes the new one.
+            unsettled = running and found.mark == "BAD" and found.name.startswith("build ")
+            yield Finding(found.name, "not done yet in the update that is under way", "note") if unsettled else found
     else:
         yield Finding("cluster", "nothing is deployed; `make up` deploys it", "BAD")
 

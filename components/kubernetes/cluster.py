@@ -29,6 +29,9 @@ preview took 19.4 s with that and 11.4 s with this (measured with one node on tw
 OLDEST: Final = (1, 29)
 """The oldest supported API server: the oldest that the provider's release notes name."""
 
+KILLING: Final = "Killing"
+"""The kubelet's reason of an event about a container that it ends, since its pod is deleted or evicted."""
+
 JOB_LABEL: Final = "batch.kubernetes.io/job-name"
 """Kubernetes' own label on a Job's pods (since 1.27)."""
 
@@ -191,9 +194,14 @@ class ApiReader:
         return sorted(found.get("items", []), key=lambda pod: str(pod["metadata"]["creationTimestamp"]), reverse=True)
 
     def events(self, namespace: str, name: str) -> list[str]:
-        """Return the messages of the warnings about a Job and its pods, the newest first."""
-        answer = self._get(f"/api/v1/namespaces/{namespace}/events", fieldSelector="type=Warning") or {}
-        warnings = answer.get("items", [])
-        found = [event for event in warnings if f"{event['involvedObject'].get('name', '')}-".startswith(f"{name}-")]
-        found.sort(key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""), reverse=True)
-        return [str(event.get("message", "")) for event in found]
+        """Return the messages of the warnings about a Job and its pods, the newest first.
+
+        Behind them, with `Killing: ` before them, the kubelet's about containers that it was told to end.
+        """
+        told: dict[str, list[str]] = {}
+        for selector, prefix in (("type=Warning", ""), (f"reason={KILLING}", f"{KILLING}: ")):
+            items = (self._get(f"/api/v1/namespaces/{namespace}/events", fieldSelector=selector) or {}).get("items", [])
+            found = [event for event in items if f"{event['involvedObject'].get('name', '')}-".startswith(f"{name}-")]
+            found.sort(key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""), reverse=True)
+            told[selector] = [f"{prefix}{event.get('message', '')}" for event in found]
+        return [message for messages in told.values() for message in messages]

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from components.kubernetes.builders.buildctl import CLIENT, UNUSABLE
+from components.kubernetes.cluster import KILLING
 from components.settings import BuildSettings
 
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
@@ -16,6 +17,11 @@ _STEP_KILLED: Final = re.compile(r"signal: killed|exit (?:status|code:) 137$", r
 
 _DEADLINE: Final = "longer than specified deadline"
 """Part of the Job controller's warning."""
+
+_BACKOFF: Final = "has reached the specified backoff limit"
+"""The same."""
+
+_DELETED: Final = "somebody deleted its pod, or the cluster did; the next update builds it"
 
 _NOT_PULLED: Final = re.compile(r"Failed to pull image|ImagePullBackOff|ErrImagePull|InvalidImageName")
 _NO_NODE: Final = re.compile(r"\d+/\d+ nodes are available")
@@ -48,20 +54,25 @@ def explain(build: BuildSettings, index: int, pods: Sequence[_Pod], events: Sequ
     """Say why a build failed and which setting to change, with the last lines of its log.
 
     index: the build's index in `ci:builds`.
-    events: the warnings about its Job and its pods, the newest first.
+    events: as ApiReader.events gives them.
     """
-    key = f"ci:builds[{index}]"
-    said = _without_pods(build, key, events) if not pods else _of_pod(build, key, pods[0], events)
+    key, warnings = f"ci:builds[{index}]", [event for event in events if not event.startswith(KILLING)]
+    killing = next((event for event in events if event.startswith(KILLING)), None)
+    said = _without_pods(build, key, warnings, killing) if not pods else _of_pod(build, key, pods[0], warnings)
     return f"build {build.name} failed: {said}"
 
 
-def _without_pods(build: BuildSettings, key: str, events: Sequence[str]) -> str:
+def _without_pods(build: BuildSettings, key: str, events: Sequence[str], killing: str | None) -> str:
     # A Job that the quota kept waiting ends at its deadline, and that is the newer warning.
     refused = [event for event in events if "exceeded quota" in event]
     if refused:
         return f"{refused[0]}; raise ci:kubernetes.quota, or lower {key}.resources"
     if not any(_DEADLINE in event for event in events):
-        return events[0] if events else "no pod was started (if it is in a queue: kubectl get workloads)"
+        # That the Job has failed is no reason.
+        reasons = [event for event in events if _BACKOFF not in event]
+        if killing is not None and not reasons:
+            return f"{_DELETED} ({killing})"
+        return next(iter([*reasons, *events]), "no pod was started (if it is in a queue: kubectl get workloads)")
     # The controller deleted the pods, but the warnings about them are still there.
     others = [event for event in events if _DEADLINE not in event]
     if others and _NOT_PULLED.search(others[0]):
@@ -80,10 +91,11 @@ def _of_pod(build: BuildSettings, key: str, pod: _Pod, events: Sequence[str]) ->
         more = f"; raise {key}.resources.diskMib, for example to {disk * 2}" if "ephemeral" in message else ""
         return f"the node evicted its pod: {message}{more}"
     # The Job controller deletes a late pod. How its containers end then depends on the builder.
-    late = "deletionTimestamp" in pod.get("metadata", {}) and any(_DEADLINE in event for event in events)
+    deleted = "deletionTimestamp" in pod.get("metadata", {})
+    late = deleted and any(_DEADLINE in event for event in events)
     for name, state in _ended(pod):
         if state.get("exitCode") != 0:
-            return _of_container(build, key, name, state, late=late)
+            return _DELETED if deleted and not late else _of_container(build, key, name, state, late=late)
     waiting = "; ".join(_waiting(pod))
     if waiting:
         return _not_pulled(build, key, waiting) if _NOT_PULLED.search(waiting) else waiting

@@ -100,9 +100,11 @@ def test_warnings_about_a_job_and_its_pods_come_newest_first_whichever_time_they
         {**about("website-0123"), "message": "timeless"},
         {**about("website-01234"), "message": "another's", "lastTimestamp": "2026-01-02T00:00:00Z"},
     ]
-    api.answers["GET /api/v1/namespaces/ci-builds/events"] = {"items": items}
-    assert ask.events("ci-builds", "website-0123") == ["new", "old", "timeless"]
-    assert asked(api) == {"fieldSelector": "type=Warning"}
+    killing = [{**about("website-0123-x7k2p"), "message": "Stopping container kaniko"}]
+    path = "GET /api/v1/namespaces/ci-builds/events"
+    api.answers[path] = lambda request: {"items": killing if "Killing" in request.args["fieldSelector"] else items}
+    assert ask.events("ci-builds", "website-0123") == ["new", "old", "timeless", "Killing: Stopping container kaniko"]
+    assert [each.args["fieldSelector"] for each in api.requests] == ["type=Warning", "reason=Killing"]
 
 
 def test_what_is_not_there_has_nothing_in_it(ask: ApiReader) -> None:

@@ -1,5 +1,6 @@
 """What `status` says of a stack in a cluster: its servers, and every way that a build can stand."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,8 @@ import pytest
 from pytest_httpserver import HTTPServer
 
 from components import labels
-from ops import cluster, cluster_backup, cluster_status
+from ops import cluster, cluster_backup, cluster_status, recover
+from ops import status as ops_status
 from ops.finding import Finding
 from setup.console import OpsError
 from tests.support import made_stack
@@ -108,6 +110,24 @@ def test_a_build_that_is_done_says_what_it_pushed_and_when(api: FakeApi) -> None
     assert status(api, of="web-1")["build web"].seen == "pushed, built 2026-01-31 10:00:07 UTC in 7 s"
     assert found["registry pod"].seen == "ready since 2026-01-31 10:00:00 UTC, 0 restarts"
     assert found["cluster"].seen == f"v1.34.4 at {api.url}"
+
+
+@pytest.mark.parametrize("update", ["runs", "was killed", "ended"])
+def test_of_a_build_in_an_update_that_runs_or_was_killed_that_is_said(
+    api: FakeApi, monkeypatch: pytest.MonkeyPatch, update: str
+) -> None:
+    stack = made_stack.on_cluster(api.kubeconfig.parent, kubernetes={"kubeconfig": str(api.kubeconfig)}, builds=[BUILD])
+    deployment = {"resources": [{**resource(), "urn": "u"}], "pending_operations": [{}] if update != "ended" else []}
+    told = {"export": {"deployment": deployment}, "history": []}
+    monkeypatch.setattr(stack, "ask", lambda _, verb, *__: json.dumps(told[verb]))
+    monkeypatch.setattr(recover, "running", lambda _: "process 5" if update == "runs" else "")
+    monkeypatch.setattr(recover, "remains", lambda _: "the lock of x" if update == "was killed" else "")
+    found = {each.name: each for each in ops_status.examine(stack)}
+    assert (found["build web"].mark, "gone" in found["build web"].seen) == (
+        ("note", False) if update == "runs" else ("BAD", True)
+    )
+    assert ("half done" in found) is (update == "was killed")
+    assert found.get("update", ["", "", ""])[2] == {"runs": "note", "was killed": "BAD", "ended": ""}[update]
 
 
 def test_a_user_who_may_not_patch_sees_everything_but_whether_access_was_changed(api: FakeApi) -> None:
