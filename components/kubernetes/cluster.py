@@ -145,9 +145,18 @@ class ApiReader:
             raise ReadError(f"{host} does not answer: {getattr(error, 'reason', None) or error}") from None
         if status == 404:  # noqa: PLR2004
             return None
+        if status == 403:  # noqa: PLR2004
+            raise ForbiddenError(f"{host}{path} answered 403 {answer.reason}")
         if status >= 400:  # noqa: PLR2004
             raise ReadError(f"{host}{path} answered {status} {answer.reason}")
         return json.loads(body)
+
+    def get(self, path: str) -> Any:  # noqa: ANN401 - JSON
+        """Return an object or a list in the API's shape; None if there is none, nor such an API.
+
+        Raises ForbiddenError if the user of the kubeconfig may not read it.
+        """
+        return self._get(path)
 
     def namespaces(self, *names: str) -> Mapping[str, NamespaceInfo]:
         """Return those of these namespaces that exist, by name."""

@@ -10,7 +10,7 @@ import pulumi
 import yaml
 
 from components import labels, regular_file
-from components.kubernetes import cluster, context, queue, tls_preflight
+from components.kubernetes import cluster, context, named, queue, tls_preflight
 from components.kubernetes.cluster import ApiReader, NamespaceInfo, ReadError
 from components.kubernetes.namespaces import ENFORCED, names, of_builds
 from components.settings import NotAcceptedError, Problem, Settings
@@ -46,6 +46,7 @@ def preflight(settings: Settings, reader: ApiReader, *, project: str, stack: str
                 yield from _cluster(settings, reader, found, f"{project}/{stack}")
         yield from _given_secret(settings, reader, deployed=deployed)
         yield from _queue(settings, reader)
+        yield from named.preflight(settings, reader, owner=f"{project}/{stack}")
     except ReadError as error:
         yield Problem(
             key="ci:kubernetes.context",

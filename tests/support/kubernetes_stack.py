@@ -43,7 +43,9 @@ class FakeReader(ApiReader):
     classes: Mapping[str, bool] = field(default_factory=lambda: {"standard": True})
     at: tuple[int, int] = (1, 34)
     secrets: Sequence[str] = ()
-    volume_uid: str | None = None
+    volume_uid: str | None = "uid"
+    objects: Mapping[str, Any] = field(default_factory=dict)
+    """Objects and lists by path, None for one that is not there. Of the others it has what is named."""
     kueue: bool = True
     terminating: list[str] = field(default_factory=list)
     """One namespace for each time that the cluster is asked: it is being deleted then."""
@@ -81,6 +83,12 @@ class FakeReader(ApiReader):
     def has_secret(self, namespace: str, name: str) -> bool:
         self._ask(f"secret {namespace}/{name}")
         return name in self.secrets
+
+    def get(self, path: str) -> Any:
+        self._ask(path)
+        if isinstance(answer := self.objects.get(path, {}), Exception):
+            raise answer
+        return answer
 
     def claim(self, namespace: str, name: str) -> str | None:
         self._ask(f"claim {namespace}/{name}")

@@ -8,10 +8,12 @@ from typing import Any
 
 import pulumi
 import pytest
+import yaml
 
 from components import labels
+from components.kubernetes import named
 from components.kubernetes import preflight as module
-from components.kubernetes.cluster import ApiReader, ReadError
+from components.kubernetes.cluster import ApiReader, ForbiddenError, ReadError
 from components.kubernetes.preflight import preflight
 from components.settings import Problem
 from lab.pki import Authority, Pair
@@ -76,6 +78,34 @@ def test_a_cluster_that_does_not_fit_is_refused_with_what_would(
 ) -> None:
     text = one(f"ci:{key}", code, reader=FakeReader(**cluster), registry={**PLAIN, **registry})
     assert re.search(said, text, re.DOTALL)
+
+
+NAMED = yaml.safe_load(Path(__file__).with_name("preflight_named.yaml").read_text())["rows"]
+NO_AUTOSCALER = dict.fromkeys(named._AUTOSCALERS)  # noqa: SLF001
+
+
+@pytest.mark.parametrize("deployed", [False, True])
+@pytest.mark.parametrize(("keys", "objects", "problem"), [pytest.param(*row[1:3], row[3:], id=row[0]) for row in NAMED])
+def test_what_the_settings_name_is_looked_for_before_an_update(
+    keys: dict[str, Any], objects: dict[str, Any], problem: list[str], *, deployed: bool
+) -> None:
+    keys = {**keys, "builds": [build(**each) for each in keys.get("builds", ())]}
+    reader = FakeReader(objects=NO_AUTOSCALER | objects, found={"ours": OURS, "a": THEIRS})
+    found = look(reader, deployed=deployed, **keys)
+    assert [(each.key, each.code) for each in found] == ([tuple(problem[:2])] if problem else [])
+    assert all(problem[2] in str(each) for each in found)
+    # Who may not look can deploy all the same.
+    refused = {path: ForbiddenError() for path in objects if objects[path] is None or "items" in objects[path]}
+    assert look(FakeReader(objects=objects | refused), deployed=deployed, **keys) == []
+
+
+def test_a_claim_is_looked_for_and_an_issuer_needs_cert_manager() -> None:
+    sources = build(context={"volume": {"claim": "sources"}})
+    key = "ci:builds[0].context.volume.claim"
+    one(key, "not_found", "ci-builds", reader=FakeReader(volume_uid=None), builds=[sources])
+    assert look(builds=[sources]) == []
+    reader = FakeReader(kueue=False)
+    one("ci:registry.tls.issuer", "not_found", "cert-manager.io", reader=reader, registry={"tls": {"issuer": "x"}})
 
 
 def test_a_preview_of_a_deployed_stack_asks_nothing_and_an_update_looks_for_the_namespaces_alone(

@@ -1,0 +1,130 @@
+"""Looks in the cluster for what the settings name. Without it, an update would fail, or wait for ever, in its middle.
+
+Each question is asked only if a setting names something, in a preview of a deployed stack too. What this user may not
+read is not asked.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any, Final
+
+from components import labels
+from components.kubernetes import endpoints
+from components.kubernetes.cluster import ApiReader, ForbiddenError
+from components.kubernetes.namespaces import of_builds
+from components.settings import Problem, Settings
+from components.settings.kubernetes import IngressSettings
+
+_CERT_MANAGER: Final = "cert-manager.io/v1"
+_AUTOSCALERS: Final = ("/apis/karpenter.sh/v1", "/api/v1/namespaces/kube-system/configmaps/cluster-autoscaler-status")
+"""What a cluster that adds nodes has: Karpenter's API, or the status of the Cluster Autoscaler. Source: their docs."""
+
+
+def preflight(settings: Settings, reader: ApiReader, *, owner: str) -> Iterator[Problem]:
+    """Yield a problem for each thing that the settings name and the cluster lacks, or has given to somebody else.
+
+    owner: this stack, as `project/stack`.
+    """
+    for look in (_issuer, _ingress_classes, _claims, _nodes):
+        with contextlib.suppress(ForbiddenError):
+            yield from look(settings, reader)
+    with contextlib.suppress(ForbiddenError):
+        yield from _node_ports(settings, reader, owner)
+
+
+def _items(reader: ApiReader, path: str) -> list[Any]:
+    found: list[Any] = (reader.get(path) or {}).get("items", [])
+    return found
+
+
+def _issuer(settings: Settings, reader: ApiReader) -> Iterator[Problem]:
+    tls, namespace = settings.registry.tls, settings.kubernetes.namespace
+    if tls is None or tls.issuer is None:
+        return
+    key = "ci:registry.tls.issuer"
+    if not reader.serves(_CERT_MANAGER):
+        instead = "install it in the cluster (https://cert-manager.io/docs/installation), or give secretName instead"
+        yield Problem(
+            key, "not_found", f"needs cert-manager, and the cluster lacks {_CERT_MANAGER}", instead, tls.issuer
+        )
+        return
+    whole = tls.issuer_kind == "ClusterIssuer"
+    path = f"/apis/{_CERT_MANAGER}/" + ("clusterissuers" if whole else f"namespaces/{namespace}/issuers")
+    if reader.get(f"{path}/{tls.issuer}") is None:
+        names = ", ".join(sorted(each["metadata"]["name"] for each in _items(reader, path))) or "none"
+        where = "of the cluster" if whole else f"in the namespace {namespace}"
+        wrong = f"is no {tls.issuer_kind} {where}, which has {names}"
+        yield Problem(key, "not_found", wrong, "give one that there is, or create it first", tls.issuer)
+
+
+def _ingress_classes(settings: Settings, reader: ApiReader) -> Iterator[Problem]:
+    webhook = settings.webhook.ingress if settings.webhook is not None else None
+    given: dict[str, IngressSettings | None] = {"registry": settings.registry.ingress, "webhook": webhook}
+    for section, ingress in given.items():
+        name, path = ingress.class_name if ingress is not None else None, "/apis/networking.k8s.io/v1/ingressclasses"
+        if name is not None and reader.get(f"{path}/{name}") is None:
+            names = ", ".join(sorted(each["metadata"]["name"] for each in _items(reader, path))) or "none"
+            wrong = f"is no ingress class of the cluster, which has {names}"
+            yield Problem(
+                f"ci:{section}.ingress.className", "not_found", wrong, "give one that there is, such as nginx", name
+            )
+
+
+def _claims(settings: Settings, reader: ApiReader) -> Iterator[Problem]:
+    namespace = of_builds(settings.kubernetes.namespace)
+    for index, build in enumerate(settings.builds):
+        volume = build.context.volume
+        if volume is not None and reader.claim(namespace, volume.claim) is None:
+            yield Problem(
+                key=f"ci:builds[{index}].context.volume.claim",
+                code="not_found",
+                value=volume.claim,
+                wrong=f"is no PersistentVolumeClaim in the namespace {namespace}",
+                instead="create it there first; if the stack is new, deploy it without this build, then add the build",
+            )
+
+
+def _nodes(settings: Settings, reader: ApiReader) -> Iterator[Problem]:
+    wanted = [(f"ci:builds[{index}]", build.platform, build.resources) for index, build in enumerate(settings.builds)]
+    wanted += [("ci:registry", None, settings.registry)]
+    wanted += [("ci:buildkit", None, settings.buildkit)] if settings.buildkit is not None else []
+    named = [each for each in wanted if each[1] is not None or "memory_mib" in each[2].model_fields_set]
+    nodes = _items(reader, "/api/v1/nodes") if named else []
+    if not nodes or any(reader.get(path) is not None for path in _AUTOSCALERS):
+        return
+    from kubernetes.utils import parse_quantity  # noqa: PLC0415 - see ApiReader
+
+    for key, platform, resources in named:
+        architecture = platform.split("/")[1] if platform is not None else None
+        fitting = [
+            int(parse_quantity(node["status"]["allocatable"]["memory"]) / 2**20)
+            for node in nodes
+            if architecture in {None, node["metadata"].get("labels", {}).get("kubernetes.io/arch")}
+        ]
+        if not fitting:
+            wrong = "needs a node of that architecture, and the cluster has none"
+            yield Problem(f"{key}.platform", "not_found", wrong, "add such a node, or give another platform", platform)
+        elif resources.memory_mib > max(fitting):
+            memory = f"{key}.resources.memoryMib" if platform is not None or "builds" in key else f"{key}.memoryMib"
+            wrong = f"is more than any node has: {max(fitting)} MiB can be given to pods"
+            yield Problem(memory, "too_large", wrong, f"give at most {max(fitting)}", resources.memory_mib)
+
+
+def _node_ports(settings: Settings, reader: ApiReader, owner: str) -> Iterator[Problem]:
+    given = {"registry": settings.registry.node_port}
+    given["webhook"] = settings.webhook.node_port if settings.webhook is not None else None
+    named = {port: section for section, port in given.items() if port is not None}
+    for service in _items(reader, "/api/v1/services") if named else ():
+        namespace, name = service["metadata"]["namespace"], service["metadata"]["name"]
+        ports = {port.get("nodePort") for port in service["spec"].get("ports") or ()} & named.keys()
+        if not ports or (
+            namespace == settings.kubernetes.namespace and name in {endpoints.REGISTRY, endpoints.WEBHOOK}
+        ):
+            continue
+        # A stack that is renamed removes its Service before it makes the new one.
+        info = reader.namespaces(namespace).get(namespace)
+        if info is not None and labels.owner(info.labels) == owner:
+            continue
+        for port in ports:
+            wrong = f"is already used by the Service {name} in the namespace {namespace}"
+            yield Problem(f"ci:{named[port]}.nodePort", "port_in_use", wrong, "give another from 30000 to 32767", port)
