@@ -13,7 +13,6 @@ from components.kubernetes import endpoints
 from components.kubernetes.cluster import ApiReader, ForbiddenError
 from components.kubernetes.namespaces import of_builds
 from components.settings import Problem, Settings
-from components.settings.kubernetes import IngressSettings
 
 _CERT_MANAGER: Final = "cert-manager.io/v1"
 _AUTOSCALERS: Final = ("/apis/karpenter.sh/v1", "/api/v1/namespaces/kube-system/configmaps/cluster-autoscaler-status")
@@ -44,9 +43,8 @@ def _issuer(settings: Settings, reader: ApiReader) -> Iterator[Problem]:
     key = "ci:registry.tls.issuer"
     if not reader.serves(_CERT_MANAGER):
         instead = "install it in the cluster (https://cert-manager.io/docs/installation), or give secretName instead"
-        yield Problem(
-            key, "not_found", f"needs cert-manager, and the cluster lacks {_CERT_MANAGER}", instead, tls.issuer
-        )
+        wrong = f"needs cert-manager, and the cluster lacks {_CERT_MANAGER}"
+        yield Problem(key, "not_found", wrong, instead, tls.issuer)
         return
     whole = tls.issuer_kind == "ClusterIssuer"
     path = f"/apis/{_CERT_MANAGER}/" + ("clusterissuers" if whole else f"namespaces/{namespace}/issuers")
@@ -58,10 +56,9 @@ def _issuer(settings: Settings, reader: ApiReader) -> Iterator[Problem]:
 
 
 def _ingress_classes(settings: Settings, reader: ApiReader) -> Iterator[Problem]:
-    webhook = settings.webhook.ingress if settings.webhook is not None else None
-    given: dict[str, IngressSettings | None] = {"registry": settings.registry.ingress, "webhook": webhook}
-    for section, ingress in given.items():
-        name, path = ingress.class_name if ingress is not None else None, "/apis/networking.k8s.io/v1/ingressclasses"
+    path = "/apis/networking.k8s.io/v1/ingressclasses"
+    for section, given in {"registry": settings.registry, "webhook": settings.webhook}.items():
+        name = given.ingress.class_name if given is not None and given.ingress is not None else None
         if name is not None and reader.get(f"{path}/{name}") is None:
             names = ", ".join(sorted(each["metadata"]["name"] for each in _items(reader, path))) or "none"
             wrong = f"is no ingress class of the cluster, which has {names}"
@@ -85,7 +82,9 @@ def _claims(settings: Settings, reader: ApiReader) -> Iterator[Problem]:
 
 
 def _nodes(settings: Settings, reader: ApiReader) -> Iterator[Problem]:
-    wanted = [(f"ci:builds[{index}]", build.platform, build.resources) for index, build in enumerate(settings.builds)]
+    wanted: list[tuple[str, str | None, Any]] = [
+        (f"ci:builds[{index}]", build.platform, build.resources) for index, build in enumerate(settings.builds)
+    ]
     wanted += [("ci:registry", None, settings.registry)]
     wanted += [("ci:buildkit", None, settings.buildkit)] if settings.buildkit is not None else []
     named = [each for each in wanted if each[1] is not None or "memory_mib" in each[2].model_fields_set]
@@ -105,7 +104,7 @@ def _nodes(settings: Settings, reader: ApiReader) -> Iterator[Problem]:
             wrong = "needs a node of that architecture, and the cluster has none"
             yield Problem(f"{key}.platform", "not_found", wrong, "add such a node, or give another platform", platform)
         elif resources.memory_mib > max(fitting):
-            memory = f"{key}.resources.memoryMib" if platform is not None or "builds" in key else f"{key}.memoryMib"
+            memory = f"{key}.resources.memoryMib" if "builds" in key else f"{key}.memoryMib"
             wrong = f"is more than any node has: {max(fitting)} MiB can be given to pods"
             yield Problem(memory, "too_large", wrong, f"give at most {max(fitting)}", resources.memory_mib)
 
@@ -117,9 +116,8 @@ def _node_ports(settings: Settings, reader: ApiReader, owner: str) -> Iterator[P
     for service in _items(reader, "/api/v1/services") if named else ():
         namespace, name = service["metadata"]["namespace"], service["metadata"]["name"]
         ports = {port.get("nodePort") for port in service["spec"].get("ports") or ()} & named.keys()
-        if not ports or (
-            namespace == settings.kubernetes.namespace and name in {endpoints.REGISTRY, endpoints.WEBHOOK}
-        ):
+        ours = namespace == settings.kubernetes.namespace and name in {endpoints.REGISTRY, endpoints.WEBHOOK}
+        if ours or not ports:
             continue
         # A stack that is renamed removes its Service before it makes the new one.
         info = reader.namespaces(namespace).get(namespace)
