@@ -8,11 +8,11 @@ PIN  := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --gen
 CLUSTER := tests/cluster tests/manifests tests/lab
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview down status doctor password set recover backup restore sample lab lab-down test test-cluster test-fast check reference lock outdated bench
+.PHONY: help up preview down status doctor password set recover backup restore sample lab lab-down test test-cluster test-fast check reference lock outdated bench faults
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo 'STACK=name chooses the stack, YES=1 answers each question with yes, ARGS="..." is passed on to Pulumi, pytest or the benchmarks.'
+	@echo 'STACK=name chooses the stack, YES=1 answers each question with yes, ARGS="..." is passed on to Pulumi, pytest, the benchmarks or faults.'
 up: ## install the prerequisites and deploy
 	$(BOOT) runtime && $(PY) -m ops up $(FOR) $(SURE) $(ARGS)
 preview: ## show what `make up` would change
@@ -27,7 +27,7 @@ password: ## print the password of Jenkins' administrator or of the registry's u
 	$(BOOT) runtime && $(PY) -m ops password $(FOR)
 set: ## set one setting in the stack's file, encrypted if it is a secret: make set KEY=ci:gitToken (a whole file: < FILE)
 	$(BOOT) runtime && $(PY) -m ops set $(FOR) '$(KEY)'
-recover: ## repair the state after a Pulumi that was killed
+recover: ## repair the state after a Pulumi that was killed, or whose file was damaged
 	$(BOOT) runtime && $(PY) -m ops recover $(FOR) $(SURE)
 backup: ## stop Jenkins or the registry, and copy its data and the state into one file: make backup FILE=/mnt/ci.zip
 	$(BOOT) runtime && $(PY) -m ops backup $(FOR) $(if $(FILE),--file "$(FILE)")
@@ -56,3 +56,5 @@ outdated: ## show which pins have a newer version, and which registries can't be
 	$(BOOT) dev && $(PY) .ci/outdated.py
 bench: ## measure: make bench ARGS="docker --rounds 5"; .venv/bin/python -m benchmarks report FILE shows the tables
 	$(BOOT) dev && $(PY) -m benchmarks run $(ARGS)
+faults: ## kill verbs, damage files and run verbs at one time, an hour: make faults ARGS="--seed 7 --only kills --rounds 5"
+	$(BOOT) dev && $(PY) -m setup docker && $(PY) -m tests.faults $(ARGS)

@@ -8,6 +8,9 @@ PREFIX: Final = "pulumi-container-ci"
 PROJECT: Final = f"{PREFIX}/project"
 STACK: Final = f"{PREFIX}/stack"
 
+OWNER: Final = f"{PREFIX}/owner"
+"""The random id of the stack's state, on a Docker host. Two clones can have a stack of the same name on one engine."""
+
 BUILD: Final = f"{PREFIX}/build"
 """A build's name, on its Jobs and pods."""
 

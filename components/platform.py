@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 import pulumi
 
-from components import docker
+from components import docker, state
 from components.docker import host
 from components.settings import Problem, Settings
 
@@ -16,7 +16,7 @@ def preflight(settings: Settings) -> Iterable[Problem]:
     """Return the problems of the host or cluster that block the deployment. Changes nothing."""
     project, stack = pulumi.get_project(), pulumi.get_stack()
     if settings.platform == "docker":
-        return host.preflight(settings, project=project, stack=stack)
+        return host.preflight(settings, project=project, stack=stack, state=state.resources())
     from components.kubernetes import history  # noqa: PLC0415 - see above
     from components.kubernetes.cluster import ApiReader, named  # noqa: PLC0415
     from components.kubernetes.namespaces import names  # noqa: PLC0415

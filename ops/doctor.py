@@ -123,7 +123,9 @@ def _problems(stack: Stack) -> list[Problem]:
     if stack.settings.platform == "docker":
         from components.docker import host
 
-        return list(host.preflight(stack.settings, project=project, stack=name, environment=stack.env))
+        known = {each["urn"]: each for each in stack.deployment().get("resources") or ()}
+        env = stack.env
+        return list(host.preflight(stack.settings, project=project, stack=name, state=known, environment=env))
     from components.kubernetes import preflight
 
     reader = cluster.reader(stack)

@@ -1,4 +1,4 @@
-"""`recover`: after a Pulumi that was killed (kill -9, out of memory, power).
+"""`recover`: after a Pulumi that was killed (kill -9, out of memory, power), or a state file that was damaged.
 
 What such a death leaves behind, as tried with the CLI: a lock; the plugins, orphaned but alive and perhaps still at
 work; operations that the state calls pending; and a container that exists but is in no state, so that the next `up`
@@ -20,7 +20,10 @@ from typing import Any
 import docker.errors
 import psutil
 
+from components import labels
+from components.docker import managed_names
 from ops import cluster, engine, state_files
+from ops.clone import short
 from ops.stack import Stack, unprepared
 from setup import console
 from setup.console import OpsError
@@ -28,6 +31,8 @@ from setup.engine import ERRORS
 
 CONTAINER = "docker:index/container:Container"
 NETWORK = "docker:index/network:Network"
+ANOTHER = "incorrect passphrase"
+"""What the CLI says of a passphrase that does not fit."""
 PATIENCE_SECONDS = 10
 """How long an orphaned plugin may take to end by itself when asked to, before it is made to."""
 
@@ -45,10 +50,11 @@ def recover(named: str | None) -> int:
             f"Pulumi is working on stack {name}: {who}",
             f"Wait for it. If that machine is gone for good: {stack.plain('cancel')}",
         )
-    done = state_files.mend(clone, name, lambda path: damage(stack, path)) if stack.owns_backend else []
+    done = _mend(stack) if stack.owns_backend else []
     if not stack.exists():
         console.note(f"Nothing to recover: stack {name} was never deployed from here.")
         return 0
+    stack.require_salt()
     if stack.platform == "kubernetes":
         # A state is put right against what is really there, so a cluster has to answer.
         cluster.require(stack)
@@ -58,9 +64,10 @@ def recover(named: str | None) -> int:
     if locks or not stack.owns_backend:
         _unlock(stack, locks)
         done.append("removed the lock")
-    pending = json.loads(stack.ask("stack", "export"))["deployment"].get("pending_operations") or []
-    done += filter(None, [remove_half_made(operation, stack) for operation in pending])
-    if pending:
+    deployment = stack.deployment()
+    if stack.platform == "docker":
+        done += remove_forgotten(stack, deployment)
+    if pending := deployment.get("pending_operations"):
         stack.get_plugins()
         # Once more through Pulumi, so that the state tells what is really there.
         if status := stack.run("refresh", "--yes", "--clear-pending-creates", "--suppress-outputs"):
@@ -70,6 +77,15 @@ def recover(named: str | None) -> int:
         console.note(f"- {line}")
     console.note(f"Now deploy: {stack.make('up')}" if done else f"Nothing to recover: stack {name} is in order.")
     return 0
+
+
+def _mend(stack: Stack) -> list[str]:
+    """Remove what writes left that did not end, and mend the state. Returns what was done, one sentence each."""
+    left = [each for each in state_files.unfinished(stack.clone, stack.name) if not holder(each)]
+    for path in left:
+        path.unlink()
+    done = [f"removed {len(left)} files of writes that did not end"] if left else []
+    return done + state_files.mend(stack.clone, stack.name, lambda path: damage(stack, path))
 
 
 def _unlock(stack: Stack, locks: list[Path]) -> None:
@@ -91,16 +107,23 @@ def running(stack: Stack) -> str:
 
 
 def holder(path: Path) -> str:
-    """Who still holds a lock, as a sentence; empty if that process is gone, or the file is no lock."""
+    """Who still holds a lock, or writes a file, as a sentence; empty if that process is gone."""
     try:
         lock = json.loads(path.read_bytes())
         pid, host = int(lock["pid"]), lock["hostname"]
         who = f"process {pid} of {lock['username']}@{host}, since {lock['timestamp']}. To end it there: kill -INT {pid}"
     except (OSError, ValueError, KeyError, TypeError):
-        return ""
+        # Empty: a Pulumi is just writing it, or has left it so on a full disk.
+        return next((f"process {each.pid} writes {path}" for each in psutil.process_iter() if _writes(each, path)), "")
     # Nobody can tell from here whether another machine's process lives. The kernel uses a number again after a while:
     # only a process that is a Pulumi counts.
     return who if host != socket.gethostname() or _pulumi(pid) else ""
+
+
+def _writes(process: psutil.Process, path: Path) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return bool(_pulumi(process.pid)) and str(path) in {each.path for each in process.open_files()}
+    return False
 
 
 def remains(stack: Stack) -> str:
@@ -113,8 +136,12 @@ def remains(stack: Stack) -> str:
     if state_files.lost(clone, name):
         return "checkpoints, but no state any more"
     state = clone.state_file(name)
-    if state.exists() and damage(stack, state):
-        return "a state that is damaged"
+    if state.exists() and (wrong := damage(stack, state)):
+        return "another passphrase than this one" if ANOTHER in wrong else "a state that is damaged"
+    try:
+        stack.require_salt()
+    except OpsError:
+        return f"another passphrase in {clone.file(name).name}"
     latest = state_files.checkpoint(clone, name, state) or {}
     return "operations that were not finished" if latest.get("pending_operations") else ""
 
@@ -122,18 +149,30 @@ def remains(stack: Stack) -> str:
 def damage(stack: Stack, path: Path) -> str:
     """What is wrong with a checkpoint, as a sentence without its stop; empty for nothing.
 
-    It may be cut. A flipped bit leaves a secret that does not decrypt: Pulumi itself is asked, with a copy in a backend
-    of its own. Or it leaves the id of nothing: a container of the stack, which another checkpoint knows, is in the way.
+    It may be cut. A flipped bit makes it another than its copies. It may leave a secret that does not decrypt, or a
+    reference to nothing: Pulumi itself is asked, with a copy in a backend of its own. An import looks at all of it. Or
+    it leaves the id of nothing: a container of the stack, which another checkpoint knows, is in the way.
     """
     clone, name = stack.clone, stack.name
     latest = state_files.checkpoint(clone, name, path)
     if latest is None:
         return f"The state of stack {name} can't be read"
+    if path == clone.state_file(name) and state_files.changed(clone, name):
+        return f"The state of stack {name} is not what its last update wrote"
     try:
         with copied(stack, path) as asked:
-            asked.ask("stack", "export", "--show-secrets")
+            deployment = {"version": json.loads(path.read_bytes())["version"], "deployment": latest}
+            asked.ask("stack", "import", stdin=json.dumps(deployment) if latest else '{"version": 3}')
     except OpsError as failed:
-        return f"A secret in the state of stack {name} can't be decrypted ({failed.what.splitlines()[0]})"
+        if ANOTHER in failed.what:
+            return f"The passphrase in {stack.passphrase} is not that of stack {name} ({ANOTHER})"
+        return f"The state of stack {name} can't be used ({' '.join(failed.what.split())[:300]})"
+    return _lost(stack, latest)
+
+
+def _lost(stack: Stack, latest: Mapping[str, Any]) -> str:
+    """The same of a deployment that lacks what the stack created and the engine still has."""
+    clone, name = stack.clone, stack.name
     gone = set().union(*(_made(each) for _, _, each in state_files.checkpoints(clone, name))) - _made(latest)
     if not gone:
         return ""
@@ -186,28 +225,33 @@ def _end(processes: list[psutil.Process]) -> None:
         processes = psutil.wait_procs(processes, timeout=PATIENCE_SECONDS)[1]
 
 
-def remove_half_made(operation: Mapping[str, Any], stack: Stack) -> str:
-    """Remove the container or network of a half-done create, if there is one. Says what it did."""
-    resource = operation.get("resource") or {}
-    inputs = resource.get("inputs") or {}
-    what, name = {CONTAINER: "container", NETWORK: "network"}.get(resource.get("type", "")), inputs.get("name")
-    if operation.get("type") != "creating" or not what or not name:
-        return ""
+def remove_forgotten(stack: Stack, deployment: Mapping[str, Any]) -> list[str]:
+    """Remove the containers and networks that the stack made and its state does not know. Returns what was removed.
+
+    Theirs is a name of the settings or of a half-done create, and the label with the random id of the state. What they
+    had to keep is on volumes. Raises OpsError if there are half-done creates, and the engine does not answer.
+    """
+    resources = {each["urn"]: each for each in deployment.get("resources") or []}
+    own = managed_names.Own.of(stack.clone.name, short(stack.name), resources)
+    creates = [each["resource"] for each in deployment.get("pending_operations") or [] if each["type"] == "creating"]
+    kinds = managed_names.KINDS
+    half_made = {(kinds[each["type"]], each.get("inputs", {}).get("name")) for each in creates if each["type"] in kinds}
+    ids, done = {each.get("id") for each in resources.values()}, []
     try:
-        found: Any = getattr(engine.client(stack.settings), f"{what}s").get(name)
-    except docker.errors.NotFound:
-        return ""
-    except ERRORS as failed:
-        raise OpsError(
-            f"The engine can't be asked for the half-made {what} {name}: {failed}",
-            "Start it (`systemctl start docker`), and see that `docker version` works; then run recover again.",
-        ) from failed
-    has = (found.attrs if what == "network" else found.attrs["Config"]).get("Labels") or {}
-    wanted = {entry["label"]: entry["value"] for entry in inputs.get("labels") or [] if isinstance(entry, dict)}
-    if not wanted or not wanted.items() <= has.items():
-        raise OpsError(
-            f"The {what} {name} is in the way, and its labels say that this stack did not make it.",
-            f"Look at it, and if it may go: docker {what} rm{' -f' if what == 'container' else ''} {name}",
-        )
-    found.remove(**({"force": True} if what == "container" else {}))
-    return f"removed the half-made {what} {name}"
+        names = half_made | {(each.kind, each.name) for each in managed_names.of(stack.settings)}
+        with contextlib.closing(engine.client(stack.settings)) as there:
+            for kind, name in sorted(names if own.id else ()):
+                with contextlib.suppress(docker.errors.NotFound):
+                    thing: Any = getattr(there, f"{kind}s").get(name)
+                    marks = (thing.attrs["Config"] if kind == "container" else thing.attrs).get("Labels") or {}
+                    if kind != "volume" and thing.id not in ids and marks.get(labels.OWNER) == own.id:
+                        thing.remove(**({"force": True} if kind == "container" else {}))
+                        how = "half-made" if (kind, name) in half_made else "unknown"
+                        done.append(f"removed the {how} {kind} {name}; what it keeps is on volumes")
+    except (OpsError, *ERRORS) as failed:
+        if half_made:
+            raise OpsError(
+                f"The engine can't be asked for what was half made: {failed}",
+                "Start it (`systemctl start docker`), and see that `docker version` works; then run recover again.",
+            ) from failed
+    return done

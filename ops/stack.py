@@ -2,6 +2,7 @@
 
 # ruff: noqa: S603 - the program is Pulumi, and no shell reads the words
 
+import base64
 import functools
 import json
 import secrets
@@ -9,11 +10,14 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any
+
+import yaml
 
 from components.settings import Settings
 from components.settings.docker import PLUGIN_VARIABLES
@@ -57,6 +61,11 @@ class Stack:
             if self.owns_backend:
                 clone.state.mkdir(mode=0o700, exist_ok=True)
                 self._make_passphrase()
+            if self.owns_backend and state_files.changed(clone, self.name):
+                raise OpsError(
+                    f"The state of stack {self.name} in {clone.state} is not what its last update wrote.",
+                    f"Put that back: make recover STACK={self.name}",
+                )
             if self.exists():
                 return
             if self.owns_backend and state_files.lost(clone, self.name):
@@ -75,26 +84,48 @@ class Stack:
         before = file.read_bytes()
         try:
             self.ask("stack", "init", self.name, "--no-select", "--non-interactive", stack=False)
-        except OpsError as failed:
-            if "incorrect passphrase" not in failed.what:
-                raise
-            raise OpsError(
-                f"{path} was encrypted with another passphrase than this clone's, {self.clone.passphrase}.",
-                f"Name the right one: PULUMI_CONFIG_PASSPHRASE_FILE=FILE. If {path} holds no secret, remove its "
-                "line encryptionsalt instead; a new one is made.",
-                code=2,
-            ) from failed
+        except OpsError:
+            self.require_salt()
+            raise
         if is_new or file.read_bytes() != before:
             what = "is new, from the example" if is_new else "has a new line, encryptionsalt, which Pulumi needs"
             console.note(f"{path} {what}: commit it")
 
+    @property
+    def passphrase(self) -> str:
+        """Where the passphrase comes from: a file, or a variable of the environment."""
+        return self.env.get("PULUMI_CONFIG_PASSPHRASE_FILE") or "PULUMI_CONFIG_PASSPHRASE"
+
+    def require_salt(self) -> None:
+        """Raise OpsError when the stack's file was encrypted with another passphrase, or its salt is damaged."""
+        file = self.clone.file(self.name)
+        path = file.relative_to(self.clone.root)
+        content = (yaml.safe_load(file.read_text()) if file.exists() else {}) or {}
+        if "encryptionsalt" not in content or not self.owns_backend:
+            return
+        # With the right key, a secret that is none does not decrypt. With another one, the CLI does not get that far.
+        secret = {"secure": f"v1:{base64.b64encode(bytes(12)).decode()}:{base64.b64encode(bytes(24)).decode()}"}
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as probe:
+            yaml.safe_dump({"encryptionsalt": content["encryptionsalt"], "config": {"ci:probe": secret}}, probe)
+            probe.flush()
+            try:
+                self.ask("config", "--json", "--show-secrets", "--config-file", probe.name)
+            except OpsError as failed:
+                if "message authentication failed" not in failed.what:
+                    raise OpsError(
+                        f"{path} was encrypted with another passphrase than the one in {self.passphrase}.",
+                        "Name the right one: PULUMI_CONFIG_PASSPHRASE_FILE=FILE. Or put the line encryptionsalt of "
+                        f"{path} back, as it was committed. If {path} holds no secret, you can also remove that line.",
+                        code=2,
+                    ) from failed
+
     def _make_passphrase(self) -> None:
         path = self.clone.passphrase
-        if path.exists() or self.env.get("PULUMI_CONFIG_PASSPHRASE_FILE") != str(path):
+        if (path.exists() and path.read_text().strip()) or self.env.get("PULUMI_CONFIG_PASSPHRASE_FILE") != str(path):
             return
         if any(self.clone.state.glob(".pulumi/stacks/*/*.json")):
             raise OpsError(
-                f"{path} is gone, but stacks that were encrypted with it are in {self.clone.state}.",
+                f"{path} is gone or empty, but stacks that were encrypted with it are in {self.clone.state}.",
                 "Put it back from a copy. Without it their secrets can't be read. To start anew, move .local away.",
             )
         cache.write(path, secrets.token_urlsafe(32), mode=0o600)
@@ -133,6 +164,10 @@ class Stack:
         known = self.exists()
         found: dict[str, Any] = json.loads(self.ask("stack", "output", "--json", *words)) if known else {}
         return found
+
+    def deployment(self) -> dict[str, Any]:
+        """The stack's state, its secrets in cipher; empty if nothing was ever deployed."""
+        return (json.loads(self.ask("stack", "export"))["deployment"] if self.exists() else None) or {}
 
     def make(self, verb: str) -> str:
         """The `make` command that runs a verb on this stack."""

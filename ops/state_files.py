@@ -25,6 +25,22 @@ def lost(clone: Clone, stack: str) -> bool:
     return bool(found and found[0][2].get("resources"))
 
 
+def changed(clone: Clone, stack: str) -> bool:
+    """Whether the state differs from the two copies that the update which wrote it left: a flipped bit, for example.
+
+    `pulumi state` and `pulumi stack import` change a state too, but they keep its time and leave the one before in
+    `.bak`.
+    """
+    path, names = clone.state_file(stack), {"history": "*.checkpoint.json", "backups": "*.json"}
+    folders = {kind: clone.state / ".pulumi" / kind / clone.name / short(stack) for kind in names}
+    newest = [sorted(folder.glob(names[kind]))[-1:] for kind, folder in folders.items()]
+    copies = [checkpoint(clone, stack, each) for paths in newest for each in paths]
+    state, before = checkpoint(clone, stack, path), checkpoint(clone, stack, path.with_name(f"{path.name}.bak"))
+    if not state or len(copies) < len(names) or not copies[0] or copies[0] != copies[1] or state == copies[0]:
+        return False
+    return _time(state) == _time(copies[0]) and not (before and _time(before) == _time(state))
+
+
 def mend(clone: Clone, stack: str, problem: Callable[[Path], str]) -> list[str]:
     """Make a stack's state readable again: put the newest good checkpoint in its place, and keep what was there aside.
 
@@ -46,7 +62,8 @@ def mend(clone: Clone, stack: str, problem: Callable[[Path], str]) -> list[str]:
     found = next(usable, None)
     if found is None:
         raise OpsError(
-            f"No good checkpoint of stack {stack} is left in {clone.state}. Nothing was changed. {wrong}".strip(),
+            f"{wrong or 'The state is gone'}. No other checkpoint of stack {stack} in {clone.state} is good. "
+            "Nothing was changed.",
             f"If {clone.passphrase} does not fit, put the right one back; else {state.name} from your "
             "own copy. To start anew, move it away; what is deployed stays and has to be removed by hand.",
         )
@@ -117,13 +134,17 @@ def forget(latest: dict[str, Any], *types: str) -> None:
 
 
 def locks(clone: Clone, stack: str) -> list[Path]:
-    """The files of the locks on a stack."""
-    return sorted((clone.state / ".pulumi" / "locks" / "organization" / clone.name / short(stack)).glob("*.json"))
+    """The files of the locks on a stack. A full disk leaves an empty `.json.<hex>.tmp`, which blocks like a lock."""
+    return sorted((clone.state / ".pulumi" / "locks" / "organization" / clone.name / short(stack)).glob("*"))
+
+
+def unfinished(clone: Clone, stack: str) -> list[Path]:
+    """The files of writes that did not end, beside the stack's checkpoints."""
+    return [path for path in _files(clone, stack) if path.suffix == ".tmp"]
 
 
 def _files(clone: Clone, stack: str) -> Iterator[Path]:
     """Every file that the backend keeps of a stack, but for locks."""
-    name, root = short(stack), clone.state / ".pulumi"
-    yield from sorted((root / "stacks" / clone.name).glob(f"{name}.json*"))
+    yield from sorted(clone.state_file(stack).parent.glob(f"{short(stack)}.json*"))
     for kind in ("history", "backups"):
-        yield from sorted((root / kind / clone.name / name).glob("*"))
+        yield from sorted((clone.state / ".pulumi" / kind / clone.name / short(stack)).glob("*"))

@@ -40,7 +40,7 @@ def examine(stack: Stack) -> Iterator[Finding]:
     """Look at the stack's state, and at what runs."""
     backend = stack.env.get("PULUMI_BACKEND_URL") or "the backend of your log-in"
     yield Finding("stack", f"{stack.name} (state in {'.local/state' if stack.owns_backend else backend})")
-    deployment = json.loads(stack.ask("stack", "export"))["deployment"] or {}
+    deployment = stack.deployment()
     updates = json.loads(stack.ask("stack", "history", "--json", "--page-size", "1"))
     last = [f"{each['kind']} {each['result']}, ended {each.get('endTime') or 'not yet'}" for each in updates]
     yield Finding("last update", last[0] if last else "none yet")

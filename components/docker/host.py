@@ -3,6 +3,7 @@
 import errno
 import ipaddress
 import os
+import secrets
 import shutil
 import socket
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,10 +15,12 @@ import pulumi_docker as docker
 from components import certificates, labels
 from components.docker import access, managed_names, tls, tls_preflight
 from components.docker.engine import Engine, EngineError
+from components.docker.managed_names import Own
 from components.jenkins import configuration
 from components.settings import JenkinsSettings, Problem, Settings
 from components.settings.docker import PLUGIN_VARIABLES
 from components.settings.problems import HIDDEN
+from components.state import Resources
 
 
 def provider(settings: Settings) -> docker.Provider:
@@ -37,12 +40,19 @@ def provider(settings: Settings) -> docker.Provider:
         opts=pulumi.ResourceOptions(replace_on_changes=["host"]),
     )
 
+    first = pulumi.ResourceOptions(ignore_changes=["input"])
+    owner = pulumi.Stash(managed_names.OWNER, input=secrets.token_urlsafe(12), opts=first).output
+
     def with_host(args: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult | None:
-        # By itself the plugin would look for all of it on the new host, and leave it running on the old one.
         if not args.type_.startswith("docker:"):
             return None
-        with_it = pulumi.ResourceOptions(replace_with=[made])
-        return pulumi.ResourceTransformationResult(args.props, pulumi.ResourceOptions.merge(args.opts, with_it))
+        # By itself the plugin would look for all of it on the new host, and leave it running on the old one.
+        options, props = pulumi.ResourceOptions(replace_with=[made]), dict[str, Any](args.props)
+        if managed_names.KINDS.get(args.type_) in {"container", "network"}:
+            props["labels"] = [{"label": labels.OWNER, "value": owner}, *props["labels"]]
+            # What an earlier version made has no owner, and is not replaced for it.
+            options.ignore_changes = ["labels"]
+        return pulumi.ResourceTransformationResult(props, pulumi.ResourceOptions.merge(args.opts, options))
 
     pulumi.runtime.register_stack_transformation(with_host)
     return made
@@ -60,9 +70,11 @@ def engine(settings: Settings) -> Engine | None:
 
 
 def preflight(
-    settings: Settings, *, project: str, stack: str, environment: Mapping[str, str] = os.environ
+    settings: Settings, *, project: str, stack: str, state: Resources, environment: Mapping[str, str] = os.environ
 ) -> Iterator[Problem]:
     """Return what blocks the deployment on the host, before anything is made there.
+
+    state: the stack's own.
 
     Checks the plugin's environment, the stack's own names, the access mode and the certificates first. Then it asks the
     engine, unless that is behind ssh, for its containers, for the names that the stack uses, and for Jenkins' ports.
@@ -80,10 +92,10 @@ def preflight(
     there = None if found else engine(settings)
     if there is None:
         return
-    me = f"{project}/{stack}"
+    own = managed_names.Own.of(project, stack, state)
     try:
         containers = there.containers()
-        yield from managed_names.conflicts(managed_names.of(settings), there, containers, me)
+        yield from managed_names.conflicts(managed_names.of(settings), there, containers, own)
     except EngineError as error:
         yield Problem(
             "ci:docker.host",
@@ -94,7 +106,7 @@ def preflight(
         )
         return
     if runner is None:
-        yield from _jenkins(settings.jenkins, containers, me, local=settings.docker.is_local)
+        yield from _jenkins(settings.jenkins, containers, own, local=settings.docker.is_local)
 
 
 def _environment(host: str, environment: Mapping[str, str]) -> Iterator[Problem]:
@@ -115,7 +127,7 @@ def _environment(host: str, environment: Mapping[str, str]) -> Iterator[Problem]
 
 
 def _jenkins(
-    jenkins: JenkinsSettings, containers: Sequence[Mapping[str, Any]], me: str, *, local: bool
+    jenkins: JenkinsSettings, containers: Sequence[Mapping[str, Any]], own: Own, *, local: bool
 ) -> Iterator[Problem]:
     reason = _bind(jenkins.bind_address, 0) if local else None
     if reason is not None:
@@ -128,7 +140,7 @@ def _jenkins(
         )
     for key, port in (("httpPort", jenkins.http_port), ("agentPort", jenkins.agent_port)):
         if port is not None:
-            yield from _port(f"ci:jenkins.{key}", port, jenkins.bind_address, containers, me, local=local)
+            yield from _port(f"ci:jenkins.{key}", port, jenkins.bind_address, containers, own, local=local)
     if jenkins.docker_client == "host" and local and shutil.which(jenkins.docker_client_path) is None:
         yield Problem(
             "ci:jenkins.dockerClientPath",
@@ -140,10 +152,10 @@ def _jenkins(
 
 
 def _port(  # noqa: PLR0913 - two by keyword
-    key: str, port: int, address: str, containers: Sequence[Mapping[str, Any]], me: str, *, local: bool
+    key: str, port: int, address: str, containers: Sequence[Mapping[str, Any]], own: Own, *, local: bool
 ) -> Iterator[Problem]:
     holders = [container for container in containers if _publishes(container, port, address)]
-    if any(labels.owner(holder.get("Labels")) == me for holder in holders):
+    if any(own.made("container", holder["Names"][0].removeprefix("/"), holder.get("Labels")) for holder in holders):
         return
     if holders:
         name = holders[0]["Names"][0].removeprefix("/")

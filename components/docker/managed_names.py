@@ -2,13 +2,24 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal, Self
 
 from components import labels
 from components.docker.dind import volume_of
 from components.docker.engine import Engine
 from components.jenkins import casc
 from components.settings import Problem, Settings
+from components.state import Resources
+
+OWNER: Final = "owner"
+"""The name of the Stash that keeps the stack's random id. It is no secret: each label `owner` has it."""
+
+KINDS: Final[Mapping[str, str]] = {
+    "docker:index/container:Container": "container",
+    "docker:index/volume:Volume": "volume",
+    "docker:index/network:Network": "network",
+}
+"""The kinds of things that a stack names, by their types in Pulumi."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +39,47 @@ class ManagedName:
 
     instead: str = ""
     """What else to write where somebody else has the name."""
+
+
+@dataclass(frozen=True)
+class Own:
+    """What tells that something on the engine is a stack's own."""
+
+    project: str
+    stack: str
+
+    id: str | None
+    """The random id in the stack's state, which is the label `owner` of what it makes; None before the first update."""
+
+    names: frozenset[tuple[str, str]]
+    """The kind and name of each container, volume and network in the state."""
+
+    @classmethod
+    def of(cls, project: str, stack: str, state: Resources) -> Self:
+        """Read it from the stack's state."""
+        names, ids = set(), []
+        for urn, resource in state.items():
+            kind, outputs = resource["type"], resource.get("outputs") or {}
+            if kind in KINDS:
+                names.add((KINDS[kind], str(outputs.get("name"))))
+            elif kind == "pulumi:index:Stash" and urn.endswith(f"::{OWNER}"):
+                ids.append(outputs.get("output"))
+        return cls(project, stack, next(iter(ids), None), frozenset(names))
+
+    def made(self, kind: str, name: str, marks: Mapping[str, str] | None) -> bool:
+        """Return whether the stack made what has this name and these labels.
+
+        What an earlier version made has no owner: then the state has to know the name. Of a volume it counts who uses
+        it, since no two have one name.
+        """
+        if kind != "volume" and (owner := (marks or {}).get(labels.OWNER)):
+            return owner == self.id
+        known = kind == "volume" or (kind, name) in self.names
+        return known and labels.owner(marks) == f"{self.project}/{self.stack}"
+
+    def same_project(self, marks: Mapping[str, str] | None) -> bool:
+        """Return whether these labels are of a stack of the same project."""
+        return (labels.owner(marks) or "").partition("/")[0] == self.project
 
 
 def of(settings: Settings) -> Iterator[ManagedName]:
@@ -78,26 +130,30 @@ def twice(settings: Settings) -> Iterator[Problem]:
 
 
 def conflicts(
-    names: Iterable[ManagedName], engine: Engine, containers: Sequence[Mapping[str, Any]], me: str
+    names: Iterable[ManagedName], engine: Engine, containers: Sequence[Mapping[str, Any]], own: Own
 ) -> Iterator[Problem]:
-    """Return a problem for each name under which the engine has something of somebody else's.
+    """Return a problem for each name under which the engine has something that the stack can't go on with.
 
     A volume keeps the labels of the stack that made it first, since Docker cannot change them. So what counts is who
     uses it: no two stacks may have containers on one volume, and an unused one may go to another stack of the project.
 
-    containers: all of the engine's. me: this stack, as `project/stack`. Raises EngineError.
+    A job with the engine's socket can give its container any name and label. So no label becomes part of a message.
+
+    containers: all of the engine's. Raises EngineError.
     """
     for name in names:
-        user = next((entry for entry in containers if name.kind == "volume" and _rival(entry, name.name, me)), None)
-        found, owner = _find(name, engine, containers)
-        if user is not None:
-            container, owner = user["Names"][0].removeprefix("/"), labels.owner(user["Labels"])
-            wrong = f"is in use by the container {container} of the stack {owner}"
-            free = _free(owner, me, f"docker rm -f {container}")
+        rivals = [entry["Id"][:12] for entry in containers if name.kind == "volume" and _rival(entry, name.name, own)]
+        found, marks = _find(name, engine, containers)
+        command = f"docker {'rm -f' if name.kind == 'container' else f'{name.kind} rm'} {name.name}"
+        if rivals:
+            wrong = f"is in use by the container {rivals[0]}, whose labels say that another stack made it"
+            free = _free(rivals[0], own, f"docker rm -f {rivals[0]}")
             yield Problem(name.key, "in_use", wrong, f"{free}, or give another name", name.name)
-        elif found and owner != me and not name.adopted and not (name.retained and _same_project(owner, me)):
-            whose = f"belongs to the stack {owner}" if owner else "no stack of this project made"
-            free = _free(owner, me, f"docker {'rm -f' if name.kind == 'container' else f'{name.kind} rm'} {name.name}")
+        elif not found or name.adopted or (name.retained and own.same_project(marks)):
+            continue
+        elif not own.made(name.kind, name.name, marks):
+            whose = "another stack or clone made" if own.same_project(marks) else "no stack of this project made"
+            free = _free(name.name, own, command) if own.same_project(marks) else f"remove it (`{command}`)"
             yield Problem(
                 name.key,
                 "name_taken",
@@ -105,30 +161,41 @@ def conflicts(
                 f"{free}, or {name.instead or 'give another name'}",
                 name.name,
             )
+        elif name.kind != "volume" and (name.kind, name.name) not in own.names:
+            yield Problem(
+                name.key,
+                "not_in_state",
+                f"is the name of a {name.kind} that this stack made, but that its state does not know",
+                f"run `make recover STACK={own.stack}`, or remove it (`{command}`): what it keeps is on volumes",
+                name.name,
+            )
 
 
-def _same_project(owner: str | None, me: str) -> bool:
-    return owner is not None and owner.partition("/")[0] == me.partition("/")[0]
+def _free(what: str, own: Own, command: str) -> str:
+    """Say how to free what another stack of the project has, or what pretends to be of one."""
+    return (
+        f"look at it (`docker inspect {what}`) and take down the stack that made it, which keeps its data "
+        f"(`make down STACK={own.stack}` if you renamed this one), or remove it (`{command}`)"
+    )
 
 
-def _free(owner: str | None, me: str, command: str) -> str:
-    """Say how to free a name. A stack of this project keeps its data when it is taken down, a renamed one too."""
-    if owner is not None and _same_project(owner, me):
-        down = f"`make down STACK={owner.partition('/')[2]}`, or STACK={me.partition('/')[2]} if you renamed it to that"
-        return f"take that stack down, which keeps its data ({down})"
-    return f"remove it (`{command}`)"
+def _rival(container: Mapping[str, Any], volume: str, own: Own) -> bool:
+    """Return whether a container is another stack's and uses this volume.
+
+    Containers of jobs belong to no stack. One that never ran has not used the volume, whatever its labels say.
+    """
+    marks, name = container.get("Labels"), container["Names"][0].removeprefix("/")
+    if labels.owner(marks) is None or container.get("State") == "created" or own.made("container", name, marks):
+        return False
+    return any(mount.get("Name") == volume for mount in container.get("Mounts", ()))
 
 
-def _rival(container: Mapping[str, Any], volume: str, me: str) -> bool:
-    """Return whether a container is another stack's and uses this volume. Containers of jobs belong to no stack."""
-    owner = labels.owner(container.get("Labels"))
-    return owner not in {None, me} and any(mount.get("Name") == volume for mount in container.get("Mounts", ()))
-
-
-def _find(name: ManagedName, engine: Engine, containers: Sequence[Mapping[str, Any]]) -> tuple[bool, str | None]:
-    """Return whether there is such a thing, and whose it is."""
+def _find(
+    name: ManagedName, engine: Engine, containers: Sequence[Mapping[str, Any]]
+) -> tuple[bool, Mapping[str, str] | None]:
+    """Return whether there is such a thing, and its labels."""
     if name.kind == "container":
         found = next((entry for entry in containers if f"/{name.name}" in entry.get("Names", ())), None)
     else:
         found = engine.volume(name.name) if name.kind == "volume" else engine.network(name.name)
-    return found is not None, labels.owner((found or {}).get("Labels"))
+    return found is not None, (found or {}).get("Labels")

@@ -2,28 +2,18 @@
 
 import functools
 import json
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import pulumi
-from pulumi.runtime import invoke
 from pulumi.runtime.settings import get_monitor
 
-from components import labels
-
-_READ = "pulumi:pulumi:readStackResourceOutputs"
-"""A function of the engine. Returns each resource of the state by URN, also before the first registration."""
+from components import labels, state
 
 BUILD: Final = "ci:kubernetes:Build"
 _STACK: Final = "pulumi:pulumi:Stack"
 _JOB: Final = "kubernetes:batch/v1:Job"
 _NAMESPACE: Final = "kubernetes:core/v1:Namespace"
-
-_TRIES: Final = 20
-_PAUSE_SECONDS: Final = 0.05
-"""A file backend can't be read while the engine writes the state, which it does at the start of an update."""
 
 
 @dataclass(frozen=True)
@@ -70,17 +60,13 @@ class History:
 
 
 def read() -> History:
-    """Return what the last update of this stack left; everything is empty before the first.
-
-    The engine reads its whole state for this, so it is asked once in a run.
-    """
+    """Return what the last update of this stack left; everything is empty before the first."""
     return _read(get_monitor())
 
 
 @functools.lru_cache(maxsize=1)
 def _read(_: object) -> History:
-    name = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
-    found = (_ask({"stackName": name}) or {}).get("outputs") or {}
+    found = state.resources()
     outputs = next((each.get("outputs") or {} for each in found.values() if each.get("type") == _STACK), {})
     images, jobs = outputs.get("images") or {}, outputs.get("builds") or {}
     last = {marks[labels.BUILD]: job for job in _outputs(found, _JOB) if labels.BUILD in (marks := _labels(job))}
@@ -121,14 +107,3 @@ def _labels(job: Mapping[str, Any]) -> Mapping[str, str]:
 
 def _pod(job: Mapping[str, Any]) -> Mapping[str, Any]:
     return (((job.get("spec") or {}).get("template")) or {}).get("spec") or {}
-
-
-def _ask(question: Mapping[str, Any]) -> Any:  # noqa: ANN401 - what the engine answers
-    for left in reversed(range(_TRIES)):
-        try:
-            return invoke(_READ, dict(question)).value
-        except Exception as error:  # the SDK's own class
-            if not left or "failed to load checkpoint" not in str(error):
-                raise
-            time.sleep(_PAUSE_SECONDS)
-    raise AssertionError

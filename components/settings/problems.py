@@ -36,6 +36,7 @@ Code = Literal[
     # Step 3: preflight, on the engine, in the cluster and in files.
     "unreachable",  # the engine or the cluster does not answer
     "name_taken",  # somebody else's container, volume, network or namespace has this name
+    "not_in_state",  # what the stack made, but its state does not know
     "in_use",  # a container of another stack uses the volume
     "port_in_use",
     "address_not_on_host",

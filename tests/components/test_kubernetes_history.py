@@ -8,6 +8,7 @@ import pytest
 from pulumi.runtime.mocks import MockCallArgs
 
 from components import platform
+from components import state as read_state
 from components.kubernetes import cluster, declared, history
 from tests.support.engine import Engine
 from tests.support.kubernetes_platform import STATE_CALL, deploy, state
@@ -95,7 +96,7 @@ def test_a_state_that_is_being_written_is_read_once_more_and_another_trouble_is_
         raise answers.pop(0)
 
     Engine(preview=False)
-    monkeypatch.setattr(history, "invoke", invoke)
+    monkeypatch.setattr(read_state, "invoke", invoke)
     monkeypatch.setattr(time, "sleep", lambda _: None)
     with pytest.raises(RuntimeError, match="no such stack"):
         history.read()

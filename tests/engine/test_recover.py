@@ -14,7 +14,7 @@ import pytest
 from ops import deploy, recover, state_files
 from ops.stack import Stack
 from setup.console import OpsError
-from tests.support import tiny
+from tests.support import programs, tiny
 from tests.support.waiting import eventually
 
 PROGRAM = """\
@@ -73,6 +73,15 @@ def test_a_healthy_stack_is_left_as_it_is(stack: Stack) -> None:
     assert not [name for name in before if name.endswith(".attrs")], "a kill cuts one, and no command works then"
 
 
+FLIPS = {
+    "with a flipped bit": rb'(?<="ciphertext":"v1:.)[^:]',
+    "with a provider that is not there": rb'(?<="provider":"urn:pulumi:dev::ci::pulumi:providers:pulumi::default::)\w',
+    "with a dependency that is not there": rb'(?<="parent":"urn:pulumi:dev::ci::pulumi:pulumi:Stack::ci-de)v',
+    "with a renamed resource": rb'(?<="urn":"urn:pulumi:dev::ci::pulumi:index:Stash::kep)t',
+}
+"""The byte of a state in which a bit is flipped."""
+
+
 @pytest.mark.parametrize(
     ("damage", "source"),
     [
@@ -83,6 +92,9 @@ def test_a_healthy_stack_is_left_as_it_is(stack: Stack) -> None:
         (["state empty", "history gone", "backups gone"], "dev.json.bak"),
         (["state of another stack", "backup cut", "backups gone"], "history"),
         (["state with a flipped bit"], "history"),
+        (["state with a provider that is not there"], "history"),
+        (["state with a dependency that is not there", "history gone"], "backups"),
+        (["state with a renamed resource"], "history"),
     ],
     ids=", ".join,
 )
@@ -102,9 +114,10 @@ def test_the_newest_whole_checkpoint_is_put_back_and_the_rest_kept(
             case ["state", "empty"]:
                 good.write_bytes(b"")
                 found.append(b"")
-            case ["state", "with a flipped bit"]:
-                good.write_bytes(re.sub(rb'(?<="ciphertext":"v1:.)[^:]', lambda old: bytes([old[0][0] ^ 1]), last))
+            case ["state", how] if how in FLIPS:
+                good.write_bytes(re.sub(FLIPS[how], lambda old: bytes([old[0][0] ^ 1]), last))
                 found.append(good.read_bytes())
+                assert found != [last]
             case ["state", _]:
                 good.write_bytes(last.replace(b"ci/dev", b"ci/prod"))
                 found.append(good.read_bytes())
@@ -149,6 +162,47 @@ def test_with_another_passphrase_nothing_is_changed(stack: Stack) -> None:
     assert content(stack) == before
 
 
+def test_an_empty_passphrase_is_named_before_pulumi_runs(stack: Stack) -> None:
+    stack.clone.passphrase.write_text("\n")
+    with pytest.raises(OpsError, match="gone or empty") as refused:
+        stack.prepare()
+    assert "from a copy" in refused.value.remedy
+
+
+@pytest.mark.parametrize("salt", ["v1:AAAAAAAAAAA=:v1:AAAAAAAAAAAAAAAA:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAA==", "v1:x"])
+def test_a_stack_file_of_another_passphrase_is_named(
+    stack: Stack, salt: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = stack.clone.file("dev")
+    file.write_text(re.sub("encryptionsalt: .*", f"encryptionsalt: {salt}", file.read_text()))
+    before = content(stack)
+    assert up(stack).status != 0
+    assert "make recover STACK=dev" in capsys.readouterr().err
+    with pytest.raises(OpsError, match=r"Pulumi\.dev\.yaml was encrypted with another passphrase") as refused:
+        recover.recover("dev")
+    assert "encryptionsalt" in refused.value.remedy
+    assert content(stack) == before
+
+
+def test_a_state_that_pulumi_itself_edited_is_no_damage(stack: Stack) -> None:
+    stack.ask("stack", "rename", "dev2")
+    stack.ask("stack", "rename", "dev", "--stack", "dev2", stack=False)
+    [stash] = [each["urn"] for each in json.loads(stack.ask("stack", "export"))["deployment"]["resources"]][-1:]
+    stack.ask("state", "delete", stash, "--yes")
+    before = content(stack)
+    stack.prepare()
+    assert recover.recover("dev") == 0
+    assert content(stack) == before
+
+
+def test_a_flipped_bit_is_named_before_an_update_can_act_on_it(stack: Stack) -> None:
+    before = state(stack).read_bytes()
+    state(stack).write_bytes(before.replace(b"Stash::kept", b"Stash::kepu", 1))
+    with pytest.raises(OpsError) as refused:
+        stack.prepare()
+    assert "make recover STACK=dev" in refused.value.remedy
+
+
 def test_on_a_full_disk_nothing_is_changed(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     cut(state(stack))
     before = content(stack)
@@ -169,17 +223,32 @@ def test_a_stack_that_was_removed_is_not_brought_back(stack: Stack) -> None:
     assert up(stack).changes["create"] > 0
 
 
+@pytest.mark.parametrize("name", ["bad.json", "bad.json.1f.tmp"])
 @pytest.mark.parametrize("text", ["", "[]", "7", '{"pid": "many"}', '{"pid": "x", "username": "a", "hostname": "b"}'])
 def test_a_lock_that_is_no_lock_is_named_by_up_and_removed(
-    stack: Stack, text: str, capsys: pytest.CaptureFixture[str]
+    stack: Stack, text: str, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = stack.clone.state / ".pulumi/locks/organization/ci/dev"
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "bad.json").write_text(text)
+    (folder / name).write_text(text)
+    (unfinished := state(stack).with_name("dev.json.2e.tmp")).touch()
     assert up(stack).status != 0
     assert "make recover STACK=dev" in capsys.readouterr().err
     assert recover.recover("dev") == 0
+    assert not unfinished.exists()
     assert up(stack).status == 0
+
+
+def test_a_file_that_a_pulumi_is_writing_is_left_alone(stack: Stack, tmp_path: Path) -> None:
+    folder = stack.clone.state / ".pulumi/locks/organization/ci/dev"
+    folder.mkdir(parents=True, exist_ok=True)
+    writer = programs.script(tmp_path / "pulumi", f"exec 3> {folder}/new.json.1f.tmp\necho\nread never")
+    with subprocess.Popen([writer], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as writing:
+        assert writing.stdout is not None
+        writing.stdout.readline()
+        with pytest.raises(OpsError, match=f"process {writing.pid} writes"):
+            recover.recover("dev")
+    assert recover.recover("dev") == 0
 
 
 def held_update(stack: Stack) -> subprocess.Popen[bytes]:

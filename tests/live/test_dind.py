@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import docker
@@ -14,14 +13,13 @@ import docker.errors
 import pytest
 from docker.models.containers import Container
 
+from components import labels
 from lab.pki import Authority, Pair
 from ops import engine as stack_engine
 from ops import recover
-from setup.console import OpsError
-from tests.support import containers
+from tests.support import containers, made_stack
 from tests.support.containers import inside
 from tests.support.names import PREFIX
-from tests.support.settings import docker_labels
 from tests.support.tls import refused
 from tests.support.verbs import Verbs, clone
 from tests.support.waiting import eventually
@@ -206,22 +204,22 @@ def test_no_secret_is_in_what_docker_shows_or_in_the_state(verbs: Verbs, jenkins
 
 
 def test_a_half_made_network_is_removed_by_recover_if_it_is_the_stacks_own(
-    engine: docker.DockerClient, monkeypatch: pytest.MonkeyPatch
+    engine: docker.DockerClient, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("ops.engine.client", lambda _: engine)
     name = f"{NAME}-half-made"
-    labels = docker_labels(NAME)
-    operation = {"type": "creating", "resource": {"type": recover.NETWORK, "inputs": {"name": name, "labels": labels}}}
-    stack: Any = SimpleNamespace(settings=None)
-    assert recover.remove_half_made(operation, stack) == ""
-    foreign = engine.networks.create(name)
+    stash = {"urn": "urn::owner", "type": "pulumi:index:Stash", "outputs": {"output": "a1"}}
+    create = {"type": "creating", "resource": {"type": recover.NETWORK, "inputs": {"name": name}}}
+    stack = made_stack.on_docker(tmp_path, docker={"access": "dind", "acceptRootOnHost": True})
+    state = {"resources": [stash], "pending_operations": [create]}
+    assert recover.remove_forgotten(stack, state) == []
+    foreign = engine.networks.create(name, labels={labels.OWNER: "b2"})
     try:
-        with pytest.raises(OpsError, match=f"docker network rm {name}"):
-            recover.remove_half_made(operation, stack)
+        assert recover.remove_forgotten(stack, state) == []
+        assert engine.networks.list(names=[name])
     finally:
         foreign.remove()
-    engine.networks.create(name, labels={entry["label"]: entry["value"] for entry in labels})
-    assert recover.remove_half_made(operation, stack) == f"removed the half-made network {name}"
+    engine.networks.create(name, labels={labels.OWNER: "a1"})
+    assert f"removed the half-made network {name}" in recover.remove_forgotten(stack, state)[0]
     assert engine.networks.list(names=[name]) == []
 
 

@@ -53,7 +53,7 @@ def test_a_home_goes_on_in_another_stack_once_the_first_is_down_and_not_before(
     configure(second, controller, f"{CONTAINER}-2")
     text = second.pulumi("up", "--yes", status=None)
     assert f'ci:jenkins.homeVolume = "{HOME}"' in text
-    assert f"make down STACK={first.name}" in text
+    assert f"docker inspect {engine.containers.get(CONTAINER).short_id}" in text
     assert second.resources() == []
 
     first.destroy()

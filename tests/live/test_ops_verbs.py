@@ -1,6 +1,7 @@
 """The operator's verbs from start to end on the real engine, in a clone of its own: what `make up` promises."""
 
 import json
+import shutil
 import signal
 from collections.abc import Iterator
 from functools import partial
@@ -9,7 +10,9 @@ from pathlib import Path
 import docker
 import docker.errors
 import pytest
+import yaml
 
+from ops import recover
 from tests.support import containers
 from tests.support.names import PREFIX
 from tests.support.verbs import ROOT, Verbs, clone
@@ -92,6 +95,40 @@ def test_a_container_that_the_state_forgot_is_found_by_recover(verbs: Verbs, eng
     assert "put back the state" in verbs.run("recover")
     assert "Nothing changed" in verbs.run("up")
     assert engine.containers.get(NAME).id == made
+
+
+def test_what_the_stack_made_and_its_state_does_not_know_is_named_before_the_update_and_removed_by_recover(
+    verbs: Verbs, engine: docker.DockerClient
+) -> None:
+    backend = verbs.root / ".local/state/.pulumi"
+    state = backend / "stacks/ci/offline.json"
+    content = json.loads(state.read_text())
+    resources = content["checkpoint"]["latest"]["resources"]
+    content["checkpoint"]["latest"]["resources"] = [each for each in resources if each["type"] != recover.CONTAINER]
+    for kind in ("history", "backups"):  # else the newest is put back, and Jenkins goes on
+        shutil.rmtree(backend / kind)
+    state.with_name("offline.json.bak").unlink()
+    state.write_text(json.dumps(content))
+    made = engine.containers.get(NAME).id
+    assert "make recover STACK=offline" in verbs.run("up", status=None)
+    assert engine.containers.get(NAME).id == made
+    assert f"removed the unknown container {NAME}" in verbs.run("recover")
+    verbs.run("up")
+    assert inside("cat", "/var/jenkins_home/marker") == "kept\n"
+
+
+def test_another_clones_stack_of_the_same_name_takes_and_removes_nothing(
+    verbs: Verbs, engine: docker.DockerClient, tmp_path: Path
+) -> None:
+    made = engine.containers.get(NAME).id
+    second = clone(tmp_path, "offline")
+    settings = yaml.safe_load((verbs.root / "stacks/Pulumi.offline.yaml").read_text())["config"]
+    second.edit(jenkins=settings["ci:jenkins"])
+    assert "another stack or clone made" in second.run("up", status=None)
+    second.run("recover")
+    second.run("down")
+    assert engine.containers.get(NAME).id == made
+    assert "Nothing changed" in verbs.run("up")
 
 
 def test_down_leaves_the_home_and_says_so(verbs: Verbs, engine: docker.DockerClient) -> None:

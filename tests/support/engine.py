@@ -10,6 +10,8 @@ from pulumi.runtime import config as runtime_config
 from pulumi.runtime import mocks, rpc
 from pulumi.runtime import settings as root
 
+from components.docker.managed_names import OWNER
+
 # After a program that failed, asyncio logs each output that nobody awaited, whenever it is collected as garbage. It
 # reads the sources for that, and under Python 3.11 an `ast.parse` that another test is in fails then.
 logging.getLogger("asyncio").setLevel(logging.CRITICAL)
@@ -51,7 +53,7 @@ class Engine(mocks.MockMonitor, mocks.Mocks):
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
         assert args.name not in self.inputs, f"two resources are named {args.name}"
         self.inputs[args.name] = args.inputs
-        computed = {} if self.preview else self._computed(args.typ, args.inputs)
+        computed = {} if self.preview else self._computed(args.typ, args.name, args.inputs)
         return f"{args.name}-id", {**args.inputs, **computed}
 
     def RegisterErrorHook(self, request: Any) -> Any:  # noqa: N802 - the protocol's name
@@ -77,7 +79,7 @@ class Engine(mocks.MockMonitor, mocks.Mocks):
         self._take_place()  # another may have had it since
         pulumi.runtime.test(quietly)()  # type: ignore[no-untyped-call]
 
-    def _computed(self, kind: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    def _computed(self, kind: str, name: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Give the outputs that a provider would add, as far as the program reads them."""
         match kind.rpartition(":")[2]:
             case "PersistentVolumeClaim":
@@ -90,7 +92,8 @@ class Engine(mocks.MockMonitor, mocks.Mocks):
                 return {"imageId": "sha256:ready", "repoDigest": "sha256:built"}
             case "Stash":
                 # The value of the first deployment, whatever the input is now; certificates must be some.
-                return {"output": unwrap(inputs["input"]) if isinstance(unwrap(inputs["input"]), Mapping) else KEPT}
+                kept = "first-owner" if name == OWNER else KEPT
+                return {"output": unwrap(inputs["input"]) if isinstance(unwrap(inputs["input"]), Mapping) else kept}
         return {}
 
 

@@ -49,11 +49,19 @@ def listening(
         yield host
 
 
-def container(
-    name: str, *, owner: str | None = None, port: int | None = None, ip: str = "127.0.0.1", volume: str | None = None
+def container(  # noqa: PLR0913 - all by keyword
+    name: str,
+    *,
+    owner: str | None = None,
+    port: int | None = None,
+    ip: str = "127.0.0.1",
+    volume: str | None = None,
+    state: str = "running",
 ) -> dict[str, Any]:
-    """Return a container as the engine lists it; `owner` is project/stack."""
+    """Return a container as the engine lists it; `owner` is project/stack, with `#id` behind it the owner's id."""
     return {
+        "Id": name.encode().hex().ljust(64, "0"),
+        "State": state,
         "Names": [f"/{name}"],
         "Labels": _labels(owner) or {},
         "Mounts": [{"Type": "volume", "Name": volume}] if volume else [],
@@ -67,5 +75,6 @@ def volume(name: str, *, owner: str | None = None) -> dict[str, Any]:
 
 
 def _labels(owner: str | None) -> dict[str, str] | None:
-    project, _, stack = (owner or "").partition("/")
-    return labels.of(project, stack) if owner else None
+    name, _, identity = (owner or "").partition("#")
+    project, _, stack = name.partition("/")
+    return {**labels.of(project, stack), **({labels.OWNER: identity} if identity else {})} if owner else None

@@ -148,5 +148,5 @@ def test_the_hosts_own_certificates_are_looked_at_and_its_sockets_group_has_to_b
         stack(tmp_path, port)
         files = {"caFile": str(tmp_path / "ca.pem"), "certificateFile": str(tmp_path / "client.crt")}
         host_of = {"acceptRootOnHost": True, "host": f"tcp://127.0.0.1:{port}", "tls": files, "socketGroup": group}
-        found = list(host.preflight(settings(docker=host_of, dockerTlsKey=key), project="ci", stack="test"))
+        found = list(host.preflight(settings(docker=host_of, dockerTlsKey=key), project="ci", stack="test", state={}))
     assert [(each.key, each.code) for each in found] == [problem]

@@ -70,7 +70,7 @@ def test_a_file_of_authorities_that_cannot_be_read_is_refused_on_either_platform
     keys: dict[str, Any] = {"gitlabRunner": {**RUNNER, "caFile": str(tmp_path / "ca.pem")}}
     keys["gitlabRunnerToken"] = RUNNER_TOKEN
     in_cluster, on_host = kubernetes_stack.settings(**keys), settings(adminPassword=None, **keys)
-    for found in (host.preflight(on_host, project="ci", stack="test"), tls_preflight.preflight(in_cluster)):
+    for found in (host.preflight(on_host, project="ci", stack="test", state={}), tls_preflight.preflight(in_cluster)):
         assert ("ci:gitlabRunner.caFile", "bad_file") in {(problem.key, problem.code) for problem in found}
     (tmp_path / "ca.pem").write_text("no certificate")
     assert [problem.code for problem in tls_preflight.preflight(in_cluster)] == ["bad_file"]

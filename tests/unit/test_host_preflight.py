@@ -10,6 +10,7 @@ import pytest
 from components.docker import host
 from components.docker.access import host_socket
 from components.docker.access.host_socket import group_in_container
+from components.docker.managed_names import KINDS
 from components.settings import NotAcceptedError, Problem
 from components.settings.docker import PLUGIN_VARIABLES
 from tests.support import fake_docker
@@ -32,6 +33,7 @@ def preflight(
     port: int,
     jenkins: dict[str, Any] | None = None,
     docker: dict[str, Any] | None = None,
+    known: dict[str, Any] | None = None,
     **engine: Any,
 ) -> list[Problem]:
     with fake_docker.listening(tmp_path / "docker.sock", **engine) as where:
@@ -39,13 +41,21 @@ def preflight(
             docker={"acceptRootOnHost": True, "host": where, **(docker or SOCKET)},
             jenkins={"httpPort": port, "agentPort": None, **(jenkins or {})},
         )
-        return list(host.preflight(stack, project="ci", stack="test"))
+        return list(host.preflight(stack, project="ci", stack="test", state=KNOWN if known is None else known))
 
 
 def refused(*args: Any, **keys: Any) -> list[tuple[str, str]]:
     return [(problem.key, problem.code) for problem in preflight(*args, **keys)]
 
 
+def state(*named: tuple[str, str], owner: str | None = "a1") -> dict[str, Any]:
+    """Give a state with these containers and networks, and the stack's id."""
+    types = {kind: name for name, kind in KINDS.items()}
+    made = {name: {"type": types[kind], "outputs": {"name": name}} for kind, name in named}
+    return made | ({"urn::owner": {"type": "pulumi:index:Stash", "outputs": {"output": owner}}} if owner else {})
+
+
+KNOWN = {**state(("container", "jenkins-server"), ("container", "engine")), "n": state(("network", "engine"))["engine"]}
 SOCKET = {"socketGroup": 998}
 DIND = {"access": "dind", "dind": {"containerName": "engine"}}
 PROXY = {"access": "proxy", "socketGroup": 998, "proxy": {"containerName": "engine"}}
@@ -62,6 +72,7 @@ def former(project: str) -> dict[str, Any]:
     return {"volumes": {HOME: {"Name": HOME, "Labels": {"ci.project": project, "ci.stack": "test"}}}}
 
 
+NEVER_RAN = container("x", owner="ci/b", volume=HOME, state="created")
 MINE = [
     container("jenkins-server", owner=OURS, volume=HOME),
     container("engine", owner=OURS, volume=IMAGES),
@@ -85,6 +96,13 @@ MINE = [
             "docker": DIND,
             "containers": MINE,
             "networks": {"engine": volume("engine", owner=OURS)},
+        },
+        {"containers": [container("jenkins-server", owner="ci/renamed#a1", volume=HOME)]},
+        # A job has given its container labels, and has never started it.
+        {
+            **volumes(HOME),
+            "jenkins": ADOPTED,
+            "containers": [container("x", owner="ci/b", volume=HOME, state="created")],
         },
         # The engine gives a network by the beginning of its id too.
         {"docker": DIND, "networks": {"engine": volume("another")}},
@@ -146,12 +164,45 @@ def test_a_name_that_two_settings_give_to_one_kind_of_thing_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("owner", "command"), [("ci/offline", "STACK=offline`, or STACK=test"), ("shop/x", "docker rm -f jenkins-server")]
+    ("owner", "remedy"), [("ci/offline", "make down STACK=test"), ("shop/x", "docker rm -f jenkins-server")]
 )
-def test_a_taken_name_is_told_with_its_owner_and_a_remedy(tmp_path: Path, port: int, owner: str, command: str) -> None:
+def test_a_taken_name_is_told_with_a_remedy_and_with_nothing_that_a_label_says(
+    tmp_path: Path, port: int, owner: str, remedy: str
+) -> None:
     [problem] = preflight(tmp_path, port=port, containers=[container("jenkins-server", owner=owner)])
-    assert owner in problem.wrong
-    assert command in problem.instead
+    assert remedy in problem.instead
+    assert not [word for word in owner.split("/") if len(word) > 2 and word in str(problem)]
+
+
+@pytest.mark.parametrize(
+    ("owner", "known", "code"),
+    [
+        (f"{OURS}#b2", KNOWN, "name_taken"),  # another clone has a stack of this name
+        (f"{OURS}#a1", state(), "not_in_state"),
+        (f"{OURS}#a1", state(owner=None), "name_taken"),
+        (OURS, state(), "name_taken"),  # of an earlier version, and the state does not know it
+        (f"{OURS}#a1", KNOWN, None),
+        (OURS, state(("container", "jenkins-server"), owner=None), None),
+    ],
+)
+def test_a_container_is_the_stacks_own_by_the_id_in_its_state_or_because_the_state_knows_it(
+    tmp_path: Path, port: int, owner: str, known: dict[str, Any], code: str | None
+) -> None:
+    there = [container("jenkins-server", owner=owner)]
+    expected = [("ci:jenkins.containerName", code)] if code else []
+    assert refused(tmp_path, port=port, known=known, containers=there) == expected
+
+
+def test_a_volume_that_another_clones_stack_of_this_name_uses_is_refused_and_an_unused_one_is_not(
+    tmp_path: Path, port: int
+) -> None:
+    there = volumes(HOME, owner=f"{OURS}#b2")
+    using = container("other", owner=f"{OURS}#b2", volume=HOME)
+    assert refused(tmp_path, port=port, containers=[using], **there) == [("ci:jenkins.homeVolume", "in_use")]
+    assert refused(tmp_path, port=port, known={}, **there) == []
+    [problem] = preflight(tmp_path, port=port, containers=[using], **there)
+    assert f"docker rm -f {using['Id'][:12]}" in problem.instead
+    assert "container other" not in str(problem), "a job chooses its container's name"
 
 
 @pytest.mark.parametrize(("kept", "key"), [(HOME, "jenkins.homeVolume"), (IMAGES, "docker.dind.containerName")])
@@ -240,7 +291,7 @@ def test_a_dead_socket_is_refused_before_the_plugin_sees_it(tmp_path: Path) -> N
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(path))
     stack = settings(docker={"acceptRootOnHost": True, "host": f"unix://{path}", "socketGroup": 998})
-    [problem] = host.preflight(stack, project="ci", stack="test")
+    [problem] = host.preflight(stack, project="ci", stack="test", state={})
     assert (problem.key, problem.code) == ("ci:docker.host", "unreachable")
     assert "systemctl start docker" in problem.instead
 

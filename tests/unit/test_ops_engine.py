@@ -9,7 +9,6 @@ import re
 import shutil
 import subprocess
 import sys
-import types
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -115,15 +114,14 @@ def test_an_engine_that_is_gone_in_the_middle_is_told_in_words(tmp_path: Path) -
     assert engine.show_ill(stack, "ci", "dev", starting=True) == []  # nothing to show, and no traceback
 
 
-def test_recover_says_in_words_that_the_engine_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_recover_says_in_words_that_the_engine_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def gone(*_: object) -> None:
         raise docker.errors.DockerException("Error while fetching server API version")
 
     monkeypatch.setattr("ops.engine.client", gone)
-    nothing: Any = types.SimpleNamespace(settings=None)
     half_made = {"type": "creating", "resource": {"type": recover.CONTAINER, "inputs": {"name": "c"}}}
-    with pytest.raises(OpsError, match="can't be asked for the half-made container c") as caught:
-        recover.remove_half_made(half_made, nothing)
+    with pytest.raises(OpsError, match="can't be asked for what was half made") as caught:
+        recover.remove_forgotten(made_stack.on_docker(tmp_path), {"pending_operations": [half_made]})
     assert "run recover again" in caught.value.remedy
 
 
