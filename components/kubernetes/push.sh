@@ -55,10 +55,10 @@ start() {
   due 0
   short=$(printf %.12s "$commit")
   branch=$(printf %s "$1" | sha256sum | cut -c 1-12)
-  # A tag has no '/'. The registry's own tags begin with build-, and a commit's has 12 digits. A changed name gets a
-  # hash, so that no two branches have one tag, and two dots, which git lets no branch have, so that none is named like
+  # A tag has no '/'. The registry's own tags begin with build-, signatures' with sha256-, and a commit's has 12 digits.
+  # A changed name gets a hash, so that no two branches have one tag, and two dots, which git lets no branch have, so that none is named like
   # that.
-  tag=$(printf %s "$1" | tr -c 'A-Za-z0-9_.-' - | sed -E 's/^(build-|[0-9a-f]{12}$)/_&/; s/^[.-]/_/' | cut -c 1-128)
+  tag=$(printf %s "$1" | tr -c 'A-Za-z0-9_.-' - | sed -E 's/^(build-|sha(256|512)-|[0-9a-f]{12}$)/_&/; s/^[.-]/_/' | cut -c 1-128)
   if [ "$tag" != "$1" ]; then tag=$(printf %.114s "$tag")..$branch; fi
   # A change of the stack that decides the image builds the branches' heads again.
   name=$build-$short-$(echo "$DECIDES $branch $commit" | sha256sum | cut -c 1-12)

@@ -13,6 +13,7 @@ from components.settings.cluster_fields import (
     GitRepository,
     InlineText,
     InsidePath,
+    KnownHosts,
     LabelKey,
     LocalPath,
     Network,
@@ -21,6 +22,7 @@ from components.settings.cluster_fields import (
     PlainCron,
     Platform,
     Stage,
+    Word,
 )
 from components.settings.fields import GitRevision
 from components.settings.pod_security import Builder
@@ -44,10 +46,10 @@ class GitContext(Section):
     credentials: Literal["gitToken", "gitSshKey"] | None = None
     """The secret that the repository is read with: `ci:gitToken` (https) or `ci:gitSshKey` (ssh)."""
 
-    user: OneLine = "oauth2"
+    user: Word = "oauth2"
     """The user that the token belongs to, where the git server asks for one."""
 
-    known_hosts: Annotated[str, Field(max_length=20_000)] | None = Field(
+    known_hosts: KnownHosts | None = Field(
         default=None, examples=["git.example.org ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI..."]
     )
     """For ssh: the host's lines as `ssh-keyscan HOST` prints them, checked with whoever runs the host."""

@@ -9,7 +9,18 @@ from typing import Annotated, Final
 from croniter import croniter
 from pydantic import AfterValidator, Field
 
-from components.settings.fields import AUTHORITY, PORT, check_reference, image_domain, matches, refuses, split_tag
+from components.settings.fields import (
+    AUTHORITY,
+    PORT,
+    URL_PATH,
+    WORD,
+    check_reference,
+    image_domain,
+    matches,
+    refuses,
+    split_tag,
+    visible,
+)
 from components.settings.problems import NotAcceptedError
 
 _LABEL: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
@@ -31,6 +42,9 @@ _CRON: Final = (
     ("weekday", 0, 6, "sun mon tue wed thu fri sat"),
 )
 """Each field's least and greatest number, and the names of them. Source: robfig/cron, which CronJobs are read with."""
+
+OF_DIGESTS: Final = "sha(?:256|512)-"
+"""How the tags begin under which signatures are looked for. Source: sigstore/cosign, and OCI's distribution-spec."""
 
 _BCRYPT_ROUNDS: Final = range(10, 15)
 """As powers of two. 10 is what `htpasswd -B -C 10` makes, about 60 ms a guess; above 14, a request takes a second."""
@@ -126,6 +140,9 @@ def _destination(value: str) -> str:
     if tag is None:
         raise NotAcceptedError("has no tag", f"give it one, for example {value}:1.0" if value else instead)
     check_reference(repository, tag, instead)
+    if re.match(OF_DIGESTS, tag):
+        wrong = "has a tag that begins as those under which signatures of an image are looked for"
+        raise NotAcceptedError(wrong, instead)
     if image_domain(value) is None and repository.partition("/")[0] == "cache":
         raise NotAcceptedError(
             "is where this stack keeps the builds' layers", f"give another name, for example my-{value}"
@@ -135,11 +152,11 @@ def _destination(value: str) -> str:
 
 def _inside(value: str) -> str:
     """Accept a path inside of a context: relative, normal, and staying there."""
-    if value.startswith(("/", "..")) or posixpath.normpath(value) != value or value == "." or _CONTROL.search(value):
+    if value.startswith(("/", "..", "-")) or posixpath.normpath(value) != value or value == ".":
         raise NotAcceptedError(
-            "is not a path in the context", "give one without '.' or '..', and without '/' at its ends"
+            "is not a path in the context", "give one without '.' or '..', and without '/' at its ends or '-' in front"
         )
-    return value
+    return visible(value)
 
 
 def _inline_text(value: str) -> str:
@@ -162,8 +179,6 @@ def _bcrypt(value: str) -> str:
         raise NotAcceptedError(f"has {int(found[1])} rounds, and 10 to 14 are accepted", instead)
     return value
 
-
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 Namespace = Annotated[
     str,
@@ -192,7 +207,7 @@ GitRepository = Annotated[
         "give the address without it, set ci:gitToken and write credentials: gitToken",
     ),
     matches(
-        rf"(?:https://|ssh://[^\s'\"\\$@/]+@){AUTHORITY}/[^\s'\"\\$@]+",
+        f"(?:https://|ssh://{WORD}@){AUTHORITY}/{URL_PATH}",
         "is not a repository that a build can clone",
         "give https://host/path.git, or ssh://user@host/path.git",
         address=True,
@@ -202,7 +217,7 @@ Archive = Annotated[
     str,
     refuses(r"^https://[^/@]+@", "has a credential in it", "give an address without it, or one of object storage"),
     matches(
-        rf"(?:https|s3|gs)://{AUTHORITY}/[^\s'\"\\$@]+\.(?:tar\.gz|tgz)",
+        rf"(?:https|s3|gs)://{AUTHORITY}/{URL_PATH}\.(?:tar\.gz|tgz)",
         "is not a packed context that a build can fetch",
         "give https://host/path.tar.gz, s3://bucket/path.tar.gz or gs://bucket/path.tar.gz",
         address=True,
@@ -239,7 +254,30 @@ LabelKey = Annotated[
         "give lower-case letters, digits, '.', '-' and '/', for example org.example.key",
     ),
 ]
-OneLine = Annotated[str, refuses(_CONTROL.pattern, "has a control character or a line break", "give one line of text")]
+OneLine = Annotated[str, AfterValidator(visible)]
+Word = Annotated[
+    str, matches(WORD, "is not one word", "give letters, digits and any of _.@+~- behind the first, for example team-1")
+]
+KnownHosts = Annotated[
+    str,
+    Field(max_length=20_000),
+    matches(
+        r"[ -~\t\r\n]*", "is not what ssh-keyscan prints", "give its lines, for example git.example.org ssh-ed25519 A"
+    ),
+]
+AnnotationKey = Annotated[
+    str,
+    matches(
+        # Source: the Kubernetes documentation, "Annotations", "Syntax and character set".
+        r"(?:(?=[^/]{1,253}/)[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?",
+        "is not the key of an annotation",
+        "give for example nginx.ingress.kubernetes.io/proxy-body-size",
+    ),
+]
+AnnotationText = Annotated[str, AfterValidator(lambda value: visible(value, more="\t\n"))]
+ContextName = Annotated[
+    OneLine, refuses("^-|^$", "is not the name of a context", "give one of `kubectl config get-contexts`")
+]
 Stage = Annotated[
     str,
     matches(r"[A-Za-z0-9][A-Za-z0-9_.-]*", "is not the name of a stage", "give the name after AS in the Dockerfile"),

@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+import unicodedata
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 
@@ -32,8 +33,26 @@ _REFUSED_JAVA_OPTIONS: Final = {
 PORT: Final = "(?::(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))"
 """A port behind a host, 1 to 65535."""
 
-AUTHORITY: Final = rf"(?:[^\s'\"\\$@/:?#\[\]]+|\[[0-9A-Fa-f:.]+\]){PORT}?"
+HOST: Final = r"(?:[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])"
+"""A host's name or address. One that begins with '-' would be an option of ssh."""
+
+AUTHORITY: Final = f"{HOST}{PORT}?"
 """The host of an address, with or without a port."""
+
+URL_PATH: Final = "[A-Za-z0-9._~!*()&+,;=:%?/-]+"
+"""What may follow the host: the characters of RFC 3986 but for quotes, '$', '@' and '#'."""
+
+WORD: Final = "[A-Za-z0-9_][A-Za-z0-9_.@+~-]*"
+"""A user, a region: no option, and nothing that a shell, a URL or YAML reads as more than text."""
+
+_JOINERS: Final = "\u200c\u200d"
+"""Characters that are not seen, but without which Persian and many emoji are written wrong."""
+
+_OF_INTERFACES: Final = tuple(map(ipaddress.IPv6Network, ("::1/128", "2000::/3", "fc00::/7", "fe80::/10")))
+"""What an interface may have of IPv6."""
+
+_MULTICAST: Final = 224
+"""The first byte of an IPv4 address from which on no interface has one. 0 is this network's own."""
 
 _LONGEST_PIPELINE: Final = 60_000
 """Bytes in UTF-8. A constant of a Java class holds 65,535; the rest is for what quoting adds."""
@@ -54,6 +73,18 @@ def matches(pattern: str, wrong: str, instead: str, *, address: bool = False) ->
 def refuses(pattern: str, wrong: str, instead: str) -> AfterValidator:
     """Return a validator that refuses text in which the pattern is found."""
     return matches(rf"(?s:(?!.*(?:{pattern})).*)", wrong, instead)
+
+
+def visible(value: str, *, more: str = "") -> str:
+    """Accept letters, marks, numbers, punctuation, symbols and spaces of any script, and the characters in `more`.
+
+    All others are not seen, end a line, or turn the direction of the text around them.
+    """
+    for letter in value:
+        if not letter.isprintable() and unicodedata.category(letter) != "Zs" and letter not in f"{_JOINERS}{more}":
+            wrong = f"has the character U+{ord(letter):04X}, which is not seen or ends a line"
+            raise NotAcceptedError(wrong, "remove it")
+    return value
 
 
 def readable(value: str) -> str:
@@ -107,9 +138,9 @@ def _image(value: str) -> str:
 
 
 def _absolute_path(value: str) -> str:
-    if not value.startswith("/") or "\0" in value or ".." in value.split("/") or ":" in value:
+    if not value.startswith("/") or ".." in value.split("/") or ":" in value:
         raise NotAcceptedError("is not an absolute path", "give one that begins with '/', without '~', '..' or ':'")
-    return value
+    return visible(value)
 
 
 def _address(value: str) -> str:
@@ -123,12 +154,17 @@ def _address(value: str) -> str:
         address = ipaddress.ip_address(value)
     except ValueError:
         raise NotAcceptedError("is not an IP address", instead) from None
-    if address.is_multicast:
-        raise NotAcceptedError("is a multicast address, which no interface has", instead)
     if isinstance(address, ipaddress.IPv6Address):
         if address.scope_id is not None:
             raise NotAcceptedError("has a zone, which Docker does not take", instead)
-        return str(address.ipv4_mapped or address)
+        address = address.ipv4_mapped or address
+    usable = (
+        1 <= address.packed[0] < _MULTICAST
+        if isinstance(address, ipaddress.IPv4Address)
+        else any(address in network for network in _OF_INTERFACES)
+    )
+    if not usable and not address.is_unspecified:
+        raise NotAcceptedError("is an address that no interface has", instead)
     return str(address)
 
 
@@ -137,8 +173,12 @@ def _docker_host(value: str) -> str:
     if scheme == "unix":
         _absolute_path(rest)
     elif scheme == "ssh":
-        if not re.fullmatch(rf"[A-Za-z0-9_][A-Za-z0-9_.-]*@[A-Za-z0-9][A-Za-z0-9.-]*{PORT}?", rest):
-            raise NotAcceptedError("has no user@host", "give ssh://user@host[:port], for example ssh://ci@example.org")
+        instead, host = "give ssh://user@host[:port], for example ssh://ci@example.org", rest.partition("@")[2]
+        if not re.match("[A-Za-z0-9_][A-Za-z0-9_.-]*@", rest):
+            raise NotAcceptedError("has no user@host", instead)
+        if not re.fullmatch(rf"[A-Za-z0-9][A-Za-z0-9.-]*{PORT}?", host):
+            bad_port = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]*:.*", host)
+            raise NotAcceptedError(f"has no {'port from 1 to 65535' if bad_port else 'host'} behind the user", instead)
     elif scheme == "tcp":
         _engine_address(value)
     else:
@@ -204,6 +244,7 @@ EngineAddress = Annotated[str, AfterValidator(_engine_address), AfterValidator(r
 JavaOption = Annotated[
     str,
     matches(r"-[^\s'\"\\]+", "is not one option of Java", "give for example -Xss2m, without spaces or quotes"),
+    AfterValidator(visible),
     AfterValidator(_java_option),
 ]
 Capability = Annotated[
@@ -229,6 +270,7 @@ EngineOption = Annotated[
         "is not one option of dockerd",
         "give --name or --name=value without spaces or quotes, for example --debug",
     ),
+    AfterValidator(visible),
     refuses(r"^--(host(=|$)|tls)", "is set by this project: the engine listens for Jenkins only, by TLS", "remove it"),
 ]
 Plugin = Annotated[
@@ -257,9 +299,9 @@ Repository = Annotated[
         "give the address without it, set ci:gitToken and write credentials: gitToken",
     ),
     matches(
-        rf"https://{AUTHORITY}/[^\s'\"\\$@]+",
+        f"https://{AUTHORITY}/{URL_PATH}",
         "is not a repository that Jenkins can clone",
-        "give its https:// address",
+        "give its https:// address in ASCII, for example https://git.example.org/team/website.git",
         address=True,
     ),
 ]
@@ -279,6 +321,16 @@ RelativePath = Annotated[
         r"(?!(?:.*/)?\.\.(?:/|$))[A-Za-z0-9_.][A-Za-z0-9_./ -]*",
         "is not a path in the repository",
         "give one without '..' and without '/' in front",
+    ),
+]
+WebAddress = Annotated[
+    str,
+    # Configuration as code would take ${...} for a variable, or for a file to read.
+    matches(
+        f"https?://{AUTHORITY}(?:/[A-Za-z0-9._~%-]*)*",
+        "is not the address of a web page",
+        "give https://host, with a port or a path if needed, for example https://ci.example.org/",
+        address=True,
     ),
 ]
 ServerAddress = Annotated[

@@ -19,6 +19,7 @@ from components.settings.fields import (
     RelativePath,
     Repository,
     UserName,
+    WebAddress,
 )
 from components.settings.jenkins_cron import JenkinsCron
 from components.settings.jenkins_cron import check as check_cron
@@ -75,9 +76,7 @@ class JenkinsSettings(Section):
     agent_port: Port | None = 50000
     """The host's port for inbound agents; `null` publishes none."""
 
-    url: Annotated[str, Field(pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?/?$")] | None = Field(
-        default=None, examples=["https://ci.example.org/"]
-    )
+    url: WebAddress | None = Field(default=None, examples=["https://ci.example.org/"])
     """The address that people use, if it is not the published one, for example behind a proxy."""
 
     memory_mib: Annotated[int, Field(ge=512, le=1_048_576)] = 2048

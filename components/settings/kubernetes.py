@@ -5,17 +5,20 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from components.settings.cluster_fields import (
+    AnnotationKey,
+    AnnotationText,
     BcryptHash,
+    ContextName,
     HostName,
     LocalPath,
     Namespace,
     Network,
     NodePort,
     ObjectName,
-    OneLine,
     PlainCron,
     RegistryUser,
     Upstream,
+    Word,
 )
 from components.settings.fields import ImageReference
 from components.settings.pod_security import Builder, Level
@@ -42,7 +45,7 @@ class QuotaSettings(Section):
 class ObjectStorageSettings(Section):
     """The object storage behind packed contexts on s3:// addresses, where it is not AWS' own."""
 
-    region: OneLine | None = Field(default=None, examples=["eu-central-1"])
+    region: Word | None = Field(default=None, examples=["eu-central-1"])
     """The bucket's region."""
 
     endpoint: Upstream | None = Field(default=None, examples=["https://minio.example.org"])
@@ -57,7 +60,7 @@ class KubernetesSettings(Section):
     ~/.kube/config). A production stack should name the file or the context, so that it is never deployed to another
     cluster."""
 
-    context: OneLine | None = Field(default=None, examples=["prod"])
+    context: ContextName | None = Field(default=None, examples=["prod"])
     """The context in the kubeconfig. Default: its current one."""
 
     namespace: Namespace = "ci"
@@ -150,7 +153,7 @@ class IngressSettings(Section):
     class_name: ObjectName | None = Field(default=None, examples=["nginx"])
     """The ingress class. Default: the cluster's own."""
 
-    annotations: dict[str, str] = Field(
+    annotations: dict[AnnotationKey, AnnotationText] = Field(
         default_factory=dict, examples=[{"nginx.ingress.kubernetes.io/proxy-body-size": "0"}]
     )
     """Annotations of the Ingress. For the registry, the controller must accept big request bodies."""
@@ -165,7 +168,7 @@ class MirrorSettings(Section):
     hosts: tuple[HostName, ...] = Field(default=("index.docker.io",), min_length=1)
     """The hosts whose images are looked for in the mirror first. Docker Hub's is index.docker.io."""
 
-    user: OneLine | None = Field(default=None, examples=["team"])
+    user: Word | None = Field(default=None, examples=["team"])
     """The account at the upstream. Its password is the secret `ci:mirrorPassword`."""
 
     storage_gib: _Storage = 20

@@ -67,7 +67,7 @@ def read(
     try:
         settings = Settings.model_validate_json(to_json(values))
     except ValidationError as error:
-        details = error.errors(include_url=False)
+        details = error.errors()
         return None, [*problems, *(_problem(detail, secret) for detail in details[:MOST_PROBLEMS])]
     problems = problems or list(checks.between(settings)) or list(preflight(settings))
     return (None if problems else settings), problems
@@ -167,13 +167,18 @@ def _node(location: _Location) -> _Node:
     """Return the JSON Schema at a location. It is the one description of what is accepted there."""
     node = _schema()
     for part in location:
-        node = node.get("items", {}) if isinstance(part, int) else node.get("properties", {}).get(part, {})
-        outer = {name: node[name] for name in ("examples", "default") if name in node}
-        node = next((choice for choice in node.get("anyOf", ()) if choice.get("type") != "null"), node)
-        if "$ref" in node:
-            node = _schema()["$defs"][node["$ref"].rpartition("/")[2]]
-        node = {**node, **outer}
+        inner = node.get("items", {}) if isinstance(part, int) else node.get("properties", {}).get(part, {})
+        node = _resolved(inner)
     return node
+
+
+def _resolved(node: _Node) -> _Node:
+    """Return what a node leads to, with the node's own example and default."""
+    outer = {name: node[name] for name in ("examples", "default") if name in node}
+    node = next((choice for choice in node.get("anyOf", ()) if choice.get("type") != "null"), node)
+    if "$ref" in node:
+        node = _schema()["$defs"][node["$ref"].rpartition("/")[2]]
+    return {**node, **outer}
 
 
 def _accepted(node: _Node) -> str:  # noqa: PLR0911 - a table
@@ -200,7 +205,16 @@ def _accepted(node: _Node) -> str:  # noqa: PLR0911 - a table
 
 
 def _example(node: _Node) -> str:
-    example = (node.get("examples") or [node.get("default")])[0]
-    if example in (None, [], "") or "enum" in node or "const" in node or node.get("type") == "boolean":
+    example = _sample(node)
+    if example in (None, [], {}, "") or "enum" in node or "const" in node or node.get("type") == "boolean":
         return ""
     return f", for example {json.dumps(example, ensure_ascii=False)}"
+
+
+def _sample(node: _Node) -> object:
+    """Return a value that is accepted at a node: of a section, what it cannot do without, or else its first setting."""
+    if "examples" in node or node.get("default") or "properties" not in node:
+        return (node.get("examples") or [node.get("default", next(iter(node.get("enum", [None]))))])[0]
+    values = {name: _sample(_resolved(inner)) for name, inner in node["properties"].items()}
+    needed = {name: values[name] for name in node.get("required", ())}
+    return needed or dict([each for each in values.items() if each[1] not in (None, [], {}, "")][:1])

@@ -6,7 +6,7 @@ docs/reference/settings.md and stacks/schema.json are generated from these, and 
 import ipaddress
 from typing import Any, Final, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from components.settings.builds import BuildkitSettings, BuildSettings
 from components.settings.docker import DockerSettings
@@ -27,7 +27,12 @@ from components.settings.section import Section
 
 
 def _secret(key: str, description: str, source: str = "") -> Any:  # noqa: ANN401 - as pydantic's own Field
-    return Field(default=None, description=f"{description} A secret: `pulumi config set --secret ci:{key}{source}`.")
+    of_map: Any = [{"mailPassword": "..."}] if "NAME" in key else None
+    return Field(
+        default=None,
+        examples=of_map,
+        description=f"{description} A secret: `pulumi config set --secret ci:{key}{source}`.",
+    )
 
 
 class Settings(Section):
@@ -111,15 +116,9 @@ class Settings(Section):
         " < file",
     )
 
-    @field_validator("gitlab_runner", mode="before")
-    @classmethod
-    def _none_is_none(cls, value: object) -> object:
-        # Pulumi.yaml gives every stack an empty map.
-        return None if value == {} else value
-
     def is_given(self, section: str) -> bool:
-        """Return whether a section is not its default. Pulumi.yaml gives every stack an empty map or list."""
-        return bool(getattr(self, section) != type(self).model_fields[section].get_default(call_default_factory=True))
+        """Return whether the stack's file has a section, whatever is in it."""
+        return section in self.model_fields_set and getattr(self, section) is not None
 
     @property
     def url(self) -> str:

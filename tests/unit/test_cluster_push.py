@@ -146,15 +146,16 @@ def test_each_head_is_built_once_also_by_a_watcher_that_was_killed_and_on_a_bran
         heads.append(commit(repository))
         git(repository, "branch", "release/1")
         until(lambda: built(api) == heads, 20)
-        for branch in ("release/a/b", "release/a-b", heads[0][:12]):
+        signature = f"sha256-{'ab' * 32}.sig"  # where cosign looks for the signature of an image
+        for branch in ("release/a/b", "release/a-b", heads[0][:12], signature):
             end(api)
             git(repository, "checkout", "--quiet", "-b", branch)
             heads.append(commit(repository))
             until(lambda: built(api) == heads, 20)
         until(lambda: said(log) == len(heads), 20)  # it says so after the answer
     tags = [job["spec"]["template"]["metadata"]["annotations"][labels.BRANCH_TAG] for job in api.sent]
-    assert tags == [*[tag("release/1")] * 4, tag("release/a/b"), tag("release/a-b"), tag(heads[0][:12])]
-    assert len(set(tags)) == 4
+    assert tags == [*[tag("release/1")] * 4, tag("release/a/b"), tag("release/a-b"), tag(heads[0][:12]), tag(signature)]
+    assert len(set(tags)) == 5
     for job, head in zip(api.sent, heads, strict=True):
         assert re.fullmatch(f"website-{head[:12]}-[0-9a-f]{{12}}", job["metadata"]["name"])
 
@@ -205,8 +206,9 @@ def test_a_watcher_that_is_killed_before_or_while_it_starts_a_job_leaves_no_head
         heads.append(commit(repository))
         api.asked.clear()
         with watching(tmp_path, repository, api):
+            end_by = time.monotonic() + 20
             while api.asked.count(request_) < times:  # at once, and not at the next look of `until`
-                pass
+                assert time.monotonic() < end_by
         with watching(tmp_path, repository, api):
             until(lambda: built(api) == heads, 20)
         end(api)

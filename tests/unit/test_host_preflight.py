@@ -306,6 +306,11 @@ def test_the_sockets_group_is_read_from_the_socket(tmp_path: Path) -> None:
             assert found(host=f"unix://{path}").group == group
 
 
+def test_a_path_without_a_socket_is_told_under_the_setting_that_names_it(tmp_path: Path, port: int) -> None:
+    docker = {"socketPath": str(tmp_path / "none")}
+    assert refused(tmp_path, port=port, docker=docker) == [("ci:docker.socketPath", "not_found")]
+
+
 def test_roots_own_group_is_refused_unless_it_is_meant() -> None:
     with pytest.raises(NotAcceptedError, match="root's own group"):
         group_in_container("/var/run/docker.sock", owner=0, group=0)

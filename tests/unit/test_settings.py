@@ -45,11 +45,32 @@ def test_every_spelling_of_every_interface_needs_public(address: str) -> None:
     assert settings(jenkins={"bindAddress": address, "public": True}).url == "http://127.0.0.1:8080"
 
 
-@pytest.mark.parametrize("address", ["::%lo", "fe80::1%1", "0", "0x0", "000.0.0.0", "127.1", "[::1]", "224.0.0.1"])
+UNUSABLE = ["255.255.255.255", "240.0.0.1", "0.1.2.3", "ff02::1", "::ffff:224.0.0.1", "::2", "100::1"]
+
+
+@pytest.mark.parametrize(
+    "address", ["::%lo", "fe80::1%1", "0", "0x0", "000.0.0.0", "127.1", "[::1]", "224.0.0.1", *UNUSABLE]
+)
 def test_an_address_that_go_cannot_read_is_refused_since_docker_then_takes_every_interface(address: str) -> None:
     for public in (False, True):
         found = refused(jenkins={"bindAddress": address, "public": public})
         assert found == [("ci:jenkins.bindAddress", "not_accepted")]
+
+
+def test_what_is_wrong_with_a_host_behind_ssh_is_told_of_that_part() -> None:
+    for host, part in (("h", "user@host"), ("u@h:99999", "port from 1 to 65535"), ("u@-h", "host behind")):
+        [problem] = problems(docker={"acceptRootOnHost": True, "host": f"ssh://{host}"})
+        assert f"has no {part}" in problem.wrong
+
+
+def test_every_section_and_map_that_is_given_as_text_is_told_an_example_that_is_accepted() -> None:
+    for key, field in Settings.model_fields.items():
+        if key not in {"platform", "jobs", "builds"} and (
+            "Settings" in repr(field.annotation) or "dict" in repr(field)
+        ):
+            [problem] = [each for each in problems(**{str(field.alias): "x"}) if each.code == "wrong_type"]
+            example = json.loads(problem.instead.partition(", for example ")[2])
+            assert "wrong_type" not in [each.code for each in problems(**{str(field.alias): example})]
 
 
 def test_docker_gets_an_address_in_the_form_that_was_checked() -> None:

@@ -39,7 +39,11 @@ def preflight(settings: Settings) -> Iterator[Problem]:
     try:
         find(settings.docker)
     except NotAcceptedError as error:
-        yield Problem("ci:docker.host", error.code, error.wrong, error.instead, settings.docker.host)
+        host, path = settings.docker.host, settings.docker.socket_path
+        # A host that does not answer, or does not show its files, is wrong with every path.
+        of_host = path is None or error.code in {"unreachable", "required"}
+        key, value = ("ci:docker.host", host) if of_host else ("ci:docker.socketPath", path)
+        yield Problem(key, error.code, error.wrong, error.instead, value)
 
 
 def declare(settings: Settings, _: pulumi.Input[str], __: pulumi.ResourceOptions) -> EngineAccess:
