@@ -32,7 +32,7 @@ recover: ## repair the state after a Pulumi that was killed, or whose file was d
 backup: ## stop Jenkins or the registry, and copy its data and the state into one file: make backup FILE=/mnt/ci.zip
 	$(BOOT) runtime && $(PY) -m ops backup $(FOR) $(if $(FILE),--file "$(FILE)")
 restore: ## put back what `make backup` wrote, on a host or cluster without it, and deploy: make restore FILE=/mnt/ci.zip
-	$(BOOT) runtime && $(PY) -m ops restore $(FOR) $(SURE) $(if $(FILE),--file "$(FILE)")
+	$(BOOT) runtime && $(PY) -m ops restore $(FOR) $(SURE) $(if $(filter 1,$(UNSIGNED)),--unsigned) $(if $(FILE),--file "$(FILE)")
 sample: ## run Jenkins' sample pipeline, or in a cluster an image that was built
 	$(BOOT) runtime && $(PY) -m ops sample $(FOR)
 lab: ## start a real Kubernetes node on this machine, for STACK=lab

@@ -11,12 +11,15 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import json
 import signal
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ops import archive, cluster, deploy, engine, recover, state_files
+import typer
+
+from ops import archive, cluster, deploy, engine, recover, state_files, volume_tar
 from ops.clone import short
 from ops.stack import unprepared
 from setup import cache, console
@@ -25,7 +28,7 @@ from setup.console import OpsError
 from setup.engine import ERRORS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from ops.archive import Archive
     from ops.cluster_backup import ClusterStore
@@ -44,35 +47,41 @@ def backup(named: str | None, file: Path) -> None:
     if not stack.exists():
         raise OpsError(f"Nothing to back up: stack {stack.name} was never deployed from here.", code=2)
     about = {"project": stack.clone.name, "stack": short(stack.name), "made": f"{dt.datetime.now(dt.UTC):%FT%TZ}"}
+    passphrase, kept = stack.signing_passphrase(make=True)
     for number in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C: what was stopped is started again
         signal.signal(number, signal.default_int_handler)
-    with _store(stack) as store, archive.writing(file, about) as add:
+    with _store(stack) as store, archive.writing(file, about, passphrase) as add:
         if stack.owns_backend:
             add("state.json", [_state(stack)])
         if store:
             store.save(add)
-    console.note(f"\n{file} has all that stack {stack.name} keeps. To put it back: {stack.make('restore')} FILE={file}")
+    console.note(f"\n{file} has all that stack {stack.name} keeps. To put it back: {stack.make('restore', FILE=file)}")
     console.note("Keep it as you keep a password: it has Jenkins' credentials with their key, or every image.")
-    apart = f"the passphrase of the state. Keep a copy apart: {stack.clone.passphrase}"
-    console.note(f"Not in it: {apart if stack.owns_backend else 'the state, which your backend keeps'}")
+    apart = f"the passphrase, without which it can't be restored. Keep a copy apart: {kept}"
+    console.note(f"Not in it: {apart}")
+    if not stack.owns_backend:
+        console.note("Nor the state, which your backend keeps.")
 
 
-def restore(named: str | None, file: Path) -> int:
+def restore(named: str | None, file: Path, *, unsigned: bool = False) -> int:
     """Put back what `backup` wrote, where there is nothing of it, and deploy. Returns an exit status.
 
     A volume that is there is refused, unless it was filled from this very archive: then it stays as it is now or, if
-    that restore was killed, is made anew.
+    that restore was killed, is made anew. Of the state it takes what `state_files.carried` lists.
 
+    unsigned: whether an archive without a signature may be restored without a question.
     Raises OpsError before anything is changed, when the archive is not whole or not this stack's, when the passphrase
     does not fit its state, or when something of the stack is there.
     """
     stack = unprepared(named)
-    with archive.opened(file) as packed:
+    again = stack.make("restore", FILE=file)
+    with archive.opened(file, lambda: stack.signing_passphrase()[0]) as packed:
+        _require_signature(packed, file, f"{again} UNSIGNED=1", unsigned=unsigned)
         state, known = _fitting(stack, packed)
         if known.settings.platform == "docker":
             local_engine.ensure(known.settings.docker.host)
         with _store(known) as store:
-            has = {*packed.about["sha256"]} - {"state.json", "images.tar"}
+            has = {*packed.sizes} - {archive.IMAGES}
             keeps = {store.part} if store else set()
             if has != keeps:
                 raise OpsError(
@@ -85,18 +94,20 @@ def restore(named: str | None, file: Path) -> int:
                 raise OpsError(f"Stack {stack.name} is deployed. Nothing was changed.", f"First: {stack.make('down')}")
             if store and not done:
                 console.note(f"filling {store.volume}")
-                last = archive.file(f"{LAST}{packed.id}")
-                store.fill(packed.id, [packed.part(store.part), ([last], len(last))])
+                last = volume_tar.empty_file(f"{LAST}{packed.id}")
+                store.fill(packed.id, [packed.tar(store.part), ([last], len(last))])
+                _name_left_out(packed.left_out)
             if state and not _deployed(stack):
-                state = store.adopted(state) if store else state
-                state_files.put(stack.clone.state, stack.clone, stack.name, state)
+                if store:
+                    store.adopt(state_files.outputs(state))
+                state_files.put(stack.clone.state, stack.clone, stack.name, json.dumps(state).encode())
         status = deploy.up(stack.name, [])
         if status == 0:
             with _store(known) as store:
                 if store:
                     store.finish(packed)
     if status:
-        console.note(f"When that is mended, run again: {stack.make('restore')} FILE={file}")
+        console.note(f"When that is mended, run again: {again}{'' if not unsigned else ' UNSIGNED=1'}")
     return status
 
 
@@ -145,33 +156,60 @@ def _state(stack: Stack) -> bytes:
     return path.read_bytes()
 
 
-def _fitting(stack: Stack, packed: Archive) -> tuple[bytes, Stack]:
-    """The state in an archive and the stack with its settings, if the archive is its own and can be decrypted.
+def _require_signature(packed: Archive, file: Path, command: str, *, unsigned: bool) -> None:
+    """Raise OpsError for an archive without a signature, unless the user wants to restore it and knows the risk."""
+    risk = (
+        f"{file} has no signature: a version that made none has written it, or somebody else. Whoever could write to "
+        "the file can run code in this CI, and through it as root on its host."
+    )
+    if packed.signed or unsigned:
+        return
+    if not console.may_ask() or not typer.confirm(f"{risk} Restore it?", default=False, err=True):
+        raise OpsError(f"{risk} Nothing was changed.", f"If nobody else could write to it: {command}")
+
+
+def _name_left_out(names: Sequence[str]) -> None:
+    """Say what of a volume was not put back."""
+    if names:
+        first = ", ".join(map(archive.printable, names[:5]))
+        console.note(
+            f"Not put back, since they are no files, folders or links inside the volume: {len(names)}, {first}"
+        )
+
+
+def _fitting(stack: Stack, packed: Archive) -> tuple[dict[str, Any], Stack]:
+    """The state to put back and the stack with its settings, if the archive is its own and can be decrypted.
 
     The settings are read with that state, since the backend may not know the stack yet.
     """
     owner, mine = f"{packed.about['project']}/{packed.about['stack']}", f"{stack.clone.name}/{short(stack.name)}"
     if owner != mine:
-        raise OpsError(f"The archive is of stack {owner}, not of {mine}. Nothing was changed.", code=2)
-    if "state.json" not in packed.about["sha256"]:
-        return b"", stack
+        shown = archive.printable(owner)
+        raise OpsError(f"The archive is of stack {shown}, not of {mine}. Nothing was changed.", code=2)
+    data = packed.state()
+    if not data:
+        return {}, stack
     if not stack.owns_backend:
         raise OpsError(
             "The archive has a state of a clone's own backend, but you chose another backend.",
             "Log out (`pulumi logout`), and unset PULUMI_BACKEND_URL and PULUMI_ACCESS_TOKEN.",
         )
     with tempfile.TemporaryDirectory(prefix="ci-ops-") as folder:
-        copy = Path(packed.packed.extract("state.json", folder))
+        copy = Path(folder) / archive.STATE
+        copy.write_bytes(data)
+        state = state_files.carried(stack.clone, stack.name, copy)
+        copy.write_text(json.dumps(state))
         with recover.copied(stack, copy) as asked:
             try:
                 asked.ask("stack", "export", "--show-secrets")
             except OpsError as failed:
+                why = archive.printable(failed.what.splitlines()[0])
                 raise OpsError(
-                    f"The archive's state can't be decrypted ({failed.what.splitlines()[0]}). Nothing was changed.",
+                    f"The archive's state can't be decrypted ({why}). Nothing was changed.",
                     f"Put the passphrase of the clone that was backed up into {stack.clone.passphrase}.",
                 ) from failed
             _ = asked.settings  # read now, and kept
-            return copy.read_bytes(), asked
+            return state, asked
 
 
 def _deployed(stack: Stack) -> bool:

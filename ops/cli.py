@@ -91,9 +91,14 @@ def backup(file: File, stack: Stack = None) -> None:
 
 
 @app.command()
-def restore(file: File, stack: Stack = None, yes: Yes = False) -> None:  # noqa: ARG001 - see Yes
+def restore(
+    file: File,
+    stack: Stack = None,
+    unsigned: Annotated[bool, typer.Option("--unsigned", help="Take an archive that nobody has signed.")] = False,
+    yes: Yes = False,  # noqa: ARG001 - see Yes
+) -> None:
     """Put back what `backup` wrote, where there is nothing of it, and deploy."""
-    _run("backup.restore", stack, file)
+    _run("backup.restore", stack, file, unsigned=unsigned)
 
 
 def main() -> None:

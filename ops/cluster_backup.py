@@ -6,7 +6,6 @@ own image has its volume then, and what runs in there is the image's `tar`.
 
 import contextlib
 import http
-import json
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -18,10 +17,11 @@ from components import labels
 from components.kubernetes import restricted, server
 from components.kubernetes.endpoints import REGISTRY
 from components.kubernetes.namespaces import of_builds
-from ops import cluster, state_files
-from ops.archive import FOLDER, RESTORED, Archive, whole
+from ops import cluster
+from ops.archive import RESTORED, Archive
 from ops.clone import short
 from ops.stack import Stack
+from ops.volume_tar import FOLDER, whole
 from setup import console
 from setup.console import OpsError
 
@@ -110,19 +110,10 @@ class ClusterStore:
         finally:
             self._remove_helper()
 
-    def adopted(self, state: bytes) -> bytes:
-        """The state without what was in the old cluster, and with this volume as that of the builds.
-
-        A build is done only where the volume with its image is the one that it pushed to.
-        """
-        known = json.loads(state)
-        latest = known["checkpoint"]["latest"]
-        state_files.forget(latest, "kubernetes:", "pulumi:providers:kubernetes")
-        volume = self.core.read_namespaced_persistent_volume_claim(REGISTRY, self.namespace).metadata.uid
-        for each in latest["resources"]:
-            if each["type"] == "pulumi:pulumi:Stack":
-                each.get("outputs", {})["registryVolume"] = volume
-        return json.dumps(known).encode()
+    def adopt(self, outputs: dict[str, Any]) -> None:
+        """Name this volume as that of the builds: one is done only where its image's volume is what it pushed to."""
+        claim = self.core.read_namespaced_persistent_volume_claim(REGISTRY, self.namespace)
+        outputs["registryVolume"] = claim.metadata.uid
 
     def finish(self, _: Archive) -> None:
         """Nothing."""

@@ -20,10 +20,10 @@ from docker.models.containers import Container
 from docker.types import Mount
 
 from components import labels
-from ops import state_files
-from ops.archive import FOLDER, RESTORED, TAR_END, Archive, whole
+from ops.archive import IMAGES, RESTORED, Archive
 from ops.clone import short
 from ops.stack import Stack
+from ops.volume_tar import FOLDER, TAR_END, whole
 from setup import console
 from setup.console import OpsError
 
@@ -56,7 +56,7 @@ class DockerStore:
             )
         with self._stopped(self.jenkins):
             if self.beside and (images := _images(self.there.containers.get(self.beside))):
-                add("images.tar", images)
+                add(IMAGES, images)
             with self._stopped(self.beside), self._mounted() as home:
                 add(self.part, whole(home.get_archive(FOLDER)[0], self.name))
 
@@ -79,28 +79,17 @@ class DockerStore:
             for pieces, _ in tars:
                 home.put_archive("/", iter(pieces))  # of a list, requests would make a form
 
-    def adopted(self, state: bytes) -> bytes:
-        """The same on the host that it is of. For another one, without what was on the old one, which may be gone.
-
-        Pulumi would ask it first. And the kept id of an image is that of its host.
-        """
-        known = json.loads(state)
-        latest, provider = known["checkpoint"]["latest"], "pulumi:providers:docker"
-        hosts = {each["inputs"]["host"] for each in latest["resources"] if each["type"] == provider}
-        if hosts <= {self.stack.settings.docker.host}:
-            return state
-        state_files.forget(latest, "docker:", provider)
-        latest["resources"] = [each for each in latest["resources"] if "-image-" not in each["urn"].rpartition("::")[2]]
-        return json.dumps(known).encode()
+    def adopt(self, outputs: dict[str, Any]) -> None:
+        """Nothing."""
 
     def finish(self, packed: Archive) -> None:
         """Load images into the engine beside Jenkins."""
-        if not (self.beside and "images.tar" in packed.about["sha256"]):
+        if not (self.beside and IMAGES in packed.sizes):
             return
         inner = self.there.containers.get(self.beside)
         with console.step(f"loading images into {inner.name}"):
             _run(inner, "mkdir", "-p", LOADING)
-            inner.put_archive(LOADING, packed.part("images.tar")[0])
+            inner.put_archive(LOADING, packed.tar(IMAGES)[0])
             _run(inner, "sh", "-c", f"tar -C {LOADING} -c . | docker load")
             _run(inner, "rm", "-rf", LOADING)
 

@@ -3,9 +3,11 @@
 # ruff: noqa: S603 - the program is Pulumi, and no shell reads the words
 
 import base64
+import contextlib
 import functools
 import json
 import secrets
+import shlex
 import shutil
 import signal
 import subprocess
@@ -130,6 +132,21 @@ class Stack:
             )
         cache.write(path, secrets.token_urlsafe(32), mode=0o600)
 
+    def signing_passphrase(self, *, make: bool = False) -> tuple[str, str]:
+        """Return the passphrase that signs backups, and where it is kept: the state's or, without one, the clone's own.
+
+        make: whether the clone's own is made if it is missing. Raises OpsError where there is none.
+        """
+        if given := self.env.get("PULUMI_CONFIG_PASSPHRASE"):
+            return given, "PULUMI_CONFIG_PASSPHRASE"
+        path = Path(self.env.get("PULUMI_CONFIG_PASSPHRASE_FILE") or self.clone.passphrase)
+        if make and path == self.clone.passphrase and not path.exists():
+            cache.write(path, secrets.token_urlsafe(32), mode=0o600)
+        with contextlib.suppress(OSError):
+            if text := path.read_text().strip():
+                return text, str(path)
+        raise OpsError(f"There is no passphrase in {path}.", "Put that of the clone that was backed up there.")
+
     @functools.cached_property
     def _config(self) -> dict[str, dict[str, Any]]:
         found: dict[str, dict[str, Any]] = json.loads(self.ask("config", "--json", "--show-secrets"))
@@ -169,9 +186,10 @@ class Stack:
         """The stack's state, its secrets in cipher; empty if nothing was ever deployed."""
         return (json.loads(self.ask("stack", "export"))["deployment"] if self.exists() else None) or {}
 
-    def make(self, verb: str) -> str:
-        """The `make` command that runs a verb on this stack."""
-        return self.clone.make(verb, self.name)
+    def make(self, verb: str, **values: object) -> str:
+        """The `make` command that runs a verb on this stack, with these variables."""
+        words = [f"{name}={shlex.quote(str(value))}" for name, value in values.items()]
+        return " ".join([self.clone.make(verb, self.name), *words])
 
     def plain(self, words: str) -> str:
         """The command line that runs plain Pulumi on this stack."""

@@ -7,7 +7,8 @@ still there.
 
 import datetime as dt
 import json
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,19 @@ from setup.console import OpsError
 
 ASIDE = ".damaged-"
 """In the name of what recover put aside."""
+
+STACK, STASH, PROVIDER = "pulumi:pulumi:Stack", "pulumi:index:Stash", "pulumi:providers:pulumi"
+TYPES = re.compile(
+    rf"{STACK}|{STASH}|{PROVIDER}|pulumi:providers:(?:docker|kubernetes)|(?:ci|docker|kubernetes):[\w./:-]+", re.ASCII
+)
+URN = re.compile(r"urn:pulumi:[\w./:@$-]+", re.ASCII)
+"""The resources that the program makes, and has made since 0.1.0."""
+
+PLAIN = ("images", "builds", "context", "namespace", "registryVolume")
+"""The outputs that the program reads again. See components.kubernetes.history."""
+
+SECRET = ("4dabf18193072939515e22adb298388d", "1b47061264138c4ac30d75fd1eb44270")
+"""How a state marks a value that is encrypted. Source: pulumi/pulumi, sdk/go/common/resource/sig.go."""
 
 
 def lost(clone: Clone, stack: str) -> bool:
@@ -125,12 +139,67 @@ def put(backend: Path, clone: Clone, stack: str, data: bytes) -> None:
     cache.write(backend / clone.state_file(stack).relative_to(clone.state), data.decode(), mode=0o600)
 
 
-def forget(latest: dict[str, Any], *types: str) -> None:
-    """Remove the resources of these types from a deployment, and what others have to do with them."""
-    latest["resources"] = [each for each in latest["resources"] if not each["type"].startswith(types)]
-    for each in latest["resources"]:
-        for key in ("dependencies", "propertyDependencies", "replaceWith"):
-            each.pop(key, None)
+def carried(clone: Clone, stack: str, path: Path) -> dict[str, Any]:
+    """Return the state that a restore writes: what is kept of an archive's, and nothing else.
+
+    Kept are the passwords and keys that were generated, which only the passphrase can have encrypted, and, of the
+    stack's outputs, PLAIN. Containers and objects are not: their host or cluster may be another, and Pulumi removes
+    what a state names, whoever has made it.
+
+    Raises OpsError for a state that is damaged, or has a resource that no version of this program makes.
+    """
+    latest = checkpoint(clone, stack, path) or {}
+    for each in latest.get("resources") or ():
+        urn, kind = str(each["urn"]), str(each["type"])
+        if not (URN.fullmatch(urn) and urn.split("::")[2].rpartition("$")[2] == kind and TYPES.fullmatch(kind)):
+            raise OpsError(
+                f"The archive's state has a resource that this program does not make: {ascii(urn)[1:-1][:200]}. "
+                "Nothing was changed.",
+                "Take another archive. Only `make backup` of this project should have written it.",
+            )
+    try:
+        secrets = latest["secrets_providers"]
+        made = {key: str(latest["manifest"][key]) for key in ("time", "magic", "version")}
+        kept = {each["urn"]: each for each in _kept(latest["resources"])}
+        needed = {each["parent"] for each in kept.values() if "parent" in each}
+        needed |= {each["provider"].rpartition("::")[0] for each in kept.values() if "provider" in each}
+        plain = "\\" not in json.dumps([*kept.values()])  # JSON writes with it what a terminal obeys
+        if secrets["type"] == "passphrase" and needed <= kept.keys() and plain:
+            secrets = {"type": "passphrase", "state": {"salt": str(secrets["state"]["salt"])}}
+            latest = {"manifest": made, "secrets_providers": secrets, "resources": [*kept.values()][::-1]}
+            name = f"organization/{clone.name}/{short(stack)}"
+            return {"version": 3, "checkpoint": {"stack": name, "latest": latest}}
+    except (KeyError, TypeError, ValueError, AttributeError):
+        pass
+    raise OpsError("The archive's state is damaged. Nothing was changed.", "Take another archive.")
+
+
+def _kept(resources: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield what `carried` keeps of a list of resources, the last first."""
+    needed = set[str]()
+    for each in reversed(resources):
+        kind, found = each["type"], each.get("outputs") or {}
+        keys = ("urn", "type", "parent", *(("id", "provider") if kind in {STASH, PROVIDER} else ()))
+        entry = {key: each[key] for key in keys if key in each}
+        entry["custom"] = kind in {STASH, PROVIDER}
+        if kind == STACK:
+            entry["outputs"] = {key: found[key] for key in PLAIN if key in found}
+        elif kind == STASH and found and all(map(_encrypted, found.values())) and not each.get("delete"):
+            entry |= {"inputs": {"input": found["input"]}, "outputs": found}
+        elif not (each["urn"] in needed and (kind == PROVIDER or kind.startswith("ci:"))):
+            continue
+        needed |= {each.get("parent"), str(each.get("provider")).rpartition("::")[0]}
+        yield entry
+
+
+def outputs(state: dict[str, Any]) -> dict[str, Any]:
+    """Return the stack's outputs in what `carried` gives, to be changed in place; empty where it has none."""
+    resources = state["checkpoint"]["latest"]["resources"]
+    return next((each["outputs"] for each in resources if each["type"] == STACK), {})
+
+
+def _encrypted(value: Any) -> bool:  # noqa: ANN401 - of a state
+    return isinstance(value, dict) and value.keys() == {SECRET[0], "ciphertext"} and value[SECRET[0]] == SECRET[1]
 
 
 def locks(clone: Clone, stack: str) -> list[Path]:

@@ -303,3 +303,14 @@ def test_operations_that_were_not_finished_are_named(stack: Stack) -> None:
     state(stack).write_text(json.dumps(found))
     assert recover.remains(stack)
     assert state_files.mend(stack.clone, "dev", lambda _: "") == []
+
+
+def test_the_state_that_a_restore_carries_over_has_the_kept_secrets_and_pulumi_takes_it(stack: Stack) -> None:
+    before = json.loads(stack.ask("stack", "export", "--show-secrets"))["deployment"]["resources"]
+    carried = json.dumps(state_files.carried(stack.clone, "dev", state(stack))).encode()
+    shutil.rmtree(stack.clone.state)
+    state_files.put(stack.clone.state, stack.clone, "dev", carried)
+    assert up(stack).status == 0
+    after = json.loads(stack.ask("stack", "export", "--show-secrets"))["deployment"]["resources"]
+    outputs = [[each["outputs"]["output"] for each in found if "Stash" in each["type"]] for found in (before, after)]
+    assert outputs[0] == outputs[1] != []

@@ -1,5 +1,6 @@
 """`backup` and `restore` on a real engine, with `access: dind`: what a stack keeps goes to a host that lacks it."""
 
+import base64
 import hashlib
 import io
 import shutil
@@ -12,13 +13,14 @@ import docker
 import docker.errors
 import pytest
 
-from tests.support import containers
+from ops import archive
+from tests.support import archives, containers
 from tests.support.names import PREFIX
 from tests.support.verbs import Verbs, clone
 
 NAME = f"{PREFIX}-backup"
 ENGINE, HOME = f"{NAME}-engine", f"{NAME}-home"
-IMAGES, UNFINISHED = f"{ENGINE}-images", f"{HOME}-unfinished-restore"
+IMAGES, UNFINISHED, THEIRS = f"{ENGINE}-images", f"{HOME}-unfinished-restore", f"{NAME}-theirs"
 FILL = """
 cd /var/jenkins_home
 mkdir -p jobs/website/builds/7 secrets
@@ -41,7 +43,12 @@ def verbs(engine: docker.DockerClient, stand_in: str, tmp_path_factory: pytest.T
     with made.deployed(NAME, IMAGES, docker={"dind": {"containerName": ENGINE, "memoryMib": 1024}}):
         containers.inside(NAME, "sh", "-ec", FILL, user="1000")
         made.run("sample")
-        yield made
+        try:
+            yield made
+        finally:
+            for container in engine.containers.list(all=True, filters={"volume": THEIRS}):
+                container.remove()
+                engine.volumes.get(THEIRS).remove()
 
 
 def kept(engine: docker.DockerClient) -> dict[str, tuple[Any, ...]]:
@@ -68,6 +75,28 @@ def there(engine: docker.DockerClient, name: str) -> Any:
     return engine.api.containers(all=True, filters={"name": f"^/?{name}$"})
 
 
+def foreign(stack: str, volume: str, container: str) -> list[dict[str, Any]]:
+    """Give entries of a state that would make an update remove a volume and a container of somebody else's."""
+    urn = f"urn:pulumi:{stack}::ci::"
+    host = {
+        "urn": f"{urn}pulumi:providers:docker::theirs",
+        "type": "pulumi:providers:docker",
+        "custom": True,
+        "id": "i",
+    }
+    kinds = {"docker:index/volume:Volume": volume, "docker:index/container:Container": container}
+    of = {"custom": True, "provider": f"{host['urn']}::i", "inputs": {"name": "theirs"}}
+    return [host, *({**of, "urn": f"{urn}{kind}::theirs", "type": kind, "id": id_} for kind, id_ in kinds.items())]
+
+
+def pickled(stack: str, ran: Path) -> dict[str, Any]:
+    """Give an entry of a state whose provider is code: the pickle of a call that makes a file."""
+    kind = "pulumi-python:dynamic:Resource"
+    code = base64.b64encode(f"cbuiltins\nopen\n(V{ran}\nVw\ntR.".encode()).decode()
+    return {"urn": f"urn:pulumi:{stack}::ci::{kind}::x", "type": kind, "custom": True, "id": "x",
+            "inputs": {"__provider": code}, "outputs": {"__provider": code}}  # fmt: skip
+
+
 def test_what_a_stack_keeps_goes_to_a_host_that_has_nothing_of_it_also_after_kills(
     verbs: Verbs, engine: docker.DockerClient, tmp_path: Path
 ) -> None:
@@ -92,7 +121,7 @@ def test_what_a_stack_keeps_goes_to_a_host_that_has_nothing_of_it_also_after_kil
     passphrase = verbs.root / ".local/passphrase"
     right = passphrase.read_text()
     passphrase.write_text("another")
-    assert "can't be decrypted" in verbs.run("restore", "--file", str(file), status=1)
+    assert "another passphrase" in verbs.run("restore", "--file", str(file), status=1)
     passphrase.write_text(right)
     cut.write_bytes(file.read_bytes()[:-20_000])
     assert "damaged" in verbs.run("restore", "--file", str(cut), status=1)
@@ -113,3 +142,32 @@ def test_what_a_stack_keeps_goes_to_a_host_that_has_nothing_of_it_also_after_kil
     containers.inside(NAME, "sh", "-c", "echo 9 > /var/jenkins_home/jobs/website/nextBuildNumber")
     assert "stays as it is now" in verbs.run("restore", "--file", str(file))
     assert containers.inside(NAME, "cat", "/var/jenkins_home/jobs/website/nextBuildNumber") == "9\n"
+
+
+def test_a_changed_archive_is_refused_and_one_without_a_signature_removes_nothing_of_others(
+    verbs: Verbs, engine: docker.DockerClient, tmp_path: Path
+) -> None:
+    file, changed, ran = tmp_path / "ci.zip", tmp_path / "changed.zip", tmp_path / "ran"
+    theirs = str(engine.containers.create("ci-offline-controller:1", volumes=[f"{THEIRS}:/data"]).id)
+    verbs.run("backup", "--file", str(file))
+    before = kept(engine), images(), verbs.run("password")
+    verbs.run("down")
+    for volume in (HOME, IMAGES):
+        engine.volumes.get(volume).remove()
+    shutil.rmtree(verbs.root / ".local/state")
+    removing, running = foreign(verbs.stack, THEIRS, theirs), [pickled(verbs.stack, ran)]
+    for entries, form, words, refusal in (
+        (removing, archive.FORMAT, (), "changed after it was written"),
+        (running, archive.FORMAT, ("--unsigned",), "changed after it was written"),
+        (removing, archive.UNSIGNED, (), "has no signature"),
+        (running, archive.UNSIGNED, ("--unsigned",), "does not make"),
+    ):
+        shutil.copy(file, changed)
+        archives.with_resources(changed, *entries, format=form)
+        assert refusal in verbs.run("restore", "--file", str(changed), *words, status=1)
+    assert not (verbs.root / ".local/state").exists()
+    archives.with_resources(file, *removing, format=archive.UNSIGNED)
+    verbs.run("restore", "--file", str(file), "--unsigned")
+    assert (kept(engine), images(), verbs.run("password")) == before
+    assert [each["Name"] for each in engine.containers.get(theirs).attrs["Mounts"]] == [THEIRS]
+    assert not ran.exists()
