@@ -1,7 +1,7 @@
 """Waits for Jenkins' builds before an update replaces or removes its container, an agent's, or the engine's or proxy's.
 
-In quiet mode Jenkins starts no build, and a pipeline pauses before its next step. A paused one goes on after the start;
-a plain `sh` step that runs in that container would be lost.
+In quiet mode Jenkins starts no build, and each branch of a pipeline pauses before its next step. A paused one goes on
+after the start; a plain `sh` step that runs in that container would be lost.
 """
 
 from __future__ import annotations
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 POLL_SECONDS = 2.0
 PLAN_SECONDS = 600
 """How long the plan may take. A preview that looks at the host takes 2 s."""
-
-PAUSED = b"Pausing (Preparing for shutdown)"
-"""The last line of a paused build's log. Source: jenkinsci/workflow-cps-plugin, CpsThreadGroup.scheduleRun."""
 
 CONTAINERS = re.compile(r"jenkins-controller|agents-\d+|(?:engine|proxy)-container")
 """The names of the resources in whose containers builds run, or whose engine or proxy they use."""
@@ -64,16 +61,12 @@ def update(stack: Stack, words: Sequence[str], run: Callable[[], Done]) -> Done:
 def await_builds(jenkins: Jenkins, seconds: float) -> None:
     """Say which builds run, and wait until each has ended or paused, for so many seconds at most."""
     end = time.monotonic() + seconds
-    logs: dict[str, Iterator[bytes]] = {}
-    tails: dict[str, bytes] = {}
 
     def at_work() -> list[str]:
-        found = jenkins.running()
-        for build in found:
-            piece = next(logs.setdefault(build, jenkins.log(build)), b"")
-            tails[build] = (tails.get(build, b"") + piece)[-2 * len(PAUSED) :]
-        return [name for build, name in found.items() if not tails[build].rstrip().endswith(PAUSED)]
+        return [name for build, name in jenkins.running().items() if jenkins.is_at_work(build)]
 
+    if jenkins.running():
+        time.sleep(POLL_SECONDS)  # a step that begins as quiet mode does is seen a moment later
     if busy := at_work():
         with console.step(f"waiting for Jenkins' builds {', '.join(busy)}", f"at most {seconds:.0f} s"):
             while busy and time.monotonic() < end:

@@ -39,6 +39,16 @@ _BUILD = re.compile(r"/((?:job/[^/]+/)+\d+)/$")
 """How a build's address ends: with its path below Jenkins' own, as `job/team/job/app/7`, by which it is called here."""
 
 
+_BRANCH = re.compile(r"Thread #\d+\s+at (?:DSL\.(\w+)\()?")
+"""A branch in a thread dump, with the step that it is in; a paused branch is in none.
+
+Source: jenkinsci/workflow-cps-plugin, CpsThreadDump.java.
+"""
+
+_RESUMED = frozenset({"", "build", "input", "node", "parallel", "sleep", "waitUntil"})
+"""The steps that only wait, and do so again after a restart. A `node` in this place waits for an executor."""
+
+
 class AwayError(OpsError):
     """Jenkins does not answer, or says that it is starting."""
 
@@ -107,6 +117,20 @@ class Jenkins:
         urls = [str((each["currentExecutable"] or {}).get("url")) for each in executors]
         builds = {match[1]: match[1].split("/") for match in map(_BUILD.search, urls) if match}
         return {build: f"{unquote('/'.join(path[1:-1:2]))} #{path[-1]}" for build, path in sorted(builds.items())}
+
+    def is_at_work(self, build: str) -> bool:
+        """Tell whether a running build is in a step that a restart could end; True where Jenkins can't tell.
+
+        The build's log does not say it: Jenkins writes there once that it pauses, for the first branch that does.
+        """
+        try:
+            page = self._ask("GET", f"{build}/threadDump/").text
+        except AwayError:
+            raise
+        except OpsError:  # no pipeline, or it has just ended
+            return True
+        branches: list[str] = _BRANCH.findall(page)
+        return not branches or any(step not in _RESUMED for step in branches)
 
     def _json(self, path: str, **query: str) -> dict[str, Any]:
         answer = self._ask("GET", path, **query)

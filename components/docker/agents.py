@@ -14,8 +14,13 @@ from components.settings import JenkinsSettings
 _CONTROLLER: Final = "jenkins"
 """The controller's name in the network that it shares with the agents alone."""
 
+_OPEN_FILES: Final = 65536
+"""An agent that loses the controller tries to close every number that a file may have, before it starts itself again.
+Where the engine sets no limit, that is a billion numbers: 15 minutes."""
+
 _START: Final = f"""
 trap 'kill $!; exit' TERM INT
+ulimit -n {_OPEN_FILES} 2>/dev/null || true
 until [ -s {casc.AGENTS_FOLDER}/$1 ] && curl -fsS -o /tmp/agent.jar http://{_CONTROLLER}:8080/jnlpJars/agent.jar; do
     sleep 2
 done

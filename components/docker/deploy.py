@@ -44,7 +44,7 @@ def deploy(settings: Settings) -> Mapping[str, pulumi.Input[object]]:
             home=home,
             access=for_jobs if workers is None else workers.controllers,
             configuration=_shown(settings) if _has_casc(settings) else None,
-            files=_files(settings, clear, notify) if clear is not None and notify is not None else {},
+            files=_files(settings, clear, notify) if clear is not None and notify is not None else hooks.wizard(),
         ),
         beside,
     )

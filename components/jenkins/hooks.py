@@ -48,6 +48,12 @@ def scripts(settings: Settings) -> Mapping[str, str]:
     return {"/etc/ci/accounts.json": accounts, **files}
 
 
+def wizard() -> Mapping[str, str]:
+    """Return the script that removes, for the setup wizard, what an earlier `setup: casc` left to act in the home."""
+    path = f"{_REF}/{_SCRIPTS.name}/ci-0-wizard.groovy.override"
+    return {path: _SCRIPTS.with_name("wizard.groovy").read_text(encoding="utf-8")}
+
+
 def notify_token(token: str) -> str:
     """Return the file by which Jenkins takes this token, and no other, for git/notifyCommit."""
     return _TOKENS.format(hashlib.sha256(token.encode()).hexdigest())

@@ -115,7 +115,8 @@ class JenkinsSettings(Section):
     setup: Literal["casc", "wizard"] = "casc"
     """`casc`: configuration as code sets the administrator, security and jobs. `wizard`: Jenkins asks for the password
     in secrets/initialAdminPassword on the first visit, and the rest is done by hand. A home that `casc` has set up
-    keeps its accounts: note the password (`make password`) before you change to `wizard`."""
+    keeps its accounts and jobs, and loses the notify token: note the password (`make password`) before you change to
+    `wizard`."""
 
     admin_user: UserName = "admin"
     """The administrator's name."""

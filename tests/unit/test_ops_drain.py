@@ -9,6 +9,8 @@ from unittest import mock
 
 import docker.errors
 import pytest
+import yaml
+from pydantic import SecretStr
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
@@ -16,8 +18,8 @@ from ops import deploy, drain, engine, jenkins
 from setup import engine as local_engine
 from tests.support import made_stack
 
-WORK = b"[Pipeline] sh\n+ make\n"
-PAUSED = WORK + b"[2026-01-31T10:00:07.123Z] Pausing (Preparing for shutdown)\r\n"
+DUMPS = yaml.safe_load(Path(__file__).with_name("thread_dumps.yaml").read_text())
+WORK, PAUSED = (next(each["dump"] for each in DUMPS if each["is_at_work"] is at_work) for at_work in (True, False))
 APP, SITE = "job/team/job/my%20app/7/", "job/site/3/"
 CONTROLLER = "urn:pulumi:dev::ci::ci:docker:Jenkins$docker:index/container:Container::jenkins-controller"
 AGENT = "urn:pulumi:dev::ci::ci:docker:Agents$docker:index/container:Container::agents-2"
@@ -52,17 +54,11 @@ class World:
         seen = itertools.chain(times, itertools.repeat(times[-1]))
         self.server.expect_request("/computer/api/json").respond_with_handler(lambda _: answer(next(seen)))
 
-    def log(self, path: str, *pieces: bytes) -> None:
-        """Let a build's log grow by these pieces; then nothing comes."""
-        sent, seen = [0], itertools.chain(pieces, itertools.repeat(b""))
-
-        def progress(request: Request) -> Response:
-            assert request.args["start"] == str(sum(sent))
-            piece = next(seen)
-            sent.append(len(piece))
-            return Response(piece, headers={"X-Text-Size": str(sum(sent)), "X-More-Data": "true"})
-
-        self.server.expect_request(f"/{path}logText/progressiveText").respond_with_handler(progress)
+    def dumps(self, path: str, *texts: str) -> None:
+        """Let these be a build's thread dumps, one for each time that Jenkins is asked; the last for ever."""
+        seen = itertools.chain(texts, itertools.repeat(texts[-1]))
+        page = "<l:copyButton text={0}><pre>{0}</pre>".format
+        self.server.expect_request(f"/{path}threadDump/").respond_with_handler(lambda _: Response(page(next(seen))))
 
     def update(self, run: Callable[[], deploy.Done] = lambda: DONE, seconds: int = 20) -> deploy.Done:
         stack = made_stack.on_docker(self.root, jenkins={"drainSeconds": seconds})
@@ -88,9 +84,9 @@ def world(httpserver: HTTPServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_builds_are_named_and_waited_for_until_each_has_ended_or_paused(world: World, capsys: Any) -> None:
-    world.builds([APP, SITE], [APP, SITE], [APP])
-    world.log(SITE, WORK, b"done\n")
-    world.log(APP.replace("%20", " "), WORK, b"", b"", b"", PAUSED)
+    world.builds([APP, SITE], [APP, SITE], [APP, SITE], [APP])
+    world.dumps(SITE, WORK)
+    world.dumps(APP.replace("%20", " "), WORK, WORK, WORK, PAUSED)
     asked: list[int] = []
 
     def run() -> deploy.Done:
@@ -98,7 +94,7 @@ def test_builds_are_named_and_waited_for_until_each_has_ended_or_paused(world: W
         return DONE
 
     assert world.update(run) == DONE
-    assert (asked, world.posted) == ([5], ["/quietDown"])
+    assert (asked, world.posted) == ([4], ["/quietDown"])
     said = capsys.readouterr().err
     assert "waiting for Jenkins' builds site #3, team/my app #7 (at most 20 s)" in said
     assert "lose" not in said
@@ -106,10 +102,18 @@ def test_builds_are_named_and_waited_for_until_each_has_ended_or_paused(world: W
 
 def test_after_the_bound_the_update_goes_on_and_names_the_builds(world: World, capsys: Any) -> None:
     world.builds([APP, SITE])
-    world.log(APP.replace("%20", " "), PAUSED + b"another branch is still at work\n")
-    world.log(SITE, PAUSED)
+    world.dumps(SITE, PAUSED)  # the other one is no pipeline: Jenkins has no thread dump of it
     assert world.update(seconds=1) == DONE
     assert capsys.readouterr().err.endswith("may lose a plain `sh` step: team/my app #7\n")
+
+
+@pytest.mark.parametrize("case", DUMPS, ids=lambda case: case["name"])
+def test_a_build_is_at_work_as_long_as_one_of_its_branches_is_in_a_step_that_a_restart_could_end(
+    world: World, case: dict[str, Any]
+) -> None:
+    world.dumps(SITE, case["dump"])
+    client = jenkins.Jenkins(world.server.url_for(""), "admin", SecretStr("correct horse"), away_seconds=0)
+    assert client.is_at_work("job/site/3") is case["is_at_work"]
 
 
 def test_an_update_that_fails_is_stopped_or_changes_nothing_lets_builds_start_again(world: World) -> None:
