@@ -11,7 +11,7 @@ import pulumi_docker as docker
 from components import password
 from components.docker import access, agents, gitlab_deploy, host, prune
 from components.docker.access import EngineAccess
-from components.docker.image import controller_image
+from components.docker.image import built_image, pinned
 from components.docker.jenkins import Jenkins, JenkinsArgs, home_volume
 from components.jenkins import casc, configuration, hooks, jobs
 from components.settings import JenkinsSettings, Settings
@@ -35,7 +35,10 @@ def deploy(settings: Settings) -> Mapping[str, pulumi.Input[object]]:
     seen = home if workers is None else workers.workspaces
     engine_access = access.of(settings.docker).declare(settings, seen, on_host)
     for_jobs = _with_client(jenkins, engine_access)
-    image = controller_image("jenkins", jenkins, on_host)
+    if jenkins.image is not None:
+        image = pinned("jenkins", jenkins.image, on_host)
+    else:
+        image = built_image("jenkins", jenkins, host.platform(settings), on_host)
     controller = Jenkins(
         "jenkins",
         JenkinsArgs(

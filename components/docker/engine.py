@@ -41,6 +41,11 @@ class Engine:
         """Return the engine that listens on a unix socket of this machine."""
         return cls(path, lambda: _SocketConnection(path))
 
+    def platform(self) -> str:
+        """Return what its images run on, as `linux/amd64`, from `GET /version`."""
+        found = self._get("/version")
+        return f"{found.get('Os')}/{found.get('Arch')}" if isinstance(found, dict) else ""
+
     def containers(self) -> Sequence[Mapping[str, Any]]:
         """List all containers, stopped ones too, as `GET /containers/json?all=1` gives them."""
         found = self._get("/containers/json?all=1")

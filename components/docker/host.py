@@ -14,10 +14,11 @@ import pulumi_docker as docker
 
 from components import certificates, labels
 from components.docker import access, managed_names, tls, tls_preflight
+from components.docker.access import host_socket
 from components.docker.engine import Engine, EngineError
 from components.docker.managed_names import Own
 from components.jenkins import configuration
-from components.settings import JenkinsSettings, Problem, Settings
+from components.settings import JenkinsSettings, NotAcceptedError, Problem, Settings
 from components.settings.docker import PLUGIN_VARIABLES
 from components.settings.problems import HIDDEN
 from components.state import Resources
@@ -69,6 +70,15 @@ def engine(settings: Settings) -> Engine | None:
     return Engine(endpoint.host, lambda: tls.connection(endpoint, context))
 
 
+def platform(settings: Settings) -> str:
+    """Return what the engine's images run on, as `linux/arm64`. Raises EngineError, or NotAcceptedError over ssh."""
+    there = engine(settings)
+    if there is not None:
+        return there.platform()
+    ask = "docker version --format '{{.Server.Os}}/{{.Server.Arch}}'"
+    return host_socket.over_ssh(settings.docker.host, ask, "give a ready ci:jenkins.image")
+
+
 def preflight(
     settings: Settings, *, project: str, stack: str, state: Resources, environment: Mapping[str, str] = os.environ
 ) -> Iterator[Problem]:
@@ -91,6 +101,7 @@ def preflight(
     yield from found
     there = None if found else engine(settings)
     if there is None:
+        yield from () if found else _over_ssh(settings)
         return
     own = managed_names.Own.of(project, stack, state)
     try:
@@ -124,6 +135,15 @@ def _environment(host: str, environment: Mapping[str, str]) -> Iterator[Problem]
         yield Problem(
             name, "conflict", "is set in the environment, and Pulumi's Docker plugin reads it", instead, shown
         )
+
+
+def _over_ssh(settings: Settings) -> Iterator[Problem]:
+    """Return what is wrong if the engine's platform, which a built image needs, can't be found out."""
+    if settings.gitlab_runner is None and settings.jenkins.image is None:
+        try:
+            platform(settings)
+        except NotAcceptedError as error:
+            yield Problem("ci:docker.host", error.code, error.wrong, error.instead, settings.docker.host)
 
 
 def _jenkins(

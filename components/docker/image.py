@@ -9,8 +9,7 @@ import pulumi_docker as docker
 from components.settings import JenkinsSettings
 
 CONTEXT: Final = Path(__file__).parent.parent / "jenkins" / "image"
-"""The build context: the Dockerfile and the pinned plugins, and nothing else."""
-
+"""The folder of the Dockerfile and the pinned plugins. Its .dockerignore leaves every file out of the context."""
 
 BUILT: Final = "ci-jenkins"
 """The repository of the built image. Its tag is the stack's name."""
@@ -45,14 +44,22 @@ def _tell_of_another(reference: str, found: str, kept: str) -> None:
         )
 
 
-def controller_image(name: str, settings: JenkinsSettings, opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
-    """Register the image; give the reference under which the engine has it and by which a change is seen.
+def plugins() -> str:
+    """Return the pinned plugins, as the file says them."""
+    return (CONTEXT / "plugins.txt").read_text(encoding="utf-8")
 
-    A built image is built again when a file of its context, its base or a plugin changes. It stays on the host when the
-    stack is destroyed, as a ready one does, for other containers may use it.
+
+def built_image(
+    name: str, settings: JenkinsSettings, platform: str, opts: pulumi.ResourceOptions
+) -> pulumi.Output[str]:
+    """Register the controller's image; give its id on the engine's host, by which a change is seen.
+
+    It is built again when the Dockerfile, the base, a plugin or the engine's platform changes, and for nothing else:
+    Pulumi's plugin hashes each other file of a context with its mode, which a checkout's umask decides. It stays on the
+    host when the stack is destroyed, as a ready one does, for other containers may use it.
+
+    platform: the engine's, as `linux/amd64`. By itself the plugin takes that of the machine that it runs on.
     """
-    if settings.image is not None:
-        return pinned(name, settings.image, opts)
     built = docker.Image(
         f"{name}-image",
         image_name=f"{BUILT}:{pulumi.get_stack()}",
@@ -60,10 +67,12 @@ def controller_image(name: str, settings: JenkinsSettings, opts: pulumi.Resource
             # Relative to the project, so that two clones of it have the same state.
             context=str(_relative(CONTEXT)),
             dockerfile=str(_relative(CONTEXT / "Dockerfile")),
+            platform=platform,
             args={
                 "BASE_IMAGE": settings.base_image,
                 "DOCKER_CLI_IMAGE": settings.docker_cli_image,
-                "EXTRA_PLUGINS": " ".join(settings.plugins),
+                "PLUGINS": plugins(),
+                "EXTRA_PLUGINS": " ".join(sorted(settings.plugins)),
             },
         ),
         skip_push=True,

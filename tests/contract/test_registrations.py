@@ -14,6 +14,7 @@ import yaml
 from google.protobuf import json_format  # type: ignore[import-untyped]
 
 from components import certificates, docker, kubernetes, settings
+from components.docker import host, image
 from components.kubernetes import mutual_tls
 from components.proxy import haproxy
 from components.settings.model import SECRETS
@@ -49,6 +50,8 @@ LEFT_OUT = {
 @pytest.mark.parametrize("name", STACKS)
 def test_a_stack_registers_what_is_recorded(name: str, request: pytest.FixtureRequest, monkeypatch: Any) -> None:
     monkeypatch.setattr(certificates, "read", lambda path: f"(the text of {path})\n")
+    monkeypatch.setattr(image, "plugins", lambda: "(the text of plugins.txt)")
+    monkeypatch.setattr(host, "platform", lambda _: "linux/arm64")
     monkeypatch.setattr(haproxy, "policy", lambda: "(the text of policy.lua)\n")
     monkeypatch.setattr(secrets, "token_urlsafe", lambda _: "(generated)")
     monkeypatch.setattr(mutual_tls, "period", lambda: 85)

@@ -1,6 +1,7 @@
 """The image that is built on the host, with stand-ins for the two images that it is made from."""
 
 import io
+import json
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -34,7 +35,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, engine: docker.DockerClient,
         FROM {stand_in}
         USER root
         RUN printf '{manager}' > /usr/local/bin/jenkins-plugin-cli && chmod +x /usr/local/bin/jenkins-plugin-cli
-        RUN touch /etc/asked && chown 1000 /etc/asked
+        RUN touch /etc/asked && mkdir -p /usr/share/jenkins/ref && chown 1000 /etc/asked /usr/share/jenkins/ref
         USER jenkins
     """
     client = f"""
@@ -70,6 +71,22 @@ def test_the_image_has_the_pinned_plugins_and_the_client_and_nothing_changes_any
     assert inside("docker", "version")
     assert set(stack.up()) == {"same"}
     assert set(stack.preview()) == {"same"}
+
+
+def test_neither_a_files_mode_nor_a_stray_file_is_a_change(stack: Deployment) -> None:
+    folder = stack.root / "components/jenkins/image"
+    for name in ("Dockerfile", "plugins.txt", ".dockerignore"):
+        (folder / name).chmod(0o664)  # a checkout with umask 002
+    (folder / ".DS_Store").write_text("stray")
+    assert set(stack.preview()) == {"same"}
+
+
+def test_the_image_is_built_for_the_engines_processor_and_the_run_says_nothing_about_it(
+    stack: Deployment, engine: docker.DockerClient
+) -> None:
+    [image] = [one for one in json.loads(stack.state())["deployment"]["resources"] if one["type"].endswith(":Image")]
+    assert image["inputs"]["build"]["platform"] == f"linux/{engine.version()['Arch']}"
+    assert "Building your image for" not in "".join(stack.said)
 
 
 def test_an_edited_plugin_list_is_seen_by_the_preview_and_builds_and_replaces_once(

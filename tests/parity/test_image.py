@@ -10,6 +10,7 @@ from offline.plugins.docker.image import digest
 from tests.parity.support import UP, Look, Stack, container, printed
 
 OFFICIAL_DIGEST = "e0dee252c0079ba55696c570dbff861d6e577ba05a343faf5e1ee95517ea0dc9"
+DOCKERFILE_ALONE = "28ae90bda2f6ea069332c326ad65581be0fd9501aa6f27af89f3d014367144ff"
 CANARY = "canary-77d0c1ab"
 ARGS = {"WORD": "yes", "TOKEN": {"$secret": CANARY}}
 BUILD = {"context": "context", "dockerfile": "context/Dockerfile", "args": ARGS}
@@ -69,6 +70,8 @@ def test_the_digest_of_the_context_is_the_official_one(tmp_path: Path) -> None:
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o755 if name == "sub/run" else 0o644)
     assert digest(tmp_path, tmp_path / "Dockerfile") == OFFICIAL_DIGEST
+    (tmp_path / ".dockerignore").write_text("*\n")
+    assert digest(tmp_path, tmp_path / "Dockerfile") == DOCKERFILE_ALONE
 
 
 def test_a_changed_file_or_mode_builds_again_and_replaces_the_container(built: Stack, look: Look, unique: str) -> None:

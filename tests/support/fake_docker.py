@@ -37,6 +37,8 @@ def listening(
 
     def answer(target: str) -> tuple[int, object]:
         name = target.rpartition("/")[2]
+        if target == "/version":
+            return 200, {"Os": "linux", "Arch": "arm64"}
         if target == "/containers/json?all=1":
             return 200, containers or []
         [_, kind, _] = target.split("/")

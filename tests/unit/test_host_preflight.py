@@ -326,6 +326,7 @@ def ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Put a program named ssh in front of the real one; it writes down its arguments and answers from a file."""
     program = script(tmp_path / "bin" / "ssh", f'echo "$@" > {tmp_path}/asked\ncat {tmp_path}/answer')
     monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    host_socket.over_ssh.cache_clear()
     return tmp_path
 
 
@@ -341,6 +342,18 @@ def test_over_ssh_a_path_that_is_no_socket_is_refused_with_the_host(ssh: Path) -
     (ssh / "answer").write_text("0:0:81a4\n")
     with pytest.raises(NotAcceptedError, match=r"docker\.sock on build-1\.example\.org"):
         found(host="ssh://deploy@build-1.example.org")
+
+
+def test_over_ssh_the_platform_is_the_engines_and_an_engine_that_does_not_tell_is_refused(ssh: Path) -> None:
+    stack = settings(docker={"acceptRootOnHost": True, "host": "ssh://ci@arm.example.org", "socketGroup": 998})
+    (ssh / "answer").write_text("linux/arm64\n")
+    assert list(host.preflight(stack, project="ci", stack="test", state={})) == []
+    assert host.platform(stack) == "linux/arm64"
+    host_socket.over_ssh.cache_clear()
+    script(ssh / "bin" / "ssh", "echo 'docker: not found' >&2; exit 127")
+    [problem] = host.preflight(stack, project="ci", stack="test", state={})
+    assert (problem.key, problem.code) == ("ci:docker.host", "not_found")
+    assert "docker version --format" in problem.instead
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can give a socket to root and another group")

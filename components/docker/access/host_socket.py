@@ -22,6 +22,9 @@ SOCKET_IN_CONTAINER: Final = "/var/run/docker.sock"
 
 _SSH_TIMEOUT_SECONDS: Final = 15
 
+_SSH_FAILED: Final = 255
+"""The exit status of ssh itself. Any other is the command's."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Socket:
@@ -115,26 +118,43 @@ def _local_owner(path: str) -> tuple[int, int]:
     return found.st_uid, found.st_gid
 
 
-@functools.cache  # preflight and deployment both ask, and each time is a login of a second
 def _remote_owner(host: str, path: str) -> tuple[int, int]:
-    where = urlsplit(host)
-    login = f"{where.username}@{where.hostname}"
-    port = ["-p", str(where.port)] if where.port else []
-    # The type as a number: its word is in the host's language, or in ours. And a shell there reads the path.
-    asked = ["stat", "-L", "-c", "%u:%g:%f", shlex.quote(path)]
-    command = ["ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10", *port, "--", login, *asked]
-    instead = f"check that `ssh {host} stat {path}` works without a question, or give socketGroup"
-    try:
-        done = subprocess.run(  # noqa: S603 - a list of words, each checked by the settings
-            command, capture_output=True, text=True, timeout=_SSH_TIMEOUT_SECONDS, check=False, stdin=subprocess.DEVNULL
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        wrong = f"did not answer what the group of {path} on {where.hostname} is ({error})"
-        raise NotAcceptedError(wrong, instead, "unreachable") from None
-    found = re.fullmatch(f"([0-9]+):([0-9]+):{stat.S_IFSOCK >> 12:x}[0-9a-f]{{3}}", done.stdout.strip())
-    if done.returncode != 0 or not found:
-        said = (done.stderr or done.stdout).strip().splitlines()
+    # The type as a number: its word is in the host's language, or in ours.
+    answer = over_ssh(host, f"stat -L -c %u:%g:%f {shlex.quote(path)}", "give socketGroup")
+    found = re.fullmatch(f"([0-9]+):([0-9]+):{stat.S_IFSOCK >> 12:x}[0-9a-f]{{3}}", answer)
+    if not found:
         raise NotAcceptedError(
-            f"finds no socket at {path} on {where.hostname} ({said[-1] if said else 'no answer'})", instead, "not_found"
+            f"finds no socket at {path} on {urlsplit(host).hostname} ({answer})", "give socketPath", "not_found"
         )
     return int(found[1]), int(found[2])
+
+
+@functools.cache  # preflight and deployment both ask, and each time is a login of a second
+def over_ssh(host: str, command: str, instead: str) -> str:
+    """Return what a command, for a shell, prints on a host. Raises NotAcceptedError, with `instead`, if it fails."""
+    where = urlsplit(host)
+    port = ["-p", str(where.port)] if where.port else []
+    words = [
+        "-o",
+        "BatchMode=yes",
+        "-o",
+        "ConnectTimeout=10",
+        *port,
+        "--",
+        f"{where.username}@{where.hostname}",
+        command,
+    ]
+    try:
+        done = subprocess.run(  # noqa: S603 - a list of words, each checked by the settings
+            ["ssh", *words],  # noqa: S607 - the user's own
+            capture_output=True, text=True, timeout=_SSH_TIMEOUT_SECONDS, check=False, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired) as error:
+        said, status = str(error), _SSH_FAILED
+    else:
+        said, status = (done.stdout if done.returncode == 0 else done.stderr).strip(), done.returncode
+    if status != 0:
+        wrong = f"fails at `{command}` over ssh ({said.rpartition(chr(10))[2] or 'no answer'})"
+        instead = f"check that `ssh {host} {command}` works without a question, or {instead}"
+        raise NotAcceptedError(wrong, instead, "unreachable" if status == _SSH_FAILED else "not_found")
+    return said

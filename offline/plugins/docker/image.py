@@ -33,7 +33,9 @@ class Image(ResourceType):
         "imageName": Field(required=True),
         "skipPush": Field(only=True),
         "buildOnPreview": Field(only=False, default=False),
-        "build": Field({"context": Field(required=True), "dockerfile": Field(required=True), "args": Field()}),
+        "build": Field(
+            {"context": Field(required=True), "dockerfile": Field(required=True), "args": Field(), "platform": Field()}
+        ),
     }
 
     def check(self, inputs: dict[str, Any]) -> tuple[dict[str, Any], list[CheckFailure]]:
@@ -43,7 +45,9 @@ class Image(ResourceType):
         if not failures:
             given = checked["build"]
             given["contextDigest"] = digest(Path(given["context"]), Path(given["dockerfile"]))
-            given["platform"] = f"linux/{_ARCHITECTURES.get(platform.machine(), platform.machine())}"
+            given["platform"] = (
+                given.get("platform") or f"linux/{_ARCHITECTURES.get(platform.machine(), platform.machine())}"
+            )
         return checked, failures
 
     def compare(self, state: State, inputs: dict[str, Any]) -> dict[str, int]:
@@ -104,13 +108,15 @@ def digest(context: Path, dockerfile: Path) -> str:
 
     The Dockerfile comes first, under that name and no mode. What .dockerignore leaves out is no part of it.
     """
-    from docker.utils.build import walk  # type: ignore[attr-defined,unused-ignore]  # noqa: PLC0415
+    from docker.utils.build import PatternMatcher  # noqa: PLC0415
 
     ignore = context / ".dockerignore"
     lines = [line.strip() for line in ignore.read_text("utf-8-sig").splitlines()] if ignore.exists() else []
     patterns = [line for line in lines if line and not line.startswith("#")]
+    matcher: Any = PatternMatcher(patterns)
+    matcher.patterns.pop()  # the SDK's own, which takes .dockerignore in again
     found = [("Dockerfile", "----------", dockerfile.read_bytes())]
-    for name in sorted(walk(context, patterns), key=lambda one: Path(one).parts):
+    for name in sorted(matcher.walk(context), key=lambda one: Path(one).parts):
         path = context / name
         mode = path.lstat().st_mode
         if stat.S_ISLNK(mode):
