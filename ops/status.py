@@ -129,7 +129,7 @@ def how(title: str, container: Container, deployed: Mapping[str, Any]) -> Findin
     seen += f", further groups {', '.join(groups) or 'none'}{privileged}"
     signs = [] if deployed.get("id") in {None, container.id} else ["another container has its name (remove it first)"]
     signs += [] if {*groups} == {*wanted} else ["its groups were changed"]
-    runs = state["Status"] == "running" or not outputs.get("mustRun", True)
+    runs = state["Status"] == "running"
     well = runs and health in {"healthy", "no health check"} and not signs
     # Pulumi's plugin takes a paused container for one that runs.
     mend = f"To let it go on: docker unpause {container.name}" if state["Status"] == "paused" else "`make up` mends it"

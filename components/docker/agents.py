@@ -8,6 +8,7 @@ import pulumi_docker as docker
 
 from components.docker.access import EngineAccess
 from components.docker.container import HOME, UNPRIVILEGED, USER, own_labels, service
+from components.docker.jenkins import START_SECONDS
 from components.jenkins import casc
 from components.settings import JenkinsSettings
 
@@ -107,7 +108,7 @@ class Agents(pulumi.ComponentResource):
                     parent=self,
                     memory_mib=settings.memory_mib,
                     healthy=_CONNECTED,
-                    start_seconds=settings.start_timeout_seconds,
+                    start_seconds=START_SECONDS,
                     ready_seconds=settings.start_timeout_seconds,
                     stop_seconds=settings.stop_timeout_seconds,
                     log_options={"max-size": f"{settings.log_max_size_mib}m", "max-file": str(settings.log_max_files)},

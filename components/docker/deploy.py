@@ -109,6 +109,7 @@ def _files(
 
 
 def _next(settings: Settings) -> list[str]:
+    """Return what to do now. Pulumi cuts what it shows at 150 characters, so a long command is a step of its own."""
     jenkins, stack = settings.jenkins, pulumi.get_stack()
     steps = []
     if not settings.docker.is_local:
@@ -118,20 +119,15 @@ def _next(settings: Settings) -> list[str]:
             f"From this machine: ssh -L {port}:127.0.0.1:{port} {target}, since the port is open on that host only."
         )
     if _has_casc(settings):
-        steps.append(
-            f"Open {settings.url} and log in as {jenkins.admin_user}; the password: `make password STACK={stack}`, "
-            f"or `pulumi stack output --stack {stack} --show-secrets adminPassword`."
-        )
+        steps.append(f"Open {settings.url} and log in as {jenkins.admin_user}.")
+        steps.append(f"The password: `make password STACK={stack}`, or this:")
+        steps.append(f"pulumi stack output --stack {stack} --show-secrets adminPassword")
     else:
-        steps.append(
-            f"Open {settings.url}; the first password: `docker exec {jenkins.container_name} cat "
-            "/var/jenkins_home/secrets/initialAdminPassword`."
-        )
+        steps.append(f"Open {settings.url}. The first password:")
+        steps.append(f"docker exec {jenkins.container_name} cat /var/jenkins_home/secrets/initialAdminPassword")
     if jenkins.sample and _has_casc(settings):
         steps.append(f"Build an image: `make sample STACK={stack}`, or start the job `sample` by hand.")
     if any(job.multibranch or job.poll is not None for job in settings.jobs):
-        steps.append(
-            f"Build on push: let the Git host call {settings.url}/git/notifyCommit?url=REPOSITORY&token=TOKEN; the "
-            f"token: `pulumi stack output --stack {stack} --show-secrets notifyToken`."
-        )
+        steps.append(f"Build on push: let the Git host call {settings.url}/git/notifyCommit?url=REPOSITORY&token=TOKEN")
+        steps.append(f"The token: pulumi stack output --stack {stack} --show-secrets notifyToken")
     return steps

@@ -119,7 +119,7 @@ class Engine(pulumi.ComponentResource):
                 parent=self,
                 memory_mib=settings.memory_mib,
                 healthy=["CMD-SHELL", _HEALTHY],
-                start_seconds=settings.start_timeout_seconds,
+                start_seconds=120,  # not the setting, of which a new value would replace the engine
                 ready_seconds=settings.start_timeout_seconds,
                 stop_seconds=_STOP_SECONDS,
             ),

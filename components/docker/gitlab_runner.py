@@ -13,6 +13,9 @@ from components.gitlab import config
 from components.settings import GitlabRunnerSettings
 
 _PROBE: Final = f"http://127.0.0.1:{config.PORT}/metrics"
+_PERIOD: Final = 100_000
+"""The kernel's own period for a quota of processor time, microseconds."""
+
 _READY_SECONDS: Final = 120
 """How long an update waits for the runner, which is ready within two seconds once its image is there."""
 
@@ -65,6 +68,9 @@ class GitlabRunner(pulumi.ComponentResource):
                     host_path=args.socket.path, container_path=SOCKET_IN_CONTAINER, read_only=False
                 )
             ],
+            # Not `cpus`, which the plugin reads back rounded. It does not change these in a container that runs.
+            cpu_period=_PERIOD,
+            cpu_quota=settings.cpu_millicores * _PERIOD // 1000,
             restart="unless-stopped",
             **UNPRIVILEGED,
             **service(
@@ -76,6 +82,7 @@ class GitlabRunner(pulumi.ComponentResource):
                 ready_seconds=_READY_SECONDS,
                 # The image's own signal to stop lets the jobs that run end first.
                 stop_seconds=settings.stop_timeout_seconds,
+                replaces=["cpuQuota"],
             ),
         )
         self.container = container.name

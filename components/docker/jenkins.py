@@ -15,6 +15,10 @@ from components.settings import JenkinsSettings
 _AGENT_PORT: Final = 50000
 """Where the controller listens for inbound agents, inside of its container."""
 
+START_SECONDS: Final = 600
+"""How long a health check may fail at first. Not `startTimeoutSeconds`, which an update waits whatever the health check
+says meanwhile, and of which a new value would replace the container."""
+
 _HEAP_PERCENT: Final = 60
 """Share of the memory limit for the Java heap. The rest is for Java itself, and for the processes of jobs."""
 
@@ -79,7 +83,7 @@ class Jenkins(pulumi.ComponentResource):
                 memory_mib=settings.memory_mib,
                 # /login answers 503 until configuration as code is applied and the jobs are loaded.
                 healthy=["CMD", "curl", "-fsS", "-o", "/dev/null", "http://127.0.0.1:8080/login"],
-                start_seconds=settings.start_timeout_seconds,
+                start_seconds=START_SECONDS,
                 ready_seconds=settings.start_timeout_seconds,
                 stop_seconds=settings.stop_timeout_seconds,
                 log_options={"max-size": f"{settings.log_max_size_mib}m", "max-file": str(settings.log_max_files)},

@@ -44,9 +44,10 @@ def render(settings: Settings) -> str:
 
 
 def texts(settings: Settings) -> Mapping[str, str]:
-    """Return the definition of each job by its name."""
+    """Return the definition of each job by its name, in its order: a job's place in the stack's file has no meaning."""
     return {
-        job.name: "\n".join(_multibranch(job) if job.multibranch else _pipeline(job)) + "\n" for job in all_of(settings)
+        job.name: "\n".join(_multibranch(job) if job.multibranch else _pipeline(job)) + "\n"
+        for job in sorted(all_of(settings), key=lambda job: job.name)
     }
 
 

@@ -198,9 +198,12 @@ def _containerd_hosts(settings: Settings, registry: Registry) -> pulumi.Input[st
 
 def _next(settings: Settings, endpoint: Endpoints) -> list[str]:
     pull, stack = endpoint.pull, pulumi.get_stack()
-    how = f"the password: `make password STACK={stack}`, or "
-    how += f"`pulumi stack output --stack {stack} --show-secrets registryPassword`"
-    steps = [f"Log in: `docker login {pull}` as {settings.registry.user}; {how}."]
+    # Pulumi cuts what it shows at 150 characters, so a long command is a step of its own.
+    steps = [
+        f"Log in: `docker login {pull}` as {settings.registry.user}.",
+        f"The password: `make password STACK={stack}`, or this:",
+        f"pulumi stack output --stack {stack} --show-secrets registryPassword",
+    ]
     if settings.gitlab_runner is not None:
         steps += gitlab_runner.steps(settings.gitlab_runner, pull, settings.registry.user)
     elif not settings.builds:
@@ -208,14 +211,12 @@ def _next(settings: Settings, endpoint: Endpoints) -> list[str]:
     if endpoints.hosts_toml(settings) is not None:
         path = f"/etc/containerd/certs.d/{pull}/hosts.toml"
         steps.append(
-            f"Nodes can't resolve {pull}: write the output containerdHosts to {path} on each node, "
-            "or set ci:registry.nodePort or ci:registry.ingress."
+            f"Nodes can't resolve {pull}: set ci:registry.nodePort or ci:registry.ingress, or write to each node"
         )
+        steps.append(f"the output containerdHosts, to {path}")
     builds = namespaces.of_builds(settings.kubernetes.namespace)
-    steps.append(
-        f"Pods in {builds} pull with imagePullSecrets: [{{name: {PULL_SECRET}}}]; for other namespaces, make such a "
-        "Secret from the output pullConfig. Its account can only pull."
-    )
+    steps.append(f"Pods in {builds} pull with imagePullSecrets: [{{name: {PULL_SECRET}}}]. Its account can only pull.")
+    steps.append("For other namespaces, make such a Secret from the output pullConfig.")
     if settings.webhook is not None:
         steps.append(f"Let git hosts call {endpoints.webhook(settings)} after a push, with the output webhookSecret.")
     if settings.registry.tls is None:

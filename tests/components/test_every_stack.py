@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 import yaml
 
+from components import docker
 from components.docker import container
 from components.settings.model import SECRET_MAPS, SECRETS
 from tests.contract.test_registrations import MADE_UP, RECORDED, STACKS
+from tests.support.engine import Engine
+from tests.support.settings import settings
 
 FOUND: dict[str, dict[str, Any]] = {
     path.stem: yaml.load(path.read_text(), yaml.CSafeLoader) for path in sorted(RECORDED.glob("*.yaml"))
@@ -270,3 +273,24 @@ def test_the_hosts_docker_client_is_where_the_engine_is() -> None:
 @pytest.mark.parametrize(("seconds", "written"), [(90, "1m30s"), (600, "10m0s"), (3600, "1h0m0s"), (45, "45s")])
 def test_a_duration_is_written_as_the_engine_reads_it_back(seconds: int, written: str) -> None:
     assert container._duration(seconds) == written  # noqa: SLF001
+
+
+def test_a_jobs_place_and_the_time_to_start_replace_no_container() -> None:
+    """A changed health check would replace one, and so would another order of the uploaded texts."""
+    jobs = [{"name": name, "script": "echo 1"} for name in ("b", "a")]
+
+    def inputs(order: list[dict[str, str]], seconds: int) -> dict[str, Any]:
+        made = Engine(preview=False)
+        docker_ci = {"acceptRootOnHost": True, "access": "dind", "dind": {"startTimeoutSeconds": seconds}}
+        keys: dict[str, Any] = {"agents": 1, "startTimeoutSeconds": seconds}
+        made.run(lambda: docker.deploy(settings(docker=docker_ci, jobs=order, jenkins=keys)))
+        names = ("jenkins-controller", "agents-1", "engine-container")
+        return {name: {**made.inputs[name], "waitTimeout": None} for name in names}
+
+    assert inputs(jobs, 60) == inputs(jobs[::-1], 900)
+
+
+def test_a_gitlab_runner_on_a_docker_host_has_its_share_of_the_processors() -> None:
+    [(_, _, runner)] = resources("Container", "gitlab")
+    assert runner["inputs"]["cpuQuota"] / runner["inputs"]["cpuPeriod"] == 0.5
+    assert "cpuQuota" in runner["replaceOnChanges"]

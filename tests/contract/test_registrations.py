@@ -72,6 +72,13 @@ def test_a_stack_registers_what_is_recorded(name: str, request: pytest.FixtureRe
     )
 
 
+@pytest.mark.parametrize("name", STACKS)
+def test_pulumi_shows_each_next_step_whole(name: str) -> None:
+    """It cuts a text at 150 characters."""
+    steps = yaml.safe_load((RECORDED / f"{name}.yaml").read_text())["outputs"]["inputs"]["next"]
+    assert [step for step in steps if len(step) > 150] == []
+
+
 def test_nothing_is_recorded_for_a_stack_that_is_gone(request: pytest.FixtureRequest) -> None:
     gone = [path for path in RECORDED.glob("*.yaml") if path.stem not in STACKS]
     if request.config.getoption("--update-registrations"):

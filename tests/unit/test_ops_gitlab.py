@@ -116,3 +116,6 @@ def test_a_container_that_is_not_well_or_not_what_was_deployed_is_told_with_its_
         state["Status"] = how
         found = status.how("container", there, deployed)
         assert (found.mark, found.remedy) == ("BAD", remedy), "Pulumi does not see a paused one"
+    # A refresh records one that never ran as one that need not run.
+    there.attrs["State"] = {"Status": "created", "StartedAt": ""}
+    assert status.how("container", there, {"outputs": {"mustRun": False}}).mark == "BAD"

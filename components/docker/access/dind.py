@@ -19,7 +19,7 @@ def preflight(_: Settings) -> Iterator[Problem]:
 def declare(settings: Settings, home: pulumi.Input[str], opts: pulumi.ResourceOptions) -> EngineAccess:
     """Start the engine, and give Jenkins its network, its address and the client's certificates (read-only)."""
     dind = settings.docker.dind
-    pulumi.log.warn(_warning(dind))
+    pulumi.log.warn(" ".join(_warning(dind)))
     engine = Engine(
         "engine",
         EngineArgs(settings=dind, home=home),
@@ -39,15 +39,15 @@ def declare(settings: Settings, home: pulumi.Input[str], opts: pulumi.ResourceOp
         sidecars={"engine": engine.container},
         retained_volumes=(engine.storage,),
         next_steps=(
-            _warning(dind),
+            *_warning(dind),
             f"What jobs build is in that engine, not the host's: `docker exec {dind.container_name} docker image ls`.",
         ),
     )
 
 
-def _warning(dind: DindSettings) -> str:
+def _warning(dind: DindSettings) -> tuple[str, str]:
     held = "privileged" if dind.privileged else f"not privileged, but has {', '.join(dind.capabilities)}"
     return (
-        f"The engine in the container {dind.container_name} is {held}: anyone who can run a job here can get root on "
-        "the Docker host. Choose who gets an account."
+        f"The engine in the container {dind.container_name} is {held}.",
+        "Anyone who can run a job here can get root on the Docker host: choose who gets an account.",
     )

@@ -15,8 +15,8 @@ from components.docker.proxy import FOLDER, SOCKET, Proxy, ProxyArgs
 from components.settings import Problem, Settings
 
 _WARNING: Final = (
-    "The proxy closes the known ways from a job to root on the Docker host, and is no sandbox: whoever can run a job "
-    "here still starts containers there. Give accounts accordingly."
+    "The proxy closes the known ways from a job to root on the Docker host, and is no sandbox.",
+    "Whoever can run a job here still starts containers there: choose who gets an account.",
 )
 
 
@@ -73,5 +73,5 @@ def declare(settings: Settings, _: pulumi.Input[str], opts: pulumi.ResourceOptio
         volumes=(docker.ContainerVolumeArgs(volume_name=proxy.volume, container_path=FOLDER, read_only=True),),
         after=(proxy.running,),
         sidecars={"proxy": proxy.running.name},
-        next_steps=(_WARNING, f"What the proxy refused: `docker logs {made.container_name}`."),
+        next_steps=(*_WARNING, f"What the proxy refused: `docker logs {made.container_name}`."),
     )

@@ -13,8 +13,8 @@ CERTIFICATES = "/certs/client"
 """Where Jenkins' docker client finds its three files. Beside its home, which other containers may mount."""
 
 _BLIND = (
-    "That engine cannot see Jenkins' files: `docker build` sends it the folder, but a pipeline's `inside` and "
-    "`docker run -v` of a workspace don't work there."
+    "That engine can't see Jenkins' files: `docker build` sends it the folder, but a pipeline's `inside` and a "
+    "`docker run -v` of it fail."
 )
 
 

@@ -51,7 +51,7 @@ _UPDATED: Fields = {"restart": Field(default="no"), "memory": Field(), "memorySw
 # only do for the next container, as the official plugin has it.
 _RECORDED: Fields = {
     **dict.fromkeys(("start", "mustRun", "removeVolumes"), Field(default=True)),
-    **dict.fromkeys(("wait", "destroyGraceSeconds", "tmpfs"), Field()),
+    **dict.fromkeys(("wait", "destroyGraceSeconds", "tmpfs", "cpuPeriod", "cpuQuota"), Field()),
     "waitTimeout": Field(default=60),
     "containerReadRefreshTimeoutMilliseconds": Field(default=15000),
     "healthcheck": Field(_HEALTHCHECK, computed=True),

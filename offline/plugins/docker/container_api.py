@@ -58,6 +58,8 @@ def create_body(planned: State) -> dict[str, Any]:
         **{key: planned[name] for name, key in _HOST.items() if planned[name]},
         "Memory": (planned["memory"] or 0) * _MIB,
         "MemorySwap": (planned["memorySwap"] or 0) * _MIB,
+        "CpuPeriod": planned["cpuPeriod"] or 0,
+        "CpuQuota": planned["cpuQuota"] or 0,
         "RestartPolicy": {"Name": planned["restart"]},
         "LogConfig": {"Type": planned["logDriver"] or "", "Config": planned["logOpts"] or {}},
         "PortBindings": bindings,
