@@ -91,15 +91,15 @@ def _ready(named: str | None) -> Stack:
 def _with_images(stack: Stack, named: str | None) -> Stack:
     """The stack whose images can be had: this one or, where none was named, the one with a stand-in for Jenkins.
 
-    Raises OpsError when a stack was named whose images can't be had.
+    Raises OpsError when a stack was named whose images can't be had, or when a registry refuses them or is slow.
     """
     problem = engine.image_problem(stack.settings)
     if problem and stack.outputs():
         problem = ""  # it runs already, so it had its images
-    if problem and named is not None:
+    if problem and (named is not None or not engine.unreachable(problem)):
         raise OpsError(
             f"Stack {stack.name} can't be deployed: {problem}.",
-            "Let the engine reach the image's registry, or try a stand-in that is not Jenkins: make up STACK=offline",
+            f"{engine.remedy(problem)} Or try a stand-in that is not Jenkins: make up STACK=offline",
         )
     if problem:
         console.note(f"{problem}. Deploying stack {STAND_IN} instead, with a stand-in that is not Jenkins.")

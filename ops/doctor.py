@@ -76,7 +76,9 @@ def of_settings(stack: Stack) -> Iterator[Finding]:
             if settings.docker.is_local and there.mark != "ok":
                 return  # `make up` has to start it first
             images, trouble = ", ".join(engine.images(settings)), engine.image_problem(settings)
-            remedy = "make up, without STACK=, deploys the stack offline instead" if trouble else ""
+            remedy = engine.remedy(trouble) if trouble else ""
+            if engine.unreachable(trouble):
+                remedy = "make up, without STACK=, deploys the stack offline instead"
             yield Finding("images", trouble or images, "note" if trouble else "ok", remedy)
         problems = _problems(stack)
     except OpsError as trouble:

@@ -1,6 +1,7 @@
 """A stack's Docker engine: a client for it, the stack's images, the health of its containers."""
 
 import contextlib
+import re
 import ssl
 from typing import Any
 
@@ -26,6 +27,22 @@ LOG_LINES = 20
 
 NO_CAPABILITIES = "unable to apply caps"
 """What the engine says where a privileged container can't start. Source: opencontainers/runc, its capabilities."""
+
+_NO_WAY = re.compile(r"(?:no such host|no route to host|network is unreachable|connection refused)\W*$")
+"""How Go ends the error of a connection that can't be made."""
+
+_REMEDIES = {
+    "proxyconnect|proxy authentication": "Check the engine's proxy, which `docker info` shows. Docker's manual says "
+    "where to set it: Daemon proxy configuration.",
+    "x509|certificate": "Give the engine the authority of the registry, or of a proxy that reads TLS, as "
+    "/etc/docker/certs.d/REGISTRY/ca.crt.",
+    "toomanyrequests|429": "Log in with `docker login`, wait, or name a mirror in the engine's registry-mirrors.",
+    "denied|unauthorized|authentication required": "Log in to that registry with `docker login`, and check the image's "
+    "name.",
+    "timeout|deadline|no answer": "Try again; if it stays slow, look at the engine's way to the registry.",
+    "": "Let the engine reach the image's registry.",
+}
+"""By what the registry, the proxy or the engine says."""
 
 STAND_IN = "ci.stand-in"
 """The label of the images of offline/, which their containers have too."""
@@ -99,6 +116,16 @@ def image_problem(settings: Settings) -> str:
     except ERRORS as failed:
         raise OpsError(f"The Docker engine did not list its images ({failed}).", "See: make doctor") from failed
     return ""
+
+
+def unreachable(problem: str) -> bool:
+    """Whether this problem is that the engine has no way to the registry. A refusal or a slow answer is another one."""
+    return "proxyconnect" not in problem and _NO_WAY.search(problem) is not None
+
+
+def remedy(problem: str) -> str:
+    """What to do about an image that can't be pulled."""
+    return next(advice for pattern, advice in _REMEDIES.items() if re.search(pattern, problem, re.IGNORECASE))
 
 
 def _pull_problem(there: docker.DockerClient, image: str) -> str:

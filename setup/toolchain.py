@@ -174,16 +174,34 @@ def _install(platform: str, cli: Cli, env: Mapping[str, str]) -> None:
 
 
 def _downloaded(what: str, get: Callable[[], None]) -> bool:
-    """Get one of Pulumi's downloads. Where that fails it says why, and another one has to take its place."""
+    """Get one of Pulumi's downloads. Returns False, after it said so, if this network has no way to them.
+
+    Then another one takes its place. Raises OpsError for every other failure: it has a remedy, and building has not.
+    """
     import requests
 
+    site = "https://get.pulumi.com/releases/"
+    remedy = f"Try again, or install the Pulumi CLI v{pins.PULUMI_OLDEST} or newer, so that `pulumi` is on the PATH."
     try:
-        requests.head("https://get.pulumi.com/releases/", timeout=5)  # Pulumi's own programs would try for minutes
+        requests.head(site, timeout=5)  # Pulumi's own programs would try for minutes
         get()
-    except (OpsError, OSError, subprocess.SubprocessError) as failed:
-        reason = type(failed).__name__ if isinstance(failed, requests.RequestException) else failed
-        console.note(f"the official {what} can't be downloaded ({reason}); another one is made instead")
+    except requests.exceptions.SSLError as failed:
+        remedy = "If a proxy reads TLS here, name its authority: REQUESTS_CA_BUNDLE=FILE SSL_CERT_FILE=FILE make up"
+        raise OpsError(f"The official {what} can't be downloaded: the certificate is not trusted.", remedy) from failed
+    except requests.exceptions.ProxyError as failed:
+        remedy = "Check HTTPS_PROXY: the proxy may want a user and a password, as in http://user:password@proxy:3128"
+        raise OpsError(f"The official {what} can't be downloaded: the proxy refuses.", remedy) from failed
+    except requests.ConnectionError as failed:
+        # No such host, no route, refused, or no answer to the first packet.
+        unreachable = "NewConnectionError" in repr(failed) or "NameResolutionError" in repr(failed)
+        proxy = requests.utils.select_proxy(site, requests.utils.get_environ_proxies(site))
+        dropped = isinstance(failed, requests.ConnectTimeout) and not proxy
+        if not unreachable and not dropped:
+            raise OpsError(f"The official {what} can't be downloaded: the connection broke off.", remedy) from failed
+        console.note(f"the official {what} can't be downloaded (no way to get.pulumi.com); another one is made instead")
         return False
+    except (OpsError, OSError, subprocess.SubprocessError) as failed:
+        raise OpsError(f"The official {what} can't be downloaded: {failed}", remedy) from failed
     return True
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -117,6 +118,33 @@ def test_an_update_after_which_jenkins_lacks_a_job_is_no_success(
     monkeypatch.setattr(jenkins, "examine", lambda *_: [Finding("jobs", "seen", mark)])
     monkeypatch.setattr(deploy, "pulumi", lambda *_: deploy.Done(0, {}, {"jobs": ["website"]}))
     assert deploy.up("dev", []) == status
+
+
+@pytest.mark.parametrize(
+    ("problem", "remedy"),
+    [
+        ("toomanyrequests: You have reached your pull rate limit", "mirror"),
+        ("pull access denied for x, repository does not exist", "docker login"),
+        ("proxyconnect tcp: Proxy Authentication Required", "proxy"),
+        ("proxyconnect tcp: dial tcp: lookup proxy on 10.0.0.1:53: no such host", "proxy"),
+        ("x509: certificate signed by unknown authority", "ca.crt"),
+        ("no answer in time", "Try again"),
+        ("dial tcp 192.0.2.1:443: i/o timeout", "Try again"),
+    ],
+)
+def test_what_has_a_remedy_is_no_reason_for_the_stand_in(world: World, problem: str, remedy: str) -> None:
+    world.problem = problem
+    with pytest.raises(OpsError, match=re.escape(problem)) as refused:
+        deploy.up(None, [])
+    assert remedy in refused.value.remedy
+    assert world.made == []
+
+
+@pytest.mark.parametrize("reason", ["no route to host", "network is unreachable", "connection refused"])
+def test_a_registry_to_which_there_is_no_way_leads_to_the_stand_in(world: World, reason: str) -> None:
+    world.problem = f"the image x can't be pulled (dial tcp 192.0.2.1:443: connect: {reason})"
+    deploy.up(None, [])
+    assert world.made == ["offline"]
 
 
 def test_a_stack_that_was_named_is_refused_and_not_replaced(world: World) -> None:

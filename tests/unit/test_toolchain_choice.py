@@ -105,19 +105,41 @@ def test_a_cli_that_is_too_old_or_broken_or_has_no_language_host_is_left_aside_a
     assert toolchain.ensure().pulumi == installers
 
 
-@pytest.mark.parametrize("fails", [False, True])
-def test_where_the_downloads_can_be_reached_pulumis_own_installer_is_asked_first(
-    network: list[Exception], monkeypatch: pytest.MonkeyPatch, fails: bool
+@pytest.mark.parametrize(
+    ("problem", "remedy"),
+    [
+        (requests.exceptions.SSLError(), "REQUESTS_CA_BUNDLE"),
+        (requests.exceptions.ProxyError("Tunnel connection failed: 407"), "HTTPS_PROXY"),
+        (requests.ReadTimeout(), "Try again"),
+        (requests.ConnectionError("reset by peer"), "Try again"),
+        (subprocess.CalledProcessError(22, "install.sh"), "Try again"),
+    ],
+)
+def test_a_download_that_fails_for_a_reason_with_a_remedy_builds_nothing(
+    network: list[Exception], problem: Exception, remedy: str
+) -> None:
+    network[:] = [problem]
+    with pytest.raises(OpsError, match="can't be downloaded") as refused:
+        toolchain.ensure()
+    assert remedy in refused.value.remedy
+
+
+@pytest.mark.parametrize("reason", ["NewConnectionError", "NameResolutionError"])
+def test_where_there_is_no_way_to_the_downloads_the_cli_is_built(network: list[Exception], reason: str) -> None:
+    network[:] = [requests.ConnectionError(f"Caused by {reason}(...)")]
+    assert kinds(toolchain.ensure()) == ["built", "bundled"]
+
+
+def test_where_the_downloads_can_be_reached_pulumis_own_installer_is_asked(
+    network: list[Exception], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def install(root: str, version: object, **_: Any) -> None:
         assert str(version) == pins.PULUMI_VERSION
-        if fails:
-            raise subprocess.CalledProcessError(22, "install.sh")
         programs.pulumi(Path(root) / "bin")
 
     network.clear()
     monkeypatch.setattr("pulumi.automation.PulumiCommand.install", install)
-    assert kinds(toolchain.ensure()) == (["built", "bundled"] if fails else ["official"] * 2)
+    assert kinds(toolchain.ensure()) == ["official"] * 2
 
 
 @pytest.mark.parametrize(
