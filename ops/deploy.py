@@ -88,6 +88,18 @@ def _ready(named: str | None) -> Stack:
     return stack
 
 
+def _answering(named: str | None) -> Stack:
+    """The same, if its Docker engine is not silent."""
+    stack = _ready(named)
+    if stack.platform == "docker":
+        try:
+            settings = stack.settings
+        except OpsError:
+            return stack  # Pulumi says what is wrong, and takes down what is there
+        engine.require_answer(settings)
+    return stack
+
+
 def _with_images(stack: Stack, named: str | None) -> Stack:
     """The stack whose images can be had: this one or, where none was named, the one with a stand-in for Jenkins.
 
@@ -115,13 +127,13 @@ def _with_images(stack: Stack, named: str | None) -> Stack:
 
 def preview(named: str | None, words: Sequence[str]) -> int:
     """Show what `up` would change. Returns Pulumi's exit status."""
-    stack = _ready(named)
+    stack = _answering(named)
     return pulumi(stack, "preview", ["--diff", *words]).status
 
 
 def down(named: str | None, words: Sequence[str]) -> int:
     """Remove what a stack deployed, except its data, and say what is left. Returns Pulumi's exit status."""
-    stack = _ready(named)
+    stack = _answering(named)
     found = stack.outputs()
     done = pulumi(stack, "destroy", [*_consent(), *words])
     if done.status:

@@ -28,6 +28,9 @@ LOG_LINES = 20
 NO_CAPABILITIES = "unable to apply caps"
 """What the engine says where a privileged container can't start. Source: opencontainers/runc, its capabilities."""
 
+SILENT_SECONDS = 10
+"""How long an engine may say nothing before a verb gives up on it. A busy one answers a ping in under a second."""
+
 _NO_WAY = re.compile(r"(?:no such host|no route to host|network is unreachable|connection refused)\W*$")
 """How Go ends the error of a connection that can't be made."""
 
@@ -48,17 +51,34 @@ STAND_IN = "ci.stand-in"
 """The label of the images of offline/, which their containers have too."""
 
 
-def client(settings: Settings) -> docker.DockerClient:
+def require_answer(settings: Settings) -> None:
+    """Raise OpsError for an engine that takes the connection and says nothing: Pulumi's plugin would wait for ever.
+
+    One that is not there at all is Pulumi's to tell, and one behind ssh is not asked.
+    """
+    host = settings.docker.host
+    if host.startswith("ssh://"):
+        return
+    try:
+        with contextlib.closing(client(settings, SILENT_SECONDS)) as there:
+            there.ping()
+    except ERRORS as failed:
+        if "timed out" in str(failed):
+            raise OpsError(
+                f"The Docker engine at {host} takes connections and does not answer within {SILENT_SECONDS} s.",
+                "See its log (`journalctl -u docker`) and restart it: sudo systemctl restart docker",
+            ) from failed
+
+
+def client(settings: Settings, seconds: int = ANSWER_SECONDS) -> docker.DockerClient:
     """A client of the engine that a stack's containers run on. The caller closes it. Raises ERRORS."""
     host = settings.docker.host
     if host.startswith("unix://"):
-        return local(host, ANSWER_SECONDS)
+        return local(host, seconds)
     endpoint = tls.host(settings)
     secure = _Configuration(tls.client(endpoint).context()) if endpoint else False
     # An engine behind ssh is asked through the ssh command, with the user's own keys and settings.
-    return docker.DockerClient(
-        base_url=host, use_ssh_client=host.startswith("ssh://"), tls=secure, timeout=ANSWER_SECONDS
-    )
+    return docker.DockerClient(base_url=host, use_ssh_client=host.startswith("ssh://"), tls=secure, timeout=seconds)
 
 
 class _Configuration(TLSConfig):

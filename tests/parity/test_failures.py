@@ -1,6 +1,8 @@
 """What goes wrong, and how the next update mends it."""
 
+import socket
 import time
+from pathlib import Path
 
 import docker
 import pytest
@@ -119,6 +121,19 @@ def test_a_missing_engine_is_named(stack: Stack, unique: str) -> None:
     output = stack.fails("preview")
     if stack.plugins.bundled:
         assert f"no Docker engine answers at {missing}: no such file or directory; start the engine" in output
+
+
+def test_a_silent_engine_is_given_up(stack: Stack, tmp_path: Path, unique: str) -> None:
+    if not stack.plugins.bundled:
+        pytest.skip("the official plugin waits for ever; `make` asks the engine first")
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(f"{tmp_path}/s")
+        silent.listen()
+        provider = {"type": "Provider", "name": "p", "props": {"host": f"unix://{tmp_path}/s"}}
+        stack.declare(provider, {"type": "Volume", "name": "v", "props": {"name": unique}, "opts": {"provider": "p"}})
+        begun = time.monotonic()
+        assert "no Docker engine answers" in stack.fails("preview")
+        assert time.monotonic() - begun < 40
 
 
 def test_volumes_are_adopted_retained_replaced_and_missed(

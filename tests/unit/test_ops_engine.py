@@ -7,6 +7,7 @@ import io
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ import docker.errors
 import pytest
 
 from components.settings import Settings
-from ops import doctor, engine, recover
+from ops import deploy, doctor, engine, recover
 from setup import console, process
 from setup import engine as local_engine
 from setup.console import OpsError
@@ -112,6 +113,28 @@ def test_an_engine_that_is_gone_in_the_middle_is_told_in_words(tmp_path: Path) -
     with pytest.raises(OpsError, match="did not list its images"):
         engine.image_problem(stack)
     assert engine.show_ill(stack, "ci", "dev", starting=True) == []  # nothing to show, and no traceback
+
+
+def test_a_silent_engine_is_given_up_and_one_that_answers_or_is_gone_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pulumi's plugin would wait for ever, so `make preview` and `make down` ask first."""
+    path = tmp_path / "silent.sock"
+    stack = made_stack.on_docker(tmp_path, docker={"acceptRootOnHost": True, "host": f"unix://{path}"})
+    monkeypatch.setattr(engine, "SILENT_SECONDS", 0.2)
+    monkeypatch.setattr(deploy, "_ready", lambda _: stack)
+    monkeypatch.setattr(deploy, "pulumi", lambda *_: deploy.Done(1, {}, {}))
+    monkeypatch.setattr(stack, "outputs", lambda *_: {})
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(path))
+        silent.listen()
+        for verb in (deploy.preview, deploy.down):
+            with pytest.raises(OpsError, match="does not answer within"):
+                verb(None, [])
+    path.unlink()
+    assert deploy.down(None, []) == 1
+    with answering(path, {"/_ping": (200, "OK")}):
+        assert deploy.down(None, []) == 1
 
 
 def test_recover_says_in_words_that_the_engine_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

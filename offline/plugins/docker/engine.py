@@ -23,6 +23,8 @@ CONFIG: Fields = {"host": Field(required=True), **dict.fromkeys(TLS, Field())}
 
 # Seconds the engine may take for an answer that is not a wait, a pull or a build.
 _ANSWER_SECONDS = 60
+# Seconds for its first answer. One that is silent for that long is stuck.
+_FIRST_SECONDS = 10
 # Seconds that something may stay in use by a container that is being removed; the official plugin's number.
 _REMOVE_SECONDS = 30
 
@@ -40,8 +42,8 @@ class Engine:
         """Connect. Raises PluginError, with what to do, when no engine answers."""
         host = settings["host"]
         self._options = {"base_url": host, "version": "auto", "use_ssh_client": host.startswith("ssh://")}
-        self._options |= {"timeout": _ANSWER_SECONDS, "tls": settings.get(TLS[0]) and _tls(settings)}
-        self._options["version"] = self._connect().api_version
+        self._options |= {"timeout": _FIRST_SECONDS, "tls": settings.get(TLS[0]) and _tls(settings)}
+        self._options |= {"version": self._connect().api_version, "timeout": _ANSWER_SECONDS}
 
     @property
     def client(self) -> docker.APIClient:
