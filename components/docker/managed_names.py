@@ -40,6 +40,9 @@ class ManagedName:
     instead: str = ""
     """What else to write where somebody else has the name."""
 
+    network: str = ""
+    """A container's network from its first day on, without which it works for nobody."""
+
 
 @dataclass(frozen=True)
 class Own:
@@ -99,8 +102,9 @@ def of(settings: Settings) -> Iterator[ManagedName]:
         instead="write adoptHome: true to run Jenkins on its data, or give another name",
     )
     name, key = jenkins.container_name, "ci:jenkins.containerName"
-    for container in (name, *(f"{name}-{agent}" for agent in casc.agents(jenkins))):
-        yield ManagedName("container", container, key)
+    yield ManagedName("container", name, key)
+    for agent in casc.agents(jenkins):
+        yield ManagedName("container", f"{name}-{agent}", key, network=f"{name}-agents")
     if jenkins.agents:
         yield ManagedName("network", f"{name}-agents", key)
         yield ManagedName("volume", f"{name}-agents", key)
@@ -110,7 +114,7 @@ def of(settings: Settings) -> Iterator[ManagedName]:
         yield ManagedName("volume", docker.proxy.container_name, "ci:docker.proxy.containerName")
     if docker.access == "dind":
         name, key = docker.dind.container_name, "ci:docker.dind.containerName"
-        yield ManagedName("container", name, key)
+        yield ManagedName("container", name, key, network=name)
         yield ManagedName("network", name, key)
         yield ManagedName("volume", volume_of(docker.dind, "images"), key, retained=True)
         yield ManagedName("volume", volume_of(docker.dind, "certificates"), key)
@@ -169,6 +173,18 @@ def conflicts(
                 f"run `make recover STACK={own.stack}`, or remove it (`{command}`): what it keeps is on volumes",
                 name.name,
             )
+        elif name.kind == "container":
+            yield from _by_hand(name, next(entry for entry in containers if f"/{name.name}" in entry["Names"]))
+
+
+def _by_hand(name: ManagedName, container: Mapping[str, Any]) -> Iterator[Problem]:
+    """Return what somebody did to the stack's own container that Pulumi's plugin does not see."""
+    networks = container.get("NetworkSettings", {}).get("Networks") or {}
+    if container.get("State") == "paused":
+        yield Problem(name.key, "by_hand", "is paused", f"run `docker unpause {name.name}`", name.name)
+    elif container.get("State") == "running" and name.network and name.network not in networks:
+        instead = f"run `docker rm -f {name.name}` and update again, which makes it anew"
+        yield Problem(name.key, "by_hand", f"was disconnected from its network {name.network}", instead, name.name)
 
 
 def _free(what: str, own: Own, command: str) -> str:

@@ -38,6 +38,7 @@ Code = Literal[
     "name_taken",  # somebody else's container, volume, network or namespace has this name
     "not_in_state",  # what the stack made, but its state does not know
     "in_use",  # a container of another stack uses the volume
+    "by_hand",  # a container of the stack that somebody paused, or cut off from its network
     "port_in_use",
     "address_not_on_host",
     "not_found",  # a file, a program, a socket, a Secret or a class that is not there

@@ -59,11 +59,13 @@ def container(  # noqa: PLR0913 - all by keyword
     ip: str = "127.0.0.1",
     volume: str | None = None,
     state: str = "running",
+    network: str = "bridge",
 ) -> dict[str, Any]:
     """Return a container as the engine lists it; `owner` is project/stack, with `#id` behind it the owner's id."""
     return {
         "Id": name.encode().hex().ljust(64, "0"),
         "State": state,
+        "NetworkSettings": {"Networks": {network: {}}},
         "Names": [f"/{name}"],
         "Labels": _labels(owner) or {},
         "Mounts": [{"Type": "volume", "Name": volume}] if volume else [],

@@ -75,7 +75,7 @@ def former(project: str) -> dict[str, Any]:
 NEVER_RAN = container("x", owner="ci/b", volume=HOME, state="created")
 MINE = [
     container("jenkins-server", owner=OURS, volume=HOME),
-    container("engine", owner=OURS, volume=IMAGES),
+    container("engine", owner=OURS, volume=IMAGES, network="engine"),
     container("a-job", volume=HOME),
     container("another-job", volume=IMAGES),
 ]
@@ -253,6 +253,17 @@ def test_what_this_host_lacks_is_refused_beforehand(
     tmp_path: Path, port: int, jenkins: dict[str, Any], key: str, code: str
 ) -> None:
     assert refused(tmp_path, port=port, jenkins=jenkins) == [(f"ci:jenkins.{key}", code)]
+
+
+def test_what_somebody_paused_or_cut_off_is_refused_since_the_plugin_does_not_see_it(tmp_path: Path, port: int) -> None:
+    paused: dict[str, Any] = {"containers": [container("jenkins-server", owner=OURS, state="paused")]}
+    [problem] = preflight(tmp_path, port=port, **paused)
+    assert (problem.key, problem.code) == ("ci:jenkins.containerName", "by_hand")
+    assert "docker unpause jenkins-server" in problem.instead
+    for state, network, codes in (("running", "bridge", ["by_hand"]), ("running", "engine", []), ("exited", "", [])):
+        there = [container("engine", owner=OURS, state=state, network=network)]
+        found = preflight(tmp_path, port=port, docker=DIND, containers=there)
+        assert [problem.code for problem in found] == codes
 
 
 @pytest.mark.parametrize("name", PLUGIN_VARIABLES)
