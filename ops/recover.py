@@ -24,15 +24,12 @@ from components import labels
 from components.docker import managed_names
 from ops import cluster, engine, state_files
 from ops.clone import short
-from ops.stack import Stack, unprepared
+from ops.stack import MISFIT, Stack, unprepared
 from setup import console
 from setup.console import OpsError
 from setup.engine import ERRORS
 
 CONTAINER = "docker:index/container:Container"
-NETWORK = "docker:index/network:Network"
-ANOTHER = "incorrect passphrase"
-"""What the CLI says of a passphrase that does not fit."""
 PATIENCE_SECONDS = 10
 """How long an orphaned plugin may take to end by itself when asked to, before it is made to."""
 
@@ -137,7 +134,7 @@ def remains(stack: Stack) -> str:
         return "checkpoints, but no state any more"
     state = clone.state_file(name)
     if state.exists() and (wrong := damage(stack, state)):
-        return "another passphrase than this one" if ANOTHER in wrong else "a state that is damaged"
+        return "another passphrase than this one" if MISFIT in wrong else "a state that is damaged"
     try:
         stack.require_salt()
     except OpsError:
@@ -150,8 +147,7 @@ def damage(stack: Stack, path: Path) -> str:
     """What is wrong with a checkpoint, as a sentence without its stop; empty for nothing.
 
     It may be cut. A flipped bit makes it another than its copies. It may leave a secret that does not decrypt, or a
-    reference to nothing: Pulumi itself is asked, with a copy in a backend of its own. An import looks at all of it. Or
-    it leaves the id of nothing: a container of the stack, which another checkpoint knows, is in the way.
+    reference to nothing: Pulumi itself is asked, with a copy in a backend of its own. An import looks at all of it.
     """
     clone, name = stack.clone, stack.name
     latest = state_files.checkpoint(clone, name, path)
@@ -164,24 +160,9 @@ def damage(stack: Stack, path: Path) -> str:
             deployment = {"version": json.loads(path.read_bytes())["version"], "deployment": latest}
             asked.ask("stack", "import", stdin=json.dumps(deployment) if latest else '{"version": 3}')
     except OpsError as failed:
-        if ANOTHER in failed.what:
-            return f"The passphrase in {stack.passphrase} is not that of stack {name} ({ANOTHER})"
+        if MISFIT in failed.what:
+            return f"The passphrase in {stack.passphrase} is not that of stack {name} ({MISFIT})"
         return f"The state of stack {name} can't be used ({' '.join(failed.what.split())[:300]})"
-    return _lost(stack, latest)
-
-
-def _lost(stack: Stack, latest: Mapping[str, Any]) -> str:
-    """The same of a deployment that lacks what the stack created and the engine still has."""
-    clone, name = stack.clone, stack.name
-    gone = set().union(*(_made(each) for _, _, each in state_files.checkpoints(clone, name))) - _made(latest)
-    if not gone:
-        return ""
-    # Without an engine, or with settings that are wrong, the ids can't be compared.
-    with contextlib.suppress(*ERRORS, OpsError), contextlib.closing(engine.client(stack.settings)) as there:
-        api: Any = there.api
-        lost = [each for each in [*api.containers(all=True), *api.networks()] if each["Id"] in gone]
-        named = [each.get("Name") or each["Names"][0].removeprefix("/") for each in lost]
-        return f"The state of stack {name} has lost {named[0]}, which the stack created" if named else ""
     return ""
 
 
@@ -192,12 +173,6 @@ def copied(stack: Stack, path: Path) -> Iterator[Stack]:
         state_files.put(Path(folder), stack.clone, stack.name, path.read_bytes())
         env = {**stack.env, "PULUMI_BACKEND_URL": Path(folder).as_uri()}
         yield Stack(stack.clone, stack.name, stack.tools._replace(env=env))
-
-
-def _made(latest: Mapping[str, Any]) -> set[str]:
-    """The ids of the containers and networks in a deployment."""
-    resources = latest.get("resources") or ()
-    return {entry["id"] for entry in resources if entry["type"] in {CONTAINER, NETWORK} and entry.get("id")}
 
 
 def orphaned_plugins(root: Path) -> list[psutil.Process]:

@@ -31,6 +31,9 @@ from setup import cache, console, toolchain
 from setup.console import OpsError
 from setup.toolchain import Toolchain
 
+MISFIT = "incorrect passphrase"
+"""What the CLI says of a passphrase that does not fit."""
+
 
 class Stack:
     """One stack of a clone."""
@@ -98,6 +101,14 @@ class Stack:
         """Where the passphrase comes from: a file, or a variable of the environment."""
         return self.env.get("PULUMI_CONFIG_PASSPHRASE_FILE") or "PULUMI_CONFIG_PASSPHRASE"
 
+    @property
+    def _right_passphrase(self) -> str:
+        return (
+            f"Put the right one back from a copy, or name it: PULUMI_CONFIG_PASSPHRASE_FILE=FILE. Was the line "
+            f"encryptionsalt of {self.clone.file(self.name)} changed? Then put that back, or remove it if the file has "
+            "no secret."
+        )
+
     def require_salt(self) -> None:
         """Raise OpsError when the stack's file was encrypted with another passphrase, or its salt is damaged."""
         file = self.clone.file(self.name)
@@ -114,12 +125,8 @@ class Stack:
                 self.ask("config", "--json", "--show-secrets", "--config-file", probe.name)
             except OpsError as failed:
                 if "message authentication failed" not in failed.what:
-                    raise OpsError(
-                        f"{path} was encrypted with another passphrase than the one in {self.passphrase}.",
-                        "Name the right one: PULUMI_CONFIG_PASSPHRASE_FILE=FILE. Or put the line encryptionsalt of "
-                        f"{path} back, as it was committed. If {path} holds no secret, you can also remove that line.",
-                        code=2,
-                    ) from failed
+                    wrong = f"{path} was encrypted with another passphrase than the one in {self.passphrase}."
+                    raise OpsError(wrong, self._right_passphrase, code=2) from failed
 
     def _make_passphrase(self) -> None:
         path = self.clone.passphrase
@@ -149,7 +156,14 @@ class Stack:
 
     @functools.cached_property
     def _config(self) -> dict[str, dict[str, Any]]:
-        found: dict[str, dict[str, Any]] = json.loads(self.ask("config", "--json", "--show-secrets"))
+        try:
+            found: dict[str, dict[str, Any]] = json.loads(self.ask("config", "--json", "--show-secrets"))
+        except OpsError as failed:
+            if MISFIT in failed.what:
+                raise
+            path = self.clone.file(self.name)
+            wrong, remedy = f"{path} can't be read: {failed.what}", f"Put it back from a copy: git checkout {path}"
+            raise OpsError(wrong, remedy, code=2) from failed
         return {key.removeprefix("ci:"): entry for key, entry in found.items() if key.startswith("ci:")}
 
     @property
@@ -210,7 +224,8 @@ class Stack:
             raise OpsError(f"pulumi {words[0]}: no answer within {timeout:.0f} s.") from late
         if done.returncode:
             said = (done.stderr.strip() or done.stdout.strip()).removeprefix("error: ")
-            raise OpsError(f"pulumi {' '.join(words[:2])}: {said}", code=done.returncode)
+            remedy = self._right_passphrase if MISFIT in said else ""
+            raise OpsError(f"pulumi {' '.join(words[:2])}: {said}", remedy, code=done.returncode)
         return done.stdout
 
     def run(self, *words: str, env: Mapping[str, str] | None = None) -> int:

@@ -60,14 +60,9 @@ class Own:
     @classmethod
     def of(cls, project: str, stack: str, state: Resources) -> Self:
         """Read it from the stack's state."""
-        names, ids = set(), []
-        for urn, resource in state.items():
-            kind, outputs = resource["type"], resource.get("outputs") or {}
-            if kind in KINDS:
-                names.add((KINDS[kind], str(outputs.get("name"))))
-            elif kind == "pulumi:index:Stash" and urn.endswith(f"::{OWNER}"):
-                ids.append(outputs.get("output"))
-        return cls(project, stack, next(iter(ids), None), frozenset(names))
+        named = [(KINDS[each["type"]], each.get("outputs") or {}) for each in state.values() if each["type"] in KINDS]
+        ids = [each["outputs"]["output"] for urn, each in state.items() if urn.endswith(f":Stash::{OWNER}")]
+        return cls(project, stack, next(iter(ids), None), frozenset((kind, str(it.get("name"))) for kind, it in named))
 
     def made(self, kind: str, name: str, marks: Mapping[str, str] | None) -> bool:
         """Return whether the stack made what has this name and these labels.
@@ -148,32 +143,24 @@ def conflicts(
     for name in names:
         rivals = [entry["Id"][:12] for entry in containers if name.kind == "volume" and _rival(entry, name.name, own)]
         found, marks = _find(name, engine, containers)
-        command = f"docker {'rm -f' if name.kind == 'container' else f'{name.kind} rm'} {name.name}"
+        ours = own.made(name.kind, name.name, marks)
+        what, rm = (rivals or [name.name])[0], "rm -f" if rivals or name.kind == "container" else f"{name.kind} rm"
+        remove = f"remove it (`docker {rm} {what}`)"
+        look = f"look at it (`docker inspect {what}`) and take down the stack that made it, which keeps its data"
+        look += f" (`make down STACK={own.stack}` if you renamed this one), or {remove}"
         if rivals:
-            wrong = f"is in use by the container {rivals[0]}, whose labels say that another stack made it"
-            free = _free(rivals[0], own, f"docker rm -f {rivals[0]}")
-            yield Problem(name.key, "in_use", wrong, f"{free}, or give another name", name.name)
-        elif not found or name.adopted or (name.retained and own.same_project(marks)):
-            continue
-        elif not own.made(name.kind, name.name, marks):
-            whose = "another stack or clone made" if own.same_project(marks) else "no stack of this project made"
-            free = _free(name.name, own, command) if own.same_project(marks) else f"remove it (`{command}`)"
-            yield Problem(
-                name.key,
-                "name_taken",
-                f"is the name of a {name.kind} that {whose}",
-                f"{free}, or {name.instead or 'give another name'}",
-                name.name,
-            )
-        elif name.kind != "volume" and (name.kind, name.name) not in own.names:
-            yield Problem(
-                name.key,
-                "not_in_state",
-                f"is the name of a {name.kind} that this stack made, but that its state does not know",
-                f"run `make recover STACK={own.stack}`, or remove it (`{command}`): what it keeps is on volumes",
-                name.name,
-            )
-        elif name.kind == "container":
+            wrong = f"is in use by the container {what}, whose labels say that another stack made it"
+            yield Problem(name.key, "in_use", wrong, f"{look}, or give another name", name.name)
+        elif found and ours and name.kind != "volume" and (name.kind, name.name) not in own.names:
+            wrong = f"is the name of a {name.kind} that this stack made, but that its state does not know"
+            instead = f"run `make recover STACK={own.stack}`, or {remove}: what it keeps is on volumes"
+            yield Problem(name.key, "not_in_state", wrong, instead, name.name)
+        elif found and not (ours or name.adopted or (name.retained and own.same_project(marks))):
+            maker = "another stack or clone" if own.same_project(marks) else "no stack of this project"
+            instead = f"{look if own.same_project(marks) else remove}, or {name.instead or 'give another name'}"
+            wrong = f"is the name of a {name.kind} that {maker} made"
+            yield Problem(name.key, "name_taken", wrong, instead, name.name)
+        elif found and name.kind == "container":
             yield from _by_hand(name, next(entry for entry in containers if f"/{name.name}" in entry["Names"]))
 
 
@@ -185,14 +172,6 @@ def _by_hand(name: ManagedName, container: Mapping[str, Any]) -> Iterator[Proble
     elif container.get("State") == "running" and name.network and name.network not in networks:
         instead = f"run `docker rm -f {name.name}` and update again, which makes it anew"
         yield Problem(name.key, "by_hand", f"was disconnected from its network {name.network}", instead, name.name)
-
-
-def _free(what: str, own: Own, command: str) -> str:
-    """Say how to free what another stack of the project has, or what pretends to be of one."""
-    return (
-        f"look at it (`docker inspect {what}`) and take down the stack that made it, which keeps its data "
-        f"(`make down STACK={own.stack}` if you renamed this one), or remove it (`{command}`)"
-    )
 
 
 def _rival(container: Mapping[str, Any], volume: str, own: Own) -> bool:

@@ -184,6 +184,14 @@ def test_a_stack_file_of_another_passphrase_is_named(
     assert content(stack) == before
 
 
+def test_a_stack_file_that_is_damaged_is_named(stack: Stack) -> None:
+    file = stack.clone.file("dev")
+    file.write_bytes(bytes(80))
+    with pytest.raises(OpsError, match=r"Pulumi\.dev\.yaml can't be read") as refused:
+        assert stack.platform
+    assert "git checkout" in refused.value.remedy
+
+
 def test_a_state_that_pulumi_itself_edited_is_no_damage(stack: Stack) -> None:
     stack.ask("stack", "rename", "dev2")
     stack.ask("stack", "rename", "dev", "--stack", "dev2", stack=False)

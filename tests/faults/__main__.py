@@ -8,6 +8,7 @@ some 20 seconds on two cores, all of them an hour, and no verb more than VERB_SE
 # ruff: noqa: T201 - this is a command that prints
 
 import argparse
+import os
 import random
 import re
 import secrets
@@ -28,7 +29,7 @@ from tests.support.names import PREFIX
 from tests.support.verbs import Verbs, clone
 
 NAME = f"{PREFIX}-faults"
-HOST = "unix:///var/run/docker.sock"
+HOST = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
 STEPS = 8
 """How many verbs and repairs by hand a round may take until `up` has nothing to change."""
 VERB_SECONDS = 240
@@ -100,9 +101,9 @@ class Trial:
 
     def obey(self, text: str) -> list[str]:
         """Do what a message says; give the next verb, nothing where it says nothing."""
-        if "put the right one back" in text or "Put it back from a copy" in text:
-            shutil.copy(self.scratch / self.passphrase.name, self.passphrase)
-        elif "encryptionsalt" in text or self.file.name in text or "the settings of stack" in text:
+        if "from a copy" in text or "put the right one back" in text:
+            self.put_back()
+        elif self.file.name in text or "the settings of stack" in text:
             shutil.copy(self.scratch / self.file.name, self.file)
         elif "Run the restore again" in text:
             return ["restore", "--file", str(self.archive)]
@@ -184,9 +185,7 @@ def damage(trial: Trial, chance: random.Random) -> str:
     paths = [max(backend.glob(FOUND_FILES[name])) for name in names if name in FOUND_FILES]
     paths = paths or [trial.passphrase if where == "passphrase" else trial.file]
     how = chance.choice((*FIELDS, *FIELDS, "cut", "empty", "gone", "zeros"))
-    for path in paths:
-        how = _damaged(path, how, chance)
-    return f"{where}: {how}"
+    return f"{where}: {', '.join(_damaged(path, how, chance) for path in paths)}"
 
 
 def _damaged(path: Path, how: str, chance: random.Random) -> str:
@@ -235,7 +234,9 @@ def main() -> int:
     mended: dict[str, list[bool]] = {}
     with tempfile.TemporaryDirectory(prefix="ci-faults-") as folder:
         verbs = clone(Path(folder), "offline")
-        verbs.edit(jenkins={"memoryMib": 512})
+        verbs.edit(jenkins={"memoryMib": 512}, docker={"host": HOST})
+        # `down` forgets a generated one.
+        verbs.run("set", "ci:adminPassword", stdin=secrets.token_urlsafe(12))
         with verbs.deployed(NAME):
             (scratch := Path(folder) / "scratch").mkdir()
             trial = Trial(verbs, containers.client(HOST), scratch)

@@ -207,8 +207,8 @@ def test_a_half_made_network_is_removed_by_recover_if_it_is_the_stacks_own(
     engine: docker.DockerClient, tmp_path: Path
 ) -> None:
     name = f"{NAME}-half-made"
-    stash = {"urn": "urn::owner", "type": "pulumi:index:Stash", "outputs": {"output": "a1"}}
-    create = {"type": "creating", "resource": {"type": recover.NETWORK, "inputs": {"name": name}}}
+    stash = {"urn": "urn:Stash::owner", "type": "pulumi:index:Stash", "outputs": {"output": "a1"}}
+    create = {"type": "creating", "resource": {"type": "docker:index/network:Network", "inputs": {"name": name}}}
     stack = made_stack.on_docker(tmp_path, docker={"access": "dind", "acceptRootOnHost": True})
     state = {"resources": [stash], "pending_operations": [create]}
     assert recover.remove_forgotten(stack, state) == []

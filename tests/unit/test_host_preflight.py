@@ -52,7 +52,7 @@ def state(*named: tuple[str, str], owner: str | None = "a1") -> dict[str, Any]:
     """Give a state with these containers and networks, and the stack's id."""
     types = {kind: name for name, kind in KINDS.items()}
     made = {name: {"type": types[kind], "outputs": {"name": name}} for kind, name in named}
-    return made | ({"urn::owner": {"type": "pulumi:index:Stash", "outputs": {"output": owner}}} if owner else {})
+    return made | ({"urn:Stash::owner": {"type": "pulumi:index:Stash", "outputs": {"output": owner}}} if owner else {})
 
 
 KNOWN = {**state(("container", "jenkins-server"), ("container", "engine")), "n": state(("network", "engine"))["engine"]}
