@@ -182,6 +182,12 @@ def _port(  # noqa: PLR0913 - two by keyword
         who, free = f"the container {name}", f"stop it (`docker stop {name}`)"
     elif local and _bind(address, port) == errno.EADDRINUSE:
         who, free = "another process", f"stop it (`ss -ltnp 'sport = :{port}'` shows it)"
+        # An engine that was killed while it started a container may leave the process that forwards its port.
+        idle = [each["Names"][0].removeprefix("/") for each in containers if each.get("State") in {"created", "exited"}]
+        if left := sorted(name for kind, name in own.names if kind == "container" and name in idle):
+            free += (
+                f". If that is docker-proxy, a killed engine left it: `docker rm -f {left[0]}`, and restart the engine"
+            )
     else:
         return
     other = port + 1 if port < 65535 else 8080  # noqa: PLR2004

@@ -228,8 +228,12 @@ def test_a_port_that_another_process_holds_is_refused_but_not_the_stacks_own(tmp
     with socket.create_server(("127.0.0.1", port)):
         assert preflight(tmp_path, port=port, containers=own) == []
         [problem] = preflight(tmp_path, port=port)
+        never_ran = [container("jenkins-server", owner=OURS, state="created")]
+        [left] = preflight(tmp_path, port=port, containers=never_ran)
+    assert "docker rm -f jenkins-server`, and restart the engine" in left.instead
     assert (problem.key, problem.code) == ("ci:jenkins.httpPort", "port_in_use")
     assert f"ss -ltnp 'sport = :{port}'" in problem.instead
+    assert "docker-proxy" not in problem.instead
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.9", "0.0.0.0"])
