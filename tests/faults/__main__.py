@@ -74,6 +74,7 @@ class Trial:
             shutil.copy(path, scratch)
         shutil.copytree(verbs.root / ".local", scratch / "local", symlinks=True)
         self.words: list[str] = []
+        self.first = ["up"]
 
     def verb(self, *words: str) -> tuple[int, str]:
         """Run a verb; give its status and what it said."""
@@ -89,7 +90,7 @@ class Trial:
 
     def mend(self) -> str:
         """Do what the messages say until `up` changes nothing; give why that fails, or what is lost; else nothing."""
-        words = ["up"]
+        words, self.first = self.first, ["up"]
         for _ in range(STEPS):
             status, text = self.verb(*words)
             if not status and "Nothing changed" in text:
@@ -152,6 +153,8 @@ def kill(trial: Trial, chance: random.Random) -> str:
     (trial.scratch / "new.zip").unlink(missing_ok=True)
     seconds = share * {"down": 5, "preview": 5, "recover": 4, "backup": 8, "restore": 12}.get(verb, 9)
     ended = _killed(trial, words, victim, seconds)
+    if verb == "restore" and not ended:
+        trial.first = words  # the page says: if a restore is killed, run it again
     shutil.copy(trial.scratch / trial.file.name, trial.file)
     return f"{verb}, {victim} after {seconds:.1f} s{' (it had ended)' if ended else ''}"
 
