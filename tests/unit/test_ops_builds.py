@@ -119,6 +119,7 @@ def test_of_a_build_in_an_update_that_runs_or_was_killed_that_is_said(
     stack = made_stack.on_cluster(api.kubeconfig.parent, kubernetes={"kubeconfig": str(api.kubeconfig)}, builds=[BUILD])
     deployment = {"resources": [{**resource(), "urn": "u"}], "pending_operations": [{}] if update != "ended" else []}
     told = {"export": {"deployment": deployment}, "history": []}
+    monkeypatch.setattr(stack, "exists", lambda: True)
     monkeypatch.setattr(stack, "ask", lambda _, verb, *__: json.dumps(told[verb]))
     monkeypatch.setattr(recover, "running", lambda _: "process 5" if update == "runs" else "")
     monkeypatch.setattr(recover, "remains", lambda _: "the lock of x" if update == "was killed" else "")
