@@ -1,7 +1,6 @@
 """Registers the Kubernetes platform from a stack's settings."""
 
-import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import pulumi
 from pulumi_kubernetes import core
@@ -9,17 +8,7 @@ from pydantic import SecretStr
 
 from components import certificates, labels, password
 from components.kubernetes import buildkit as daemon
-from components.kubernetes import (
-    cluster,
-    declared,
-    endpoints,
-    gitlab_runner,
-    history,
-    namespaces,
-    network,
-    queue,
-    texts,
-)
+from components.kubernetes import cluster, declared, endpoints, gitlab_runner, history, namespaces, queue, texts
 from components.kubernetes.build import Build, BuildArgs, failure_hook
 from components.kubernetes.builders.spec import (
     BUILD_SECRETS,
@@ -34,7 +23,7 @@ from components.kubernetes.cluster import ApiReader, ReadError
 from components.kubernetes.endpoints import Endpoints
 from components.kubernetes.history import History
 from components.kubernetes.namespaces import Namespaces, StackArgs
-from components.kubernetes.network import Network, NetworkArgs
+from components.kubernetes.network import Network
 from components.kubernetes.plan import Plan, plan
 from components.kubernetes.push import Push, PushArgs, watched
 from components.kubernetes.registry import Mirror, MirrorArgs, Registry, RegistryArgs
@@ -52,9 +41,7 @@ def deploy(settings: Settings, reader: ApiReader | None = None) -> Mapping[str, 
     secret = password.kept("registry-password", settings.registry_password)
     pulling = password.kept("registry-pull-password", settings.registry_pull_password)
     stack = StackArgs(settings=settings, spaces=spaces)
-    with _reading():
-        addresses = network.known(reader)
-    Network("network", NetworkArgs(settings=settings, spaces=spaces, addresses=addresses), on_cluster)
+    Network("network", stack, on_cluster)
     with_passwords = RegistryArgs(settings=settings, spaces=spaces, password=secret, pull_password=pulling)
     registry = Registry("registry", with_passwords, on_cluster)
     if settings.registry.mirror is not None:
@@ -146,18 +133,11 @@ def _same_volume(settings: Settings, last: History, reader: ApiReader) -> str | 
     """Return the uid of the registry's volume if it is that of the last update; None if it is not, or before any."""
     if last.volume is None or not settings.builds:
         return None
-    with _reading():
-        uid = reader.claim(settings.kubernetes.namespace, endpoints.REGISTRY)
-    return uid if uid == last.volume else None
-
-
-@contextlib.contextmanager
-def _reading() -> Iterator[None]:
-    """Turn a cluster's silence into an error that Pulumi shows without a traceback."""
     try:
-        yield
+        uid = reader.claim(settings.kubernetes.namespace, endpoints.REGISTRY)
     except ReadError as error:
-        raise pulumi.RunError(f"the cluster can't be read: {error}") from None
+        raise pulumi.RunError(f"the registry's volume can't be read: {error}") from None
+    return uid if uid == last.volume else None
 
 
 def _pushed(build: Plan, last: History) -> str | None:
