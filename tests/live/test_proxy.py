@@ -165,10 +165,10 @@ def test_what_hardens_a_container_and_what_compose_needs_work_too(verbs: Verbs, 
         works("run", "--rm", *hardened.split(), *mounts.split(), "alpine:latest", "touch", "/c/x", "/tmp/y")
         works("run", "--rm", "--network", f"{TARGET}-net", "--sysctl", "net.core.somaxconn=64", "alpine:latest", "true")
         works("cp", f"{TARGET}:/etc/hostname", "-")
-        tmpfs = "/t:rw,exec,size=1m,mode=1777,uid=1,gid=1,nr_inodes=10k"
+        tmpfs = "/t:rw,exec,size=1m,mode=700,uid=1,gid=1,nr_inodes=10k"
         mounted = works("run", "--rm", "--tmpfs", tmpfs, "alpine:latest", "grep", " /t ", "/proc/mounts")
         assert re.search(
-            r"^tmpfs /t tmpfs rw,nosuid,nodev,.*size=1024k,nr_inodes=1\d+,.*mode=1777,uid=1,gid=1", mounted
+            r"^tmpfs /t tmpfs rw,nosuid,nodev,.*size=1024k,nr_inodes=10240,mode=700,uid=1,gid=1", mounted
         )
         assert "Local Volumes" in works("system", "df")
         assert "refused by the proxy" not in cli("search", "busybox").stderr
