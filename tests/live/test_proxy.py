@@ -167,9 +167,7 @@ def test_what_hardens_a_container_and_what_compose_needs_work_too(verbs: Verbs, 
         works("cp", f"{TARGET}:/etc/hostname", "-")
         tmpfs = "/t:rw,exec,size=1m,mode=700,uid=1,gid=1,nr_inodes=10k"
         mounted = works("run", "--rm", "--tmpfs", tmpfs, "alpine:latest", "grep", " /t ", "/proc/mounts")
-        assert re.search(
-            r"^tmpfs /t tmpfs rw,nosuid,nodev,.*size=1024k,nr_inodes=10240,mode=700,uid=1,gid=1", mounted
-        )
+        assert re.search(r"^tmpfs /t tmpfs rw,nosuid,nodev,.*size=1024k,nr_inodes=10240,mode=700,uid=1,gid=1", mounted)
         assert "Local Volumes" in works("system", "df")
         assert "refused by the proxy" not in cli("search", "busybox").stderr
         assert TARGET in works("stats", "--no-stream", "--format", "{{.Name}}", TARGET)
