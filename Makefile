@@ -1,9 +1,8 @@
 # `make` alone lists the verbs.
-export YES PYTHON
+export YES PYTHON STACK KEY
 BOOT := @sh setup/bootstrap.sh
 PY   := sh setup/python.sh
-FOR  := $(if $(STACK),--stack $(STACK))
-SURE := $(if $(YES),--yes)
+FOR  := $${STACK:+--stack "$$STACK"}
 PIN  := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 CLUSTER := tests/cluster tests/manifests tests/lab
 
@@ -14,11 +13,11 @@ help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo 'STACK=name chooses the stack, YES=1 answers each question with yes, ARGS="..." is passed on to Pulumi, pytest, the benchmarks or faults.'
 up: ## install the prerequisites and deploy
-	$(BOOT) runtime && $(PY) -m ops up $(FOR) $(SURE) $(ARGS)
+	$(BOOT) runtime && $(PY) -m ops up $(FOR) $(ARGS)
 preview: ## show what `make up` would change
 	$(BOOT) runtime && $(PY) -m ops preview $(FOR) $(ARGS)
 down: ## remove what is deployed; Jenkins' home and the registry's images stay
-	$(BOOT) runtime && $(PY) -m ops down $(FOR) $(SURE) $(ARGS)
+	$(BOOT) runtime && $(PY) -m ops down $(FOR) $(ARGS)
 status: ## show what is deployed and whether it works
 	$(BOOT) runtime && $(PY) -m ops status $(FOR)
 doctor: ## check the machine, the cluster and the settings
@@ -26,13 +25,13 @@ doctor: ## check the machine, the cluster and the settings
 password: ## print the password of Jenkins' administrator or of the registry's user
 	$(BOOT) runtime && $(PY) -m ops password $(FOR)
 set: ## set one setting in the stack's file, encrypted if it is a secret: make set KEY=ci:gitToken (a whole file: < FILE)
-	$(BOOT) runtime && $(PY) -m ops set $(FOR) '$(KEY)'
+	$(BOOT) runtime && $(PY) -m ops set $(FOR) "$$KEY"
 recover: ## repair the state after a Pulumi that was killed, or whose file was damaged
-	$(BOOT) runtime && $(PY) -m ops recover $(FOR) $(SURE)
+	$(BOOT) runtime && $(PY) -m ops recover $(FOR)
 backup: ## stop Jenkins or the registry, and copy its data and the state into one file: make backup FILE=/mnt/ci.zip
 	$(BOOT) runtime && $(PY) -m ops backup $(FOR) $(if $(FILE),--file "$(FILE)")
 restore: ## put back what `make backup` wrote, on a host or cluster without it, and deploy: make restore FILE=/mnt/ci.zip
-	$(BOOT) runtime && $(PY) -m ops restore $(FOR) $(SURE) $(if $(filter 1,$(UNSIGNED)),--unsigned) $(if $(FILE),--file "$(FILE)")
+	$(BOOT) runtime && $(PY) -m ops restore $(FOR) $(if $(filter 1,$(UNSIGNED)),--unsigned) $(if $(FILE),--file "$(FILE)")
 sample: ## run Jenkins' sample pipeline, or in a cluster an image that was built
 	$(BOOT) runtime && $(PY) -m ops sample $(FOR)
 lab: ## start a real Kubernetes node on this machine, for STACK=lab

@@ -73,6 +73,7 @@ def restore(named: str | None, file: Path, *, unsigned: bool = False) -> int:
     Raises OpsError before anything is changed, when the archive is not whole or not this stack's, when the passphrase
     does not fit its state, or when something of the stack is there.
     """
+    console.require_terminal("Restore and deploy?")
     stack = unprepared(named)
     again = stack.make("restore", FILE=file)
     with archive.opened(file, lambda: stack.signing_passphrase()[0]) as packed:
@@ -164,7 +165,7 @@ def _require_signature(packed: Archive, file: Path, command: str, *, unsigned: b
     )
     if packed.signed or unsigned:
         return
-    if not console.may_ask() or not typer.confirm(f"{risk} Restore it?", default=False, err=True):
+    if console.yes() or not typer.confirm(f"{risk} Restore it?", default=False, err=True):
         raise OpsError(f"{risk} Nothing was changed.", f"If nobody else could write to it: {command}")
 
 

@@ -69,7 +69,10 @@ class Clone:
         return self.root / "examples" / "stacks" / f"Pulumi.{short(stack)}.yaml"
 
     def require(self, stack: str) -> None:
-        """Raise OpsError when the stack has neither a file nor an example."""
+        """Raise OpsError when the stack has neither a file nor an example, or a name that Pulumi does not take."""
+        if not re.fullmatch(r"(?:[A-Za-z0-9_.-]+/){0,2}[A-Za-z0-9_.-]{1,100}", stack):
+            instead = "Give letters, digits, '_', '.' or '-', 100 at most, for example prod."
+            raise OpsError(f"{stack[:80]!r} is not a name for a stack.", instead, code=2)
         if not self.file(stack).is_file() and not self.example(stack).is_file():
             files = [path for each in (self.file, self.example) for path in each("x").parent.glob("Pulumi.*.yaml")]
             known = sorted({path.name.removeprefix("Pulumi.").removesuffix(".yaml") for path in files})
@@ -82,7 +85,7 @@ class Clone:
     def require_readable(self, stack: str) -> None:
         """Raise OpsError for what Pulumi reads in a stack's file in another way than its author meant."""
         path = self.file(stack)
-        text = path.read_text(encoding="utf-8") if path.is_file() else ""
+        text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
         shown = path.relative_to(self.root)
         for key in re.findall(r"(?m)^([\w:.-]+):(?=\s|$)", text):
             if key not in STACK_FILE:
@@ -91,6 +94,11 @@ class Clone:
         with contextlib.suppress(yaml.YAMLError):  # Pulumi names the line
             for token in yaml.scan(text):
                 plain = token.value if isinstance(token, yaml.ScalarToken) and token.plain else ""
+                if re.fullmatch(r"(?i)[-+]?\.(?:inf|nan)", plain):
+                    line = token.start_mark.line + 1
+                    raise OpsError(
+                        f"{shown}, line {line}: {plain} is no number that JSON has.", "Give another.", code=2
+                    )
                 if re.fullmatch(r"[-+]?0o?[0-9_]+", plain):
                     instead = f"Write it without the 0 in front, or in quotes: '{plain}'."
                     raise OpsError(f"{shown}: Pulumi reads {plain} as an octal number.", instead, code=2)

@@ -44,6 +44,7 @@ def up(named: str | None, words: Sequence[str]) -> int:
     """Get the prerequisites, run `pulumi up`, and say what there is now. Returns an exit status."""
     from ops import backup  # noqa: PLC0415 - it imports this module
 
+    consent = _consent("Deploy?", words)
     stack = _ready(named)
     on_docker = stack.settings.platform == "docker"
     if on_docker:
@@ -52,7 +53,7 @@ def up(named: str | None, words: Sequence[str]) -> int:
     backup.before_up(stack)
 
     def update() -> Done:
-        return pulumi(stack, "up", [*_consent(), *words])
+        return pulumi(stack, "up", [*consent, *words])
 
     done = drain.update(stack, words, update) if on_docker else update()
     # One that never became healthy is in the state all the same, and Pulumi sees nothing to change in it.
@@ -133,9 +134,10 @@ def preview(named: str | None, words: Sequence[str]) -> int:
 
 def down(named: str | None, words: Sequence[str]) -> int:
     """Remove what a stack deployed, except its data, and say what is left. Returns Pulumi's exit status."""
+    consent = _consent("Remove what is deployed?", words)
     stack = _answering(named)
     found = stack.outputs()
-    done = pulumi(stack, "destroy", [*_consent(), *words])
+    done = pulumi(stack, "destroy", [*consent, *words])
     if done.status:
         return done.status
     if stack.name == STAND_IN:
@@ -194,9 +196,14 @@ def pulumi(stack: Stack, verb: str, words: Sequence[str]) -> Done:
     return Done(status, changes, outputs)
 
 
-def _consent() -> list[str]:
-    """Where Pulumi can't ask, or is not to, it is told to go on. A preview would only double the time then."""
-    return [] if console.may_ask() else ["--yes", "--skip-preview"]
+def _consent(question: str, words: Sequence[str]) -> list[str]:
+    """Return what tells Pulumi to go on without a question. A preview would only double the time then.
+
+    Raises OpsError, before anything is done, where nobody can be asked; `--skip-preview` is consent to Pulumi.
+    """
+    if not {"--skip-preview", "-f"} & {*words}:
+        console.require_terminal(question)
+    return ["--yes", "--skip-preview"] if console.yes() else []
 
 
 def _say(stack: Stack, done: Done) -> None:

@@ -7,7 +7,10 @@ import json
 import os
 import re
 import shlex
+import shutil
 import sys
+import tempfile
+from pathlib import Path
 
 import typer
 
@@ -60,6 +63,13 @@ def _wizards_password(stack: Stack) -> str:
     return said.decode().strip()
 
 
+OF_A_VALUE = frozenset({"unknown_key", "wrong_type", "not_accepted", "vulnerable"})
+"""The codes of a problem that is in a value itself. Others may lack a second setting, which can only be set later."""
+
+KEY = re.compile(r"[a-z][a-z0-9-]*:\w+(?:\.[\w-]+|\[\d{1,3}\]|\[\"[\w./-]+\"\]){0,9}", re.ASCII)
+"""A key with a path, as Pulumi takes it: names, numbers of a list's entries, and names with a dot in quotes."""
+
+
 def set_one(named: str | None, key: str | None, *, secret: bool) -> None:
     """Run `pulumi config set` with a value from a prompt or from stdin, of which a last newline goes."""
     full = known_key(key)
@@ -79,9 +89,24 @@ def set_one(named: str | None, key: str | None, *, secret: bool) -> None:
     if not value:
         raise OpsError(f"No value was given for {full}.", f"For example, in UTF-8: printf '%s' VALUE | {again}", code=2)
     nested = ["--path"] if full != f"ci:{top}" else []
-    stack.ask("config", "set", full, "--secret" if secret else "--plaintext", *nested, "--non-interactive", stdin=value)
-    where = stack.clone.file(stack.name).relative_to(stack.clone.root)
-    console.note(f"{full} is set in {where}{', encrypted' if secret else ''}.\nTo apply it: {stack.make('up')}")
+    words = [full, "--secret" if secret else "--plaintext", *nested, "--non-interactive"]
+    file = stack.clone.file(stack.name)
+    with tempfile.TemporaryDirectory(prefix="ci-ops-") as folder:
+        copy = Path(folder) / file.name
+        shutil.copyfile(file, copy)
+        stack.ask("config", "set", *words, "--config-file", str(copy), stdin=value)
+        problems = stack.read("--config-file", str(copy))[1]
+        before = {*map(str, stack.read("--config-file", str(file))[1])}
+        new = [each for each in problems if each.key.startswith(full) or str(each) not in before]
+        own = [each for each in new if each.code in OF_A_VALUE]
+        if own:
+            raise OpsError("\n".join(map(str, own)), "Nothing was changed.", code=2)
+        file.write_bytes(copy.read_bytes())
+    where = file.relative_to(stack.clone.root)
+    console.note(f"{full} is set in {where}{', encrypted' if secret else ''}.")
+    for each in problems:
+        console.note(f"Before it can be deployed: {each}")
+    console.note(f"To apply it: {stack.make('up')}")
 
 
 def known_key(key: str | None) -> str:
@@ -89,9 +114,13 @@ def known_key(key: str | None) -> str:
     if not key:
         raise OpsError("Which setting? KEY is missing.", "For example: make set KEY=ci:jenkins.httpPort", code=2)
     full = key if ":" in key else f"ci:{key}"
+    if not KEY.fullmatch(full):
+        raise OpsError(
+            f"{key[:80]!r} is not a key.", "For example: make set KEY=ci:jenkins.httpPort, KEY=ci:jobs[0].name", code=2
+        )
     if not full.startswith("ci:"):
         return full  # a provider's own
-    top, *inner = re.findall(r"\[\d+\]|[^.\[\]]+", full.removeprefix("ci:")) or [""]
+    top, *inner = re.findall(r"\[\d+\]|[^\".\[\]]+|(?<=\")[^\"]+(?=\")", full.removeprefix("ci:"))
     value: object = None
     for part in reversed(inner):
         value = [value] if part.startswith("[") else {part: value}

@@ -14,14 +14,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import yaml
 
-from components.settings import Settings
+from components.settings import Problem, Settings
 from components.settings.docker import PLUGIN_VARIABLES
 from components.settings.load import read
 from components.settings.problems import SettingsError
@@ -154,10 +154,10 @@ class Stack:
                 return text, str(path)
         raise OpsError(f"There is no passphrase in {path}.", "Put that of the clone that was backed up there.")
 
-    @functools.cached_property
-    def _config(self) -> dict[str, dict[str, Any]]:
+    def _configured(self, *words: str) -> dict[str, dict[str, Any]]:
+        self.clone.require_readable(self.name)
         try:
-            found: dict[str, dict[str, Any]] = json.loads(self.ask("config", "--json", "--show-secrets"))
+            found: dict[str, dict[str, Any]] = json.loads(self.ask("config", "--json", "--show-secrets", *words))
         except OpsError as failed:
             if MISFIT in failed.what:
                 raise
@@ -165,6 +165,16 @@ class Stack:
             wrong, remedy = f"{path} can't be read: {failed.what}", f"Put it back from a copy: git checkout {path}"
             raise OpsError(wrong, remedy, code=2) from failed
         return {key.removeprefix("ci:"): entry for key, entry in found.items() if key.startswith("ci:")}
+
+    @functools.cached_property
+    def _config(self) -> dict[str, dict[str, Any]]:
+        return self._configured()
+
+    def read(self, *words: str) -> tuple[Settings | None, Sequence[Problem]]:
+        """The settings, or their problems. words: for `pulumi config`, to read another file."""
+        config = self._configured(*words) if words else self._config
+        raw = {key: str(entry["value"]) for key, entry in config.items()}
+        return read(raw, frozenset(key for key, entry in config.items() if entry["secret"]))
 
     @property
     def platform(self) -> str:
@@ -174,9 +184,7 @@ class Stack:
     @functools.cached_property
     def settings(self) -> Settings:
         """The settings, as the program reads them. Raises OpsError with every problem of theirs."""
-        raw = {key: str(entry["value"]) for key, entry in self._config.items()}
-        self.clone.require_readable(self.name)
-        found, problems = read(raw, frozenset(key for key, entry in self._config.items() if entry["secret"]))
+        found, problems = self.read()
         if found is None:
             raise self.refused(str(SettingsError(self.name, problems)))
         return found

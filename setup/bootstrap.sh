@@ -52,7 +52,10 @@ apt_install() { # why, packages
     shift
     by_hand="apt-get update && apt-get install $*"
     command -v apt-get >/dev/null || die "$* is needed $why, and there is no apt-get here; install what your system calls it"
-    if [ "${YES:-}" != 1 ] && [ -t 0 ] && [ -t 2 ]; then
+    case "${YES:-}" in 1 | true | yes) agreed=1 ;; *) agreed= ;; esac
+    if [ -z "$agreed" ] && ! { [ -t 0 ] && [ -t 2 ]; }; then
+        die "$* is needed $why, and there is no terminal to ask on; to agree, type the command again with YES=1 (make up YES=1), or by hand: sudo sh -c '$by_hand'"
+    elif [ -z "$agreed" ]; then
         printf 'Install the system package %s %s? [Y/n] ' "$*" "$why" >&2
         read -r answer
         case "$answer" in "" | y | Y | yes) ;; *) die "$* is needed $why; when you are ready: sudo sh -c '$by_hand'" ;; esac

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import sys
 import threading
 import time
@@ -90,14 +91,22 @@ def step(title: str, expect: str = "", *, log: Path | None = None) -> Iterator[N
         note(f"   {ended} {time.monotonic() - started:.1f} s: {title}")
 
 
-def may_ask() -> bool:
-    """Whether a question can be put: there is a terminal and YES=1 did not answer all of them."""
-    return os.environ.get("YES", "") not in {"1", "true", "yes"} and sys.stdin.isatty() and sys.stderr.isatty()
+def yes() -> bool:
+    """Return whether YES=1, or --yes, has answered each question."""
+    return os.environ.get("YES", "") in {"1", "true", "yes"}
+
+
+def require_terminal(question: str) -> None:
+    """Raise OpsError, as Pulumi does, with the command to type where there is neither a terminal nor YES=1."""
+    if not (yes() or (sys.stdin.isatty() and sys.stderr.isatty())):
+        command = f"{shlex.join(['.venv/bin/python', '-m', 'ops', *sys.argv[1:]])} --yes"
+        raise OpsError(f"{question} There is no terminal to ask on.", f"To agree: {command}; with make: YES=1", code=2)
 
 
 def agreed(question: str) -> bool:
-    """Ask for leave to change something. With no terminal, or with YES=1, the answer is yes."""
-    return not may_ask() or typer.confirm(question, default=True, err=True)
+    """Ask for leave to change something. With YES=1 the answer is yes. Raises OpsError without a terminal."""
+    require_terminal(question)
+    return yes() or typer.confirm(question, default=True, err=True)
 
 
 def table(rows: Iterable[Sequence[str]]) -> None:

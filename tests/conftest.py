@@ -18,6 +18,7 @@ def pytest_configure() -> None:
     for name in {*os.environ} - kept:
         if name.startswith(OF_THE_SHELL):
             del os.environ[name]
+    os.environ["YES"] = "1"  # nobody is there to answer
     for name in ("NO_PROXY", "no_proxy"):
         os.environ[name] = ",".join(filter(None, (os.environ.get(name), "localhost", "127.0.0.1")))
 

@@ -104,6 +104,35 @@ def test_a_setting_goes_into_the_stacks_file_and_comments_stay(stack: Stack, mon
     assert stack.outputs()["jenkins"] == {"httpPort": 18391}, "a key that Pulumi.yaml does not declare is read"
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("ci:jenkins.httpPort", "abc"),
+        ('ci:jobs["x"]', "1"),
+        ("ci:jobs[7].name", "a"),
+        ("ci:jenkins.image", "jenkins/jenkins:latest"),
+        ("ci:adminPassword", "hunter2"),
+    ],
+)
+def test_a_value_that_the_next_verb_would_refuse_is_not_written(
+    stack: Stack, key: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin.read", lambda: value, raising=False)
+    before = stack.clone.file("dev").read_bytes()
+    with pytest.raises(OpsError, match="Nothing was changed") as refused:
+        settings.set_one(None, key, secret=False)
+    assert "hunter2" not in str(refused.value)
+    assert stack.clone.file("dev").read_bytes() == before
+
+
+def test_a_value_that_needs_another_setting_is_written_and_the_other_one_named(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin.read", lambda: "a", raising=False)
+    settings.set_one(None, "ci:jobs[0].name", secret=False)
+    assert "Before it can be deployed: ci:jobs[0] has neither a repository nor a script" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("value", ["", "\n"])
 def test_an_empty_value_is_refused(stack: Stack, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin.read", lambda: value, raising=False)

@@ -240,8 +240,11 @@ def test_an_engine_that_ends_at_once_is_told_with_the_end_of_its_log(no_engine: 
 
 @pytest.mark.parametrize(("typed", "agreed"), [("\n", True), ("y\n", True), ("what?\nn\n", False)])
 def test_a_question_is_put_only_to_a_terminal(monkeypatch: pytest.MonkeyPatch, typed: str, agreed: bool) -> None:
-    monkeypatch.delenv("YES", raising=False)
-    assert console.agreed("Install?")  # pytest's stdin is none
+    monkeypatch.setattr("sys.argv", ["ops", "down", "--stack", "a"])
+    for answer in ("", "0", "no", "2"):
+        monkeypatch.setenv("YES", answer)
+        with pytest.raises(OpsError, match="ops down --stack a --yes; with make: YES=1"):
+            console.agreed("Install?")  # pytest's stdin is none
     monkeypatch.setattr("sys.stdin", io.StringIO(typed))
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
@@ -261,11 +264,17 @@ def test_a_package_that_cannot_be_installed_is_told_with_the_command(
         programs.script(no_engine / "bin/apt-get", apt)
         programs.script(no_engine / "bin/sudo", 'shift; exec "$@"')
     monkeypatch.setenv("PATH", str(no_engine / "bin"))
+    monkeypatch.setenv("YES", "1")
     with pytest.raises(OpsError, match=r"docker\.io is needed to run containers"):
         process.install(["docker.io"], "to run containers")
     shown = capfd.readouterr().err
     assert said in shown
     assert "docker.io" in shown
+    monkeypatch.setenv("YES", "0")
+    with pytest.raises(OpsError, match=r"docker\.io is needed"):
+        process.install(["docker.io"], "to run containers")
+    shown = capfd.readouterr().err
+    assert ("no terminal to ask on" in shown and "YES=1" in shown) == bool(apt)
 
 
 def test_a_long_step_says_that_it_is_alive_and_one_that_takes_too_long_is_ended_and_its_log_shown(

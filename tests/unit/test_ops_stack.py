@@ -185,6 +185,11 @@ def test_a_key_of_the_model_or_of_a_provider_is_taken(key: str, full: str) -> No
         ("ci:gitTokn", "did you mean ci:gitToken?"),
         ("jenkins.htpPort", "did you mean httpPort?"),
         ("nonsense", "ci:platform, ci:docker"),
+        *(
+            (key, "KEY=ci:jobs[0].name")
+            for key in ("ci:jobs[999999999].name", ".".join("a" * 5000), "ci:jenkins..httpPort")
+        ),
+        *((key, "KEY=ci:jobs[0].name") for key in ("ci:", "ci:a\nb", "ci:jobs[-1]", 'ci:jobs["x', "ci:a b", "--all")),
     ],
 )
 def test_a_key_that_is_no_setting_is_refused_with_what_is_one(key: str | None, hint: str) -> None:
@@ -192,6 +197,32 @@ def test_a_key_that_is_no_setting_is_refused_with_what_is_one(key: str | None, h
         settings.known_key(key)
     assert refused.value.code == 2
     assert hint in refused.value.remedy
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a b", "../x/../y/z", "a/b/c/d", "", "é", "a" * 101, "$(x)", "a'b"])
+def test_a_stack_has_a_name_that_pulumi_takes(tmp_path: Path, name: str) -> None:
+    with pytest.raises(OpsError, match="is not a name for a stack"):
+        made_stack.of(tmp_path, "prod").clone.require(name)
+
+
+@pytest.mark.parametrize("text", [".inf", "-.INF", ".nan"])
+def test_a_number_that_json_does_not_have_is_told_with_its_line(tmp_path: Path, text: str) -> None:
+    clone = made_stack.of(tmp_path, "prod").clone
+    clone.file("prod").parent.mkdir(exist_ok=True)
+    clone.file("prod").write_text(f"config:\n  ci:platform: docker\n  ci:jenkins: {{memoryMib: {text}}}\n")
+    with pytest.raises(OpsError, match=re.escape(f"line 3: {text} is no number")):
+        clone.require_readable("prod")
+
+
+@pytest.mark.parametrize("verb", ["up", "down"])
+def test_a_verb_that_deploys_does_nothing_where_nobody_can_be_asked(monkeypatch: pytest.MonkeyPatch, verb: str) -> None:
+    for opening in ("_ready", "_answering"):
+        monkeypatch.setattr(deploy, opening, lambda named: pytest.fail(f"opened {named}"))
+    monkeypatch.setenv("YES", "0")
+    with pytest.raises(OpsError, match="YES=1"):
+        getattr(deploy, verb)(None, [])
+    with pytest.raises(pytest.fail.Exception, match="opened dev"):
+        getattr(deploy, verb)("dev", ["--skip-preview"])
 
 
 def test_what_a_verb_says_to_run_is_for_its_own_stack(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
