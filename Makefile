@@ -1,8 +1,9 @@
 # `make` alone lists the verbs.
-export YES PYTHON STACK KEY
+export YES PYTHON STACK KEY FILE
 BOOT := @sh setup/bootstrap.sh
 PY   := sh setup/python.sh
 FOR  := $${STACK:+--stack "$$STACK"}
+ARCHIVE = $(if $(FILE),--file "$$FILE",$(error FILE is not set. Give the archive: make $@ FILE=/mnt/backup/ci.zip))
 PIN  := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 CLUSTER := tests/cluster tests/manifests tests/lab
 
@@ -29,9 +30,9 @@ set: ## set one setting in the stack's file, encrypted if it is a secret: make s
 recover: ## repair the state after a Pulumi that was killed, or whose file was damaged
 	$(BOOT) runtime && $(PY) -m ops recover $(FOR)
 backup: ## stop Jenkins or the registry, and copy its data and the state into one file: make backup FILE=/mnt/ci.zip
-	$(BOOT) runtime && $(PY) -m ops backup $(FOR) $(if $(FILE),--file "$(FILE)")
+	$(BOOT) runtime && $(PY) -m ops backup $(FOR) $(ARCHIVE)
 restore: ## put back what `make backup` wrote, on a host or cluster without it, and deploy: make restore FILE=/mnt/ci.zip
-	$(BOOT) runtime && $(PY) -m ops restore $(FOR) $(if $(filter 1,$(UNSIGNED)),--unsigned) $(if $(FILE),--file "$(FILE)")
+	$(BOOT) runtime && $(PY) -m ops restore $(FOR) $(if $(filter 1,$(UNSIGNED)),--unsigned) $(ARCHIVE)
 sample: ## run Jenkins' sample pipeline, or in a cluster an image that was built
 	$(BOOT) runtime && $(PY) -m ops sample $(FOR)
 lab: ## start a real Kubernetes node on this machine, for STACK=lab

@@ -31,6 +31,18 @@ VOLUME: Final = f"{PREFIX}/registry-volume"
 POD: Final = f"{PREFIX}/pod"
 """Annotations of a pod, the last of its Service, in a cluster. Each changes with what the pod must be replaced for."""
 
+RESTORE: Final = f"{PREFIX}/restore"
+"""On a volume that was made for a restore: the archive's id."""
+
+RESTORED: Final = f"{PREFIX}/restored"
+"""The same as an annotation, once the restore has filled a claim."""
+
+RESTORED_FILE: Final = ".restored-"
+"""How the name of the last file begins that a restore writes; the archive's id follows."""
+
+HELPER: Final = f"{PREFIX}/helper"
+"""On a container that never runs, by which a backup reads a volume: the stack, as `project/stack`."""
+
 APP: Final = "app.kubernetes.io/name"
 """Kubernetes' own label for what a pod is. Network policies and Services select pods by it."""
 

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from components import labels, regular_file
+from components import regular_file
 from components.docker.container import HOME
 from components.kubernetes.texts import DATA
 from ops import volume_tar
@@ -40,9 +40,6 @@ LARGEST_BYTES = {MANIFEST: 2**16, SIGNATURE: 64, STATE: 2**26}
 
 READ_BYTES = 2**20
 """The most that is read at once, whatever the zip's directory says."""
-
-RESTORED = f"{labels.PREFIX}/restore"
-"""The label of a volume that was made for a restore: the archive's id."""
 
 
 class _Bounded:

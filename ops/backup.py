@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from components import labels
 from ops import archive, cluster, deploy, engine, recover, state_files, volume_tar
 from ops.clone import short
 from ops.stack import unprepared
@@ -36,9 +37,6 @@ if TYPE_CHECKING:
     from ops.stack import Stack
 
     Store = DockerStore | ClusterStore
-
-LAST = ".restored-"
-"""How the name of the file begins that a restore writes last; the archive's id follows."""
 
 
 def backup(named: str | None, file: Path) -> None:
@@ -95,7 +93,7 @@ def restore(named: str | None, file: Path, *, unsigned: bool = False) -> int:
                 raise OpsError(f"Stack {stack.name} is deployed. Nothing was changed.", f"First: {stack.make('down')}")
             if store and not done:
                 console.note(f"filling {store.volume}")
-                last = volume_tar.empty_file(f"{LAST}{packed.id}")
+                last = volume_tar.empty_file(f"{labels.RESTORED_FILE}{packed.id}")
                 store.fill(packed.id, [packed.tar(store.part), ([last], len(last))])
                 _name_left_out(packed.left_out)
             if state and not _deployed(stack):
@@ -225,7 +223,7 @@ def _deployed(stack: Stack) -> bool:
 def _unfinished(store: Store) -> bool:
     """Whether a restore into the volume was killed."""
     mark = store.mark()
-    return not store.has(f"{LAST}{mark}") if mark else False
+    return not store.has(f"{labels.RESTORED_FILE}{mark}") if mark else False
 
 
 def _filled(store: Store, packed: Archive) -> bool:

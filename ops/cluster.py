@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
 from typing import TYPE_CHECKING, Any
 
 from setup.console import OpsError
@@ -37,7 +38,11 @@ def kubectl(stack: Stack) -> str:
     """The command by which a person reaches the stack's cluster."""
     wanted = stack.settings.kubernetes
     words = (("--kubeconfig", wanted.kubeconfig), ("--context", wanted.context))
-    return " ".join(["kubectl", *(f"{option} {value}" for option, value in words if value)])
+    # A shell expands ~ outside of quotes alone.
+    quoted = {
+        value: "~/" * value.startswith("~/") + shlex.quote(value.removeprefix("~/")) for _, value in words if value
+    }
+    return " ".join(["kubectl", *(f"{option} {quoted[value]}" for option, value in words if value)])
 
 
 def reader(stack: Stack) -> ApiReader:

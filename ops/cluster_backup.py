@@ -18,7 +18,7 @@ from components.kubernetes import restricted, server
 from components.kubernetes.endpoints import REGISTRY
 from components.kubernetes.namespaces import of_builds
 from ops import cluster
-from ops.archive import RESTORED, Archive
+from ops.archive import Archive
 from ops.clone import short
 from ops.stack import Stack
 from ops.volume_tar import FOLDER, whole
@@ -73,12 +73,20 @@ class ClusterStore:
     def mark(self) -> str | None:
         """The id of the archive that the volume was made for; empty for any other volume, None where there is none."""
         found = _known(self.core.read_namespaced_persistent_volume_claim, REGISTRY, self.namespace)
-        return str((found.metadata.labels or {}).get(RESTORED, "")) if found else None
+        return str((found.metadata.labels or {}).get(labels.RESTORE, "")) if found else None
 
     def has(self, name: str) -> bool:
         """Whether a file is there, right in the volume."""
         with self._mounted() as pipe:
-            return name in b"".join(pipe(["ls", "-A", FOLDER])).decode().split()
+            whole = name in b"".join(pipe(["ls", "-A", FOLDER])).decode().split()
+        if whole:  # of a version that did not note it
+            self._note(name.removeprefix(labels.RESTORED_FILE))
+        return whole
+
+    def _note(self, archive_id: str) -> None:
+        """Write on the claim that it is filled: the program's preflight can't look into it."""
+        note = {"metadata": {"annotations": {labels.RESTORED: archive_id}}}
+        self.core.patch_namespaced_persistent_volume_claim(REGISTRY, self.namespace, note)
 
     def fill(self, archive_id: str, tars: Iterable[tuple[Iterable[bytes], int]]) -> None:
         """Make the volume with a mark, in its namespace, and unpack tars of these sizes in it."""
@@ -92,11 +100,12 @@ class ClusterStore:
         wanted = self.settings.registry
         size = {"requests": {"storage": f"{wanted.storage_gib}Gi"}}
         spec = {"accessModes": ["ReadWriteOnce"], "resources": size, "storageClassName": wanted.storage_class}
-        meta = {"name": REGISTRY, "labels": {RESTORED: archive_id}}
+        meta = {"name": REGISTRY, "labels": {labels.RESTORE: archive_id}}
         self.core.create_namespaced_persistent_volume_claim(self.namespace, {"metadata": meta, "spec": spec})
         with self._mounted() as pipe:
             for pieces, length in tars:
                 deque(pipe(["sh", "-c", f"head -c {length} | tar -xf - -C /"], pieces), maxlen=0)
+        self._note(archive_id)
 
     @contextlib.contextmanager
     def _mounted(self) -> Iterator[Callable[..., Iterator[bytes]]]:

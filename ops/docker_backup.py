@@ -9,8 +9,10 @@ overlayfs by which a layer hides a folder. So that engine itself saves and loads
 """
 
 import contextlib
+import hashlib
 import json
 import re
+import secrets
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -20,12 +22,15 @@ from docker.models.containers import Container
 from docker.types import Mount
 
 from components import labels
-from ops.archive import IMAGES, RESTORED, Archive
+from ops.archive import IMAGES, Archive
 from ops.clone import short
 from ops.stack import Stack
 from ops.volume_tar import FOLDER, TAR_END, whole
 from setup import console
 from setup.console import OpsError
+
+NO_FILE = f"sha256:{hashlib.sha256(TAR_END).hexdigest()}"
+"""The layer of an image without a file."""
 
 LOADING = "/var/lib/docker/tmp/restore"
 """Where images lie before the engine beside Jenkins loads them. It empties `tmp` when it starts."""
@@ -63,7 +68,7 @@ class DockerStore:
     def mark(self) -> str | None:
         """The id of the archive that the volume was made for; empty for any other volume, None where there is none."""
         found = [each for each in self.there.volumes.list(filters={"name": self.name}) if each.name == self.name]
-        return (found[0].attrs["Labels"] or {}).get(RESTORED, "") if found else None
+        return (found[0].attrs["Labels"] or {}).get(labels.RESTORE, "") if found else None
 
     def has(self, name: str) -> bool:
         """Whether a file is there, right in the volume."""
@@ -118,34 +123,36 @@ class DockerStore:
     def _mounted(self, archive_id: str = "") -> Iterator[Container]:
         """The volume in a container that never runs, of an image without a file.
 
-        archive_id: of a restore, for which the volume is made anew, and the container stays after an error.
+        archive_id: of a restore, for which the volume is made anew.
         """
-        name, ours, volume = f"{self.name}-backup", {}, {}
-        if archive_id:
-            name, stack = f"{self.name}-unfinished-restore", short(self.stack.name)
-            volume = {**labels.of(self.stack.clone.name, stack), RESTORED: archive_id}
-            # No stack's: another stack's container on the home is what the program refuses, so a plain `pulumi up` too.
-            ours = labels.of("unfinished-restore", stack)
-        self._remove(name)
+        self._remove_helpers()
+        project, stack = self.stack.clone.name, short(self.stack.name)
+        volume = {**labels.of(project, stack), labels.RESTORE: archive_id} if archive_id else {}
         if archive_id and self.mark():
             self.there.volumes.get(self.name).remove()
         # By its id: a tag could be another image's, whose files an empty volume would get.
         image = json.loads(str(self.there.api.import_image_from_data(TAR_END)).splitlines()[-1])["status"]
-        mounts = [Mount(FOLDER, self.name, labels=volume)]
-        with contextlib.ExitStack() as last:
-            if not archive_id:
-                last.callback(self._remove, name)
-            yield self.there.containers.create(image, ["never"], name=name, mounts=mounts, labels=ours)
-        self._remove(name)
+        # A job with the socket can have any name first.
+        name, mounts = f"{self.name}-{secrets.token_hex(8)}", [Mount(FOLDER, self.name, labels=volume)]
+        try:
+            marks = {labels.HELPER: f"{project}/{stack}"}
+            yield self.there.containers.create(image, ["never"], name=name, mounts=mounts, labels=marks)
+        finally:
+            self._remove_helpers()
 
-    def _remove(self, name: str) -> None:
-        """Remove a container that never ran, with its image, if it is there. Raises OpsError for any other."""
-        with contextlib.suppress(docker.errors.NotFound):
-            found = self.there.containers.get(name)
-            if found.attrs["Config"]["Cmd"] != ["never"]:
-                raise OpsError(f"The container {name} is in the way, and not of a backup.", f"docker rename {name} NEW")
-            found.remove(force=True)
-            self.there.images.remove(found.attrs["Image"])
+    def _remove_helpers(self) -> None:
+        """Remove the containers of `_mounted`, also those that a kill has left, with their images.
+
+        A job can give its container any label. So one is removed only if it never ran, and its image has no file.
+        """
+        mark = f"{labels.HELPER}={self.stack.clone.name}/{short(self.stack.name)}"
+        where: dict[str, Any] = {"label": mark, "status": "created", "volume": self.name}
+        for each in self.there.containers.list(all=True, filters=where, ignore_removed=True):
+            image = self.there.images.get(each.attrs["Image"])
+            if image.attrs["RootFS"].get("Layers") == [NO_FILE] and not image.tags:
+                each.remove()
+                with contextlib.suppress(docker.errors.APIError):  # another helper's, made in the same second
+                    image.remove()
 
 
 def _images(inner: Container) -> Iterator[bytes] | None:

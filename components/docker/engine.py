@@ -62,18 +62,38 @@ class Engine:
         # The engine also accepts the beginning of an id.
         return found if isinstance(found, dict) and found.get("Name") == name else None
 
+    def has_file(self, volume: str, name: str) -> bool:
+        """Return whether a file is right in a volume. Raise EngineError.
+
+        It mounts the volume in a container that never runs, of an image without a file, and removes both.
+        """
+        image = str(self._ask("POST", "/images/create?fromSrc=-", bytes(1024)).get("status"))
+        container = None
+        try:
+            mount = {"Type": "volume", "Source": volume, "Target": "/data"}
+            content = {"Image": image, "Cmd": ["never"], "HostConfig": {"Mounts": [mount]}}
+            container = self._ask("POST", "/containers/create", json.dumps(content).encode())["Id"]
+            return self._ask("HEAD", f"/containers/{container}/archive?path={quote(f'/data/{name}')}") is not None
+        finally:
+            if container is not None:
+                self._ask("DELETE", f"/containers/{container}?force=1")
+            self._ask("DELETE", f"/images/{image}")
+
     def _get(self, target: str) -> object:
+        return self._ask("GET", target)
+
+    def _ask(self, method: str, target: str, body: bytes | None = None) -> Any:  # noqa: ANN401 - JSON
         connection = self._connect()
         try:
-            connection.request("GET", target)
+            connection.request(method, target, body, {"Content-Type": "application/json"} if body else {})
             response = connection.getresponse()
-            body = response.read()
+            text = response.read()
         except (OSError, http.client.HTTPException) as error:
             raise EngineError(f"{self._name} does not answer ({error})") from error
         finally:
             connection.close()
         if response.status == http.client.NOT_FOUND:
             return None
-        if response.status != http.client.OK:
+        if not http.client.OK <= response.status < http.client.MULTIPLE_CHOICES:
             raise EngineError(f"{self._name} answers {target} with {response.status} {response.reason}")
-        return json.loads(body)
+        return json.loads(text.splitlines()[-1]) if text else {}

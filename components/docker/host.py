@@ -107,6 +107,8 @@ def preflight(
     try:
         containers = there.containers()
         yield from managed_names.conflicts(managed_names.of(settings), there, containers, own)
+        if runner is None:
+            yield from _half_restored(settings.jenkins.home_volume, there, containers, own)
     except EngineError as error:
         yield Problem(
             "ci:docker.host",
@@ -118,6 +120,23 @@ def preflight(
         return
     if runner is None:
         yield from _jenkins(settings.jenkins, containers, own, local=settings.docker.is_local)
+
+
+def _half_restored(volume: str, engine: Engine, containers: Sequence[Mapping[str, Any]], own: Own) -> Iterator[Problem]:
+    """Return a problem for a home that a restore began and did not finish. Jenkins would start on the half of it."""
+    mark = ((engine.volume(volume) or {}).get("Labels") or {}).get(labels.RESTORE)
+    users = [each for each in containers if any(mount.get("Name") == volume for mount in each.get("Mounts", ()))]
+    # What the stack deployed on it was asked for then.
+    if any(own.made("container", each["Names"][0].removeprefix("/"), each.get("Labels")) for each in users):
+        return
+    if mark and not engine.has_file(volume, f"{labels.RESTORED_FILE}{mark}"):
+        yield Problem(
+            "ci:jenkins.homeVolume",
+            "half_restored",
+            "is the name of a volume with an unfinished restore",
+            f"run it again (`make restore STACK={own.stack} FILE=...`), or remove it (`docker volume rm {volume}`)",
+            volume,
+        )
 
 
 def _environment(host: str, environment: Mapping[str, str]) -> Iterator[Problem]:

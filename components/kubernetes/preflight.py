@@ -10,7 +10,7 @@ import pulumi
 import yaml
 
 from components import labels, regular_file
-from components.kubernetes import cluster, context, named, queue, tls_preflight
+from components.kubernetes import cluster, context, endpoints, named, queue, server, tls_preflight
 from components.kubernetes.cluster import ApiReader, NamespaceInfo, ReadError
 from components.kubernetes.namespaces import ENFORCED, names, of_builds
 from components.settings import NotAcceptedError, Problem, Settings
@@ -44,6 +44,8 @@ def preflight(settings: Settings, reader: ApiReader, *, project: str, stack: str
             found = yield from _namespaces(settings, reader, deployed=deployed)
             if not deployed:
                 yield from _cluster(settings, reader, found, f"{project}/{stack}")
+            if settings.kubernetes.namespace in found:
+                yield from _half_restored(settings.kubernetes.namespace, reader, stack)
         yield from _given_secret(settings, reader, deployed=deployed)
         yield from _queue(settings, reader)
         yield from named.preflight(settings, reader, owner=f"{project}/{stack}")
@@ -183,6 +185,26 @@ def _given_secret(settings: Settings, reader: ApiReader, *, deployed: bool) -> I
         value=name,
         wrong=f"is not a Secret in the namespace {namespace}",
         instead=command if deployed else f"{command}{first}",
+    )
+
+
+def _half_restored(namespace: str, reader: ApiReader, stack: str) -> Iterator[Problem]:
+    """Return a problem for a volume that a restore did not finish: the registry would serve the half of it."""
+    claim = reader.get(f"/api/v1/namespaces/{namespace}/persistentvolumeclaims/{endpoints.REGISTRY}") or {}
+    marks = claim.get("metadata", {})
+    mark = marks.get("labels", {}).get(labels.RESTORE)
+    if not mark or marks.get("annotations", {}).get(labels.RESTORED) == mark:
+        return
+    # An earlier version wrote no annotation. What is deployed on the volume was asked for then.
+    if reader.get(f"/apis/apps/v1/namespaces/{namespace}/statefulsets/{server.stateful_set(endpoints.REGISTRY)}"):
+        return
+    yield Problem(
+        key="ci:kubernetes.namespace",
+        code="half_restored",
+        value=namespace,
+        wrong=f"has the volume claim {endpoints.REGISTRY} with an unfinished restore",
+        instead=f"run it again (`make restore STACK={stack} FILE=...`), or remove the claim (`kubectl --namespace "
+        f"{namespace} delete pvc {endpoints.REGISTRY}`). If an earlier version restored it: `make up STACK={stack}`",
     )
 
 

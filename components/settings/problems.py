@@ -37,6 +37,7 @@ Code = Literal[
     "unreachable",  # the engine or the cluster does not answer
     "name_taken",  # somebody else's container, volume, network or namespace has this name
     "not_in_state",  # what the stack made, but its state does not know
+    "half_restored",  # a volume that a restore did not fill to its end
     "in_use",  # a container of another stack uses the volume
     "by_hand",  # a container of the stack that somebody paused, or cut off from its network
     "port_in_use",

@@ -108,12 +108,12 @@ def test_a_claim_is_looked_for_and_an_issuer_needs_cert_manager() -> None:
     one("ci:registry.tls.issuer", "not_found", "cert-manager.io", reader=reader, registry={"tls": {"issuer": "x"}})
 
 
-def test_a_preview_of_a_deployed_stack_asks_nothing_and_an_update_looks_for_the_namespaces_alone(
+def test_a_preview_of_a_deployed_stack_asks_nothing_and_an_update_looks_for_the_namespaces_and_the_volume(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     reader = FakeReader(found={"ci": {}}, classes={}, at=(1, 1))
     assert look(reader, deployed=True) == []
-    assert reader.asked == ["namespaces"]
+    assert reader.asked == ["namespaces", "/api/v1/namespaces/ci/persistentvolumeclaims/registry"]
     monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: True)
     reader = FakeReader(broken=True)
     assert look(reader, deployed=True) == []
@@ -290,3 +290,23 @@ def test_a_certificate_that_signs_itself_needs_to_be_trusted_by_name(tmp_path: P
     [problem] = with_certificate(tmp_path, own)
     assert (problem.key, problem.code) == ("ci:kubernetes.trustedCaFile", "required")
     assert with_certificate(tmp_path, own, trustedCaFile=str(tmp_path / "tls.crt")) == []
+
+
+@pytest.mark.parametrize("deployed", [False, True])
+@pytest.mark.parametrize(
+    ("marks", "server", "refused"),
+    [
+        ({}, {}, False),
+        ({"labels": {labels.RESTORE: "a1"}}, None, True),
+        ({"labels": {labels.RESTORE: "a1"}, "annotations": {labels.RESTORED: "b2"}}, None, True),
+        ({"labels": {labels.RESTORE: "a1"}, "annotations": {labels.RESTORED: "a1"}}, None, False),
+        ({"labels": {labels.RESTORE: "a1"}}, {"kind": "StatefulSet"}, False),  # of a version without the annotation
+    ],
+)
+def test_a_registrys_volume_that_a_restore_did_not_finish_is_refused(
+    marks: dict[str, Any], server: object, *, refused: bool, deployed: bool
+) -> None:
+    claim = "/api/v1/namespaces/ci/persistentvolumeclaims/registry"
+    objects = {claim: {"metadata": marks}, "/apis/apps/v1/namespaces/ci/statefulsets/registry-server": server}
+    problems = look(FakeReader(found={"ci": OURS}, objects=objects), deployed=deployed)
+    assert [each.code for each in problems] == ["half_restored"] * refused

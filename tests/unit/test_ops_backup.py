@@ -152,18 +152,25 @@ def test_a_full_disk_and_a_missing_folder_are_told_with_the_archives_name(tmp_pa
         pass
 
 
-def test_a_backup_touches_no_container_of_anybody_else(tmp_path: Path) -> None:
-    there, jenkins, like_it = mock.MagicMock(), mock.MagicMock(), mock.MagicMock()
+@pytest.mark.parametrize(("layers", "tags"), [(["sha256:1"], []), ([docker_backup.NO_FILE], ["team:1"])])
+def test_a_backup_touches_no_container_of_anybody_else(tmp_path: Path, layers: list[str], tags: list[str]) -> None:
+    there, jenkins, like_it, theirs = mock.MagicMock(), mock.MagicMock(), mock.MagicMock(), mock.MagicMock()
     named = {"ci.jenkins": jenkins, "ci-jenkins": like_it}
+    # One of a job that has the mark of a backup's own, in a state that a job's container can have too.
     there.containers.list = lambda filters, ignore_removed, **_: [
-        each for name, each in named.items() if re.search(filters.get("name", "^$"), f"/{name}")
+        *([theirs] if "label" in filters else []),
+        *(each for name, each in named.items() if re.search(filters.get("name", "^$"), f"/{name}")),
     ]
-    theirs = there.containers.get.return_value
-    theirs.attrs = {"Config": {"Cmd": ["java"]}}
+    image = there.images.get.return_value
+    image.attrs, image.tags = {"RootFS": {"Layers": layers}}, tags
+    there.api.import_image_from_data.return_value = '{"status": "sha256:2"}'
     stack = made_stack.on_docker(tmp_path, jenkins={"containerName": "ci.jenkins"})
-    with pytest.raises(OpsError, match="jenkins_home-backup is in the way"):
-        docker_backup.DockerStore(stack, there).save(mock.Mock())
+    docker_backup.DockerStore(stack, there).save(mock.Mock())
     assert [each.method_calls for each in (jenkins, like_it, theirs)] == [[mock.call.stop(), mock.call.start()], [], []]
+    assert image.method_calls == []
+    docker_backup.DockerStore(stack, there).save(mock.Mock())
+    first, second = (each.kwargs["name"] for each in there.containers.create.call_args_list)
+    assert first != second
 
 
 def test_an_archive_that_somebody_changed_is_refused_though_its_hashes_are_made_anew(made: Path) -> None:

@@ -51,6 +51,13 @@ def test_wrong_usage_ends_with_2_and_no_traceback(words: tuple[str, ...], status
     assert done.returncode == status
 
 
+@pytest.mark.parametrize("verb", ["backup", "restore"])
+def test_a_backup_by_make_without_a_file_names_what_make_takes(verb: str) -> None:
+    done = subprocess.run(["make", "-n", verb], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert f"make {verb} FILE=/mnt/backup/ci.zip" in done.stderr
+    assert done.returncode
+
+
 def test_what_the_system_refuses_is_said_with_the_file_and_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     def full() -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/some/where")

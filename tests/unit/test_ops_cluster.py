@@ -36,6 +36,8 @@ def test_the_command_for_a_person_names_what_the_settings_name(tmp_path: Path) -
     found = made_stack.on_cluster(tmp_path, kubernetes={"kubeconfig": "some/where", "context": "prod"})
     assert cluster.kubectl(found) == "kubectl --kubeconfig some/where --context prod"
     assert cluster.kubectl(made_stack.on_cluster(tmp_path)) == "kubectl"
+    spaced = made_stack.on_cluster(tmp_path, kubernetes={"kubeconfig": "~/my kube/config"})
+    assert cluster.kubectl(spaced) == "kubectl --kubeconfig ~/'my kube/config'"
     assert cluster.is_lab(made_stack.on_cluster(tmp_path, kubernetes=LAB))
 
 
