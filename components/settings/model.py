@@ -6,7 +6,7 @@ docs/reference/settings.md and stacks/schema.json are generated from these, and 
 import ipaddress
 from typing import Any, Final, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from components.settings.builds import BuildkitSettings, BuildSettings
 from components.settings.docker import DockerSettings
@@ -14,6 +14,7 @@ from components.settings.gitlab import GitlabRunnerSettings
 from components.settings.jenkins import JenkinsSettings, JobSettings
 from components.settings.kubernetes import KubernetesSettings, RegistrySettings, WebhookSettings
 from components.settings.secret_fields import (
+    LONGEST_SECRET,
     JenkinsSecret,
     JenkinsSecretName,
     NewPassword,
@@ -37,6 +38,9 @@ def _secret(key: str, description: str, source: str = "") -> Any:  # noqa: ANN40
 
 class Settings(Section):
     """All settings of a stack. Each field is the key `ci:<name>`."""
+
+    # A section's own limit, of 4096, holds for each text inside of a secret too.
+    model_config = ConfigDict(str_max_length=LONGEST_SECRET)
 
     platform: Literal["docker", "kubernetes"] = Field(examples=["docker"])
     """Where the CI runs. Take a deployed stack down (`make down`) before you change it."""

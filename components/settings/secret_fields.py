@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, SecretStr
 from components.settings.fields import matches
 from components.settings.problems import NotAcceptedError
 
-_LONGEST_SECRET: Final = 65_536
+LONGEST_SECRET: Final = 65_536
 """Characters of a secret that is a file: a key, a config.json."""
 
 WHERE_RUNNERS_ARE_MADE: Final = (
@@ -98,8 +98,8 @@ JenkinsSecretName = Annotated[
     ),
 ]
 NewPassword = Annotated[SecretStr, Field(max_length=1000), AfterValidator(_new_password)]
-Token = Annotated[SecretStr, Field(max_length=_LONGEST_SECRET), AfterValidator(_token)]
-SecretFile = Annotated[SecretStr, Field(max_length=_LONGEST_SECRET)]
-JenkinsSecret = Annotated[SecretStr, Field(max_length=_LONGEST_SECRET), AfterValidator(_jenkins_secret)]
+Token = Annotated[SecretStr, Field(max_length=LONGEST_SECRET), AfterValidator(_token)]
+SecretFile = Annotated[SecretStr, Field(max_length=LONGEST_SECRET)]
+JenkinsSecret = Annotated[SecretStr, Field(max_length=LONGEST_SECRET), AfterValidator(_jenkins_secret)]
 RunnerToken = Annotated[SecretStr, Field(max_length=1000), AfterValidator(_runner_token)]
-PrivateKey = Annotated[SecretStr, Field(max_length=_LONGEST_SECRET), AfterValidator(_private_key)]
+PrivateKey = Annotated[SecretStr, Field(max_length=LONGEST_SECRET), AfterValidator(_private_key)]

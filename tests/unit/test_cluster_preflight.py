@@ -211,6 +211,7 @@ def test_an_unknown_context_is_refused_with_those_of_the_file_and_no_cluster_is_
         *(("trustedCaFile", each) for each in (b"", b"not a certificate", b"\xff\xfe", b"#" * 5_000_000, None)),
         *((key, special) for key in ("kubeconfig", "trustedCaFile") for special in ("/dev/zero", "/dev", "fifo")),
     ],
+    ids=lambda value: repr(value)[:30],
 )
 @pytest.mark.timeout(20)  # a pipe would be waited for
 def test_a_file_that_is_no_kubeconfig_or_has_no_certificate_is_refused(

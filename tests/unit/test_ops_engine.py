@@ -47,7 +47,11 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
-def test_an_engine_that_answers_or_is_another_machines_is_left_alone(tmp_path: Path) -> None:
+def test_an_engine_that_answers_or_is_another_machines_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subprocess, "Popen", lambda *words, **_: pytest.fail(f"started {words}"))
+    monkeypatch.setattr(subprocess, "run", lambda *words, **_: pytest.fail(f"ran {words}"))
     with answering(tmp_path / "sock", {"/_ping": (200, "OK")}) as host:
         local_engine.ensure(host)
     local_engine.ensure("ssh://nobody@nowhere.invalid")

@@ -1,11 +1,14 @@
 """What a stack's config may say, beside the tables in the folder settings."""
 
+import ast
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from components.settings import Problem, Settings, SettingsError, load
+from components.settings import Problem, Settings, SettingsError, checks, load
 from components.settings.docker import DockerSettings
 from components.settings.load import read
 from components.settings.model import SECRETS
@@ -14,6 +17,7 @@ from tests.support import kubernetes_stack
 from tests.support.engine import set_config
 from tests.support.kubernetes_stack import build
 from tests.support.settings import TCP, TLS_KEY, problems, raw, refused, settings
+from tests.unit.conftest import REFUSALS
 
 
 def test_a_text_beyond_what_takes_it_is_the_one_problem() -> None:
@@ -165,6 +169,28 @@ def test_the_error_names_the_stack_and_counts_the_problems(monkeypatch: pytest.M
     with pytest.raises(SystemExit, match="32"):
         load()
     assert "1 problem; nothing was changed" in told[0]
+
+
+def test_the_longest_secrets_are_taken_and_no_longer_ones() -> None:
+    longest = {"jenkinsSecrets": 65_536, "gitToken": 65_536, "dockerConfig": 65_536, "adminPassword": 72}
+    for key, most in longest.items():
+        for length in (most, most + 1):
+            text = ("aB3$x" * length)[:length]
+            given: dict[str, Any] = {key: {"s": text} if key == "jenkinsSecrets" else text}
+            assert bool([each for each in problems(**given) if each.code == "not_accepted"]) is (length > most)
+
+
+def test_every_sentence_of_the_settings_refusals_is_recorded() -> None:
+    recorded = "".join(text for texts in REFUSALS.values() for text in texts)
+    named = {"Problem", "NotAcceptedError", "required", "no_effect", "duplicate", "matches", "refuses"}
+    for path in Path(checks.__file__).parent.glob("*.py"):
+        calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+        said = [part for call in calls if getattr(call.func, "id", "") in named for part in ast.walk(call)]
+        texts = [part.value for part in said if isinstance(part, ast.Constant) and isinstance(part.value, str)]
+        lost = {text for text in texts if re.match(r"\w+ \w+ \w+", text) and text.strip() not in recorded}
+        # pydantic refuses such a text or such a length first. KEY is written as the key itself.
+        rest = {"is not text in UTF-8", "put the files into git, or on a volume"}
+        assert {text for text in lost if "KEY" not in text} <= rest, path
 
 
 def test_an_empty_password_is_told_to_be_short_like_any_other() -> None:
