@@ -54,7 +54,7 @@ def inner(engine: docker.DockerClient, verbs: Verbs) -> Container:
 
 
 def test_the_first_update_says_what_its_engine_is_and_may_do(verbs: Verbs) -> None:
-    assert "anyone who can run a job here can get root on the Docker host" in verbs.first
+    assert "Anyone who can run a job here can get root on the Docker host" in verbs.first
     assert f"{ENGINE} is not privileged, but has SYS_ADMIN, NET_ADMIN, SYS_PTRACE" in verbs.first
     assert f"docker exec {ENGINE} docker image ls" in verbs.first
 

@@ -169,7 +169,6 @@ def test_restart_changes_in_place(stack: Deployment, engine: docker.DockerClient
 
 def test_each_edit_replaces_the_container_and_then_nothing_changes_any_more(stack: Deployment, controller: str) -> None:
     edits: dict[str, Any] = {
-        "startTimeoutSeconds": 300,
         "memoryMib": 1024,  # the heap is a share of what there was as Java started
         "logMaxFiles": 5,
         "javaOptions": ["-Xss2m"],
@@ -185,6 +184,11 @@ def test_each_edit_replaces_the_container_and_then_nothing_changes_any_more(stac
     assert "2 => 1" in text
     assert stack.up().get("replace") == 1
     assert set(stack.up()) == {"same"}
+
+
+def test_another_time_to_start_replaces_nothing(stack: Deployment, controller: str) -> None:
+    stack.configure(**settings(controller, startTimeoutSeconds=300))
+    assert {kind: count for kind, count in stack.up().items() if kind != "same"} == {"update": 1}
 
 
 def test_jenkins_reaches_the_socket_by_its_group_alone(deployed: Deployment, controller: str) -> None:
