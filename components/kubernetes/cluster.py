@@ -151,12 +151,12 @@ class ApiReader:
             raise ReadError(f"{host}{path} answered {status} {answer.reason}")
         return json.loads(body)
 
-    def get(self, path: str) -> Any:  # noqa: ANN401 - JSON
+    def get(self, path: str, **query: str) -> Any:  # noqa: ANN401 - JSON
         """Return an object or a list in the API's shape; None if there is none, nor such an API.
 
         Raises ForbiddenError if the user of the kubeconfig may not read it.
         """
-        return self._get(path)
+        return self._get(path, **query)
 
     def namespaces(self, *names: str) -> Mapping[str, NamespaceInfo]:
         """Return those of these namespaces that exist, by name."""

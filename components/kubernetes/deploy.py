@@ -1,6 +1,7 @@
 """Registers the Kubernetes platform from a stack's settings."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 
 import pulumi
 from pulumi_kubernetes import core
@@ -8,7 +9,17 @@ from pydantic import SecretStr
 
 from components import certificates, labels, password
 from components.kubernetes import buildkit as daemon
-from components.kubernetes import cluster, declared, endpoints, gitlab_runner, history, namespaces, queue, texts
+from components.kubernetes import (
+    cluster,
+    declared,
+    endpoints,
+    gitlab_runner,
+    history,
+    namespaces,
+    network,
+    queue,
+    texts,
+)
 from components.kubernetes.build import Build, BuildArgs, failure_hook
 from components.kubernetes.builders.spec import (
     BUILD_SECRETS,
@@ -23,7 +34,7 @@ from components.kubernetes.cluster import ApiReader, ReadError
 from components.kubernetes.endpoints import Endpoints
 from components.kubernetes.history import History
 from components.kubernetes.namespaces import Namespaces, StackArgs
-from components.kubernetes.network import Network
+from components.kubernetes.network import Network, NetworkArgs
 from components.kubernetes.plan import Plan, plan
 from components.kubernetes.push import Push, PushArgs, watched
 from components.kubernetes.registry import Mirror, MirrorArgs, Registry, RegistryArgs
@@ -41,7 +52,9 @@ def deploy(settings: Settings, reader: ApiReader | None = None) -> Mapping[str, 
     secret = password.kept("registry-password", settings.registry_password)
     pulling = password.kept("registry-pull-password", settings.registry_pull_password)
     stack = StackArgs(settings=settings, spaces=spaces)
-    Network("network", stack, on_cluster)
+    with _reading():
+        addresses = network.known(reader)
+    Network("network", NetworkArgs(settings=settings, spaces=spaces, addresses=addresses), on_cluster)
     with_passwords = RegistryArgs(settings=settings, spaces=spaces, password=secret, pull_password=pulling)
     registry = Registry("registry", with_passwords, on_cluster)
     if settings.registry.mirror is not None:
@@ -133,11 +146,18 @@ def _same_volume(settings: Settings, last: History, reader: ApiReader) -> str | 
     """Return the uid of the registry's volume if it is that of the last update; None if it is not, or before any."""
     if last.volume is None or not settings.builds:
         return None
-    try:
+    with _reading():
         uid = reader.claim(settings.kubernetes.namespace, endpoints.REGISTRY)
-    except ReadError as error:
-        raise pulumi.RunError(f"the registry's volume can't be read: {error}") from None
     return uid if uid == last.volume else None
+
+
+@contextlib.contextmanager
+def _reading() -> Iterator[None]:
+    """Turn a cluster's silence into an error that Pulumi shows without a traceback."""
+    try:
+        yield
+    except ReadError as error:
+        raise pulumi.RunError(f"the cluster can't be read: {error}") from None
 
 
 def _pushed(build: Plan, last: History) -> str | None:

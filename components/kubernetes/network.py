@@ -1,13 +1,16 @@
 """The network policies: every connection is forbidden except those listed here."""
 
+import contextlib
 import ipaddress
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import pulumi
 from pulumi_kubernetes import networking
 
+from components.kubernetes.cluster import ApiReader, ForbiddenError
 from components.kubernetes.endpoints import BUILDKIT, BUILDKIT_PORT, MIRROR, PORT, REGISTRY, WEBHOOK_PORT
 from components.kubernetes.namespaces import StackArgs, of_buildkit
 from components.labels import APP
@@ -44,15 +47,70 @@ _API_PORTS: Final = (443, 6443, 8443, 16443)
 address differs from cluster to cluster."""
 
 
+_PRIVATE: Final = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
+"""Ranges of private networks. Source: RFC 1918, RFC 6598, RFC 4193."""
+
+_MOST_NODES: Final = 500
+"""Of a cluster with more nodes none is closed: a policy with thousands of addresses slows network plugins down."""
+
+_WEB_PORTS: Final = (80, 443)
+"""What stays open on nodes. There an ingress controller may listen, in front of a git host or of the registry."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterAddresses:
+    """The addresses that steps of builds have no business with, each as a range of one address."""
+
+    nodes: tuple[str, ...] = ()
+    """The nodes', where the kubelet and the nodes' own services listen."""
+
+    api: tuple[str, ...] = ()
+    """The API server's: of its Service, and of those behind it. It may be on nodes."""
+
+
+def known(reader: ApiReader) -> ClusterAddresses:
+    """Return the cluster's addresses, as far as this user may read them."""
+    nodes, api = list[str](), list[str]()
+    with contextlib.suppress(ForbiddenError):
+        answer = reader.get("/api/v1/nodes", limit=str(_MOST_NODES)) or {}
+        if not answer.get("metadata", {}).get("continue"):
+            for node in answer.get("items", ()):
+                nodes += [each["address"] for each in node["status"].get("addresses") or ()]
+    with contextlib.suppress(ForbiddenError):
+        service = reader.get("/api/v1/namespaces/default/services/kubernetes") or {}
+        api += service.get("spec", {}).get("clusterIPs") or ()
+        path = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"
+        slices = reader.get(path, labelSelector="kubernetes.io/service-name=kubernetes") or {}
+        ends = [end for each in slices.get("items", ()) for end in each["endpoints"]]
+        api += [address for end in ends for address in end["addresses"]]
+    return ClusterAddresses(nodes=_single(nodes), api=_single(api))
+
+
+def _single(addresses: Sequence[str]) -> tuple[str, ...]:
+    """Return those that are addresses, sorted, as ranges. A node also lists its names."""
+    found = set[str]()
+    for address in addresses:
+        with contextlib.suppress(ValueError):
+            found.add(str(ipaddress.ip_network(address)))
+    return tuple(sorted(found))
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkArgs(StackArgs):
+    """The inputs of the network policies."""
+
+    addresses: ClusterAddresses
+
+
 class Network(pulumi.ComponentResource):
     """The network policies of all namespaces. They need a network plugin that enforces them."""
 
-    def __init__(self, name: str, args: StackArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Register every policy."""
         super().__init__("ci:kubernetes:Network", name, {}, opts)
         mine = pulumi.ResourceOptions(parent=self)
         namespaces = {"registry": args.spaces.registry, "builds": args.spaces.builds, BUILDKIT: args.spaces.buildkit}
-        for (namespace, role), spec in _policies(args.settings).items():
+        for (namespace, role), spec in _policies(args.settings, args.addresses).items():
             networking.v1.NetworkPolicy(
                 f"{name}-{namespace}-{role}",
                 metadata={"name": role, "namespace": namespaces[namespace]},
@@ -62,13 +120,24 @@ class Network(pulumi.ComponentResource):
         self.register_outputs({})
 
 
-def _policies(settings: Settings) -> Mapping[tuple[str, str], Any]:
+def _of_steps(settings: KubernetesSettings, addresses: ClusterAddresses) -> list[dict[str, Any]]:
+    """Return what steps of builds reach outside of the stack, but for the cluster's DNS."""
+    private = settings.private_egress
+    closed = list(dict.fromkeys([*addresses.nodes, *addresses.api, *(_PRIVATE if private is not None else ())]))
+    to = [*_blocks(settings.egress, closed), *_blocks(private or (), addresses.api)]
+    rules: list[dict[str, Any]] = [{"to": to}] if to else []
+    web = [node for node in addresses.nodes if node not in addresses.api and _inside(node, settings.egress)]
+    if web and private is None:
+        rules.append({"to": _blocks(web), "ports": [_tcp(port) for port in _WEB_PORTS]})
+    return rules
+
+
+def _policies(settings: Settings, addresses: ClusterAddresses) -> Mapping[tuple[str, str], Any]:
     namespace, registry, buildkit = settings.kubernetes.namespace, settings.registry, settings.buildkit
     watched = [build.context.git.repository for build in settings.builds if build.on_push and build.context.git]
     callers = settings.webhook.allow_from if settings.webhook is not None else ()
     builds = [_in_namespace(f"{namespace}-builds")]
-    egress = settings.kubernetes.egress
-    dns, wanted = _dns(settings.kubernetes), [{"to": _blocks(egress)}] if egress else []
+    dns, wanted = _dns(settings.kubernetes), _of_steps(settings.kubernetes, addresses)
     api = {"ports": [_tcp(port) for port in _API_PORTS]}
     to_buildkit = [_to_pods(of_buildkit(namespace), [BUILDKIT], BUILDKIT_PORT)] if buildkit is not None else []
     pulls = [*builds, *([_in_namespace(of_buildkit(namespace))] if buildkit is not None else [])]
@@ -152,18 +221,19 @@ def _dns(settings: KubernetesSettings) -> dict[str, Any]:
     }
 
 
-def _blocks(networks: Sequence[str]) -> list[dict[str, Any]]:
-    return [{"ipBlock": _block(network)} for network in networks]
+def _blocks(networks: Sequence[str], closed: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """Return the networks without what is closed inside of them. One that is named itself is open."""
+    return [{"ipBlock": _block(network, [*_METADATA, *closed])} for network in networks]
 
 
-def _block(network: str) -> dict[str, Any]:
-    whole = ipaddress.ip_network(network)
-    inside = [
-        metadata
-        for metadata in _METADATA
-        if (part := ipaddress.ip_network(metadata)).version == whole.version and part != whole and part.subnet_of(whole)  # type: ignore[arg-type]  # both have one version
-    ]
+def _block(network: str, closed: Sequence[str]) -> dict[str, Any]:
+    inside = [part for part in closed if part != network and _inside(part, [network])]
     return {"cidr": network, **({"except": inside} if inside else {})}
+
+
+def _inside(part: str, networks: Sequence[str]) -> bool:
+    small, wholes = ipaddress.ip_network(part), map(ipaddress.ip_network, networks)
+    return any(small.version == whole.version and small.subnet_of(whole) for whole in wholes)  # type: ignore[arg-type]  # both have one version
 
 
 def _port(url: str) -> int:

@@ -83,9 +83,14 @@ class KubernetesSettings(Section):
     first in, first out. The cluster must have Kueue 0.15 or newer. Default: no limit."""
 
     egress: tuple[Network, ...] = Field(default=EVERYWHERE, examples=[["203.0.113.0/24"]])
-    """Where builds may connect to, besides the registry and the cluster's DNS. The addresses at which clouds give out
-    their nodes' credentials, such as 169.254.169.254, are left out of a wider range. With `ci:registry.ingress`, builds
-    push through the ingress controller, so its address must be among these."""
+    """Where builds may connect to, besides the registry and the cluster's DNS; for nodes see `privateEgress`. The
+    addresses at which clouds give out their nodes' credentials, such as 169.254.169.254, are left out of a wider range.
+    With `ci:registry.ingress`, builds push through the ingress controller, so its address must be among these."""
+
+    private_egress: tuple[Network, ...] | None = Field(default=None, examples=[["10.1.2.0/24"]])
+    """Of private networks (10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 100.64.0.0/10, fc00::/7), what builds may connect
+    to. Without this key, all that `egress` opens. The addresses of the cluster's API are closed in any case, and of its
+    nodes all but the ports 80 and 443, unless `egress` lists such an address itself, as 192.0.2.7/32."""
 
     dns_namespace: ObjectName = "kube-system"
     """The namespace of the cluster's DNS."""

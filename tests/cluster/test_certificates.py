@@ -1,5 +1,6 @@
 """A registry whose certificate comes from cert-manager, or from a Secret that somebody else made."""
 
+import contextlib
 import ssl
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,11 +20,23 @@ SECRET = "somebodys-tls"
 
 @pytest.fixture(scope="module")
 def kind(cluster: Cluster, lab: Any) -> Iterator[None]:
-    """Let the cluster know cert-manager's Certificates."""
-    api, definition = client.ApiextensionsV1Api(cluster.api), Path(__file__).with_name("certificates.yaml")
-    api.create_custom_resource_definition(yaml.safe_load(definition.read_text()))
+    """Let the cluster know cert-manager's Certificates, and an issuer of it."""
+    api, definitions = client.ApiextensionsV1Api(cluster.api), Path(__file__).with_name("certificates.yaml")
+    made = list(yaml.safe_load_all(definitions.read_text()))
+    for definition in made:
+        api.create_custom_resource_definition(definition)
+    issuer = {"apiVersion": "cert-manager.io/v1", "kind": "ClusterIssuer", "metadata": {"name": "lab"}}
+    issuers = (CERTIFICATES[0], CERTIFICATES[1], "clusterissuers")
+
+    def create() -> Any:
+        with contextlib.suppress(client.ApiException):  # the API server takes a moment to serve a new kind
+            return client.CustomObjectsApi(cluster.api).create_cluster_custom_object(*issuers, issuer)
+        return None
+
+    until(create)
     yield
-    api.delete_custom_resource_definition(f"{CERTIFICATES[2]}.{CERTIFICATES[0]}")
+    for definition in made:
+        api.delete_custom_resource_definition(definition["metadata"]["name"])
 
 
 def make_secret(stack: Stack, lab: Any, name: str, *hosts: str) -> str:

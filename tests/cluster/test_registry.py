@@ -28,7 +28,7 @@ NOWHERE = {"egress": ["192.0.2.1/32"]}
 @pytest.fixture(scope="module")
 def deployed(stack: Stack) -> Stack:
     """Give the stack with two images in its registry."""
-    stack.configure(ONE, TWO, kubernetes=NOWHERE)
+    stack.configure(ONE, TWO)
     stack.deployment.up()
     return stack
 

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from components.kubernetes import network
+from components.kubernetes.cluster import ForbiddenError
 from tests.components.test_every_stack import PODS, resources, updated
-from tests.support.kubernetes_stack import settings
+from tests.support.kubernetes_stack import FakeReader, settings
 
 SOLVER = "acme.cert-manager.io/http01-solver"
 ANYWHERE = ("0.0.0.0/0 but 169.254.0.0/16 100.100.100.200/32 168.63.129.16/32", "::/0 but fe80::/10 fd00:ec2::254/128")
@@ -164,3 +165,44 @@ def test_every_pod_counts_against_a_quota_with_a_limit_on_everything() -> None:
 )
 def test_a_range_is_opened_without_link_local_addresses(given: str, block: dict[str, Any]) -> None:
     assert network._blocks(settings(kubernetes={"egress": [given]}).kubernetes.egress) == [{"ipBlock": block}]  # noqa: SLF001
+
+
+NODES, BEHIND = ("10.0.0.1/32", "10.0.0.2/32", "fd00::2/128"), ("10.0.0.1/32", "10.96.0.1/32")
+ADDRESSES = network.ClusterAddresses(nodes=NODES, api=BEHIND)
+CLOSED = ["169.254.0.0/16", "100.100.100.200/32", "168.63.129.16/32", *NODES[:2], BEHIND[1]]
+
+
+@pytest.mark.parametrize(
+    ("keys", "opened", "web"),
+    [
+        ({}, {"0.0.0.0/0": CLOSED}, [*NODES[1:]]),
+        ({"egress": ["10.0.0.0/24"]}, {"10.0.0.0/24": [*NODES[:2]]}, [NODES[1]]),
+        ({"egress": ["203.0.113.0/24", NODES[0]]}, {"203.0.113.0/24": [], NODES[0]: []}, []),
+        ({"privateEgress": ["10.0.0.0/30"]}, {"10.0.0.0/30": [BEHIND[0]]}, []),
+    ],
+)
+def test_steps_reach_no_api_and_of_nodes_the_web_ports_alone_but_what_is_listed_itself(
+    keys: dict[str, Any], opened: dict[str, list[str]], web: list[str]
+) -> None:
+    first, *others = network._of_steps(settings(kubernetes=keys).kubernetes, ADDRESSES)  # noqa: SLF001
+    blocks = {each["ipBlock"]["cidr"]: each["ipBlock"].get("except", []) for each in first["to"]}
+    assert {cidr: blocks[cidr] for cidr in opened} == opened
+    whole = blocks.get("0.0.0.0/0", [])
+    assert ("10.0.0.0/8" in whole, "192.168.0.0/16" in whole) == ("privateEgress" in keys,) * 2
+    assert [each["ipBlock"]["cidr"] for rule in others for each in rule["to"]] == web
+    assert all(rule["ports"] == [{"port": port, "protocol": "TCP"} for port in (80, 443)] for rule in others)
+
+
+def test_the_clusters_addresses_are_read_as_far_as_that_is_allowed() -> None:
+    slices = {"items": [{"endpoints": [{"addresses": ["10.0.0.1"]}]}]}
+    objects: dict[str, Any] = {
+        "/api/v1/nodes": {"items": [{"status": {"addresses": [{"address": "10.0.0.2"}, {"address": "node-1"}]}}]},
+        "/api/v1/namespaces/default/services/kubernetes": {"spec": {"clusterIPs": ["10.96.0.1", "fd00::1"]}},
+        "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices": slices,
+    }
+    api, nodes = ("10.0.0.1/32", "10.96.0.1/32", "fd00::1/128"), ("10.0.0.2/32",)
+    assert network.known(FakeReader(objects=objects)) == network.ClusterAddresses(nodes=nodes, api=api)
+    objects["/api/v1/nodes"] |= {"metadata": {"continue": "x"}}
+    assert network.known(FakeReader(objects=objects)).nodes == ()
+    forbidden = FakeReader(objects=dict.fromkeys(objects, ForbiddenError()))
+    assert network.known(forbidden) == network.ClusterAddresses()

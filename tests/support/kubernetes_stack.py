@@ -37,7 +37,7 @@ def build(name: str = "website", **keys: Any) -> dict[str, Any]:
 
 @dataclass
 class FakeReader(ApiReader):
-    """Answers as a cluster would that has just this in it. With `broken`, it gives no answer."""
+    """Answers as a cluster would that has just this in it."""
 
     found: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     classes: Mapping[str, bool] = field(default_factory=lambda: {"standard": True})
@@ -54,12 +54,14 @@ class FakeReader(ApiReader):
     """The pods of each Job; None gives each one that pushed DIGEST."""
 
     warnings: Sequence[str] = ()
-    broken: bool = False
+    broken: bool | str = False
+    """Gives no answer: to any question, or to those that begin with this."""
+
     asked: list[str] = field(default_factory=list)
 
     def _ask(self, what: str) -> None:
         self.asked.append(what)
-        if self.broken:
+        if self.broken is True or (self.broken and what.startswith(self.broken)):
             raise ReadError("https://192.0.2.1:6443 does not answer: timed out")
 
     def namespaces(self, *names: str) -> Mapping[str, NamespaceInfo]:
@@ -84,7 +86,7 @@ class FakeReader(ApiReader):
         self._ask(f"secret {namespace}/{name}")
         return name in self.secrets
 
-    def get(self, path: str) -> Any:
+    def get(self, path: str, **_: str) -> Any:
         self._ask(path)
         if isinstance(answer := self.objects.get(path, {}), Exception):
             raise answer
