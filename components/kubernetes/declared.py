@@ -13,6 +13,8 @@ from functools import partial, reduce
 from operator import attrgetter, getitem
 from typing import Any, Final
 
+import pulumi
+
 from components.kubernetes.cluster import ApiReader, ForbiddenError, ReadError
 
 _SEEN_BY_PULUMI: Final = "metadata.name"
@@ -28,6 +30,11 @@ _BOUNDS: Final[Mapping[str, str]] = {
 }
 """The kinds that limit access, lead to a pod or are needed by one, each with the field that is the stack's alone. Of
 the last, only whether they are there counts."""
+
+_FORCED: Final = {"pulumi.com/patchForce": "true"}
+"""The annotations of an object whose fields may have another owner to the API server: somebody who changed it by hand,
+who put it back here, or an update that was killed. An older provider than 4.34 knows no enable_patch_force, and would
+refuse the next change of such a field."""
 
 _AT_ONCE: Final = 8
 """How many objects are compared at one time. Two requests for each take some seconds on a cluster that is far away."""
@@ -60,6 +67,15 @@ def changed(reader: ApiReader, resources: Iterable[Mapping[str, Any]], *, mend: 
 def of_program(resources: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Return the resources of which Pulumi does not see every change itself."""
     return [each for each in resources if _BOUNDS.get(_kind(each), _SEEN_BY_PULUMI) != _SEEN_BY_PULUMI]
+
+
+def forced(args: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult | None:
+    """Return a resource that limits access as one whose fields the update takes from every other owner."""
+    if not of_program([{"type": args.type_}]):
+        return None
+    metadata: Any = args.props["metadata"]
+    metadata = {**metadata, "annotations": {**metadata.get("annotations", {}), **_FORCED}}
+    return pulumi.ResourceTransformationResult({**args.props, "metadata": metadata}, args.opts)
 
 
 def _kind(resource: Mapping[str, Any]) -> str:

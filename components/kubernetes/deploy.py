@@ -47,7 +47,8 @@ def deploy(settings: Settings, reader: ApiReader | None = None) -> Mapping[str, 
     """Register every resource; return the stack's outputs by name."""
     endpoint, last, reader = endpoints.of(settings), history.read(), reader or ApiReader(settings.kubernetes)
     _put_back(last, reader)
-    on_cluster = pulumi.ResourceOptions(providers=[cluster.provider(settings.kubernetes)])
+    provider = cluster.provider(settings.kubernetes)
+    on_cluster = pulumi.ResourceOptions(providers=[provider], transformations=[declared.forced])
     spaces = Namespaces("namespaces", settings, on_cluster)
     secret = password.kept("registry-password", settings.registry_password)
     pulling = password.kept("registry-pull-password", settings.registry_pull_password)

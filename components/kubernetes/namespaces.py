@@ -15,10 +15,6 @@ from components.settings.pod_security import Level
 ENFORCED: Final = "pod-security.kubernetes.io/enforce"
 """The label with the level that the API server enforces in a namespace."""
 
-FORCED: Final = {"pulumi.com/patchForce": "true"}
-"""The annotations of an object that may be there already, of another owner to the API server, or that somebody changes
-by hand. An older provider than 4.34 knows no enable_patch_force."""
-
 
 def of_builds(namespace: str) -> str:
     """Return the name of the builds' namespace."""
@@ -71,15 +67,13 @@ class Namespaces(pulumi.ComponentResource):
         )
         core.v1.LimitRange(
             f"{name}-limits",
-            metadata={"name": "builds", "namespace": self.builds, "annotations": FORCED},
+            metadata={"name": "builds", "namespace": self.builds},
             spec=_limits(),
             opts=mine,
         )
         core.v1.ResourceQuota(
             f"{name}-quota",
-            # It changes with the builds. Where an update was killed while it made the quota, the next one is another
-            # owner of its fields.
-            metadata={"name": "builds", "namespace": self.builds, "annotations": FORCED},
+            metadata={"name": "builds", "namespace": self.builds},
             spec={"hard": _quota(settings)},
             opts=mine,
         )
@@ -104,7 +98,7 @@ def _namespace(name: str, namespace: str, level: Level, opts: pulumi.ResourceOpt
         "pod-security.kubernetes.io/audit": level,
         "pod-security.kubernetes.io/warn": level,
     }
-    made = core.v1.Namespace(name, metadata={"name": namespace, "labels": marks, "annotations": FORCED}, opts=opts)
+    made = core.v1.Namespace(name, metadata={"name": namespace, "labels": marks}, opts=opts)
     known: pulumi.Output[str] = made.metadata.apply(lambda meta: meta.name or namespace)
     return known
 

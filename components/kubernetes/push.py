@@ -14,7 +14,7 @@ from components import certificates, labels
 from components.kubernetes import endpoints, queue, restricted, webhook
 from components.kubernetes.build import job_spec
 from components.kubernetes.builders.spec import SECRETS_FOLDER, TRUST_FILE
-from components.kubernetes.namespaces import FORCED, StackArgs, of_builds
+from components.kubernetes.namespaces import StackArgs, of_builds
 from components.kubernetes.network import PUSH
 from components.kubernetes.plan import Plan, push_job, template_name
 from components.kubernetes.server import digest
@@ -196,7 +196,7 @@ class Push(pulumi.ComponentResource):
             # started again, and would refuse every build of the next stack. Source: kubernetes/kubernetes issue 130887.
             stays = "param_kind" in spec
             options = pulumi.ResourceOptions(parent=self, retain_on_delete=stays or None, depends_on=[*made])
-            meta = {"name": f"{namespace}-{PUSH}-{role}", "annotations": FORCED}
+            meta = {"name": f"{namespace}-{PUSH}-{role}"}
             policy = admissionregistration.v1.ValidatingAdmissionPolicy(
                 f"{name}-{role}-policy", metadata=meta, spec=spec, opts=options
             )

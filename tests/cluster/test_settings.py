@@ -7,11 +7,15 @@ from typing import Any
 
 import pytest
 import yaml
+from kubernetes import client
 
 from tests.cluster.conftest import Make
 from tests.support.cluster import Stack, inline
 
 ROWS = yaml.safe_load(Path(__file__).with_name("settings.yaml").read_text())["rows"]
+BY_HAND: dict[str, Any] = {"egress/-": {}, "schedule": "0 0 1 1 *"}
+"""What somebody does to the network policy of builds and to the schedule of the restarter."""
+
 CONTEXT = inline("FROM scratch\nLABEL a=b\n")
 pytestmark = pytest.mark.timeout(1500)
 
@@ -50,6 +54,34 @@ def test_each_setting_is_changed_and_changed_back_and_builds_again_only_if_it_de
         assert {build for build, uid in before.items() if now[build] != uid} == (set(before) if again else set()), name
         before = now
     assert set(deployed.deployment.preview()) == {"same"}
+
+
+def test_what_was_loosened_by_hand_and_put_back_still_follows_its_setting(deployed: Stack) -> None:
+    network, batch = client.NetworkingV1Api(deployed.cluster.api), client.BatchV1Api(deployed.cluster.api)
+
+    def live() -> tuple[int, str]:
+        policy: Any = network.read_namespaced_network_policy("builds", deployed.builds)
+        schedule: Any = batch.read_namespaced_cron_job("restarter", deployed.namespace)
+        return len(policy.spec.egress), schedule.spec.schedule
+
+    before = live()
+    anywhere, never = ({"op": "add", "path": f"/spec/{path}", "value": value} for path, value in BY_HAND.items())
+    network.patch_namespaced_network_policy("builds", deployed.builds, [anywhere])
+    batch.patch_namespaced_cron_job("restarter", deployed.namespace, [never])
+    assert live() == (before[0] + 1, "0 0 1 1 *")
+    deployed.deployment.up()
+    assert live() == before
+    collection = {"garbageCollection": {"schedule": "1 1 * * 1"}}
+    try:
+        configure(deployed, {"kubernetes": {"egress": []}, "registry": collection}, {})
+        deployed.deployment.up()
+        rules, schedule = live()
+        assert rules < before[0]
+        assert schedule == "1 1 * * 1"
+    finally:
+        configure(deployed, {}, {})
+        deployed.deployment.up()
+    assert live() == before
 
 
 def test_a_larger_volume_replaces_no_job_and_no_volume(deployed: Stack) -> None:
