@@ -81,3 +81,8 @@ def test_the_socket_is_mounted_a_pod_made_and_a_setting_defined_where_the_page_s
     }.items():
         assert f"`{place}`" in PAGE.read_text()
         assert text in (ROOT / place).read_text()
+
+
+def test_every_module_beside_the_packages_has_its_row() -> None:
+    modules = {path.name for path in (ROOT / "components").glob("*.py")} - {"__init__.py"}
+    assert {name for name in modules if f"\n| `{name}` |" in PAGE.read_text()} == modules

@@ -107,7 +107,7 @@ def test_the_readme_shows_every_verb_that_the_makefile_has_for_a_newcomer(comman
 
 def test_every_place_that_a_page_points_to_is_there() -> None:
     pages = [*ROOT.glob("*/README.md"), ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
-    place = re.compile(r"`((?:[\w.-]+/)+(?:[\w-]+\.\w+)?)`|\]\(([\w./-]+)\)")
+    place = re.compile(r"`((?:[\w.-]+/)+(?:[\w-]+\.\w+)?)`|\]\(([\w./-]+)(?:#[\w-]+)?\)")
     named = [(page, found[1] or found[2]) for page in pages for found in place.finditer(page.read_text())]
     assert len(named) > 150
     folders = [ROOT, ROOT / "tests", ROOT / "components", ROOT / "components/kubernetes"]
@@ -134,12 +134,39 @@ def test_each_setting_that_a_page_shows_with_its_value_is_accepted() -> None:
         assert not [each for each in problems if each.code in {"unknown_key", "wrong_type", "not_accepted"}], found
 
 
-def test_the_readmes_table_names_only_settings_that_exist() -> None:
+def test_the_readme_is_one_screen_and_no_more() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 120
+
+
+def test_each_promise_names_a_test_that_exists() -> None:
+    rows = re.findall(r"^\| .*", (ROOT / "docs/promises.md").read_text(), re.MULTILINE)
+    rows = [row for row in rows if not row.endswith((" --- |", " held by |"))]
+    named = [re.findall(r"`([\w/]+\.py)::(test_\w+)`", row.rpartition(" | ")[2]) for row in rows]
+    assert len(rows) > 60
+    assert not [row for row, tests in zip(rows, named, strict=True) if not tests]
+    gone = [
+        (file, test)
+        for file, test in {each for tests in named for each in tests}
+        if not re.search(rf"^def {test}\(", (ROOT / "tests" / file).read_text(), re.MULTILINE)
+    ]
+    assert gone == []
+
+
+def test_a_link_to_a_section_leads_to_one() -> None:
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    links = [(page, *link) for page in pages for link in re.findall(r"\]\(([\w./-]*)#([\w-]+)\)", page.read_text())]
+    assert links
+    for page, target, section in links:
+        titles = re.findall(r"^#+ (.*)", (page.parent / target if target else page).read_text(), re.MULTILINE)
+        assert section in {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}, page
+
+
+def test_the_table_of_changed_settings_names_only_settings_that_exist() -> None:
     _, *sections = reference.reference().split("\n## ")
     known = set(re.findall(r"^\| `(ci:\w+)`", sections[0], re.MULTILINE))
     for section in sections[1:]:
         known |= {f"{section.split()[0]}.{key}" for key in re.findall(r"^\| `(\w+)`", section, re.MULTILINE)}
-    named = set(re.findall(r"`(ci:[A-Za-z.]+)`", (ROOT / "README.md").read_text()))
+    named = set(re.findall(r"`(ci:[A-Za-z.]+)`", (ROOT / "docs/reference/README.md").read_text()))
     assert len(named) > 20
     assert named <= known
 
