@@ -20,6 +20,7 @@ IMAGE: Final = f"{NAME}:1"
 KEYS: Final = ("GroupAdd", "CapDrop", "CapAdd", "SecurityOpt", "Memory", "MemorySwap", "ShmSize")
 """The engine's names of a container's settings that `docker run` knows as options, as `--group-add`."""
 LABEL: Final = "ci-bench"
+"""Without the prefix of components/labels.py: the proxy lets no build give a label that has it."""
 """Of images that are built."""
 _REMOVE: Final = f"""\
 docker ps --all --quiet --filter name={PREFIX}- | xargs -r docker rm --force --volumes

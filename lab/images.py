@@ -74,7 +74,10 @@ def all_of(built: Mapping[str, Path]) -> list[Image]:
     named = names()
     return [
         *(Image(named[short], tuple(of), config[short]) for short, of in on_node.items()),
-        *(Image(f"{UPSTREAM}{name}", userland, config["busybox"]) for name in ("busybox:1", "alpine:latest")),
+        *(
+            Image(f"{UPSTREAM}{name}", userland, config["busybox"])
+            for name in ("busybox:1", "alpine:3.22", "alpine:latest")
+        ),
     ]
 
 

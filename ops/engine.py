@@ -48,7 +48,10 @@ _REMEDIES = {
 """By what the registry, the proxy or the engine says."""
 
 STAND_IN = "ci.stand-in"
-"""The label of the images of offline/, which their containers have too."""
+"""The label of the images of offline/, which their containers have too.
+
+It keeps the name that it had before the prefix of components/labels.py: a deployed stand-in would be taken for Jenkins.
+"""
 
 
 def require_answer(settings: Settings) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 from kubernetes import client, watch
 from rich.console import Console
 
+from components import labels
 from ops import cluster, engine, jenkins
 from ops.jenkins import Jenkins
 from ops.stack import Stack, open_stack
@@ -31,7 +32,7 @@ TAIL_LINES = 10
 _NOTE = re.compile(rb"\x1b\[8mha:[^\x1b]*\x1b\[0m")
 """A console note: data for the build's page, which Jenkins leaves in. Source: hudson.console.ConsoleNote."""
 
-LABEL = "ci/sample"
+LABEL = f"{labels.PREFIX}/sample"
 """Marks the sample's pods, so that one that was left by a killed run is found."""
 
 PULL_SECONDS = 120

@@ -75,7 +75,6 @@ class Agents(pulumi.ComponentResource):
             volumes=(self._mount(read_only=False),),
             networks=(docker.ContainerNetworksAdvancedArgs(name=network.name, aliases=[_CONTROLLER]),),
         )
-        self.register_outputs({})
 
     def start(
         self, image: pulumi.Input[str], access: EngineAccess, controller: pulumi.Resource
@@ -116,6 +115,7 @@ class Agents(pulumi.ComponentResource):
                 ),
             )
             made[agent] = container.name
+        self.register_outputs({})
         return made
 
     def _mount(self, *, read_only: bool) -> docker.ContainerVolumeArgs:

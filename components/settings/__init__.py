@@ -1,6 +1,6 @@
 """All keys of a stack's config, with their checks and messages.
 
-This is the only package that reads `pulumi.Config`. `load` returns one frozen, typed value, or raises one error that
+This is the only package that reads the stack's config. `load` returns one frozen, typed value, or raises one error that
 lists the problems. Components never read config; each takes a part of what `load` returned.
 """
 

@@ -121,7 +121,7 @@ class Settings(Section):
     )
 
     def is_given(self, section: str) -> bool:
-        """Return whether the stack's file has a section, whatever is in it."""
+        """Return whether the stack's file has a section; an empty one counts, `null` does not."""
         return section in self.model_fields_set and getattr(self, section) is not None
 
     @property

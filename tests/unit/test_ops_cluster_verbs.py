@@ -10,6 +10,7 @@ import pytest
 from pytest_httpserver import HTTPServer
 from rich.console import Console
 
+from components.labels import PREFIX
 from ops import cluster_status, doctor, sample
 from ops.finding import Finding
 from ops.stack import Stack
@@ -64,7 +65,7 @@ def test_the_sample_shows_what_the_image_prints_and_removes_its_pod_and_one_of_a
     assert IMAGE in said
     assert "  hello\n  [2Jworld\n" in said, "what moves a cursor is taken out"
     assert api.asked[0] == f"DELETE {PODS}"
-    assert api.requests[0].args["labelSelector"] == sample.LABEL
+    assert api.requests[0].args["labelSelector"] == sample.LABEL == f"{PREFIX}/sample"
     assert api.asked[-1] == f"DELETE {POD}"
 
 
