@@ -25,10 +25,16 @@ _CALLERS: Final = 1000
 """The group of Jenkins' user, and of the containers that a job runs `inside`: those who may use the proxy's socket."""
 
 _FOLDER: Final = "/tmp"  # noqa: S108 - in the container, whose /tmp is nobody else's
-_FILES: Final = {"CONFIGURATION": f"{_FOLDER}/haproxy.cfg", "POLICY": f"{_FOLDER}/policy.lua"}
+_CONFIGURATION: Final = "haproxy.cfg"
+
+
+def _variable(file: str) -> str:
+    return file.upper().replace(".", "_")
+
+
 _START: Final = (
-    "".join(f'printf "%s\\n" "${name}" > {path} && ' for name, path in _FILES.items())
-    + f"exec haproxy -W -db -f {_FILES['CONFIGURATION']}"
+    "".join(f'printf "%s\\n" "${_variable(file)}" > {_FOLDER}/{file} && ' for file in (_CONFIGURATION, *haproxy.RULES))
+    + f"exec haproxy -W -db -f {_FOLDER}/{_CONFIGURATION}"
 )
 """Nothing can be put into a container whose own files are read-only, so the rules come in variables."""
 
@@ -45,6 +51,9 @@ class ProxyArgs:
 
     images: Sequence[str]
     """What the stack is deployed from. Jobs can't put another image under these names; `+` lets them pull one."""
+
+    ports: Sequence[int]
+    """The host's ports at which the stack listens. Jobs can't publish them."""
 
     prunes: Mapping[str, Mapping[str, str]]
     """The calls of the stack's pruner: by path, the keys of its query."""
@@ -86,7 +95,10 @@ class Proxy(pulumi.ComponentResource):
             user=f"{_USER}:{_CALLERS}",
             group_adds=[str(args.engine.group)],
             command=["sh", "-c", _START],
-            envs=[f"CONFIGURATION={_configuration(args)}", f"POLICY={haproxy.policy()}"],
+            envs=[
+                f"{_variable(file)}={text}"
+                for file, text in {_CONFIGURATION: _configuration(args), **haproxy.rules()}.items()
+            ],
             volumes=[
                 docker.ContainerVolumeArgs(volume_name=volume.name, container_path=FOLDER, read_only=False),
                 # To connect is not to write: the engine takes calls through a read-only mount as well.
@@ -118,8 +130,9 @@ def _configuration(args: ProxyArgs) -> str:
     return haproxy.render(
         socket=SOCKET,
         engine=SOCKET_IN_CONTAINER,
-        policy=_FILES["POLICY"],
+        folder=_FOLDER,
         name=args.settings.container_name,
         images=args.images,
+        ports=args.ports,
         prunes=args.prunes,
     )

@@ -7,7 +7,8 @@ from typing import Final
 
 from components import labels
 
-POLICY: Final = Path(__file__).with_name("policy.lua")
+RULES: Final = ("policy.lua", "bodies.lua", "shapes.lua")
+"""The files beside this one that HAProxy loads from one folder: the first, which asks for the others."""
 
 HEALTH_PORT: Final = 8079
 """Inside the container, which has no network but its own loopback."""
@@ -37,18 +38,19 @@ _ANY_LENGTH: Final = "20d"
 _CONFIGURATION: Final = Path(__file__).with_name("haproxy.cfg").read_text(encoding="utf-8")
 
 
-def policy() -> str:
-    """Give the text of policy.lua."""
-    return POLICY.read_text()
+def rules() -> dict[str, str]:
+    """Return the text of each file of RULES by its name."""
+    return {name: Path(__file__).with_name(name).read_text(encoding="utf-8") for name in RULES}
 
 
 def render(  # noqa: PLR0913 - all by keyword
     *,
     socket: str,
     engine: str,
-    policy: str,
+    folder: str,
     name: str,
     images: Sequence[str],
+    ports: Sequence[int],
     prunes: Mapping[str, Mapping[str, str]],
 ) -> str:
     """Give the whole configuration, for HAProxy 3.0 or newer with Lua.
@@ -56,18 +58,19 @@ def render(  # noqa: PLR0913 - all by keyword
     Args:
         socket: where it listens, a path in the container.
         engine: the engine's socket, a path in the container.
-        policy: the path of policy.lua in the container.
+        folder: with the files of RULES, in the container.
         name: of the proxy's own container, and of the volume that holds `socket`.
         images: what the stack is deployed from, each with `+` before it if jobs may pull it. No job may put another
             image under these repositories' names.
+        ports: of the host, which the stack itself publishes. No job may publish one of them.
         prunes: by path, the keys of the query of each call that removes what is old. Only exactly these pass.
     """
     calls = [f"'{path}?{'&'.join(map('='.join, query.items()))}'" for path, query in prunes.items()]
     return _CONFIGURATION.format(
         socket=socket,
         engine=engine,
-        policy=policy,
-        arguments=" ".join([name, ",".join(labels.OWN), *images, *calls]),
+        folder=folder,
+        arguments=" ".join([name, ",".join(labels.OWN), *images, *(f":{port}" for port in ports), *calls]),
         connections=CONNECTIONS,
         connections_and_health=CONNECTIONS + 8,
         streams=STREAMS,

@@ -52,7 +52,7 @@ def test_a_stack_registers_what_is_recorded(name: str, request: pytest.FixtureRe
     monkeypatch.setattr(certificates, "read", lambda path: f"(the text of {path})\n")
     monkeypatch.setattr(image, "plugins", lambda: "(the text of plugins.txt)")
     monkeypatch.setattr(host, "platform", lambda _: "linux/arm64")
-    monkeypatch.setattr(haproxy, "policy", lambda: "(the text of policy.lua)\n")
+    monkeypatch.setattr(haproxy, "rules", lambda: {name: f"(the text of {name})\n" for name in haproxy.RULES})
     monkeypatch.setattr(secrets, "token_urlsafe", lambda _: "(generated)")
     monkeypatch.setattr(mutual_tls, "period", lambda: 85)
     monkeypatch.setattr(mutual_tls, "made", lambda: dict.fromkeys(("certificate", "key"), "(made)"))

@@ -13,7 +13,7 @@ from typing import Any, Final
 import pytest
 from werkzeug import Request, Response
 
-from components.docker.access.proxy import images, prunes
+from components.docker.access.proxy import images, ports, prunes
 from components.proxy import haproxy
 from tests.support import servers
 from tests.support.settings import settings
@@ -30,6 +30,7 @@ _SETTINGS: Final = settings(
 )
 IMAGES: Final = ("ci-jenkins", *images(_SETTINGS))
 
+PORTS: Final = ports(_SETTINGS)
 PRUNES: Final = prunes(_SETTINGS)
 """The calls of the stack's pruner."""
 
@@ -42,6 +43,9 @@ class Filter:
         self.seen: list[tuple[str, bytes]] = []
         """What reached the engine: each request's line and body."""
 
+        self.headers: dict[str, str] = {}
+        """The headers of the last of them, by their names in small letters."""
+
         self.held = Event()
         """Without it the engine answers nothing."""
 
@@ -49,6 +53,7 @@ class Filter:
 
     def answer(self, request: Request) -> Response:
         self.seen.append((f"{request.method} {request.environ['REQUEST_URI']}", request.get_data()))
+        self.headers = {name.lower(): value for name, value in request.headers}
         self.held.wait()
         return Response(headers={"X-Engine": "yes"})
 
@@ -75,7 +80,13 @@ def program() -> Sequence[str]:
 
 def _rules(entrance: Path, engine: Path) -> str:
     text = haproxy.render(
-        socket=str(entrance), engine=str(engine), policy=str(haproxy.POLICY), name=NAME, images=IMAGES, prunes=PRUNES
+        socket=str(entrance),
+        engine=str(engine),
+        folder=str(Path(haproxy.__file__).parent),
+        name=NAME,
+        images=IMAGES,
+        ports=PORTS,
+        prunes=PRUNES,
     )
     # Another port than the container's, as tests share this machine's loopback; and less patience with silence.
     text = text.replace(f"bind 127.0.0.1:{haproxy.HEALTH_PORT}", f"bind unix@{entrance.with_name('health')}")

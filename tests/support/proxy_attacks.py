@@ -140,6 +140,29 @@ RAW: Final[dict[str, bytes]] = {
     # The protocol.
     "HTTP of before": request("GET /info", version="1.0"),
     "HTTP of once": b"GET /info\r\n\r\n",
+    **{
+        f"{line} by {upgrade}": request(
+            f"{line.split()[0]} {V}{line.split()[1]}", "", "Connection: Upgrade", f"Upgrade: {upgrade}"
+        )
+        for line in CORPUS["takeovers"]
+        for upgrade in ("websocket", "tcp/1", "tcp, websocket", "websocket, h2c")
+    },
+    **{
+        f"a body of the kind {kind}": request(f"POST {V}/build", "", f"Content-Type: {kind}", "Content-Length: 0")
+        for kind in (
+            "application/grpc",
+            "application/grpc+proto",
+            "multipart/form-data; boundary=x",
+            "text/html",
+            "*/*",
+            ";",
+        )
+    },
+    "a body of a call that has none": request(f"GET {V}/info", "{}"),
+    "chunks of a call that has none": request(f"POST {V}/containers/{ID}/start", "", "Transfer-Encoding: chunked")
+    + chunked("{}"),
+    "chunks of a log-in": request(f"POST {V}/auth", "", "Transfer-Encoding: chunked") + chunked("{}"),
+    "a takeover of a call that has none": request(f"GET {V}/info", "", "Connection: Upgrade", "Upgrade: tcp"),
     "a tunnel to BuildKit": request("POST /grpc", "", "Connection: Upgrade", "Upgrade: h2c"),
     "a tunnel for a session": request("POST /session", "", "Connection: Upgrade", "Upgrade: h2c"),
     "HTTP/2 at once": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",

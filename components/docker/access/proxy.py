@@ -36,6 +36,12 @@ def images(settings: Settings) -> tuple[str, ...]:
     return (settings.docker.proxy.image, *((jenkins.image,) if jenkins.image else built), *pruner)
 
 
+def ports(settings: Settings) -> tuple[int, ...]:
+    """Return the ports of the host at which the stack listens."""
+    jenkins = settings.jenkins
+    return (jenkins.http_port, *((jenkins.agent_port,) if jenkins.agent_port else ()))
+
+
 def prunes(settings: Settings) -> Mapping[str, Mapping[str, str]]:
     """Give the calls of the stack's pruner, which are let through as they are and no others: path, and query.
 
@@ -61,7 +67,11 @@ def declare(settings: Settings, _: pulumi.Input[str], opts: pulumi.ResourceOptio
     made = settings.docker.proxy
     engine = host_socket.find(settings.docker)
     proxy = Proxy(
-        "proxy", ProxyArgs(settings=made, engine=engine, images=images(settings), prunes=prunes(settings)), opts
+        "proxy",
+        ProxyArgs(
+            settings=made, engine=engine, images=images(settings), ports=ports(settings), prunes=prunes(settings)
+        ),
+        opts,
     )
     return EngineAccess(
         engine=settings.docker.host,
