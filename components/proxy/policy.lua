@@ -263,7 +263,7 @@ for name in ("accept accept-encoding connection content-length content-type expe
     HEADERS[name] = true
 end
 -- By `application/grpc` an engine knows a call of BuildKit.
-local content_type = one_of("application/json", "application/x-tar", "application/octet-stream", "text/plain")
+local content_type = one_of("application/json", "application/x-tar", "application/tar", "text/plain")
 local TAKEOVERS = { ["/containers/{c}/attach"] = true, ["/exec/{c}/start"] = true }
 
 -- Says whether the request has a body.

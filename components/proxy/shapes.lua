@@ -243,7 +243,7 @@ end
 return {
     refuse = refuse, decode = decode, deny = deny, text = text, number = number, flag = flag, like = like,
     one_of = one_of, absent = absent, list = list, map = map, struct = struct, between = between, texts = texts,
-    numbers = numbers, no_text = no_text, no_list = no_list, no_map = no_map, no_number = no_number, off = off, plain = plain,
-    host = host, address = address, hardware_address = hardware_address, cpus = cpus, signal = signal, detach_keys = detach_keys,
-    switch = switch, count = count, moment = moment, json = json,
+    numbers = numbers, no_text = no_text, no_list = no_list, no_map = no_map, no_number = no_number, off = off,
+    plain = plain, host = host, address = address, hardware_address = hardware_address, cpus = cpus,
+    signal = signal, detach_keys = detach_keys, switch = switch, count = count, moment = moment, json = json,
 }

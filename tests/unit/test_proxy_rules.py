@@ -129,6 +129,14 @@ def test_only_the_headers_that_clients_need_reach_the_engine(proxy: filtering.Fi
     assert set(proxy.headers) <= {*needed, "host", "connection", "content-length", "content-type"}
 
 
+@pytest.mark.parametrize(
+    "kind", ["application/x-tar", "application/tar", "Application/JSON; charset=utf-8", "text/plain"]
+)
+def test_the_kinds_of_bodies_that_clients_name_pass(proxy: filtering.Filter, kind: str) -> None:
+    """Docker's client names the first for an archive, docker-py the second."""
+    assert passes(proxy, request(f"POST {V}/build?t=app", "", f"Content-Type: {kind}"))
+
+
 @pytest.mark.parametrize("upgrade", ["h2c", "tcp, h2c", "h2c, tcp"])
 def test_no_connection_is_taken_over_by_http_2(proxy: filtering.Filter, upgrade: str) -> None:
     """HAProxy itself takes the word away: an engine that knew it would read calls that nobody judges."""
