@@ -5,6 +5,7 @@ import functools
 import importlib
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,27 @@ KILLING: Final = "Killing"
 
 JOB_LABEL: Final = "batch.kubernetes.io/job-name"
 """Kubernetes' own label on a Job's pods (since 1.27)."""
+
+
+_KUBECONFIG_BYTES: Final = 512 * 1024
+_DEEPEST: Final = 20
+"""Levels of a kubeconfig. Real ones have six."""
+
+_LONG_NUMBER: Final = re.compile(r"[-+\d_.:eE]{100,}")
+
+
+def kubeconfig(path: str | Path) -> Any:  # noqa: ANN401 - YAML
+    """Return what a kubeconfig holds. Raise OSError, ValueError, or YAMLError for one that would take minutes to read.
+
+    A few hundred bytes are enough for that: with levels, aliases that are merged again and again, or a long number.
+    """
+    content, depth = regular_file.read(path, largest=_KUBECONFIG_BYTES), 0
+    for event in yaml.parse(content, yaml.SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        number = isinstance(event, yaml.ScalarEvent) and _LONG_NUMBER.fullmatch(event.value)
+        if depth > _DEEPEST or isinstance(event, yaml.AliasEvent) or number:
+            raise yaml.YAMLError
+    return yaml.safe_load(content)
 
 
 def named(settings: KubernetesSettings) -> str:
@@ -111,13 +133,13 @@ class ApiReader:
                 named = [path] if path else (os.environ.get("KUBECONFIG") or str(home)).split(os.pathsep)
                 for each in filter(None, named):
                     with contextlib.suppress(FileNotFoundError):  # kubectl takes those that exist
-                        regular_file.read(each)
+                        kubeconfig(each)
                 config.load_kube_config(path, self._settings.context, client_configuration=wanted)
         # The loader says what is missing, and trips over whatever has another shape than it expects.
         except (config.ConfigException, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
             raise ReadError(f"the kubeconfig can't be used: {error}") from None
-        except (yaml.YAMLError, RecursionError):
-            raise ReadError("the kubeconfig can't be used: it is not YAML, or nested too deep") from None
+        except yaml.YAMLError:
+            raise ReadError("the kubeconfig can't be used: it is not YAML, or has aliases or too many levels") from None
         made = client.ApiClient(wanted)
         ask = made.call_api
         # A typed method without a timeout waits for ever.

@@ -4,12 +4,12 @@ import sys
 import time
 from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pulumi
 import yaml
 
-from components import labels, regular_file
+from components import labels
 from components.kubernetes import cluster, context, endpoints, named, queue, server, tls_preflight
 from components.kubernetes.cluster import ApiReader, NamespaceInfo, ReadError
 from components.kubernetes.namespaces import ENFORCED, names, of_builds
@@ -81,12 +81,12 @@ def _kubeconfig(settings: Settings) -> Iterator[Problem]:
     contexts = None
     wrong, instead = "is not a kubeconfig", "give a file that lists contexts, for example ~/.kube/config"
     try:
-        known: Any = yaml.safe_load(regular_file.read(chosen))
+        known = cluster.kubeconfig(chosen)
         contexts = known.get("contexts") if isinstance(known, Mapping) else None
     except OSError as error:
         wrong = f"can't be read ({error.strerror}: {Path(chosen).expanduser().absolute()})"
         instead = "give the file's path, or leave the key out to use kubectl's kubeconfig"
-    except (yaml.YAMLError, ValueError, RecursionError):  # a date that is none, brackets without an end
+    except (yaml.YAMLError, ValueError):  # a date that is none, brackets without an end
         pass
     if not isinstance(contexts, list):
         yield Problem("ci:kubernetes.kubeconfig", "bad_file", wrong, instead, chosen)

@@ -203,11 +203,16 @@ def test_an_unknown_context_is_refused_with_those_of_the_file_and_no_cluster_is_
     assert look(kubernetes={**file, "context": "prod"}) == []
 
 
+MERGES = b"".join(b"%c: &%c {<<: [%s]}\n" % (97 + n, 97 + n, b",".join([b"*%c" % (96 + n)] * 9)) for n in range(1, 12))
+
+
 @pytest.mark.parametrize(
     ("key", "content"),
     [
         *(("kubeconfig", each) for each in (b"", b"- a", b"contexts: 7", b"a: [", b"7", b"\xff\x00\xfe", None)),
         *(("kubeconfig", each) for each in (b"a: !!int x", b"a: 2026-99-99", b"[" * 3000, b"#" * 5_000_000)),
+        # Levels, merges and numbers for which a reader of YAML needs minutes, or all memory.
+        *(("kubeconfig", each) for each in (b"- " * 200_000, b"a: &a {x: 1}\n" + MERGES, b"a: 1" + b":59" * 100_000)),
         *(("trustedCaFile", each) for each in (b"", b"not a certificate", b"\xff\xfe", b"#" * 5_000_000, None)),
         *((key, special) for key in ("kubeconfig", "trustedCaFile") for special in ("/dev/zero", "/dev", "fifo")),
     ],
