@@ -17,7 +17,7 @@ from components.settings import Problem
 from components.settings.docker import PLUGIN_VARIABLES
 from ops import clone, cluster, engine, finding
 from ops.finding import Finding
-from ops.stack import Stack, environment, logged_in
+from ops.stack import Stack, backend, environment
 from setup import cache, toolchain
 from setup import engine as local_engine
 from setup.console import OpsError
@@ -165,8 +165,7 @@ def _engine(host: str) -> Finding:
 def _state(here: clone.Clone) -> Finding:
     env, own = environment(here, os.environ)
     if not own:
-        seen = env.get("PULUMI_BACKEND_URL") or logged_in(env) or "the backend of Pulumi.yaml"
-        return Finding("state", f"in {seen}, as you chose")
+        return Finding("state", f"in {backend(env)}, as you chose")
     if here.passphrase.exists() and here.passphrase.stat().st_mode & 0o077:
         return Finding("state", f"{here.passphrase} can be read by others", "BAD", f"chmod 600 {here.passphrase}")
     key = env.get("PULUMI_CONFIG_PASSPHRASE_FILE") or "PULUMI_CONFIG_PASSPHRASE"

@@ -6,6 +6,7 @@ import base64
 import contextlib
 import functools
 import json
+import re
 import secrets
 import shlex
 import shutil
@@ -95,6 +96,8 @@ class Stack:
         if is_new or file.read_bytes() != before:
             what = "is new, from the example" if is_new else "has a new line, encryptionsalt, which Pulumi needs"
             console.note(f"{path} {what}: commit it")
+        own = f"{self.clone.state}, its passphrase in {self.passphrase}: keep a copy of both"
+        console.note(f"the state of stack {self.name} is in {own if self.owns_backend else backend(self.env)}")
 
     @property
     def passphrase(self) -> str:
@@ -309,6 +312,11 @@ def environment(clone: Clone, base: Mapping[str, str]) -> tuple[dict[str, str], 
     if not env.get("PULUMI_CONFIG_PASSPHRASE_FILE") and "PULUMI_CONFIG_PASSPHRASE" not in env:
         env["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(clone.passphrase)
     return env, True
+
+
+def backend(env: Mapping[str, str]) -> str:
+    """Return which backend keeps the state, without a password that its address may have."""
+    return re.sub(r"//[^/@]*@", "//", env.get("PULUMI_BACKEND_URL") or logged_in(env) or "the backend of Pulumi.yaml")
 
 
 def logged_in(env: Mapping[str, str]) -> str:

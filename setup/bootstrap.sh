@@ -18,6 +18,8 @@ esac
 say() { printf '%s\n' "$*" >&2; }
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 
+command -v sha256sum >/dev/null || die "sha256sum is needed; on macOS it is in Homebrew's formula coreutils"
+
 # What .venv was made from stands in .venv/.pins; the environment for tests also holds what the program needs.
 # shellcheck disable=SC2086 # the list of files is to be split
 pins=$(sha256sum $locks)
@@ -142,4 +144,4 @@ if [ ! -f "$made/.pins" ] || ! "$made/bin/python" -c '' 2>/dev/null; then
     install_into "$made" || exit 1
 fi
 ln -s "$made" ".venv.$$"
-mv -T ".venv.$$" .venv
+"$python" -c 'import os, sys; os.replace(*sys.argv[1:])' ".venv.$$" .venv # no mv of macOS replaces a link to a folder

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -88,3 +89,32 @@ def test_a_python_that_is_too_old_is_told_with_what_to_do(tmp_path: Path, env: d
     said = run(root, {**env, "PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin"}, status=1)
     assert "Python 3.11 or newer is needed" in said
     assert "PYTHON=" in said
+
+
+def test_what_a_mac_lacks_is_named_with_where_it_is(tmp_path: Path, env: dict[str, str]) -> None:
+    root = clone(tmp_path / "clone")
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for name in ["sh", "dirname", "cat", "mkdir", "date", "sha256sum", "cut"]:
+        (tools / name).symlink_to(shutil.which(name) or name)
+    (tools / "python3").symlink_to(sys.executable)
+    env["PATH"] = str(tools)
+    without_flock = run(root, env, status=1)
+    assert "Homebrew's formula flock" in without_flock
+    assert "another process" not in without_flock
+    (tools / "sha256sum").unlink()
+    assert "Homebrew's formula coreutils" in run(root, env, status=1)
+
+
+def test_package_lists_that_are_old_are_read_again_and_the_package_installed(
+    tmp_path: Path, env: dict[str, str]
+) -> None:
+    log = tmp_path / "asked"
+    old = f'echo "$1" >> {log}; [ "$1" = update ] || grep -q update {log} || {{ echo "404 Not Found"; exit 100; }}'
+    programs.script(tmp_path / "bin/apt-get", old)
+    programs.script(tmp_path / "bin/id", "echo 0")
+    programs.script(tmp_path / "bin/ls", "exit 0")  # there are lists
+    root = clone(tmp_path / "clone")
+    command = ["sh", str(root / "setup/bootstrap.sh"), "install", "for a test", "some-package"]
+    subprocess.run(command, env={**env, "PATH": f"{tmp_path / 'bin'}:{env['PATH']}"}, check=True, capture_output=True)
+    assert log.read_text().split() == ["install", "update", "install"]

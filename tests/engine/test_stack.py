@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ops import deploy, settings
-from ops.stack import Stack
+from ops.stack import Stack, backend
 from setup.console import OpsError
 from tests.support import tiny
 
@@ -155,12 +155,18 @@ def test_what_belongs_to_the_clone_is_closed_to_other_users(stack: Stack) -> Non
     assert stat.S_IMODE(stack.clone.passphrase.stat().st_mode) == 0o600
 
 
-def test_an_example_becomes_the_stacks_own_file_when_it_is_first_used(stack: Stack) -> None:
+def test_an_example_becomes_the_stacks_own_file_when_it_is_first_used_and_the_place_of_the_state_is_told(
+    stack: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
     example = stack.clone.example("way")
     example.parent.mkdir(parents=True)
     example.write_text(tiny.FILE)
     way = tiny.stack(stack.clone.root, "way")
     way.prepare()
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"the state of stack way is in {way.clone.state}, its passphrase in {way.clone.passphrase}: keep a" in said
+    elsewhere = {"PULUMI_BACKEND_URL": "postgres://ci:hidden@db.example.org/state"}
+    assert backend(elsewhere) == "postgres://db.example.org/state"
     assert example.read_text() == tiny.FILE
     assert way.settings.jenkins.http_port == 18390
     assert tiny.FILE.splitlines()[0] in stack.clone.file("way").read_text()
