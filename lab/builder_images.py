@@ -21,11 +21,13 @@ _POLICY = '{"default": [{"type": "insecureAcceptAnything"}]}\n'
 def buildkit(programs: Mapping[str, Path]) -> tuple[Entry, ...]:
     """Every file beside a shell and its tools, laid out as the published image is.
 
-    programs: buildctl, buildkitd and rootlesskit by name. Raises OpsError when runc, or what maps ids, is missing here.
+    programs: buildctl, buildkitd, rootlesskit and runc by name. Raises OpsError when what maps ids is missing here.
     """
     mappers = machine.find(*_ID_MAPPERS, remedy="apt-get install uidmap")
-    runc = machine.find("runc", remedy="apt-get install runc")["runc"]
-    placed = {"/usr/bin/buildkit-runc": runc, **{f"/usr/bin/{name}": path for name, path in mappers.items()}}
+    placed = {
+        "/usr/bin/buildkit-runc": programs["runc"],
+        **{f"/usr/bin/{name}": path for name, path in mappers.items()},
+    }
     # Not setuid: as root without CAP_SYS_ADMIN they would not be let write another user's map.
     capabilities = {f"/usr/bin/{name}": number for name, number in _ID_MAPPERS.items()}
     return (

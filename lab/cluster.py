@@ -88,7 +88,7 @@ def _start(lab: Layout, built: Mapping[str, Path], archives: Mapping[str, Path])
     lay_out(lab)
     netns.make(lab)
     cgroups.make(lab)
-    containerd = _launch(lab, node.containerd(lab))
+    containerd = _launch(lab, node.containerd(lab, built))
     started = node.programs(lab, built)
     for name in ("etcd", "kube-apiserver", "upstream"):
         _launch(lab, started[name])
@@ -155,9 +155,8 @@ def _import(lab: Layout, archives: Mapping[str, Path]) -> None:
 
 def ctr(lab: Layout, *words: str | Path) -> None:
     """Run containerd's own client."""
-    processes.run(
-        lab, ["ctr", "--address", lab.run / "containerd.sock", *words], title=f"ctr {' '.join(map(str, words))}"
-    )
+    command = (programs.CONTAINERD.ensure() / "ctr", "--address", lab.run / "containerd.sock", *words)
+    processes.run(lab, command, title=f"ctr {' '.join(map(str, words))}")
 
 
 def _containerd_answers(lab: Layout) -> bool:

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from pathlib import Path
 
 from lab import configs
 from lab.layout import Layout
@@ -12,9 +13,8 @@ from setup.console import OpsError
 SBIN = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where the programs are that need root; a user's PATH often lacks half of it."""
 NEEDED = {
-    "containerd": "containerd",
-    "runc": "runc",
-    "ctr": "containerd",
+    "gcc": "gcc",
+    "pkg-config": "pkg-config",
     "iptables": "iptables",
     "ip": "iproute2",
     "nsenter": "util-linux",
@@ -24,6 +24,13 @@ NEEDED = {
     "conntrack": "conntrack",  # kube-proxy forgets connections to pods that are gone with it
 }
 """Programs and the Debian packages that bring them."""
+
+_FILES = {
+    configs.CNI_PLUGINS / "ptp": "containernetworking-plugins",
+    Path("/usr/include/seccomp.h"): "libseccomp-dev",  # runc's, as is the compiler
+    Path("/usr/include/stdlib.h"): "libc6-dev",
+}
+"""Files that are no programs, and the packages that bring them."""
 
 
 def prepare() -> None:
@@ -45,8 +52,7 @@ def prepare() -> None:
 def _missing() -> list[str]:
     """The packages of what is not there."""
     found = {package for name, package in NEEDED.items() if not shutil.which(name, path=SBIN)}
-    plugins = set() if (configs.CNI_PLUGINS / "ptp").exists() else {"containernetworking-plugins"}
-    return sorted(found | plugins)
+    return sorted(found | {package for path, package in _FILES.items() if not path.exists()})
 
 
 def snapshotter(lab: Layout) -> str:

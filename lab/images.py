@@ -39,7 +39,7 @@ class Image:
     """One image of the lab's."""
 
     name: str
-    """As Pod specs have it: `ci-lab/kaniko:1.24.0`; containerd puts `docker.io/` before it."""
+    """As Pod specs have it: `ci-lab/kaniko:1.27.5`; containerd puts `docker.io/` before it."""
     entries: tuple[Entry, ...]
     config: Mapping[str, Any]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import yaml
 
 from lab import configs, layout
+from lab.host import SBIN
 from lab.layout import Layout
 
 
@@ -21,11 +22,12 @@ class Program:
     """Whether it is to see containerd's mounts."""
 
 
-def containerd(lab: Layout) -> Program:
-    """Containerd, in mounts of its own."""
+def containerd(lab: Layout, built: Mapping[str, Path]) -> Program:
+    """Containerd, in mounts of its own. It finds its shim, and the shim runc, beside itself."""
     script = (configs.TEMPLATES / "mounts.sh").read_text()
     own_mounts = ("unshare", "--mount", "--propagation", "slave", "sh", "-c", script, "containerd", lab.data, lab.run)
-    return Program("containerd", (*own_mounts, "containerd", "--config", lab.data / "config/containerd.toml"))
+    command = (*own_mounts, built["containerd"], "--config", lab.data / "config/containerd.toml")
+    return Program("containerd", command, {"PATH": f"{built['containerd'].parent}:{SBIN}"})
 
 
 def programs(lab: Layout, built: Mapping[str, Path]) -> dict[str, Program]:

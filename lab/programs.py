@@ -24,6 +24,8 @@ class Module:
     expect: str
     output: str = ""
     stamps: Sequence[str] = ()
+    tags: Sequence[str] = ()
+    c: bool = False
 
     @property
     def folder(self) -> Path:
@@ -43,7 +45,7 @@ class Module:
     def key(self) -> str:
         """The hash of all that decides the programs."""
         sources = sorted(path for path in self.folder.iterdir() if path.suffix in {".go", ".mod", ".sum"})
-        return cache.digest(binaries.architecture(), go.TAGS, *self.packages, *self.flags(), *sources)
+        return cache.digest(binaries.architecture(), go.TAGS, *self.packages, *self.flags(), *self.tags, *sources)
 
     def flags(self) -> tuple[str, ...]:
         """The linker's variables. Kubernetes' programs compare each other's versions, so they must know them."""
@@ -67,11 +69,13 @@ class Module:
             title=f"building {', '.join(self.programs)} {self.version} from source",
             expect=self.expect,
             name=f"lab-{self.name}",
+            tags=self.tags,
+            c=self.c,
         )
 
 
 ALL = tuple(Module(name, **keys) for name, keys in yaml.safe_load((MODULES / "modules.yaml").read_text()).items())
-ETCD, KUBERNETES, *_ = ALL
+ETCD, KUBERNETES, *_, CONTAINERD = ALL
 
 
 def ensure(*more: Module) -> dict[str, Path]:

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from setup import cache, process
@@ -23,11 +24,12 @@ PROXY = "It needs a Go module proxy (GOPROXY), for the modules that its go.sum n
 
 def build(  # noqa: PLR0913 - all by keyword
     module: Path, *packages: str, output: Path | str, ldflags: str, title: str, expect: str, name: str,
-    remedy: str = "",
+    remedy: str = "", tags: Sequence[str] = (), c: bool = False,
 ) -> None:  # fmt: skip
     """Build packages of the module in a folder to a file, or into a folder whose name ends with a slash.
 
-    The programs are static: no C compiler is needed to build them, and no particular libc to run them.
+    The programs are static: no C compiler is needed to build them, and no particular libc to run them. `c` says that a
+    part of them is in C, and then both are.
 
     Raises:
         OpsError: when it fails, with the last lines of its log.
@@ -35,13 +37,14 @@ def build(  # noqa: PLR0913 - all by keyword
     command, env = ensure(module)
     process.run_logged(
         # What debuggers read is left out in the end, so no time is spent on it: a ninth of the compiler's.
-        [command, "build", "-mod=readonly", "-trimpath", "-buildvcs=false", "-gcflags=all=-dwarf=false", "-tags", TAGS,
+        [command, "build", "-mod=readonly", "-trimpath", "-buildvcs=false", "-gcflags=all=-dwarf=false",
+         "-tags", ",".join((TAGS, *tags)),
          "-ldflags", ldflags, "-o", output, *packages],
         title=title,
         expect=f"{expect}, once",
         name=name,
         cwd=module,
-        env={**env, "CGO_ENABLED": "0", "GOFLAGS": "", "GOWORK": "off"},
+        env={**env, "CGO_ENABLED": str(int(c)), "GOFLAGS": "", "GOWORK": "off"},
         remedy=f"{remedy} {PROXY}".lstrip(),
     )  # fmt: skip
 

@@ -70,8 +70,8 @@ def _build(key: str, build: BuildSettings, needs: Needs, level: Level) -> Iterat
         yield Problem(
             f"{key}.secrets",
             "conflict",
-            "cannot be used with kaniko, which mounts no secret into a step: its arguments and files would stay in the "
-            "image and in the cache",
+            "cannot be used with kaniko: each step runs as root beside the executor and could read all secrets of the "
+            'build, and the fork itself calls its option --secret "not stored securely"',
             "set builder to buildkit or buildah, or remove it",
         )
     archive = build.context.archive

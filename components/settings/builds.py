@@ -144,7 +144,8 @@ class BuildSettings(Section):
 
     secrets: tuple[SecretName, ...] = Field(default=(), max_length=50, examples=[["npmToken"]])
     """The secrets of `ci:buildSecrets` that `RUN --mount=type=secret,id=NAME` in its Dockerfile may read, as
-    /run/secrets/NAME. A new value does not start a build. Not with Kaniko, which has no such mounts."""
+    /run/secrets/NAME. A new value does not start a build. Not with Kaniko, whose steps could read all
+    of them."""
 
     args: dict[ArgumentName, OneLine] = Field(default_factory=dict, examples=[{"VERSION": "1.2.3"}])
     """Build arguments. They stay readable in the image's history: use `secrets` for secrets."""

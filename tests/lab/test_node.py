@@ -1,5 +1,6 @@
 """The lab as it runs: what no test of a stack on it would notice. Those are in tests/cluster."""
 
+import json
 import os
 import secrets
 import signal
@@ -33,9 +34,10 @@ def run(lab: Lab) -> Iterator[Callable[..., str]]:
     kubectl = (str(lab.kubectl), "--kubeconfig", str(lab.kubeconfig))
     made = []
 
-    def run(image: str, *command: str) -> str:
+    def run(image: str, *command: str, **spec: object) -> str:
         made.append(name := f"test-{secrets.token_hex(4)}")
-        succeeds(*kubectl, "run", name, f"--image={image}", "--restart=Never", "--command", "--", *command)
+        words = (f"--image={image}", "--restart=Never", f"--overrides={json.dumps({'spec': spec})}")
+        succeeds(*kubectl, "run", name, *words, "--command", "--", *command)
         succeeds(*kubectl, "wait", f"pod/{name}", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=90s")
         return succeeds(*kubectl, "logs", name)
 
@@ -70,6 +72,15 @@ def test_pods_find_services_and_the_labs_names_and_no_others_at_once(lab: Lab, r
 def test_images_come_from_the_upstream_by_a_bare_name(run: Callable[..., str]) -> None:
     # Without a version, an image is looked for at every start.
     assert run("alpine", "echo", "pulled") == "pulled\n"
+
+
+def test_root_of_a_pod_with_a_user_namespace_of_its_own_is_nobody_on_the_node(
+    lab: Lab, run: Callable[..., str]
+) -> None:
+    script = "id -u && cat /proc/self/uid_map"
+    own, nodes = (run(lab.images["busybox"], "sh", "-c", script, hostUsers=each).split() for each in (False, True))
+    assert (own[:2], nodes[:3]) == (["0", "0"], ["0", "0", "0"])
+    assert int(own[2]) >= 65536
 
 
 @pytest.fixture

@@ -46,7 +46,7 @@ def test_an_odd_path_stays_as_it_is_in_every_configuration() -> None:
     files = configs.files(lab, "overlayfs")
     containerd = tomllib.loads(files["containerd.toml"])
     assert containerd["root"] == str(ODD / "containerd")
-    assert containerd["plugins"]["io.containerd.grpc.v1.cri"]["registry"]["config_path"] == str(lab.data / "certs.d")
+    assert containerd["plugins"]["io.containerd.cri.v1.images"]["registry"]["config_path"] == str(lab.data / "certs.d")
     assert yaml.safe_load(files["kubelet.yaml"])["tlsPrivateKeyFile"] == str(lab.pki / "kubelet.key")
     assert json.loads(files["cni/10-ci-lab.conflist"])["cniVersion"] == "0.4.0"
     text = configs.render("cluster.yaml", lab, coredns="c", busybox="b")
