@@ -48,14 +48,17 @@ def test_keys_and_builds_secrets_are_secrets_and_a_value_is_in_no_jobs_name_and_
     assert "build-secrets" not in volumes["other"]
 
 
-def verified(issued: Any, role: str, after_days: float, authority: str | None = None) -> Any:
-    """Verify a certificate as the other side would at a later time. Raises VerificationError."""
+def verified(issued: Any, role: str, after_days: float, authority: str | None = None, use: str = "") -> Any:
+    """Verify a certificate as the other side would at a later time, for its role or another use.
+
+    Raises VerificationError.
+    """
     roots = Store([x509.load_pem_x509_certificate((authority or issued["authority"]).encode())])
     then = (
         PolicyBuilder().store(roots).time(dt.datetime.now(dt.UTC).replace(tzinfo=None) + dt.timedelta(days=after_days))
     )
     leaf = x509.load_pem_x509_certificate(issued[role].encode())
-    if role == "client":
+    if (use or role) == "client":
         return then.build_client_verifier().verify(leaf, [])
     return then.build_server_verifier(x509.DNSName(HOST)).verify(leaf, [])
 
@@ -67,6 +70,10 @@ def test_a_certificate_is_good_until_the_update_that_renews_it_and_for_no_other_
     for wrong in ({"after_days": 367.0}, {"after_days": 1.0, "authority": mutual_tls.made()["certificate"]}):
         with pytest.raises(VerificationError):
             verified(issued, role, **wrong)
+
+
+def test_the_daemon_may_ask_itself_with_its_own_certificate() -> None:
+    verified(mutual_tls.issued(mutual_tls.made(), [HOST]), "server", 1.0, use="client")
 
 
 def test_certificates_are_made_again_in_a_new_period_and_the_authority_is_kept(monkeypatch: Any) -> None:
