@@ -202,6 +202,10 @@ def failure_hook(plans: Sequence[Plan], reader: ApiReader) -> pulumi.ErrorHook:
             namespace = str(meta["namespace"])
             try:
                 pods, events = reader.pods(namespace, plan.job), reader.events(namespace, plan.job)
+                # Its event is written after its end, so it may not be there yet.
+                job = reader.get(f"/apis/batch/v1/namespaces/{namespace}/jobs/{plan.job}") or {}
+                conditions = job.get("status", {}).get("conditions") or ()
+                events += [each.get("message", "") for each in conditions if each["type"].startswith("Fail")]
             except ReadError as error:
                 pulumi.log.error(f"build {plan.settings.name} failed, and the reason can't be read: {error}")
             else:

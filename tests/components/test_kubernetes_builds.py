@@ -250,6 +250,20 @@ def said(reader: FakeReader, monkeypatch: pytest.MonkeyPatch, **args: Any) -> tu
     return answer, logged
 
 
+def test_a_build_that_is_late_is_told_from_one_whose_pod_was_deleted_though_its_event_is_not_written_yet(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    set_config({})
+    job = plan(settings(builds=[build()]), 0).job
+    late = {"type": "Failed", "message": "Job was active longer than specified deadline"}
+    pods = [{**failed(exitCode=143), "metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}]
+    path = f"/apis/batch/v1/namespaces/ci-builds/jobs/{job}"
+    for conditions, text in (([late], "raise ci:builds[0].deadlineSeconds"), ([], "somebody deleted its pod")):
+        reader = FakeReader(of_every_job=pods, objects={path: {"status": {"conditions": conditions}}})
+        [logged] = said(reader, monkeypatch)[1]
+        assert text in logged
+
+
 def test_a_failed_build_says_why_in_the_words_of_the_settings_and_is_not_tried_again_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
