@@ -119,6 +119,9 @@ def _with_images(stack: Stack, named: str | None) -> Stack:
         stack = _ready(STAND_IN)
     elif named is None and stack.name != USUAL:
         console.note(f"stack {stack.name}, as before; for Jenkins itself: make down, make up STACK={USUAL}")
+    if stack.settings.jenkins.agents and engine.stands_in(stack.settings.jenkins.image or ""):
+        remedy = "Remove ci:jenkins.agents, or name an image of Jenkins in ci:jenkins.image."
+        raise OpsError(f"Stack {stack.name} has agents, and the stand-in for Jenkins has none.", remedy)
     stand_ins = [image for image in engine.images(stack.settings) if engine.stands_in(image)]
     host = stack.settings.docker.host
     if stand_ins and host.startswith("unix://"):  # another machine's engine is its owner's to fill

@@ -17,7 +17,6 @@ _SCRIPTS: Final = {
     "jenkins.sh": "/usr/local/bin/jenkins.sh",
     "sample.sh": "/usr/local/bin/sample",
     "curl.sh": "/usr/bin/curl",
-    "java.sh": "/usr/local/bin/java",
 }
 
 
@@ -27,10 +26,10 @@ def entries() -> list[archive.Entry]:
     return [
         *(archive.Entry(path, source=here.with_name(name)) for name, path in _SCRIPTS.items()),
         archive.Entry("/usr/local/bin/docker", source=binaries.docker_cli()),
-        # `/login` is what the health check asks for, and the last what an agent runs.
+        # `/login` is what the health check asks for.
         *(
             archive.Entry(f"/usr/share/www{path}/index.html", mode=0o644, source=here.with_name("page.html"))
-            for path in ("", "/login", "/jnlpJars/agent.jar")
+            for path in ("", "/login")
         ),
         archive.Entry(HOME, owner=UID),
     ]

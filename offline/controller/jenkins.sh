@@ -17,11 +17,6 @@ done
     fail "CASC_JENKINS_CONFIG is $CASC_JENKINS_CONFIG, which has no jenkins.yaml"
 mkdir -p "$JENKINS_HOME/workspace" || fail "user $(id -u) cannot write to $JENKINS_HOME"
 
-# Jenkins computes a secret for each of its agents; any text does for those of the stand-in.
-for agent in $(grep -o 'agent-[0-9]*' /etc/ci/accounts.json 2> /dev/null); do
-    echo "no secret" > "/run/ci-agents/$agent" || fail "user $(id -u) cannot write the secret of $agent"
-done
-
 httpd -f -p 50000 -h /usr/share/www &
 agents=$!
 httpd -f -p 8080 -h /usr/share/www &

@@ -147,6 +147,14 @@ def test_a_registry_to_which_there_is_no_way_leads_to_the_stand_in(world: World,
     assert world.made == ["offline"]
 
 
+def test_agents_of_a_stand_in_are_refused(world: World, tmp_path: Path) -> None:
+    keys = {"image": "ci-offline-controller:1", "agents": 2}
+    world.stacks["offline"] = made_stack.on_docker(tmp_path, "offline", jenkins=keys)
+    with pytest.raises(OpsError, match="the stand-in for Jenkins has none"):
+        deploy.up("offline", [])
+    assert world.made == []
+
+
 def test_a_stack_that_was_named_is_refused_and_not_replaced(world: World) -> None:
     world.problem = "no such host"
     with pytest.raises(OpsError, match="no such host") as refused:
