@@ -1,6 +1,7 @@
 """Jenkins' configuration as code, as YAML text."""
 
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import yaml
 
@@ -38,7 +39,7 @@ def render(settings: Settings, *, password_hash: str) -> str:
     location = {"url": f"{(settings.jenkins.url or settings.url).rstrip('/')}/"}
     tree: _Tree = {"jenkins": _jenkins(settings, password_hash), "unclassified": {"location": location}}
     if settings.git_token is not None:
-        tree["credentials"] = _credentials()
+        tree["credentials"] = _credentials(settings)
     text = yaml.dump(tree, Dumper=_Yaml, sort_keys=False, allow_unicode=True, width=120)
     own = settings.jenkins.configuration
     return text if own is None else configuration.merged(text, configuration.read(own))
@@ -82,7 +83,7 @@ def _node(name: str, settings: JenkinsSettings) -> _Tree:
     return {"permanent": node}
 
 
-def _credentials() -> _Tree:
+def _credentials(settings: Settings) -> _Tree:
     token = {
         "scope": "GLOBAL",
         "id": configuration.GIT_TOKEN,
@@ -91,4 +92,10 @@ def _credentials() -> _Tree:
         "username": "git",
         "password": f"${{{configuration.GIT_TOKEN}}}",
     }
-    return {"system": {"domainCredentials": [{"credentials": [{"usernamePassword": token}]}]}}
+    stored: _Tree = {"credentials": [{"usernamePassword": token}]}
+    jobs = [job for job in settings.jobs if job.credentials == configuration.GIT_TOKEN and job.repository]
+    if hosts := sorted({urlsplit(job.repository or "").hostname or "" for job in jobs}):
+        # So that a checkout of another address, a mistyped one for example, does not send the token there.
+        host = {"hostnameSpecification": {"includes": ",".join(hosts)}}
+        stored["domain"] = {"name": "git", "specifications": [host, {"schemeSpecification": {"schemes": "https"}}]}
+    return {"system": {"domainCredentials": [stored]}}

@@ -85,7 +85,10 @@ def _repository(job: JobSettings) -> _Lines:
     if job.credentials:
         remote.append(f"credentials({_groovy(job.credentials)})")
     git = _block("git", _block("remote", remote), [f"branch({_groovy('*/' + job.branch)})"])
-    return _block("cpsScm", _block("scm", git), [f"scriptPath({_groovy(job.jenkinsfile)})", "lightweight(true)"])
+    # Jenkins polls what the last build checked out, and a Jenkinsfile that was read by itself is not part of that. So a
+    # pipeline without `checkout scm` would have one build and no more.
+    lightweight = f"lightweight({'false' if job.poll else 'true'})"
+    return _block("cpsScm", _block("scm", git), [f"scriptPath({_groovy(job.jenkinsfile)})", lightweight])
 
 
 def _multibranch(job: JobSettings) -> _Lines:

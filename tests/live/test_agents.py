@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import re
+import signal
 from typing import TYPE_CHECKING, Any
 
 import docker
 import docker.errors
 import pytest
+import requests
 
 from tests.support.containers import inside
+from tests.support.jenkins import Remote
 from tests.support.names import PREFIX
 from tests.support.verbs import Verbs, clone
 from tests.support.waiting import eventually
@@ -19,13 +24,22 @@ if TYPE_CHECKING:
 NAME = f"{PREFIX}-agents"
 ENGINE = f"{NAME}-engine"
 AGENT = f"{NAME}-agent-1"
+LONG = "node { sh 'rm -f go; echo is at work; until [ -e go ]; do sleep 1; done; echo went on' }"
+"""A pipeline whose step ends when its workspace has a file."""
 
 
 @pytest.fixture(scope="module")
-def verbs(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Verbs]:
+def verbs(real_jenkins: str, engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Verbs]:
     """Bring the stack agents up once."""
     made = clone(tmp_path_factory.mktemp("agents"), "agents")
-    with made.deployed(NAME, f"{ENGINE}-images", docker={"dind": {"containerName": ENGINE, "memoryMib": 1024}}):
+    # After so many seconds Jenkins takes a step for lost, of which nothing is heard; by default 300.
+    heartbeat = "-Dorg.jenkinsci.plugins.durabletask.BourneShellScript.HEARTBEAT_CHECK_INTERVAL=30"
+    keys: dict[str, Any] = {
+        "docker": {"dind": {"containerName": ENGINE, "memoryMib": 1024}},
+        "jenkins": {"javaOptions": [heartbeat]},
+        "jobs": [{"name": "long", "script": LONG}],
+    }
+    with made.deployed(NAME, f"{ENGINE}-images", **keys):
         yield made
 
 
@@ -53,9 +67,15 @@ def test_an_agent_is_an_unprivileged_user_whose_secret_is_in_memory_and_in_no_ar
     assert "CapEff:\t0000000000000000\n" in status
     assert "tmpfs /run/ci-agents tmpfs ro," in inside(AGENT, "cat", "/proc/mounts")
     secret = inside(NAME, "cat", "/run/ci-agents/agent-1").strip()
+    assert len(secret) == 64
     container = engine.containers.get(AGENT)
-    assert secret not in str(container.attrs) + str(container.top()) + container.logs().decode()
-    assert "-secret @/run/ci-agents/agent-1 -workDir /var/jenkins_home/agent-1" in container.logs().decode()
+    processes = str(container.top())
+    # A process may end before its environment is read.
+    read = "cat /proc/*/environ 2> /dev/null || true"
+    environments = "".join(inside(name, "sh", "-c", read, user="1000") for name in (AGENT, NAME))
+    assert environments.count("PATH=") > 1
+    assert secret not in str(container.attrs) + processes + container.logs().decode() + environments
+    assert "-secret @/run/ci-agents/agent-1 -workDir /var/jenkins_home/agent-1" in processes
 
 
 def test_the_sample_is_green_on_an_agent_and_status_asks_there(verbs: Verbs) -> None:
@@ -69,6 +89,42 @@ def test_a_second_update_changes_nothing(verbs: Verbs) -> None:
     assert "Nothing changed" in verbs.run("up")
 
 
+def test_a_step_on_an_agent_goes_on_while_the_controller_is_started_again(
+    verbs: Verbs, engine: docker.DockerClient
+) -> None:
+    jenkins = Remote.of(verbs)
+    agent = at_work(jenkins)
+    engine.containers.get(NAME).restart(timeout=60)
+    inside(f"{NAME}-{agent}", "touch", f"/var/jenkins_home/{agent}/workspace/long/go")
+    eventually(lambda: jenkins.status() == requests.codes.ok, seconds=180, every=1)
+    eventually(lambda: "Finished: " in jenkins.log("long"), seconds=120, every=1)
+    assert "went on\n" in jenkins.log("long")
+    assert "Finished: SUCCESS" in jenkins.log("long")
+
+
+def test_a_killed_agent_comes_back_its_build_fails_with_the_reason_and_the_next_is_green(
+    verbs: Verbs, engine: docker.DockerClient
+) -> None:
+    jenkins = Remote.of(verbs)
+    name = f"{NAME}-{at_work(jenkins)}"
+    os.kill(engine.containers.get(name).attrs["State"]["Pid"], signal.SIGKILL)
+    eventually(lambda: "Finished: " in jenkins.log("long"), seconds=300, every=1)
+    text = jenkins.log("long")
+    assert "Finished: FAILURE" in text, text
+    assert re.search(r"wrapper script does not seem to be touching the log file|was lost|is offline", text), text
+    eventually(lambda: engine.containers.get(name).health == "healthy", seconds=120)
+    assert jenkins.build("sample").endswith("Finished: SUCCESS")
+
+
+def at_work(jenkins: Remote) -> str:
+    """Start the long job; give its agent's name once its step runs there."""
+    jenkins.start("long")
+    eventually(lambda: "is at work\n" in jenkins.log("long"), seconds=60, every=0.5)
+    found = re.search("Running on (agent-[0-9])", jenkins.log("long"))
+    assert found
+    return found[1]
+
+
 def test_an_agent_is_unhealthy_while_the_controller_is_away_and_comes_back(
     verbs: Verbs, engine: docker.DockerClient
 ) -> None:
@@ -80,13 +136,13 @@ def test_an_agent_is_unhealthy_while_the_controller_is_away_and_comes_back(
         eventually(lambda: health() == "unhealthy", seconds=90)
     finally:
         engine.containers.get(NAME).start()
-    eventually(lambda: health() == "healthy", seconds=60)
+    eventually(lambda: health() == "healthy", seconds=180)
 
 
 def test_an_agent_less_leaves_no_container_and_jenkins_is_told(verbs: Verbs, engine: docker.DockerClient) -> None:
     verbs.edit(jenkins={"agents": 1})
     verbs.run("up")
-    assert '"agents": ["agent-1"]' in inside(NAME, "cat", "/etc/ci/accounts.json")
+    assert Remote.of(verbs).script("print(jenkins.nodes*.name)") == "[agent-1]"
     with pytest.raises(docker.errors.NotFound):
         engine.containers.get(f"{NAME}-agent-2")
     assert engine.containers.get(AGENT).health == "healthy"

@@ -80,7 +80,7 @@ class Verbs:
             process.communicate()
 
     @contextmanager
-    def deployed(self, container: str, *volumes: str, **sections: Mapping[str, Any]) -> Iterator[Self]:
+    def deployed(self, container: str, *volumes: str, **sections: Any) -> Iterator[Self]:
         """Bring the stack up under a container's name and free ports; in the end remove it, its home and volumes."""
         home = f"{container}-home"
         names = {"containerName": container, "homeVolume": home, "httpPort": free_port(), "agentPort": free_port()}
@@ -103,15 +103,18 @@ class Verbs:
     def _file(self) -> Path:
         return self.root / "stacks" / f"Pulumi.{self.stack}.yaml"
 
-    def edit(self, **sections: Mapping[str, Any]) -> None:
+    def edit(self, **sections: Any) -> None:
         """Lay these settings over the stack's file, as an editor would; `docker` is ci:docker."""
         content = yaml.safe_load(self._file.read_text())
         self._file.write_text(yaml.safe_dump({**content, "config": _laid(content["config"], sections)}))
 
 
-def _laid(config: dict[str, Any], sections: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Lay sections over a stack file's config, one level deeper as well."""
+def _laid(config: dict[str, Any], sections: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay sections over a stack file's config, one level deeper as well; a list takes the place of the one there."""
     for name, section in sections.items():
+        if isinstance(section, list):
+            config[f"ci:{name}"] = section
+            continue
         old = config.setdefault(f"ci:{name}", {})
         for key, value in section.items():
             old[key] = {**old[key], **value} if isinstance(old.get(key), dict) and isinstance(value, dict) else value
