@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ops import cluster, drain, engine, recover
+from ops import cluster, engine, recover
 from ops.clone import STAND_IN, USUAL
 from ops.stack import Stack, open_stack
 from setup import console, process
@@ -19,9 +19,6 @@ ROOM = 24
 
 REFUSED = "the settings of stack "
 """How the program's own report begins. See components.settings.SettingsError."""
-
-ENDS_BUILDS = re.compile(rf'"resourcePreEvent".*"op":"(?:replace|delete)".*::(?:{drain.CONTAINERS.pattern})"')
-"""A line of the event log. Source: pulumi/pulumi, sdk/go/common/apitype/events.go."""
 
 
 class Done(NamedTuple):
@@ -51,11 +48,7 @@ def up(named: str | None, words: Sequence[str]) -> int:
         local_engine.ensure(stack.settings.docker.host)
         stack = _with_images(stack, named)
     backup.before_up(stack)
-
-    def update() -> Done:
-        return pulumi(stack, "up", [*consent, *words])
-
-    done = drain.update(stack, words, update) if on_docker else update()
+    done = pulumi(stack, "up", [*consent, *words])
     # One that never became healthy is in the state all the same, and Pulumi sees nothing to change in it.
     ill = engine.show_ill(stack.settings, stack.clone.name, stack.name, starting=done.status != 0) if on_docker else []
     jobs: list[str] = []
@@ -186,13 +179,6 @@ def pulumi(stack: Stack, verb: str, words: Sequence[str]) -> Done:
     if refused:
         # Once more, since Pulumi prints the outputs of the whole stack behind it.
         raise stack.refused(re.sub(r"<\{%.*?%\}>", "", refused).strip())
-    if verb != "destroy" and any(ENDS_BUILDS.search(line) for line in lines):
-        seconds = stack.settings.jenkins.drain_seconds
-        wait = f"`make up` first waits for running builds, up to {seconds} s" if seconds else "To wait"
-        console.note(
-            "\nThis replaces a container that builds need. A build loses a plain `sh` step in a replaced Jenkins or "
-            f"agent, and what it does with a replaced engine or proxy. {wait}: ci:jenkins.drainSeconds."
-        )
     left = recover.remains(stack) if status else ""
     if left:
         console.note(f"\nStack {stack.name} has {left}. To repair it: make recover STACK={stack.name}")

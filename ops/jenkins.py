@@ -9,7 +9,6 @@ import re
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import unquote
 
 import api4jenkins
 import httpx
@@ -34,19 +33,6 @@ AWAY_SECONDS = 10
 
 AWAY = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT})
 """Statuses that pass: 503 is Jenkins while it starts, the others come from a reverse proxy in front of it."""
-
-_BUILD = re.compile(r"/((?:job/[^/]+/)+\d+)/$")
-"""How a build's address ends: with its path below Jenkins' own, as `job/team/job/app/7`, by which it is called here."""
-
-
-_BRANCH = re.compile(r"Thread #\d+\s+at (?:DSL\.(\w+)\()?")
-"""A branch in a thread dump, with the step that it is in; a paused branch is in none.
-
-Source: jenkinsci/workflow-cps-plugin, CpsThreadDump.java.
-"""
-
-_RESUMED = frozenset({"", "build", "input", "node", "parallel", "sleep", "waitUntil"})
-"""The steps that only wait, and do so again after a restart. A `node` in this place waits for an executor."""
 
 
 class AwayError(OpsError):
@@ -104,33 +90,6 @@ class Jenkins:
             position = answer.headers.get("X-Text-Size", position)
             more = answer.headers.get("X-More-Data") == "true"
             yield answer.content
-
-    def quiet(self, *, on: bool) -> None:
-        """Let no build start and pause each pipeline before its next step, or let them go on."""
-        self._ask("POST", "quietDown" if on else "cancelQuietDown")
-
-    def running(self) -> dict[str, str]:
-        """Give the builds that run, are paused, or wait for an executor, each with its name, as `team/app #7`."""
-        running = "[currentExecutable[url]]"
-        found = self._json("computer/api/json", tree=f"computer[executors{running},oneOffExecutors{running}]")
-        executors = [each for node in found["computer"] for each in [*node["executors"], *node["oneOffExecutors"]]]
-        urls = [str((each["currentExecutable"] or {}).get("url")) for each in executors]
-        builds = {match[1]: match[1].split("/") for match in map(_BUILD.search, urls) if match}
-        return {build: f"{unquote('/'.join(path[1:-1:2]))} #{path[-1]}" for build, path in sorted(builds.items())}
-
-    def is_at_work(self, build: str) -> bool:
-        """Tell whether a running build is in a step that a restart could end; True where Jenkins can't tell.
-
-        The build's log does not say it: Jenkins writes there once that it pauses, for the first branch that does.
-        """
-        try:
-            page = self._ask("GET", f"{build}/threadDump/").text
-        except AwayError:
-            raise
-        except OpsError:  # no pipeline, or it has just ended
-            return True
-        branches: list[str] = _BRANCH.findall(page)
-        return not branches or any(step not in _RESUMED for step in branches)
 
     def _json(self, path: str, **query: str) -> dict[str, Any]:
         answer = self._ask("GET", path, **query)

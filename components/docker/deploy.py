@@ -8,9 +8,10 @@ from urllib.parse import urlsplit
 import pulumi
 import pulumi_docker as docker
 
-from components import password
+from components import password, state
 from components.docker import access, agents, gitlab_deploy, host, prune
 from components.docker.access import EngineAccess
+from components.docker.drain import Drain
 from components.docker.image import built_image, pinned
 from components.docker.jenkins import Jenkins, JenkinsArgs, home_volume
 from components.jenkins import casc, configuration, hooks, jobs
@@ -26,14 +27,16 @@ def deploy(settings: Settings) -> Mapping[str, pulumi.Input[object]]:
     if settings.gitlab_runner is not None:
         return gitlab_deploy.deploy(settings, settings.gitlab_runner)
     jenkins = settings.jenkins
+    drain = Drain(state.resources(), host=settings.docker.host, seconds=jenkins.drain_seconds)
     on_host = pulumi.ResourceOptions(provider=host.provider(settings))
     clear = password.kept("admin-password", settings.admin_password) if _has_casc(settings) else None
     notify = password.kept("notify-token", None) if _has_casc(settings) else None
     home = home_volume("jenkins", jenkins, on_host)
     beside = pulumi.ResourceOptions(providers=[on_host.provider] if on_host.provider else None)
-    workers = agents.Agents("agents", jenkins, beside) if jenkins.agents else None
+    held = pulumi.ResourceOptions.merge(beside, pulumi.ResourceOptions(transformations=[drain.hold]))
+    workers = agents.Agents("agents", jenkins, held) if jenkins.agents else None
     seen = home if workers is None else workers.workspaces
-    engine_access = access.of(settings.docker).declare(settings, seen, on_host)
+    engine_access = access.of(settings.docker).declare(settings, seen, held)
     for_jobs = _with_client(jenkins, engine_access)
     if jenkins.image is not None:
         image = pinned("jenkins", jenkins.image, on_host)
@@ -49,9 +52,10 @@ def deploy(settings: Settings) -> Mapping[str, pulumi.Input[object]]:
             configuration=_shown(settings) if _has_casc(settings) else None,
             files=_files(settings, clear, notify) if clear is not None and notify is not None else hooks.wizard(),
         ),
-        beside,
+        held,
     )
     started = {} if workers is None else workers.start(image, for_jobs, controller)
+    drain.keep(settings.url, jenkins.admin_user, clear)
     return {
         "platform": settings.platform,
         "url": settings.url,

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 
 import pulumi
 
-from components import certificates
+from components import certificates, state
 from components.docker import host, prune
 from components.docker.access import host_socket
+from components.docker.drain import Drain
 from components.docker.gitlab_runner import GitlabRunner, GitlabRunnerArgs
 from components.docker.image import pinned
 from components.gitlab import config
@@ -19,6 +20,7 @@ def deploy(settings: Settings, runner: GitlabRunnerSettings) -> Mapping[str, pul
     """Register all resources, and return the stack's outputs by name."""
     if settings.gitlab_runner_token is None:
         raise AssertionError
+    Drain(state.resources(), host=settings.docker.host, seconds=settings.jenkins.drain_seconds, removes=True)
     on_host = pulumi.ResourceOptions(provider=host.provider(settings))
     socket = host_socket.find(settings.docker)
     owner = f"{pulumi.get_project()}/{pulumi.get_stack()}"

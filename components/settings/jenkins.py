@@ -103,7 +103,7 @@ class JenkinsSettings(Section):
     """How long the controller may take to stop before it is killed, seconds."""
 
     drain_seconds: Annotated[int, Field(ge=0, le=86_400)] = 300
-    """How long `make up` waits for running builds before it replaces or removes a container that they need, seconds; 0
+    """How long an update waits for running builds before it replaces or removes a container that they need, seconds; 0
     does not wait. No build starts meanwhile, and pipelines pause before their next step. For `setup: casc`."""
 
     log_max_size_mib: Annotated[int, Field(ge=1, le=1024)] = 10

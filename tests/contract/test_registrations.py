@@ -14,7 +14,7 @@ import yaml
 from google.protobuf import json_format  # type: ignore[import-untyped]
 
 from components import certificates, docker, kubernetes, settings
-from components.docker import host, image
+from components.docker import drain, host, image
 from components.kubernetes import mutual_tls
 from components.proxy import haproxy
 from components.settings.model import SECRETS
@@ -53,6 +53,7 @@ def test_a_stack_registers_what_is_recorded(name: str, request: pytest.FixtureRe
     monkeypatch.setattr(image, "plugins", lambda: "(the text of plugins.txt)")
     monkeypatch.setattr(host, "platform", lambda _: "linux/arm64")
     monkeypatch.setattr(haproxy, "rules", lambda: {name: f"(the text of {name})\n" for name in haproxy.RULES})
+    monkeypatch.setattr(drain, "_digest", lambda _: "(digest)")
     monkeypatch.setattr(secrets, "token_urlsafe", lambda _: "(generated)")
     monkeypatch.setattr(mutual_tls, "period", lambda: 85)
     monkeypatch.setattr(mutual_tls, "made", lambda: dict.fromkeys(("certificate", "key"), "(made)"))

@@ -9,6 +9,7 @@ import pytest
 import requests
 from pydantic import SecretStr
 
+from components.jenkins.builds import Builds
 from ops.jenkins import Jenkins
 from tests.support import deployment
 from tests.support.containers import inside
@@ -133,16 +134,17 @@ def test_a_changed_job_keeps_what_its_declarative_pipeline_declared_and_another_
     assert all(text in config("idle") for text in ("changed", "<disabled>true</disabled>"))
 
 
-def test_a_build_is_at_work_until_each_of_its_branches_has_paused(jenkins: Jenkins) -> None:
+def test_a_build_is_at_work_until_each_of_its_branches_has_paused(jenkins: Jenkins, outputs: dict[str, Any]) -> None:
+    builds = Builds(outputs["url"], "admin", outputs["adminPassword"])
     path = build(jenkins, "parallel")
     eventually(lambda: "+ sleep 40" in log(path), seconds=60)
-    jenkins.quiet(on=True)
+    builds.quiet(on=True)
     try:
         eventually(lambda: "Pausing (Preparing for shutdown)" in log(path), seconds=30)
-        assert jenkins.is_at_work(path)
-        eventually(lambda: not jenkins.is_at_work(path), seconds=90)
+        assert builds.is_at_work(path)
+        eventually(lambda: not builds.is_at_work(path), seconds=90)
     finally:
-        jenkins.quiet(on=False)
+        builds.quiet(on=False)
     assert end(jenkins, path) == "SUCCESS"
 
 

@@ -20,11 +20,7 @@ def declare(settings: Settings, home: pulumi.Input[str], opts: pulumi.ResourceOp
     """Start the engine, and give Jenkins its network, its address and the client's certificates (read-only)."""
     dind = settings.docker.dind
     pulumi.log.warn(" ".join(_warning(dind)))
-    engine = Engine(
-        "engine",
-        EngineArgs(settings=dind, home=home),
-        pulumi.ResourceOptions(providers=[opts.provider] if opts.provider else None),
-    )
+    engine = Engine("engine", EngineArgs(settings=dind, home=home), opts)
     address = f"tcp://{ALIAS}:{PORT}"
     return EngineAccess(
         engine=address,
