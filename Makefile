@@ -25,8 +25,8 @@ status: ## show what is deployed and whether it works
 	$(BOOT) runtime && $(PY) -m ops status $(FOR)
 doctor: ## check the machine, the cluster and the settings
 	$(BOOT) runtime && $(PY) -m ops doctor $(FOR)
-password: ## print the password of Jenkins' administrator or of the registry's user
-	$(BOOT) runtime && $(PY) -m ops password $(FOR)
+password: ## print the password of Jenkins' administrator or of the registry's user; of another: make password USER=alice
+	$(BOOT) runtime && $(PY) -m ops password $(FOR) $(if $(findstring command,$(origin USER)),--user "$$USER")
 set: ## set one setting in the stack's file, encrypted if it is a secret: make set KEY=ci:gitToken (a whole file: < FILE)
 	$(BOOT) runtime && $(PY) -m ops set $(FOR) "$$KEY"
 recover: ## repair the state after a Pulumi that was killed, or whose file was damaged

@@ -65,7 +65,6 @@ _add(
 )  # fmt: skip
 _add("status", "status.show", "Show what is deployed and how it is.")
 _add("doctor", "doctor.show", "Check everything that a stack needs, and say what to do about what is missing.")
-_add("password", "settings.password", "Print the administrator's or the registry user's password, and nothing else.")
 _add("sample", "sample.sample", "Show that it works: run Jenkins' sample pipeline, or an image that was built.")
 _add(
     "recover", "recover.recover", "Clean up after a Pulumi that was killed: its lock, half-done operations, the state.",
@@ -82,6 +81,15 @@ def set_(
 ) -> None:
     """Set one setting in the stack's file, encrypted if it is a secret. The value is asked for, or read from stdin."""
     _run("settings.set_one", stack, key, secret=secret)
+
+
+@app.command()
+def password(
+    stack: Stack = None,
+    user: Annotated[str | None, typer.Option("--user", help="A user of ci:jenkins.users.")] = None,
+) -> None:
+    """Print the administrator's, the registry user's or another user's password, and nothing else."""
+    _run("settings.password", stack, user=user)
 
 
 @app.command()

@@ -29,16 +29,30 @@ FROM_FILES = frozenset(
 """The secrets whose values are whole files."""
 
 
-def password(named: str | None) -> None:
-    """Print the password of Jenkins' administrator, or of the registry's user, to stdout, for a person or a pipe."""
-    print(stack_password(open_stack(named)))
+def password(named: str | None, *, user: str | None = None) -> None:
+    """Print a password to stdout, for a person or a pipe: the administrator's, the registry user's, or a user's."""
+    print(stack_password(open_stack(named), user))
 
 
-def stack_password(stack: Stack) -> str:
-    """The password of the stack's outputs, or of Jenkins' set-up wizard. Raises OpsError when there is none."""
+def stack_password(stack: Stack, user: str | None = None) -> str:
+    """The password of the stack's outputs, or of Jenkins' set-up wizard. Raises OpsError when there is none.
+
+    user: a name of ci:jenkins.users; None for the administrator, or the registry's user.
+    """
     key = "registryPassword" if stack.platform == "kubernetes" else "adminPassword"
-    if found := stack.outputs("--show-secrets").get(key):
-        return str(found)
+    outputs = stack.outputs("--show-secrets")
+    if user is not None and user != outputs.get("adminUser"):
+        of_users = outputs.get("userPasswords") or {}
+        if user not in of_users:
+            names = ", ".join(of_users) or "nobody"
+            raise OpsError(
+                f"Stack {stack.name} has no user {user!r}. It has {names}.",
+                f"Add the user to ci:jenkins.users, then: {stack.make('up')}",
+                code=2,
+            )
+        return str(of_users[user])
+    if outputs.get(key):
+        return str(outputs[key])
     on_docker = stack.settings.platform == "docker"
     if on_docker and stack.settings.gitlab_runner is not None:
         raise OpsError(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.jenkins import NOT_TRIED
+from tests.support.jenkins import LACKS_PLUGIN, NOT_TRIED
 
 OF_THE_SHELL = ("DOCKER_", "GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE", "KUBECONFIG", "PULUMI_")
 """How variables begin by which whoever runs the tests chooses their own engine, cluster, backend or repository."""
@@ -39,8 +39,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say in one line what was not tried for want of a real Jenkins."""
-    skipped = [each for each in terminalreporter.stats.get("skipped", ()) if NOT_TRIED in str(each.longrepr)]
-    if skipped:
+    for reason in (NOT_TRIED, LACKS_PLUGIN):
+        skipped = [each for each in terminalreporter.stats.get("skipped", ()) if reason in str(each.longrepr)]
+        if not skipped:
+            continue
         files = Counter(Path(each.nodeid.partition("::")[0]).name for each in skipped)
         names = ", ".join(f"{count} of {name}" for name, count in files.items())
-        terminalreporter.write_line(f"Not tried: {len(skipped)} tests ({names}): {NOT_TRIED}")
+        terminalreporter.write_line(
+            f"Not tried: {len(skipped)} tests ({names}): {reason if reason == NOT_TRIED else skipped[0].longrepr[2]}"
+        )

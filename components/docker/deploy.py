@@ -14,12 +14,12 @@ from components.docker.access import EngineAccess
 from components.docker.drain import Drain
 from components.docker.image import built_image, pinned
 from components.docker.jenkins import Jenkins, JenkinsArgs, home_volume
-from components.jenkins import casc, configuration, hooks, jobs
+from components.jenkins import casc, configuration, hooks, jobs, login
 from components.settings import JenkinsSettings, Settings
 from components.settings.checks import SAMPLE_JOB
 
-_NO_HASH: Final = "(hash of the administrator's password)"
-"""Is shown in previews in place of the password's hash."""
+_NO_HASH: Final = "(hash of the password)"
+"""Is shown in previews in place of a password's hash."""
 
 
 def deploy(settings: Settings) -> Mapping[str, pulumi.Input[object]]:
@@ -30,6 +30,7 @@ def deploy(settings: Settings) -> Mapping[str, pulumi.Input[object]]:
     drain = Drain(state.resources(), host=settings.docker.host, seconds=jenkins.drain_seconds)
     on_host = pulumi.ResourceOptions(provider=host.provider(settings))
     clear = password.kept("admin-password", settings.admin_password) if _has_casc(settings) else None
+    users = _user_passwords(settings)
     notify = password.kept("notify-token", None) if _has_casc(settings) else None
     home = home_volume("jenkins", jenkins, on_host)
     beside = pulumi.ResourceOptions(providers=[on_host.provider] if on_host.provider else None)
@@ -50,7 +51,9 @@ def deploy(settings: Settings) -> Mapping[str, pulumi.Input[object]]:
             home=home,
             access=for_jobs if workers is None else workers.controllers,
             configuration=_shown(settings) if _has_casc(settings) else None,
-            files=_files(settings, clear, notify) if clear is not None and notify is not None else hooks.wizard(),
+            files=_files(settings, {jenkins.admin_user: clear, **users}, notify)
+            if clear is not None and notify is not None
+            else hooks.wizard(),
         ),
         held,
     )
@@ -64,6 +67,7 @@ def deploy(settings: Settings) -> Mapping[str, pulumi.Input[object]]:
         "setup": jenkins.setup,
         "adminUser": jenkins.admin_user,
         "adminPassword": clear,
+        "userPasswords": pulumi.Output.secret(users) if users else {},
         "notifyToken": notify,
         "jobs": [job.name for job in jobs.all_of(settings)] if _has_casc(settings) else [],
         "sampleJob": SAMPLE_JOB if jenkins.sample and _has_casc(settings) else None,
@@ -91,16 +95,30 @@ def _has_casc(settings: Settings) -> bool:
     return settings.jenkins.setup == "casc"
 
 
+def _user_passwords(settings: Settings) -> Mapping[str, pulumi.Output[str]]:
+    given = settings.jenkins_passwords or {}
+    return {
+        user.name: password.kept(f"jenkins-password-{user.name}", given.get(user.name))
+        for user in settings.jenkins.users
+    }
+
+
 def _shown(settings: Settings) -> Mapping[str, str]:
-    return {"jenkins": casc.render(settings, password_hash=_NO_HASH), "jobs": "\n".join(jobs.texts(settings).values())}
+    hashes = dict.fromkeys(login.accounts(settings.jenkins), _NO_HASH)
+    return {"jenkins": casc.render(settings, hashes), "jobs": "\n".join(jobs.texts(settings).values())}
 
 
 def _files(
-    settings: Settings, clear: pulumi.Output[str], notify: pulumi.Output[str]
+    settings: Settings, passwords: Mapping[str, pulumi.Output[str]], notify: pulumi.Output[str]
 ) -> Mapping[str, pulumi.Input[str]]:
-    realm = f"{pulumi.get_project()}/{pulumi.get_stack()}/{settings.jenkins.admin_user}"
+    stack = f"{pulumi.get_project()}/{pulumi.get_stack()}"
+
+    def configured(clear: Mapping[str, str]) -> str:
+        hashes = {user: password.jbcrypt(one, realm=f"{stack}/{user}") for user, one in clear.items()}
+        return casc.render(settings, hashes)
+
     files: dict[str, pulumi.Input[str]] = {
-        casc.FILE: clear.apply(lambda known: casc.render(settings, password_hash=password.jbcrypt(known, realm=realm))),
+        casc.FILE: pulumi.Output.all(**passwords).apply(configured),
         jobs.FILE: jobs.render(settings),
         hooks.NOTIFY_TOKEN_FILE: notify.apply(hooks.notify_token),
         **hooks.scripts(settings),

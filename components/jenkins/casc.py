@@ -1,11 +1,12 @@
 """Jenkins' configuration as code, as YAML text."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import yaml
 
-from components.jenkins import configuration
+from components.jenkins import configuration, login
 from components.settings import JenkinsSettings, Settings
 
 FOLDER: Final = "/etc/ci/casc"
@@ -34,10 +35,10 @@ def _block(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 _Yaml.add_representer(str, _block)
 
 
-def render(settings: Settings, *, password_hash: str) -> str:
-    """Return the whole configuration. password_hash: the administrator's, as `password.jbcrypt` makes it."""
+def render(settings: Settings, hashes: Mapping[str, str]) -> str:
+    """Return the whole configuration. hashes: of each account's password, by name, as `password.jbcrypt` makes it."""
     location = {"url": f"{(settings.jenkins.url or settings.url).rstrip('/')}/"}
-    tree: _Tree = {"jenkins": _jenkins(settings, password_hash), "unclassified": {"location": location}}
+    tree: _Tree = {"jenkins": _jenkins(settings, hashes), "unclassified": {"location": location}}
     if settings.git_token is not None:
         tree["credentials"] = _credentials(settings)
     text = yaml.dump(tree, Dumper=_Yaml, sort_keys=False, allow_unicode=True, width=120)
@@ -45,7 +46,7 @@ def render(settings: Settings, *, password_hash: str) -> str:
     return text if own is None else configuration.merged(text, configuration.read(own))
 
 
-def _jenkins(settings: Settings, password_hash: str) -> _Tree:
+def _jenkins(settings: Settings, hashes: Mapping[str, str]) -> _Tree:
     jenkins = settings.jenkins
     return {
         "systemMessage": "Pulumi keeps this Jenkins: what the stack sets is set again at every start.",
@@ -54,14 +55,7 @@ def _jenkins(settings: Settings, password_hash: str) -> _Tree:
         "slaveAgentPort": 50000 if jenkins.agent_port is not None else -1,
         "noUsageStatistics": True,
         "crumbIssuer": "standard",
-        "securityRealm": {
-            "local": {
-                "allowsSignup": False,
-                "users": [{"id": jenkins.admin_user, "name": "Administrator", "password": password_hash}],
-            }
-        },
-        # Explicit, since the plugin's default lets everybody read.
-        "authorizationStrategy": {"loggedInUsersCanDoAnything": {"allowAnonymousRead": False}},
+        **login.tree(jenkins, hashes),
         **({"nodes": [_node(name, jenkins) for name in agents(jenkins)]} if jenkins.agents else {}),
     }
 

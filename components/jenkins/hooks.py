@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from components.jenkins import casc, configuration
+from components.jenkins import casc, configuration, login
 from components.settings import Settings
 
 _REF: Final = "/usr/share/jenkins/ref"
@@ -40,7 +40,7 @@ def scripts(settings: Settings) -> Mapping[str, str]:
     if settings.jenkins.configuration is not None:
         credentials += configuration.credential_ids(configuration.read(settings.jenkins.configuration))
     agents = casc.agents(settings.jenkins)
-    accounts = json.dumps({"users": [settings.jenkins.admin_user], "credentials": credentials, "agents": agents})
+    accounts = json.dumps({"users": login.accounts(settings.jenkins), "credentials": credentials, "agents": agents})
     files = {
         f"{_REF}/{_SCRIPTS.name}/{path.name}.override": path.read_text(encoding="utf-8")
         for path in _SCRIPTS.glob("*.groovy")

@@ -31,6 +31,20 @@ ON_NOTIFY: Final = "on-notify"
 Poll = Annotated[str, AfterValidator(lambda value: value if value == ON_NOTIFY else check_cron(value))]
 
 
+Role = Literal["admin", "developer", "viewer"]
+
+
+class JenkinsUserSettings(Section):
+    """One more account of Jenkins. Its password is the secret `ci:jenkinsPasswords.NAME`, or is generated."""
+
+    name: UserName = Field(examples=["alice"])
+    """The account's name, with which its user logs in."""
+
+    role: Role
+    """`viewer` reads jobs, builds and logs. `developer` also starts and stops builds, and reads workspaces. `admin` may
+    do everything."""
+
+
 class JenkinsSettings(Section):
     """The Jenkins controller: image, ports, volume, limits and first set-up."""
 
@@ -120,6 +134,11 @@ class JenkinsSettings(Section):
 
     admin_user: UserName = "admin"
     """The administrator's name."""
+
+    users: tuple[JenkinsUserSettings, ...] = Field(default=(), max_length=200)
+    """Further accounts, each with a role. One that is removed here is removed from Jenkins. With this list, an account
+    that somebody made by hand in Jenkins may do nothing; without it, everyone who can log in is an administrator. A
+    ready `image` needs the plugin matrix-auth for it."""
 
     configuration: LocalPath | None = Field(default=None, examples=["examples/jenkins.yaml"])
     """A YAML file of configuration as code that is merged over the stack's own: mappings are merged, lists appended. It

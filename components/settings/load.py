@@ -103,7 +103,9 @@ def _problem(detail: ErrorDetails, secret: frozenset[str]) -> Problem:
     cause = detail.get("ctx", {}).get("error")
     if isinstance(cause, NotAcceptedError):
         example = _example(node) if re.match("give(?!.*for example)", cause.instead) else ""
-        return Problem(key, cause.code, cause.wrong, f"{cause.instead.replace('KEY', key)}{example}", value)
+        command = "--secret --path KEY" if "." in key else "--secret KEY"
+        instead = cause.instead.replace("--secret KEY", command).replace("KEY", key)
+        return Problem(key, cause.code, cause.wrong, f"{instead}{example}", value)
     return Problem(key, *_told(kind, seen, detail, node), value)
 
 

@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field
 
 from components.settings.builds import BuildkitSettings, BuildSettings
 from components.settings.docker import DockerSettings
+from components.settings.fields import UserName
 from components.settings.gitlab import GitlabRunnerSettings
 from components.settings.jenkins import JenkinsSettings, JobSettings
 from components.settings.kubernetes import KubernetesSettings, RegistrySettings, WebhookSettings
@@ -28,7 +29,8 @@ from components.settings.section import Section
 
 
 def _secret(key: str, description: str, source: str = "") -> Any:  # noqa: ANN401 - as pydantic's own Field
-    of_map: Any = [{"mailPassword": "..."}] if "NAME" in key else None
+    of_passwords = {"alice": "12 or more characters"}
+    of_map: Any = [of_passwords if "Passwords" in key else {"mailPassword": "..."}] if "NAME" in key else None
     return Field(
         default=None,
         examples=of_map,
@@ -67,6 +69,10 @@ class Settings(Section):
     admin_password: NewPassword | None = _secret(
         "adminPassword",
         "The administrator's password, 12 characters to 72 bytes; without it, one is generated and kept in the state.",
+    )
+    jenkins_passwords: dict[UserName, NewPassword] | None = _secret(
+        "jenkinsPasswords.NAME --path",
+        "The passwords of `ci:jenkins.users`, by name; limits and default of each as for `adminPassword`.",
     )
     jenkins_secrets: dict[JenkinsSecretName, JenkinsSecret] | None = _secret(
         "jenkinsSecrets.NAME --path", "The secrets that `ci:jenkins.configuration` uses as `${NAME}`."
@@ -132,7 +138,7 @@ class Settings(Section):
         return f"http://{host}:{self.jenkins.http_port}"
 
 
-SECRET_MAPS: Final = ("buildSecrets", "jenkinsSecrets")
+SECRET_MAPS: Final = ("buildSecrets", "jenkinsPasswords", "jenkinsSecrets")
 """Those of `SECRETS` that are a map of them."""
 
 SECRETS: Final = tuple(str(field.alias) for field in Settings.model_fields.values() if "SecretStr" in repr(field))

@@ -7,11 +7,12 @@ from typing import Any
 import bcrypt
 import pulumi
 import pytest
+import yaml
 
 from components import docker, password
 from tests.support import kubernetes_platform
 from tests.support.engine import KEPT, PROJECT, STACK, Engine, is_secret, unwrap
-from tests.support.settings import settings
+from tests.support.settings import PASSWORD, settings
 
 GENERATED = 32
 """Characters of a generated password."""
@@ -36,6 +37,42 @@ def test_a_password_is_generated_and_kept_by_the_engine_and_jenkins_gets_its_has
         assert password.jbcrypt(KEPT, realm=f"{PROJECT}/{STACK}/admin") in files["/etc/ci/casc/jenkins.yaml"]
         others = {name: inputs for name, inputs in engine.inputs.items() if not name.endswith(("-password", "-image"))}
         assert KEPT not in json.dumps(others, default=str)
+
+
+def test_each_user_of_jenkins_has_a_password_of_its_own_and_jenkins_gets_the_hashes_and_the_rights_alone(
+    engine: Engine,
+) -> None:
+    shown: list[Any] = []
+    users = [
+        {"name": "alice", "role": "developer"},
+        {"name": "bob", "role": "viewer"},
+        {"name": "eve", "role": "admin"},
+    ]
+
+    def program() -> None:
+        given = settings(jenkins={"users": users}, jenkinsPasswords={"bob": "correct-horse-bob"})
+        pulumi.Output.from_input(docker.deploy(given)["userPasswords"]).apply(shown.append)
+
+    engine.run(program)
+    assert sorted(name for name in engine.requests if name.startswith("jenkins-password-")) == [
+        "jenkins-password-alice",
+        "jenkins-password-eve",
+    ]
+    assert is_secret(engine.inputs["jenkins-password-alice"]["input"])
+    if not engine.preview:
+        clear = {"admin": PASSWORD, "alice": KEPT, "bob": "correct-horse-bob", "eve": KEPT}
+        assert shown == [{name: clear[name] for name in ("alice", "bob", "eve")}]
+        uploads = unwrap(engine.inputs["jenkins-controller"]["uploads"])
+        files = {entry["file"]: unwrap(entry["content"]) for entry in uploads}
+        jenkins = yaml.safe_load(files["/etc/ci/casc/jenkins.yaml"])["jenkins"]
+        hashes = {user["id"]: user["password"] for user in jenkins["securityRealm"]["local"]["users"]}
+        assert hashes == {name: password.jbcrypt(one, realm=f"{PROJECT}/{STACK}/{name}") for name, one in clear.items()}
+        entries = [entry["user"] for entry in jenkins["authorizationStrategy"]["globalMatrix"]["entries"]]
+        administrators = [entry["name"] for entry in entries if "Overall/Administer" in entry["permissions"]]
+        assert ([entry["name"] for entry in entries], administrators) == ([*clear], ["admin", "eve"])
+        assert json.loads(files["/etc/ci/accounts.json"])["users"] == [*clear]
+        others = {name: inputs for name, inputs in engine.inputs.items() if "-password" not in name}
+        assert not [one for one in clear.values() if one in json.dumps(others, default=str)]
 
 
 @pytest.mark.parametrize(

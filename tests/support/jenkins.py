@@ -37,6 +37,9 @@ END = "the script has ended"
 NOT_TRIED = f"no real Jenkins: this engine has no image of it and can pull none ({NAMED}=IMAGE names one)"
 
 
+LACKS_PLUGIN = "is a Jenkins without the plugin"
+
+
 @functools.cache
 def real() -> str | None:
     """Return the image of a real Jenkins: the one that is named, or the stack's own; None if neither can be had.
@@ -133,6 +136,23 @@ class Remote:
         jobs = "jenkins.allItems(hudson.model.Job)"
         lines = self.script(f"{jobs}.each {{ println(it.fullName + '=' + (it.nextBuildNumber - 1)) }}").splitlines()
         return {name: int(count) for name, _, count in (line.rpartition("=") for line in lines)}
+
+
+def require_plugin(image: str, name: str) -> None:
+    """Skip the test where an image of Jenkins lacks a plugin, for example one that the pins did not have before."""
+    listed = _docker(
+        "run",
+        "--rm",
+        "--network",
+        "none",
+        "--entrypoint",
+        "ls",
+        image,
+        "/usr/share/jenkins/ref/plugins",
+        seconds=PULL_SECONDS,
+    )
+    if f"{name}.jpi" not in listed.stdout:
+        pytest.skip(f"{image} {LACKS_PLUGIN} {name}")
 
 
 def _available(name: str) -> bool:

@@ -105,8 +105,8 @@ def test_the_example_is_accepted_and_adds_to_what_the_stack_sets() -> None:
     keys: dict[str, Any] = {"gitToken": "hunter2-git", "jenkinsSecrets": SECRETS}
     assert list(configuration.problems(stack(EXAMPLE, **keys))) == []
     mine = stack(EXAMPLE, **keys)
-    whole = yaml.safe_load(casc.render(mine, password_hash="h"))
-    alone = yaml.safe_load(casc.render(settings(gitToken="hunter2-git"), password_hash="h"))
+    whole = yaml.safe_load(casc.render(mine, {"admin": "h"}))
+    alone = yaml.safe_load(casc.render(settings(gitToken="hunter2-git"), {"admin": "h"}))
     assert whole["jenkins"] == alone["jenkins"]
     assert whole["unclassified"]["location"] == {"url": "http://127.0.0.1:8080/", "adminAddress": "ci@example.org"}
     assert whole["unclassified"]["mailer"]["authentication"]["password"] == "${mailPassword}"
@@ -120,6 +120,6 @@ def test_the_example_is_accepted_and_adds_to_what_the_stack_sets() -> None:
 def test_a_text_reaches_jenkins_as_it_is_written(tmp_path: Path) -> None:
     text = 'jenkins: {systemMessage: "ours"}\ntool: {a: 1.10, b: 007, c: on, d: "1", e: !!str 5}\n'
     (tmp_path / "own.yaml").write_text(text)
-    written = casc.render(stack(tmp_path / "own.yaml"), password_hash="h")
+    written = casc.render(stack(tmp_path / "own.yaml"), {"admin": "h"})
     assert 'systemMessage: "ours"' in written
     assert '{a: 1.10, b: 007, c: on, d: "1", e:' in written

@@ -58,6 +58,15 @@ def test_a_backup_by_make_without_a_file_names_what_make_takes(verb: str) -> Non
     assert done.returncode
 
 
+def test_make_password_takes_a_user_that_is_typed_and_not_the_one_of_the_shell() -> None:
+    def line(*words: str) -> str:
+        command, env = ["make", "-n", "password", *words], {**os.environ, "USER": "somebody"}
+        return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=True).stdout
+
+    assert '--user "$USER"' in line("USER=alice")
+    assert "--user" not in line()
+
+
 def test_what_the_system_refuses_is_said_with_the_file_and_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     def full() -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/some/where")

@@ -55,6 +55,18 @@ def test_the_images_of_a_stack_are_those_of_its_settings(keys: dict[str, Any], w
     assert engine.images(docker_settings(**keys)) == wanted
 
 
+def test_the_password_of_a_user_is_that_of_the_outputs_and_who_is_not_there_is_told_with_who_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = made_stack.on_docker(tmp_path)
+    outputs = {"adminUser": "root", "adminPassword": "first", "userPasswords": {"alice": "second"}}
+    monkeypatch.setattr(stack, "outputs", lambda *_: outputs)
+    assert [settings.stack_password(stack, user) for user in (None, "root", "alice")] == ["first", "first", "second"]
+    with pytest.raises(OpsError, match=r"has no user 'bob'\. It has alice") as raised:
+        settings.stack_password(stack, "bob")
+    assert "ci:jenkins.users" in raised.value.remedy
+
+
 def test_make_leaves_out_what_leads_the_docker_plugin_to_another_engine(tmp_path: Path) -> None:
     kept = {"DOCKER_CONFIG": "/x", "PATH": "/bin", "PULUMI_BACKEND_URL": "file:///x"}
     assert environment(Clone(tmp_path), {**dict.fromkeys(PLUGIN_VARIABLES, "x"), **kept}) == (kept, False)
