@@ -123,7 +123,7 @@ def _files(settings: Settings, passwords: Sequence[str]) -> Mapping[str, str]:
         for user, one in zip(users, passwords, strict=True)
     }
     hashes |= {user.name: user.password_hash for user in registry.users}
-    pushers = [registry.user, *(user.name for user in registry.users if user.push)]
+    pushers = {registry.user: (), **{user.name: user.repositories for user in registry.users if user.push}}
     return {
         "config.yml": texts.configuration(secret=texts.signing_secret(passwords[0], _realm("registry"))),
         "htpasswd": "".join(f"{user}:{of}\n" for user, of in hashes.items()),

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field
 
 from components.settings.fields import (
     AUTHORITY,
+    NAME_COMPONENT,
     PORT,
     URL_PATH,
     WORD,
@@ -234,6 +235,15 @@ BranchPattern = Annotated[
 InsidePath = Annotated[str, AfterValidator(_inside)]
 InlineText = Annotated[str, Field(max_length=_LONGEST_INLINE), AfterValidator(_inline_text)]
 BcryptHash = Annotated[str, AfterValidator(_bcrypt)]
+RepositoryPattern = Annotated[
+    str,
+    Field(max_length=255),
+    matches(
+        rf"{NAME_COMPONENT}(?:/{NAME_COMPONENT})*(?:/\*)?",
+        "is not a repository of this registry, nor one with /* behind it",
+        "give its name in small letters without a host or a tag, for example team-a/website, or team-a/* for all below",
+    ),
+]
 RegistryUser = Annotated[
     str,
     matches(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", "is not a user name", "give 1 to 64 letters, digits, '_', '.' or '-'"),

@@ -10,10 +10,10 @@ from pydantic import AfterValidator, Field
 
 from components.settings.problems import NotAcceptedError
 
-_NAME_COMPONENT: Final = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+NAME_COMPONENT: Final = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _LABEL: Final = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
 _DOMAIN: Final = rf"(?:localhost|{_LABEL}(?:\.{_LABEL})+|{_LABEL}(?=:))(?::[0-9]+)?"
-_REPOSITORY: Final = re.compile(rf"(?=.{{1,255}}$)(?:{_DOMAIN}/)?{_NAME_COMPONENT}(?:/{_NAME_COMPONENT})*")
+_REPOSITORY: Final = re.compile(rf"(?=.{{1,255}}$)(?:{_DOMAIN}/)?{NAME_COMPONENT}(?:/{NAME_COMPONENT})*")
 TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 """The grammar of an image reference. Source: the package distribution/reference, its file reference.go."""

@@ -17,6 +17,7 @@ from components.settings.cluster_fields import (
     ObjectName,
     PlainCron,
     RegistryUser,
+    RepositoryPattern,
     Upstream,
     Word,
 )
@@ -134,6 +135,10 @@ class UserSettings(Section):
 
     push: bool = False
     """Whether the user may push and delete as well."""
+
+    repositories: tuple[RepositoryPattern, ...] = Field(default=(), max_length=50, examples=[["team-a/*"]])
+    """The repositories where the user may push and delete: each by its name, or `team-a/*` for all below `team-a`. It
+    may pull everywhere. Default: all."""
 
 
 class TlsSettings(Section):

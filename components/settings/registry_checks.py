@@ -85,6 +85,9 @@ def _users(registry: RegistrySettings) -> Iterator[Problem]:
         other = names.setdefault(user.name, key)
         if other != key:
             yield duplicate(key, user.name, other, f"give the user another name, for example {user.name}-2")
+        if user.repositories and not user.push:
+            key = f"ci:registry.users[{index}].repositories"
+            yield no_effect(key, "without push, and the user may pull everywhere", "write push: true beside it")
 
 
 def _mirror(settings: Settings) -> Iterator[Problem]:

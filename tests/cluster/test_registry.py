@@ -12,6 +12,7 @@ import pytest
 import requests
 from kubernetes import client
 
+from components.password import bcrypted
 from tests.support.cluster import PASSWORD, Stack, inline, logins, until
 
 FROM = "FROM alpine:latest\n"
@@ -51,6 +52,32 @@ def test_the_pull_secrets_account_reads_and_neither_pushes_nor_deletes(deployed:
     assert (read.status_code, written.status_code) == (200, 403)
     assert written.json()["errors"][0]["code"] == "DENIED"
     assert deployed.digest("two", "latest") == digest
+
+
+def test_a_user_with_repositories_pushes_there_and_nowhere_else(deployed: Stack) -> None:
+    password = "correct-horse-team"
+    team = {"name": "team", "passwordHash": bcrypted(password, realm="test", cost=10), "push": True}
+
+    def write(method: str, path: str) -> int:
+        return int(deployed.ask(path, method, user="team", password=password).status_code)
+
+    digest = deployed.digest("two", "latest")
+    try:
+        deployed.configure(ONE, TWO, kubernetes=NOWHERE, registry={"users": [{**team, "repositories": ["team/*"]}]})
+        deployed.deployment.up()
+        assert write("POST", "/v2/team/website/blobs/uploads/") == 202
+        assert deployed.ask("/v2/two/manifests/latest", user="team", password=password).status_code == 200
+        refused = [
+            ("POST", "/v2/two/blobs/uploads/"),
+            ("PUT", "/v2/team/manifests/x"),
+            ("DELETE", f"/v2/two/manifests/{digest}"),
+        ]
+        assert [write(*each) for each in refused] == [403] * 3
+        assert deployed.ask("/v2/team/website/blobs/uploads/", "POST", user="team", password="wrong").status_code == 401
+        assert deployed.digest("two", "latest") == digest
+    finally:
+        deployed.configure(ONE, TWO, kubernetes=NOWHERE)
+        deployed.deployment.up()
 
 
 def test_a_build_reaches_the_registry_alone_and_what_is_refused_is_reached_without_the_policies(

@@ -24,7 +24,8 @@ def raw(name_and_password: bytes) -> str:
 def rules(entrance: Path, registry: Path) -> str:
     """Give the configuration with sockets in the place of ports."""
     # As many as the settings take.
-    text = access.configuration(["ci", *(f"user-{number}" for number in range(199)), "deployer"], tls=False)
+    pushers: dict[str, tuple[str, ...]] = dict.fromkeys(["ci", *map("user-{}".format, range(198)), "deployer"], ())
+    text = access.configuration({**pushers, "limited": ("team-a/*", "site", "x.y/z")}, tls=False)
     text = text.replace(f"bind :{PORT}", f"bind unix@{entrance}")
     return text.replace(access.REGISTRY_ADDRESS, f"unix@{registry}")
 
@@ -92,4 +93,67 @@ def test_a_write_of_anybody_else_does_not_reach_the_registry(running: Filter, me
     running.seen.clear()
     answer = send(running.socket, request(f"{method} /v2/x/manifests/1", "", *headers))
     assert answer.startswith("HTTP/1.1 403 ")
+    assert not running.seen
+
+
+LIMITED = login("limited")
+DIGEST = f"sha256:{'a' * 64}"
+WRITTEN = ("manifests/1.0", f"manifests/{DIGEST}", f"blobs/{DIGEST}", "blobs/uploads/", "blobs/uploads/aB-1_=")
+WITH_QUERIES = (*WRITTEN, f"blobs/uploads/?mount={DIGEST}&from=team-b/x", "blobs/uploads/1?_state=x")
+
+
+@pytest.mark.parametrize("repository", ["team-a/x", "team-a/x.y/z__1/a--b", "team-a/blobs/uploads", "site", "x.y/z"])
+def test_who_has_repositories_may_write_there(running: Filter, repository: str) -> None:
+    running.seen.clear()
+    lines = [f"{method} /v2/{repository}/{written}" for method in WRITES[:4] for written in WITH_QUERIES]
+    assert {send(running.socket, request(line, "", LIMITED))[:13] for line in lines} == {"HTTP/1.1 200 "}
+    assert [line for line, _ in running.seen] == lines
+
+
+OTHERS = ("team-b/x", "team-a", "team-ab/x", "site/x", "sites", "x/site", "xzy/z", "x.y", "team-a/X", "v2/team-a/x")
+ELSEWHERE = [
+    *(f"/v2/{name}/{written}" for name in OTHERS for written in WRITTEN),
+    "/v2/team-a/../team-b/manifests/1",
+    "/v2/team-a/x/../../team-b/manifests/1",
+    "/v2/team-a/%2e%2e/team-b/manifests/1",
+    "/v2/team-a%2f..%2fteam-b/manifests/1",
+    "/v2/team-a/./manifests/1",
+    "/v2/team-a//x/manifests/1",
+    "//v2/team-a/x/manifests/1",
+    "/v2/team-a/x/manifests/..",
+    "/v2/team-a/x/manifests/../../../team-b/manifests/1",
+    "/v2/team-a/x/blobs/uploads/../../../../team-b/manifests/1",
+    "/v2/team-a/x/manifests/1/",
+    "/v2/team-a/x/manifests/1%00",
+    "/v2/team-a/x/manifests/1;/v2/team-b",
+    "/v2/site/blobs/uploads/manifests/1",
+    "/v2/site/manifests/manifests/1",
+    "/v2/team-b/manifests/1?x=/v2/team-a/x/manifests/1",
+    "http://registry/v2/team-b/x/manifests/1",
+    "/v2/team-a/x",
+    "/v2/_catalog",
+    "/v2/",
+    "/",
+    "*",
+]
+
+
+@pytest.mark.parametrize("path", ELSEWHERE)
+def test_a_write_elsewhere_does_not_reach_the_registry_and_is_told_why(running: Filter, path: str) -> None:
+    running.seen.clear()
+    for method in WRITES:
+        answer = send(running.socket, request(f"{method} {path}", "", LIMITED))
+        assert answer.startswith(("HTTP/1.1 403 ", "HTTP/1.1 400 ")), method
+        assert ("this account may not push to this repository" in answer) is answer.startswith("HTTP/1.1 403 ")
+    assert not running.seen
+
+
+def test_who_has_repositories_reads_everywhere_and_its_name_in_another_login_opens_nothing(running: Filter) -> None:
+    lines = [f"{method} /v2/team-b/x/manifests/1" for method in ("GET", "HEAD")]
+    assert {send(running.socket, request(line, "", LIMITED))[:13] for line in lines} == {"HTTP/1.1 200 "}
+    running.seen.clear()
+    others = [[raw(b"limited\0:x")], [login("limited ")], [login("pull:limited")], [login("Limited")]]
+    for headers in ([PULLER], [PULLER, LIMITED], [LIMITED, PULLER], *others):
+        answer = send(running.socket, request("PUT /v2/team-a/x/manifests/1", "", *headers))
+        assert answer.startswith("HTTP/1.1 403 "), headers
     assert not running.seen
