@@ -156,7 +156,8 @@ def of(stack: Stack, away_seconds: float) -> Jenkins | None:
     stays = found.get("dockerHost") == stack.settings.docker.host
     if found.get("setup") != "casc" or (stays and engine.is_stand_in(stack.settings, found["container"])):
         return None
-    return Jenkins(found["url"], found["adminUser"], SecretStr(found["adminPassword"]), away_seconds=away_seconds)
+    account = found.get("verbs") or {"user": found["adminUser"], "password": found["adminPassword"]}
+    return Jenkins(found["url"], account["user"], SecretStr(account["password"]), away_seconds=away_seconds)
 
 
 def examine(stack: Stack, found: Mapping[str, Any]) -> Iterator[Finding]:
@@ -168,6 +169,9 @@ def examine(stack: Stack, found: Mapping[str, Any]) -> Iterator[Finding]:
         jenkins = of(stack, AWAY_SECONDS)
         if jenkins is None:
             return
+        if found.get("login") == "configuration":
+            rule = f"{stack.settings.jenkins.configuration} decides; the stack only refuses rights without a login"
+            yield Finding("who may do what", rule, "note")
         there, refused = jenkins.jobs()
     except OpsError as failed:
         # The port of a Jenkins on another host may be open on that host alone, and be another program's here.

@@ -59,6 +59,11 @@ def stack_password(stack: Stack, user: str | None = None) -> str:
             f"Stack {stack.name} has no password: people log in to GitLab, with their own.",
             f"A new token for the runner: {stack.make('set KEY=ci:gitlabRunnerToken')}",
         )
+    if on_docker and stack.settings.jenkins.login == "configuration":
+        raise OpsError(
+            f"Stack {stack.name} has no password: people log in as {stack.settings.jenkins.configuration} says.",
+            "To log in with a password of the stack, write ci:jenkins.login: stack",
+        )
     if on_docker and stack.settings.jenkins.setup == "wizard":
         return _wizards_password(stack)
     raise OpsError(f"Stack {stack.name} is not deployed, so it has no password yet.", f"First: {stack.make('up')}")

@@ -29,7 +29,9 @@ def deploy(settings: Settings) -> Mapping[str, pulumi.Input[object]]:
     jenkins = settings.jenkins
     drain = Drain(state.resources(), host=settings.docker.host, seconds=jenkins.drain_seconds)
     on_host = pulumi.ResourceOptions(provider=host.provider(settings))
-    clear = password.kept("admin-password", settings.admin_password) if _has_casc(settings) else None
+    is_own = jenkins.login == "stack"
+    account = "admin-password" if is_own else "verbs-password"
+    clear = password.kept(account, settings.admin_password) if _has_casc(settings) else None
     users = _user_passwords(settings)
     notify = password.kept("notify-token", None) if _has_casc(settings) else None
     home = home_volume("jenkins", jenkins, on_host)
@@ -51,7 +53,7 @@ def deploy(settings: Settings) -> Mapping[str, pulumi.Input[object]]:
             home=home,
             access=for_jobs if workers is None else workers.controllers,
             configuration=_shown(settings) if _has_casc(settings) else None,
-            files=_files(settings, {jenkins.admin_user: clear, **users}, notify)
+            files=_files(settings, clear, users, notify)
             if clear is not None and notify is not None
             else hooks.wizard(),
         ),
@@ -65,8 +67,10 @@ def deploy(settings: Settings) -> Mapping[str, pulumi.Input[object]]:
         "registry": None,
         "images": {},
         "setup": jenkins.setup,
-        "adminUser": jenkins.admin_user,
-        "adminPassword": clear,
+        "login": jenkins.login,
+        "adminUser": jenkins.admin_user if is_own else None,
+        "adminPassword": clear if is_own else None,
+        "verbs": None if is_own else {"user": login.VERBS_USER, "password": clear},
         "userPasswords": pulumi.Output.secret(users) if users else {},
         "notifyToken": notify,
         "jobs": [job.name for job in jobs.all_of(settings)] if _has_casc(settings) else [],
@@ -109,8 +113,13 @@ def _shown(settings: Settings) -> Mapping[str, str]:
 
 
 def _files(
-    settings: Settings, passwords: Mapping[str, pulumi.Output[str]], notify: pulumi.Output[str]
+    settings: Settings,
+    clear: pulumi.Output[str],
+    users: Mapping[str, pulumi.Output[str]],
+    notify: pulumi.Output[str],
 ) -> Mapping[str, pulumi.Input[str]]:
+    is_own = settings.jenkins.login == "stack"
+    passwords = {settings.jenkins.admin_user: clear, **users} if is_own else {}
     stack = f"{pulumi.get_project()}/{pulumi.get_stack()}"
 
     def configured(clear: Mapping[str, str]) -> str:
@@ -118,11 +127,13 @@ def _files(
         return casc.render(settings, hashes)
 
     files: dict[str, pulumi.Input[str]] = {
-        casc.FILE: pulumi.Output.all(**passwords).apply(configured),
+        casc.FILE: pulumi.Output.all(**passwords).apply(configured) if passwords else casc.render(settings, {}),
         jobs.FILE: jobs.render(settings),
         hooks.NOTIFY_TOKEN_FILE: notify.apply(hooks.notify_token),
         **hooks.scripts(settings),
     }
+    if not is_own:
+        files[login.VERBS_FILE] = clear.apply(login.verbs)
     secrets = {**(settings.jenkins_secrets or {}), configuration.GIT_TOKEN: settings.git_token}
     for name, secret in secrets.items():
         if secret is not None:
@@ -140,7 +151,9 @@ def _next(settings: Settings) -> list[str]:
         steps.append(
             f"From this machine: ssh -L {port}:127.0.0.1:{port} {target}, since the port is open on that host only."
         )
-    if _has_casc(settings):
+    if jenkins.login == "configuration":
+        steps.append(f"Open {settings.url} and log in as {jenkins.configuration} says.")
+    elif _has_casc(settings):
         steps.append(f"Open {settings.url} and log in as {jenkins.admin_user}.")
         steps.append(f"The password: `make password STACK={stack}`, or this:")
         steps.append(f"pulumi stack output --stack {stack} --show-secrets adminPassword")

@@ -27,6 +27,14 @@ _ACCEPTED: Final = re.compile(
 )
 """The paths that a file may set, with all below them. They decide neither who gets in nor where jobs run."""
 
+_LOGIN: Final = ("jenkins.securityRealm", "jenkins.authorizationStrategy")
+"""What a file has with `login: configuration`, and only then."""
+
+_REALMS: Final = ("activeDirectory", "azure", "ldap", "oic", "saml")
+"""The realms that a file may bring: those that ask a directory or a provider, and let nobody sign up in Jenkins."""
+
+_STRATEGIES: Final = ("globalMatrix", "loggedInUsersCanDoAnything", "roleBased")
+
 _PARENTS: Final = {"credentials", "credentials.system", "jenkins", "unclassified", "unclassified.location"}
 
 _ACCEPTED_IN_WORDS: Final = (
@@ -49,7 +57,10 @@ def problems(settings: Settings) -> Iterator[Problem]:
     except NotAcceptedError as error:
         yield Problem(KEY, error.code, error.wrong, error.instead, path)
         return
-    for name, line in _refused("", root):
+    own_login = settings.jenkins.login == "configuration"
+    if own_login:
+        yield from _login_problems(path, root)
+    for name, line in [each for each in _refused("", root) if not (own_login and each[0] in _LOGIN)]:
         wrong = f"sets {name} (line {line}), which only the stack may set"
         yield Problem(KEY, "not_accepted", wrong, f"remove it; accepted are {_ACCEPTED_IN_WORDS}", path)
     texts = [node for node in _nodes(root) if isinstance(node, yaml.ScalarNode)]
@@ -66,6 +77,45 @@ def problems(settings: Settings) -> Iterator[Problem]:
     for name in secrets.keys() - used:
         instead = f"write ${{{name}}} where it is needed, or `pulumi config rm --path ci:jenkinsSecrets.{name}`"
         yield Problem(f"ci:jenkinsSecrets.{name}", "no_effect", f"is not used in {path}", instead)
+
+
+def _login_problems(path: str, root: yaml.MappingNode) -> Iterator[Problem]:
+    """Return what is wrong with the realm and the strategy of a file, which must leave no rights to anonymous users."""
+    jenkins = next((value for key, value in root.value if key.value == "jenkins"), None)
+    pairs = jenkins.value if isinstance(jenkins, yaml.MappingNode) else []
+    for name, accepted, example in (
+        ("securityRealm", _REALMS, "ldap: {configurations: [{server: ldap.example.org}]}"),
+        ("authorizationStrategy", _STRATEGIES, "loggedInUsersCanDoAnything: {allowAnonymousRead: false}"),
+    ):
+        node = next((value for key, value in pairs if key.value == name), None)
+        chosen = node.value if isinstance(node, yaml.MappingNode) and len(node.value) == 1 else []
+        wrong = ""
+        if node is None:
+            wrong = f"has no jenkins.{name}, which ci:jenkins.login: configuration needs"
+        elif not chosen or chosen[0][0].value not in accepted or not isinstance(chosen[0][1], yaml.MappingNode):
+            wrong = f"has a jenkins.{name} (line {_line(node)}) that is not one of {', '.join(accepted)}"
+        elif name == "authorizationStrategy" and (line := _anonymous(*chosen[0])):
+            wrong = f"may leave rights to anonymous users (line {line})"
+        if wrong:
+            instead = f"write for example {name}: {{{example}}}"
+            yield Problem(KEY, "missing" if node is None else "not_accepted", wrong, instead, path)
+
+
+def _anonymous(strategy: yaml.Node, node: yaml.MappingNode) -> int:
+    """Return the line where a strategy may give rights to anonymous users; 0 if it gives none."""
+    if strategy.value == "loggedInUsersCanDoAnything":
+        values = {key.value: value.value for key, value in node.value}
+        return 0 if values == {"allowAnonymousRead": "false"} else _line(node)
+    for key, value in node.value:
+        # Older forms give names with their permissions in one text.
+        if key.value != {"globalMatrix": "entries", "roleBased": "roles"}[strategy.value]:
+            return _line(key)
+        for each in _nodes(value):
+            texts = [each.value] if isinstance(each, yaml.ScalarNode) else []
+            texts += [inner[0].value for inner in each.value] if isinstance(each, yaml.MappingNode) else []
+            if any("anonymous" in text.lower() or "$" in text for text in texts):
+                return _line(each)
+    return 0
 
 
 def read(path: str) -> yaml.MappingNode:

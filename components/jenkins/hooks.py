@@ -44,6 +44,8 @@ def scripts(settings: Settings) -> Mapping[str, str]:
     files = {
         f"{_REF}/{_SCRIPTS.name}/{path.name}.override": path.read_text(encoding="utf-8")
         for path in _SCRIPTS.glob("*.groovy")
+        # Without the account's file, one that stays in a home from before does nothing.
+        if path.stem != "ci-login" or settings.jenkins.login == "configuration"
     }
     return {"/etc/ci/accounts.json": accounts, **files}
 

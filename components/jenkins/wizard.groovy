@@ -4,7 +4,7 @@ import jenkins.model.GlobalConfiguration
 import jenkins.model.Jenkins
 
 def scripts = new File(Jenkins.get().rootDir, 'init.groovy.d')
-['ci-0-wizard', 'ci-accounts', 'ci-agents', 'ci-jobs'].each { new File(scripts, "${it}.groovy").delete() }
+['ci-0-wizard', 'ci-accounts', 'ci-agents', 'ci-jobs', 'ci-login'].each { new File(scripts, "${it}.groovy").delete() }
 // By name and field: an image of one's own may lack the plugin, and the plugin removes tokens for its page alone.
 GlobalConfiguration.all().findAll { it.class.name == 'hudson.plugins.git.ApiTokenPropertyConfiguration' }.each {
     it.@apiTokens.removeAll { token -> token.uuid == 'ci' }

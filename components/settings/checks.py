@@ -22,7 +22,7 @@ _OF_PLATFORM: Final = {
 _HEAP_SHARE: Final = 0.9
 """The largest part of the container's memory that a heap may have. Java needs some for itself."""
 
-_SET_BY_HAND: Final = ("executors", "admin_user", "url", "configuration", "agents", "users")
+_SET_BY_HAND: Final = ("executors", "admin_user", "url", "configuration", "agents", "users", "login")
 """What the setup wizard leaves to the person who follows it."""
 
 _OF_BRANCHES: Final = {
@@ -45,10 +45,7 @@ def between(settings: Settings) -> Iterator[Problem]:
     if settings.jenkins_secrets and settings.jenkins.configuration is None:
         instead = "give the file that uses them, or run `pulumi config rm ci:jenkinsSecrets`"
         yield no_effect("ci:jenkinsSecrets", "without ci:jenkins.configuration", instead)
-    users = {user.name for user in settings.jenkins.users}
-    for name in [name for name in settings.jenkins_passwords or () if name not in users]:
-        instead = f"add the user, or run `pulumi config rm --path 'ci:jenkinsPasswords[\"{name}\"]'`"
-        yield no_effect(f"ci:jenkinsPasswords.{name}", f"without {name} in ci:jenkins.users", instead)
+    yield from _passwords(settings)
     if settings.platform == "kubernetes":
         yield from cluster_checks.between(settings)
         return
@@ -58,7 +55,7 @@ def between(settings: Settings) -> Iterator[Problem]:
         yield from _image(settings.jenkins)
         yield from _memory(settings.jenkins)
         yield from _setup(settings)
-        yield from _users(settings.jenkins)
+        yield from _login(settings)
         yield from _jobs(settings)
 
 
@@ -113,13 +110,33 @@ def _setup(settings: Settings) -> Iterator[Problem]:
             )
 
 
-def _users(jenkins: JenkinsSettings) -> Iterator[Problem]:
+def _passwords(settings: Settings) -> Iterator[Problem]:
+    users = {user.name for user in settings.jenkins.users}
+    for name in [name for name in settings.jenkins_passwords or () if name not in users]:
+        instead = f"add the user, or run `pulumi config rm --path 'ci:jenkinsPasswords[\"{name}\"]'`"
+        yield no_effect(f"ci:jenkinsPasswords.{name}", f"without {name} in ci:jenkins.users", instead)
+
+
+def _login(settings: Settings) -> Iterator[Problem]:
+    jenkins = settings.jenkins
     names = {jenkins.admin_user: "ci:jenkins.adminUser"}
     for index, user in enumerate(jenkins.users):
         key = f"ci:jenkins.users[{index}].name"
         other = names.setdefault(user.name, key)
         if other != key:
             yield duplicate(key, user.name, other, f"give the user another name, for example {user.name}-2")
+    if jenkins.login == "stack" or jenkins.setup == "wizard":
+        return
+    given = {
+        "jenkins.adminUser": "admin_user" in jenkins.model_fields_set,
+        "jenkins.users": bool(jenkins.users),
+        "adminPassword": settings.admin_password is not None,
+    }
+    for key in [key for key, is_given in given.items() if is_given]:
+        yield no_effect(f"ci:{key}", "with ci:jenkins.login: configuration", "remove it, or write login: stack")
+    if jenkins.configuration is None:
+        instead = "give the file, for example configuration: jenkins.yaml, or write login: stack"
+        yield required("ci:jenkins.configuration", "by ci:jenkins.login: configuration", instead)
 
 
 def _jobs(settings: Settings) -> Iterator[Problem]:

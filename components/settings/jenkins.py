@@ -135,6 +135,13 @@ class JenkinsSettings(Section):
     admin_user: UserName = "admin"
     """The administrator's name."""
 
+    login: Literal["stack", "configuration"] = "stack"
+    """`stack`: the administrator and `users` log in, with passwords of the stack. `configuration`: the file of
+    `configuration` must have `jenkins.securityRealm` (activeDirectory, azure, ldap, oic, saml) and
+    `jenkins.authorizationStrategy`. The stack then makes no administrator and no users, and promises no longer who may
+    log in and do what, only that anonymous users have no rights by that strategy. Its own verbs use an account that can
+    do nothing else."""
+
     users: tuple[JenkinsUserSettings, ...] = Field(default=(), max_length=200)
     """Further accounts, each with a role. One that is removed here is removed from Jenkins. With this list, an account
     that somebody made by hand in Jenkins may do nothing; without it, everyone who can log in is an administrator. A

@@ -1,7 +1,9 @@
 """Passwords that the config does not have: generated once, kept by the engine, hashed for who only checks them."""
 
 import base64
+import hashlib
 import json
+from pathlib import Path
 from typing import Any
 
 import bcrypt
@@ -73,6 +75,31 @@ def test_each_user_of_jenkins_has_a_password_of_its_own_and_jenkins_gets_the_has
         assert json.loads(files["/etc/ci/accounts.json"])["users"] == [*clear]
         others = {name: inputs for name, inputs in engine.inputs.items() if "-password" not in name}
         assert not [one for one in clear.values() if one in json.dumps(others, default=str)]
+
+
+def test_with_a_realm_of_ones_own_the_verbs_have_a_generated_password_and_people_have_none_of_the_stacks(
+    engine: Engine, tmp_path: Path
+) -> None:
+    outputs: dict[str, Any] = {}
+    own = tmp_path / "own.yaml"
+    strategy = "loggedInUsersCanDoAnything: {allowAnonymousRead: false}"
+    own.write_text(f"jenkins: {{securityRealm: {{ldap: {{}}}}, authorizationStrategy: {{{strategy}}}}}")
+
+    def program() -> None:
+        given = settings(adminPassword=None, jenkins={"login": "configuration", "configuration": str(own)})
+        pulumi.Output.from_input(dict(docker.deploy(given))).apply(outputs.update)
+
+    engine.run(program)
+    assert "verbs-password" in engine.inputs
+    assert "admin-password" not in engine.inputs
+    if not engine.preview:
+        assert (outputs["adminUser"], outputs["adminPassword"]) == (None, None)
+        assert outputs["verbs"] == {"user": "ci-stack", "password": KEPT}
+        uploads = unwrap(engine.inputs["jenkins-controller"]["uploads"])
+        files = {entry["file"]: unwrap(entry["content"]) for entry in uploads}
+        assert json.loads(files["/etc/ci/verbs.json"])["sha256"] == hashlib.sha256(KEPT.encode()).hexdigest()
+        assert "users" not in files["/etc/ci/casc/jenkins.yaml"]
+        assert KEPT not in json.dumps(engine.inputs["jenkins-controller"], default=str)
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,12 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import requests
 from pydantic import SecretStr
 
 from ops.jenkins import Jenkins
 from tests.support import deployment
 from tests.support.containers import inside
-from tests.support.jenkins import require_plugin
+from tests.support.jenkins import Visitor, require_plugin
 from tests.support.names import PREFIX
 from tests.support.verbs import free_port
 from tests.support.waiting import eventually
@@ -55,26 +54,6 @@ def stack(
     finally:
         made.destroy()
         engine.volumes.get(f"{NAME}-home").remove()
-
-
-class Visitor:
-    """One who asks Jenkins for pages with a name and a password, or with neither."""
-
-    def __init__(self, url: str, user: str = "", password: str = "") -> None:
-        self.url, self.session = url, requests.Session()
-        self.session.auth = (user, password) if user else None
-
-    def get(self, path: str) -> int:
-        return self.session.get(f"{self.url}/{path}", timeout=60, allow_redirects=False).status_code
-
-    def send(self, path: str, **form: str) -> requests.Response:
-        """Send a form with Jenkins' token against forged requests, as the web pages do."""
-        crumb = self.session.get(f"{self.url}/crumbIssuer/api/json", timeout=60).json()
-        headers = {crumb["crumbRequestField"]: crumb["crumb"]}
-        return self.session.post(f"{self.url}/{path}", form, headers=headers, timeout=60, allow_redirects=False)
-
-    def post(self, path: str) -> int:
-        return self.send(path).status_code
 
 
 def outputs(stack: Deployment) -> dict[str, Any]:

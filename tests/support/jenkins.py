@@ -155,6 +155,26 @@ def require_plugin(image: str, name: str) -> None:
         pytest.skip(f"{image} {LACKS_PLUGIN} {name}")
 
 
+class Visitor:
+    """One who asks Jenkins for pages with a name and a password, or with neither."""
+
+    def __init__(self, url: str, user: str = "", password: str = "") -> None:
+        self.url, self.session = url, requests.Session()
+        self.session.auth = (user, password) if user else None
+
+    def get(self, path: str) -> int:
+        return self.session.get(f"{self.url}/{path}", timeout=60, allow_redirects=False).status_code
+
+    def send(self, path: str, **form: str) -> requests.Response:
+        """Send a form with Jenkins' token against forged requests, as the web pages do."""
+        crumb = self.session.get(f"{self.url}/crumbIssuer/api/json", timeout=60).json()
+        headers = {crumb["crumbRequestField"]: crumb["crumb"]}
+        return self.session.post(f"{self.url}/{path}", form, headers=headers, timeout=60, allow_redirects=False)
+
+    def post(self, path: str) -> int:
+        return self.send(path).status_code
+
+
 def _available(name: str) -> bool:
     if _docker("image", "inspect", name, seconds=PULL_SECONDS).returncode == 0:
         return True

@@ -123,3 +123,64 @@ def test_a_text_reaches_jenkins_as_it_is_written(tmp_path: Path) -> None:
     written = casc.render(stack(tmp_path / "own.yaml"), {"admin": "h"})
     assert 'systemMessage: "ours"' in written
     assert '{a: 1.10, b: 007, c: on, d: "1", e:' in written
+
+
+LDAP = "ldap: {configurations: [{server: ldaps://ldap.example.org}]}"
+LOGGED_IN = "loggedInUsersCanDoAnything: {allowAnonymousRead: false}"
+
+
+def login_problems(path: Path, realm: str, strategy: str) -> list[str]:
+    path.write_text(f"jenkins:\n  securityRealm: {{{realm}}}\n  authorizationStrategy: {{{strategy}}}\n")
+    own = settings(adminPassword=None, jenkins={"login": "configuration", "configuration": str(path)})
+    return [problem.wrong for problem in configuration.problems(own)]
+
+
+@pytest.mark.parametrize("realm", ["activeDirectory", "azure", "ldap", "oic", "saml"])
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        LOGGED_IN,
+        "globalMatrix: {entries: [{group: {name: admins, permissions: [Overall/Administer]}}]}",
+        "roleBased: {roles: {global: [{name: admin, permissions: [Overall/Administer], entries: [{group: admins}]}]}}",
+    ],
+)
+def test_a_log_in_of_the_files_own_is_taken_with_the_realms_and_strategies_that_are_known(
+    tmp_path: Path, realm: str, strategy: str
+) -> None:
+    assert login_problems(tmp_path / "own.yaml", f"{realm}: {{}}", strategy) == []
+
+
+@pytest.mark.parametrize("text", yaml.safe_load(Path(__file__).with_name("anonymous.yaml").read_text()))
+def test_a_strategy_that_may_leave_rights_to_anonymous_users_is_refused(tmp_path: Path, text: str) -> None:
+    wrong = login_problems(tmp_path / "own.yaml", LDAP, text)[0]
+    assert "authorizationStrategy (line 3)" in wrong or "anonymous users (line 3)" in wrong
+
+
+@pytest.mark.parametrize(
+    "realm",
+    [
+        "local: {allowsSignup: true}",
+        "legacy: {}",
+        "github: {}",
+        "none: {}",
+        "ldap: x",
+        f"{LDAP}, oic: {{}}",
+        "LDAP: {}",
+    ],
+)
+def test_a_realm_that_is_not_known_is_refused(tmp_path: Path, realm: str) -> None:
+    [wrong] = login_problems(tmp_path / "own.yaml", realm, LOGGED_IN)
+    assert "has a jenkins.securityRealm (line 2) that is not one of activeDirectory, azure, ldap, oic, saml" in wrong
+
+
+def test_a_log_in_of_the_files_own_needs_both_parts_and_replaces_the_stacks(tmp_path: Path) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text("tool: {}")
+    own = settings(adminPassword=None, jenkins={"login": "configuration", "configuration": str(path)})
+    assert [problem.code for problem in configuration.problems(own)] == ["missing", "missing"]
+    assert login_problems(path, LDAP, LOGGED_IN) == []
+    jenkins = yaml.safe_load(casc.render(own, {}))["jenkins"]
+    assert [*jenkins["securityRealm"]] == ["ldap"]
+    assert jenkins["authorizationStrategy"] == {"loggedInUsersCanDoAnything": {"allowAnonymousRead": False}}
+    # So the start removes the accounts that the stack made before.
+    assert '"users": []' in hooks.scripts(own)["/etc/ci/accounts.json"]
