@@ -70,7 +70,6 @@ PAGES = {
     "job/robot/": (200, 200),
     "job/robot/1/consoleText": (200, 200),
     "job/robot/config.xml": (200, 403),
-    "job/robot/1/replay/": (200, 404),
     "view/all/newJob": (200, 403),
     "script": (200, 403),
     "manage/": (200, 403),
@@ -124,7 +123,10 @@ def test_each_role_may_do_what_its_name_says_and_nothing_more(stack: Deployment)
         for name in ("admin", "alice", "bob", "eve")
     }
     bob, alice, eve = (everyone[name] for name in ("bob", "alice", "eve"))
-    assert (bob.post(f"{build}/stop"), bob.post("job/robot/build"), bob.get("job/robot/ws/")) == (403, 403, 403)
+    assert (bob.post(f"{build}/stop"), bob.post("job/robot/build")) == (403, 403)
+    # Another script than the job's; with the same one, a replay is a build.
+    script = json.dumps({"mainScript": "node { sh 'id' }"})
+    assert alice.send(f"{build}/replay/run", json=script).status_code == 403
     assert (alice.post("job/robot/doDelete"), alice.post("quietDown"), alice.post("scriptText")) == (403, 403, 403)
     assert jenkins.result(build) is None
     assert alice.post(f"{build}/stop") == 302
