@@ -60,7 +60,7 @@ def deploy(settings: Settings) -> Mapping[str, pulumi.Input[object]]:
         held,
     )
     started = {} if workers is None else workers.start(image, for_jobs, controller)
-    drain.keep(settings.url, jenkins.admin_user, clear)
+    drain.keep(settings.url, jenkins.admin_user if is_own else login.VERBS_USER, clear)
     return {
         "platform": settings.platform,
         "url": settings.url,

@@ -10,8 +10,8 @@ from pulumi.runtime.mocks import MockCallArgs
 from components import platform
 from components import state as read_state
 from components.kubernetes import cluster, declared, history
-from tests.support.engine import Engine
-from tests.support.kubernetes_platform import STATE_CALL, deploy, state
+from tests.support.engine import STATE_CALL, Engine
+from tests.support.kubernetes_platform import deploy, state
 from tests.support.kubernetes_stack import FakeReader, settings
 
 HERE = {"context": "context prod of the kubeconfig that kubectl takes", "namespace": "ci"}

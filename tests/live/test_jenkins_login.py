@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from components.jenkins.builds import Builds
 from ops import jenkins as of_ops
 from tests.support import deployment
 from tests.support.containers import inside
@@ -85,10 +86,10 @@ def test_the_verbs_go_on_while_the_directory_is_away_and_their_account_can_do_no
     item = jenkins.start("robot")
     number = eventually(lambda: isinstance(known := jenkins.started("robot", item), int) and known, seconds=60)
     build = f"job/robot/{number}"
-    jenkins.quiet(on=True)
-    assert build in jenkins.running()
-    assert isinstance(jenkins.is_at_work(build), bool)
-    jenkins.quiet(on=False)
+    builds = Builds(of_stack["url"], **of_stack["verbs"])
+    builds.quiet(on=True)
+    assert builds.at_work() == [f"robot #{number}"]
+    builds.quiet(on=False)
     assert eventually(lambda: jenkins.result(build), seconds=60) == "SUCCESS"
     assert b"hello" in b"".join(jenkins.log(build))
     account = Visitor(of_stack["url"], "ci-stack", of_stack["verbs"]["password"])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pydantic import SecretStr
 
+from components.jenkins.builds import Builds
 from ops.jenkins import Jenkins
 from tests.support import deployment
 from tests.support.containers import inside
@@ -132,9 +133,10 @@ def test_each_role_may_do_what_its_name_says_and_nothing_more(stack: Deployment)
     assert alice.post(f"{build}/stop") == 302
     assert eventually(lambda: jenkins.result(build), seconds=60) == "ABORTED"
     assert alice.post("job/robot/build") == 201
-    running = f"job/robot/{int(build.rpartition('/')[2]) + 1}"
-    eventually(lambda: running in jenkins.running(), seconds=60)
-    assert eve.post(f"{running}/stop") == 302
+    number, of_stack = int(build.rpartition("/")[2]) + 1, outputs(stack)
+    builds = Builds(of_stack["url"], "admin", of_stack["adminPassword"])
+    eventually(lambda: builds.at_work() == [f"robot #{number}"], seconds=60)
+    assert eve.post(f"job/robot/{number}/stop") == 302
 
 
 def test_a_user_that_left_the_list_is_gone_with_its_tokens_and_a_changed_role_is_in_force(

@@ -21,6 +21,9 @@ PROJECT = "ci"
 KEPT = "sha256:first-seen"
 """What every Stash has kept from an earlier update."""
 
+STATE_CALL = "pulumi:pulumi:readStackResourceOutputs"
+"""Asks for the resources of the last update. A test without another answer has had none."""
+
 CLUSTER_IP = "10.96.0.7"
 """What every Service's address is."""
 
@@ -36,7 +39,7 @@ class Engine(mocks.MockMonitor, mocks.Mocks):
         """The outputs that each component has registered, by its name."""
         self.inputs: dict[str, dict[str, Any]] = {}
         self.preview = preview
-        self.answers: dict[str, Any] = {}
+        self.answers: dict[str, Any] = {STATE_CALL: {"outputs": {}}}
         self.hooks: list[str] = []
         self.volume_uid = "0c5e2d4e"
         """What the API server calls every volume claim that is made."""

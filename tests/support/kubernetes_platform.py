@@ -8,10 +8,9 @@ import pulumi
 
 from components import kubernetes, labels
 from components.kubernetes import context, history
-from tests.support.engine import Engine, unwrap
+from tests.support.engine import STATE_CALL, Engine, unwrap
 from tests.support.kubernetes_stack import FakeReader, settings
 
-STATE_CALL = "pulumi:pulumi:readStackResourceOutputs"
 """The engine's own function that gives a stack's last outputs."""
 
 OUTPUTS = "test:outputs:Outputs"
