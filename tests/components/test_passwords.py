@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,11 @@ def test_a_password_is_generated_and_kept_by_the_engine_and_jenkins_gets_its_has
         container = engine.inputs["jenkins-controller"]
         files = {entry["file"]: unwrap(entry["content"]) for entry in unwrap(container["uploads"])}
         assert password.jbcrypt(KEPT, realm=f"{PROJECT}/{STACK}/admin") in files["/etc/ci/casc/jenkins.yaml"]
-        others = {name: inputs for name, inputs in engine.inputs.items() if not name.endswith(("-password", "-image"))}
+        assert is_secret(
+            engine.inputs["deployed"]["input"]
+        )  # reaches the Jenkins whose builds the next update waits for
+        kept_in = ("-password", "-image", "deployed")
+        others = {name: inputs for name, inputs in engine.inputs.items() if not name.endswith(kept_in)}
         assert KEPT not in json.dumps(others, default=str)
 
 
@@ -73,7 +78,8 @@ def test_each_user_of_jenkins_has_a_password_of_its_own_and_jenkins_gets_the_has
         administrators = [entry["name"] for entry in entries if "Overall/Administer" in entry["permissions"]]
         assert ([entry["name"] for entry in entries], administrators) == ([*clear], ["admin", "eve"])
         assert json.loads(files["/etc/ci/accounts.json"])["users"] == [*clear]
-        others = {name: inputs for name, inputs in engine.inputs.items() if "-password" not in name}
+        assert is_secret(engine.inputs["deployed"]["input"])
+        others = {name: inputs for name, inputs in engine.inputs.items() if not re.search("-password|^deployed$", name)}
         assert not [one for one in clear.values() if one in json.dumps(others, default=str)]
 
 

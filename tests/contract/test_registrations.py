@@ -18,8 +18,8 @@ from components.docker import drain, host, image
 from components.kubernetes import mutual_tls
 from components.proxy import haproxy
 from components.settings.model import SECRETS
-from tests.support.engine import Engine, is_secret, is_unknown, set_config
-from tests.support.kubernetes_platform import STATE_CALL, state
+from tests.support.engine import STATE_CALL, Engine, is_secret, is_unknown, set_config
+from tests.support.kubernetes_platform import state
 from tests.support.kubernetes_stack import PULL_PASSWORD, REGISTRY_PASSWORD, FakeReader
 from tests.support.settings import PASSWORD, RUNNER_TOKEN, TLS_KEY
 
