@@ -38,9 +38,7 @@ def test_a_password_is_generated_and_kept_by_the_engine_and_jenkins_gets_its_has
         container = engine.inputs["jenkins-controller"]
         files = {entry["file"]: unwrap(entry["content"]) for entry in unwrap(container["uploads"])}
         assert password.jbcrypt(KEPT, realm=f"{PROJECT}/{STACK}/admin") in files["/etc/ci/casc/jenkins.yaml"]
-        assert is_secret(
-            engine.inputs["deployed"]["input"]
-        )  # for the next wait
+        assert is_secret(engine.inputs["deployed"]["input"])  # for the next wait
         kept_in = ("-password", "-image", "deployed")
         others = {name: inputs for name, inputs in engine.inputs.items() if not name.endswith(kept_in)}
         assert KEPT not in json.dumps(others, default=str)
