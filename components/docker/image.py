@@ -1,10 +1,7 @@
 """The controller's image: a ready one, or one that is built on the engine's host."""
 
-import ipaddress
-import os
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 import pulumi
 import pulumi_docker as docker
@@ -52,28 +49,6 @@ def plugins() -> str:
     return (CONTEXT / "plugins.txt").read_text(encoding="utf-8")
 
 
-_PROXY: Final = ("http_proxy", "https_proxy", "no_proxy")
-"""Build arguments that Docker gives to each step without an ARG, and keeps out of image, history and cache."""
-
-
-def proxy() -> dict[str, str]:
-    """Return the build arguments for the proxy that this process's environment names, in small or capital letters.
-
-    A proxy on this machine itself is left out: in a step of a build, that address is the step's own.
-    """
-    named = {name: os.environ.get(name) or os.environ.get(name.upper(), "") for name in _PROXY}
-    reached = {name: url for name, url in named.items() if url and name != "no_proxy" and not _is_loopback(url)}
-    return reached and {**reached, **({"no_proxy": named["no_proxy"]} if named["no_proxy"] else {})}
-
-
-def _is_loopback(url: str) -> bool:
-    host = urlsplit(url if "//" in url else f"//{url}").hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 def built_image(
     name: str, settings: JenkinsSettings, platform: str, opts: pulumi.ResourceOptions
 ) -> pulumi.Output[str]:
@@ -84,11 +59,7 @@ def built_image(
     host when the stack is destroyed, as a ready one does, for other containers may use it.
 
     platform: the engine's, as `linux/amd64`. By itself the plugin takes that of the machine that it runs on.
-
-    A proxy decides nothing in the image. So the state keeps the one of the first build, encrypted, and neither another
-    operator's nor a new one is a change.
     """
-    ignored = pulumi.ResourceOptions(ignore_changes=[f"build.args.{name}" for name in _PROXY])
     built = docker.Image(
         f"{name}-image",
         image_name=f"{BUILT}:{pulumi.get_stack()}",
@@ -102,11 +73,10 @@ def built_image(
                 "DOCKER_CLI_IMAGE": settings.docker_cli_image,
                 "PLUGINS": plugins(),
                 "EXTRA_PLUGINS": " ".join(sorted(settings.plugins)),
-                **{name: pulumi.Output.secret(value) for name, value in proxy().items()},
             },
         ),
         skip_push=True,
-        opts=pulumi.ResourceOptions.merge(opts, ignored),
+        opts=opts,
     )
     return built.repo_digest
 

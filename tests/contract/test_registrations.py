@@ -51,7 +51,6 @@ LEFT_OUT = {
 def test_a_stack_registers_what_is_recorded(name: str, request: pytest.FixtureRequest, monkeypatch: Any) -> None:
     monkeypatch.setattr(certificates, "read", lambda path: f"(the text of {path})\n")
     monkeypatch.setattr(image, "plugins", lambda: "(the text of plugins.txt)")
-    monkeypatch.setattr(image, "proxy", dict)
     monkeypatch.setattr(host, "platform", lambda _: "linux/arm64")
     monkeypatch.setattr(haproxy, "rules", lambda: {name: f"(the text of {name})\n" for name in haproxy.RULES})
     monkeypatch.setattr(drain, "_digest", lambda _: "(digest)")
