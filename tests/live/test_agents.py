@@ -145,7 +145,7 @@ def test_an_agent_less_leaves_no_container_and_jenkins_is_told(verbs: Verbs, eng
     assert Remote.of(verbs).script("print(jenkins.nodes*.name)") == "[agent-1]"
     with pytest.raises(docker.errors.NotFound):
         engine.containers.get(f"{NAME}-agent-2")
-    assert engine.containers.get(AGENT).health == "healthy"
+    eventually(lambda: engine.containers.get(AGENT).health == "healthy", seconds=180)
 
 
 def test_without_agents_nothing_of_them_is_left_and_the_controller_has_the_engine_again(

@@ -169,6 +169,10 @@ def test_a_push_is_built_once_the_git_host_calls_with_the_token_and_not_without(
     assert "Scheduled polling of polled" in text
     assert "Scheduled indexing of branches" in text
     eventually(lambda: built(jenkins, polled=1, main=1), seconds=120, every=1)
+    # A build that has not looked yet would take the second commit too.
+    eventually(
+        lambda: all("this is first" in jenkins.log(job) for job in ("polled", "branches/main")), seconds=60, every=1
+    )
     commit(repository, "second")
     notify(verbs, jenkins)
     eventually(lambda: built(jenkins, polled=2, main=2), seconds=120, every=1)
@@ -236,7 +240,7 @@ def changed(verbs: Verbs) -> str:
 def test_an_update_waits_for_a_plain_step_in_each_branch_and_for_no_question_and_all_go_on_after_it(
     verbs: Verbs, changed: str
 ) -> None:
-    assert "waiting for Jenkins' builds parallel #1, step #1 (at most 120 s)" in changed
+    assert "waiting for Jenkins' builds parallel #1, step #1: at most 120 s" in changed
     assert "may lose" not in changed
     jenkins = Remote.of(verbs)
     jenkins.answer("asks")

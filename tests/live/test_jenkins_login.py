@@ -121,7 +121,7 @@ def test_nobody_else_gets_in_and_the_verbs_password_is_in_no_record_argument_env
     assert {visitor.get(path) for visitor in (wrong, other) for path in pages} == {401}
     container = engine.containers.get(NAME)
     places = [printed, container.logs().decode(), json.dumps(container.attrs)]
-    places.append(inside(NAME, "sh", "-c", "cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ /etc/ci/*.json"))
+    places.append(inside(NAME, "sh", "-c", "cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ /etc/ci/*.json 2>&1 || true"))
     places += [path.read_text() for path in stack.state_folder.rglob("*.json")]
     assert [password in place for place in places[1:]] == [False] * len(places[1:])
 

@@ -33,6 +33,7 @@ def test_a_paused_build_outlives_the_backup_and_a_restore_brings_builds_keys_and
         cipher = jenkins.script("print(hudson.util.Secret.fromString('canary').encryptedValue)")
         jenkins.start("sleeps")
         made.run("backup", "--file", str(file))
+        eventually(lambda: jenkins.status() == 200, seconds=240, every=1)
         jenkins.answer("sleeps")
         eventually(lambda: "Finished: SUCCESS" in jenkins.log("sleeps"), seconds=60, every=1)
 
