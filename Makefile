@@ -43,7 +43,7 @@ lab-down: ## remove that node and all that is on it
 	$(BOOT) dev && $(PY) -m lab down
 test: ## run every test that needs no cluster
 	$(BOOT) dev && $(PY) -m setup docker && $(PY) -m pytest -n 2 $(CLUSTER:%=--ignore=%) $(ARGS)
-	@echo "The other tests run on a real Kubernetes node: make test-cluster (15 minutes; the first time builds it, 20 more)"
+	@echo "The other tests run on a real Kubernetes node: make test-cluster (22 minutes; the first time builds it, about 20 more)"
 test-cluster: ## build the lab and run the tests that need a cluster; on one of yours: KUBECONFIG=FILE CI_TEST_CLUSTER=1 make test-cluster
 	$(BOOT) dev && $(PY) -m setup kubernetes && $(if $(YOURS),,$(PY) -m lab build && )$(PY) -m pytest -n 2 $(if $(YOURS),$(filter-out tests/lab,$(CLUSTER)),$(CLUSTER)) $(ARGS)
 test-fast: ## run the tests that need no Pulumi and no Docker

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -54,20 +53,15 @@ def configure(stack: Deployment, image: str, *jobs: dict[str, Any], **jenkins: A
 def stack(
     engine: docker.DockerClient, real_jenkins: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Deployment]:
-    made = deployment.copy(tmp_path_factory.mktemp("jobs"))
-    made.seconds = 600
-    configure(made, real_jenkins, *JOBS, sample=False, executors=4)
-    try:
+    with deployment.of_jenkins(tmp_path_factory.mktemp("jobs"), engine, f"{NAME}-home") as made:
+        configure(made, real_jenkins, *JOBS, sample=False, executors=4)
         made.up()
         yield made
-    finally:
-        made.destroy()
-        engine.volumes.get(f"{NAME}-home").remove()
 
 
 @pytest.fixture
 def outputs(stack: Deployment) -> dict[str, Any]:
-    return dict(json.loads(stack.pulumi("stack", "output", "--json", "--show-secrets")))
+    return stack.outputs("--show-secrets")
 
 
 @pytest.fixture

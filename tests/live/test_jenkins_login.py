@@ -51,20 +51,11 @@ def stack(
 ) -> Iterator[Deployment]:
     for plugin in ("ldap", "matrix-auth"):
         require_plugin(real_jenkins, plugin)
-    made = deployment.copy(tmp_path_factory.mktemp("login"))
-    made.seconds = 600
-    (made.root / "own.yaml").write_text(OWN)
-    configure(made, real_jenkins, login="configuration", configuration="own.yaml")
-    try:
+    with deployment.of_jenkins(tmp_path_factory.mktemp("login"), engine, f"{NAME}-home") as made:
+        (made.root / "own.yaml").write_text(OWN)
+        configure(made, real_jenkins, login="configuration", configuration="own.yaml")
         made.up()
         yield made
-    finally:
-        made.destroy()
-        engine.volumes.get(f"{NAME}-home").remove()
-
-
-def outputs(stack: Deployment) -> dict[str, Any]:
-    return dict(json.loads(stack.pulumi("stack", "output", "--json", "--show-secrets")))
 
 
 def verbs(of_stack: dict[str, Any]) -> Jenkins:
@@ -80,7 +71,7 @@ def verbs(of_stack: dict[str, Any]) -> Jenkins:
 def test_the_verbs_go_on_while_the_directory_is_away_and_their_account_can_do_nothing_else(
     stack: Deployment,
 ) -> None:
-    of_stack = outputs(stack)
+    of_stack = stack.outputs("--show-secrets")
     jenkins = verbs(of_stack)
     assert jenkins.jobs() == (frozenset({"robot"}), [])
     item = jenkins.start("robot")
@@ -112,7 +103,7 @@ def test_nobody_else_gets_in_and_the_verbs_password_is_in_no_record_argument_env
     stack: Deployment, engine: docker.DockerClient
 ) -> None:
     printed = "".join(stack.said)
-    of_stack = outputs(stack)
+    of_stack = stack.outputs("--show-secrets")
     password = of_stack["verbs"]["password"]
     nobody, wrong = Visitor(of_stack["url"]), Visitor(of_stack["url"], "ci-stack", "wrong-horse-battery")
     other = Visitor(of_stack["url"], "admin", password)
@@ -129,10 +120,10 @@ def test_nobody_else_gets_in_and_the_verbs_password_is_in_no_record_argument_env
 def test_back_with_the_stacks_realm_the_administrator_logs_in_and_the_verbs_account_does_not(
     stack: Deployment, real_jenkins: str
 ) -> None:
-    before = outputs(stack)
+    before = stack.outputs("--show-secrets")
     configure(stack, real_jenkins)
     stack.up()
-    of_stack = outputs(stack)
+    of_stack = stack.outputs("--show-secrets")
     assert Visitor(of_stack["url"], "admin", of_stack["adminPassword"]).get("script") == 200
     assert verbs(of_stack).jobs()[0] == {"robot"}
     assert Visitor(of_stack["url"], "ci-stack", before["verbs"]["password"]).get("api/json") == 401

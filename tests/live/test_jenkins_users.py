@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from pydantic import SecretStr
@@ -45,24 +45,15 @@ def stack(
     engine: docker.DockerClient, real_jenkins: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Deployment]:
     require_plugin(real_jenkins, "matrix-auth")
-    made = deployment.copy(tmp_path_factory.mktemp("users"))
-    made.seconds = 600
-    configure(made, real_jenkins, ALICE, BOB, EVE)
-    made.pulumi("config", "set", "--secret", "--path", "ci:jenkinsPasswords.bob", stdin=GIVEN)
-    try:
+    with deployment.of_jenkins(tmp_path_factory.mktemp("users"), engine, f"{NAME}-home") as made:
+        configure(made, real_jenkins, ALICE, BOB, EVE)
+        made.pulumi("config", "set", "--secret", "--path", "ci:jenkinsPasswords.bob", stdin=GIVEN)
         made.up()
         yield made
-    finally:
-        made.destroy()
-        engine.volumes.get(f"{NAME}-home").remove()
-
-
-def outputs(stack: Deployment) -> dict[str, Any]:
-    return dict(json.loads(stack.pulumi("stack", "output", "--json", "--show-secrets")))
 
 
 def visitors(stack: Deployment) -> dict[str, Visitor]:
-    of_stack = outputs(stack)
+    of_stack = stack.outputs("--show-secrets")
     passwords = {"admin": of_stack["adminPassword"], **of_stack["userPasswords"]}
     return {name: Visitor(of_stack["url"], name, password) for name, password in passwords.items()}
 
@@ -80,7 +71,7 @@ PAGES = {
 
 def robot(stack: Deployment) -> tuple[Jenkins, str]:
     """Start a build by the client that the verbs use; return it with the build's path once the build runs."""
-    of_stack = outputs(stack)
+    of_stack = stack.outputs("--show-secrets")
     jenkins = Jenkins(of_stack["url"], "admin", SecretStr(of_stack["adminPassword"]), away_seconds=240)
     item = jenkins.start("robot")
     number = eventually(lambda: isinstance(known := jenkins.started("robot", item), int) and known, seconds=60)
@@ -100,7 +91,7 @@ def test_no_password_of_a_user_is_in_a_log_an_argument_an_environment_the_contai
         "files": inside(NAME, "sh", "-c", "cat /etc/ci/casc/* /etc/ci/*.json /run/secrets/* 2>&1 || true"),
         "state": "".join(path.read_text() for path in stack.state_folder.rglob("*.json")),
     }
-    passwords = outputs(stack)["userPasswords"]
+    passwords = stack.outputs("--show-secrets")["userPasswords"]
     assert passwords["bob"] == GIVEN
     assert {len(passwords[name]) for name in ("alice", "eve")} == {32}
     assert [(name, one) for name, text in places.items() for one in passwords.values() if one in text] == []
@@ -108,7 +99,7 @@ def test_no_password_of_a_user_is_in_a_log_an_argument_an_environment_the_contai
 
 
 def test_without_a_login_or_with_a_wrong_one_nobody_gets_anything(stack: Deployment) -> None:
-    url = outputs(stack)["url"]
+    url = stack.outputs("--show-secrets")["url"]
     nobody, wrong = Visitor(url), Visitor(url, "alice", "wrong-horse-battery")
     assert {nobody.get(path) for path in ("", "api/json", *PAGES)} == {403}
     assert {wrong.get(path) for path in ("", "api/json", *PAGES)} == {401}
@@ -133,7 +124,7 @@ def test_each_role_may_do_what_its_name_says_and_nothing_more(stack: Deployment)
     assert alice.post(f"{build}/stop") == 302
     assert eventually(lambda: jenkins.result(build), seconds=60) == "ABORTED"
     assert alice.post("job/robot/build") == 201
-    number, of_stack = int(build.rpartition("/")[2]) + 1, outputs(stack)
+    number, of_stack = int(build.rpartition("/")[2]) + 1, stack.outputs("--show-secrets")
     builds = Builds(of_stack["url"], "admin", of_stack["adminPassword"])
     eventually(lambda: builds.at_work() == [f"robot #{number}"], seconds=60)
     assert eve.post(f"job/robot/{number}/stop") == 302
@@ -151,7 +142,7 @@ def test_a_user_that_left_the_list_is_gone_with_its_tokens_and_a_changed_role_is
     stack.up()
     assert [visitor.get("api/json") for visitor in (eve, by_token)] == [401, 401]
     assert "eve_" not in inside(NAME, "ls", "/var/jenkins_home/users")
-    assert [*outputs(stack)["userPasswords"]] == ["alice", "bob"]
+    assert [*stack.outputs("--show-secrets")["userPasswords"]] == ["alice", "bob"]
     # With the passwords of before.
     assert (before["alice"].post("job/robot/build"), before["bob"].get("script")) == (403, 200)
     jenkins, build = robot(stack)

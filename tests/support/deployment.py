@@ -3,11 +3,13 @@
 import json
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import docker
 import yaml
 from docker.models.containers import Container
 
@@ -105,9 +107,9 @@ class Deployment:
         """Destroy what is deployed."""
         self.pulumi("destroy", "--yes", "--skip-preview")
 
-    def outputs(self) -> dict[str, Any]:
-        """Give the stack's outputs."""
-        found: dict[str, Any] = json.loads(self.pulumi("stack", "output", "--json"))
+    def outputs(self, *words: str) -> dict[str, Any]:
+        """Give the stack's outputs; with `--show-secrets`, the secret ones in clear."""
+        found: dict[str, Any] = json.loads(self.pulumi("stack", "output", "--json", *words))
         return found
 
     def state(self) -> str:
@@ -160,3 +162,15 @@ def copy(tmp: Path, platform: str = "docker") -> Deployment:
     env["PULUMI_BACKEND_URL"] = made.state_folder.as_uri()
     made.pulumi("stack", "init", "--no-select")
     return made
+
+
+@contextmanager
+def of_jenkins(tmp: Path, engine: docker.DockerClient, home: str) -> Iterator[Deployment]:
+    """Give a copy for a real Jenkins, which takes minutes to start. In the end, destroy it and remove its home."""
+    deployment = copy(tmp)
+    deployment.seconds = 600
+    try:
+        yield deployment
+    finally:
+        deployment.destroy()
+        engine.volumes.get(home).remove()
