@@ -56,6 +56,11 @@ class Engine:
         found = self._get(f"/volumes/{quote(name, safe='')}")
         return found if isinstance(found, dict) else None
 
+    def image_labels(self, image: str) -> Mapping[str, str]:
+        """Return the labels of an image, which the containers that are made from it have too."""
+        found = self._get(f"/images/{quote(image, safe=':')}/json")
+        return (found.get("Config") or {}).get("Labels") or {} if isinstance(found, dict) else {}
+
     def network(self, name: str) -> Mapping[str, Any] | None:
         """Return a network as `GET /networks/{name}` gives it, or None if none has just this name."""
         found = self._get(f"/networks/{quote(name, safe='')}")

@@ -141,7 +141,9 @@ def conflicts(
     containers: all of the engine's. Raises EngineError.
     """
     for name in names:
-        rivals = [entry["Id"][:12] for entry in containers if name.kind == "volume" and _rival(entry, name.name, own)]
+        rivals = [
+            entry["Id"][:12] for entry in containers if name.kind == "volume" and _rival(entry, name.name, own, engine)
+        ]
         found, marks = _find(name, engine, containers)
         ours = own.made(name.kind, name.name, marks)
         what, rm = (rivals or [name.name])[0], "rm -f" if rivals or name.kind == "container" else f"{name.kind} rm"
@@ -174,15 +176,18 @@ def _by_hand(name: ManagedName, container: Mapping[str, Any]) -> Iterator[Proble
         yield Problem(name.key, "by_hand", f"was disconnected from its network {name.network}", instead, name.name)
 
 
-def _rival(container: Mapping[str, Any], volume: str, own: Own) -> bool:
+def _rival(container: Mapping[str, Any], volume: str, own: Own, engine: Engine) -> bool:
     """Return whether a container is another stack's and uses this volume.
 
-    Containers of jobs belong to no stack. One that never ran has not used the volume, whatever its labels say.
+    Containers of jobs belong to no stack, also those that have its labels from their image: a stack gives them to the
+    container itself. One that never ran has not used the volume, whatever its labels say.
     """
-    marks, name = container.get("Labels"), container["Names"][0].removeprefix("/")
+    marks, name = container.get("Labels") or {}, container["Names"][0].removeprefix("/")
     if labels.owner(marks) is None or container.get("State") == "created" or own.made("container", name, marks):
         return False
-    return any(mount.get("Name") == volume for mount in container.get("Mounts", ()))
+    if not any(mount.get("Name") == volume for mount in container.get("Mounts", ())):
+        return False
+    return labels.owner(dict(marks.items() - engine.image_labels(container["ImageID"]).items())) is not None
 
 
 def _find(

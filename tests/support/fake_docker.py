@@ -32,19 +32,20 @@ def listening(
     containers: list[Mapping[str, Any]] | None = None,
     volumes: Mapping[str, Any] | None = None,
     networks: Mapping[str, Any] | None = None,
+    images: Mapping[str, Any] | None = None,
 ) -> Iterator[str]:
-    """Answer at `path` with these containers, volumes and networks; give the host as a stack's settings name it."""
+    """Answer at `path` with these containers, volumes, networks and images; give the host as settings name it."""
+    kinds = {"volumes": volumes, "networks": networks, "images": images}
 
     def answer(target: str) -> tuple[int, object]:
-        name = target.rpartition("/")[2]
         if target == "/version":
             return 200, {"Os": "linux", "Arch": "arm64"}
         if target == "/containers/json?all=1":
             return 200, containers or []
-        [_, kind, _] = target.split("/")
-        if kind not in {"volumes", "networks"}:
+        [_, kind, name, *_] = target.split("/")
+        if kind not in kinds:
             return 500, {"message": f"not planned: {target}"}
-        known = (volumes if kind == "volumes" else networks) or {}
+        known = kinds[kind] or {}
         return (200, known[name]) if name in known else (404, {"message": f"get {name}: no such {kind[:-1]}"})
 
     with serving(path, answer) as host:
@@ -64,6 +65,7 @@ def container(  # noqa: PLR0913 - all by keyword
     """Return a container as the engine lists it; `owner` is project/stack, with `#id` behind it the owner's id."""
     return {
         "Id": name.encode().hex().ljust(64, "0"),
+        "ImageID": f"sha256:{name}",
         "State": state,
         "NetworkSettings": {"Networks": {network: {}}},
         "Names": [f"/{name}"],

@@ -104,6 +104,12 @@ MINE = [
             "jenkins": ADOPTED,
             "containers": [container("x", owner="ci/b", volume=HOME, state="created")],
         },
+        # A job has given its image labels, which the container of that image has too.
+        {
+            **volumes(HOME, owner=OURS),
+            "containers": [container("x", owner="ci/b#b2", volume=HOME)],
+            "images": {"sha256:x": {"Config": {"Labels": container("x", owner="ci/b#b2")["Labels"]}}},
+        },
         # The engine gives a network by the beginning of its id too.
         {"docker": DIND, "networks": {"engine": volume("another")}},
     ],
