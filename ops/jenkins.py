@@ -121,6 +121,8 @@ class Jenkins:
             status = error.response.status_code
             raise (self._away(f"status {status}") if status in AWAY else self._stranger(error.response)) from None
         except AuthenticationError:
+            if self._is_starting():
+                raise self._away("its login page is not there yet") from None
             raise OpsError(
                 f"Jenkins at {self.url} refuses the password of {self.user!r}.",
                 "It is the stack's ci:adminPassword (make password), unless it was changed in Jenkins by hand.",
@@ -135,6 +137,13 @@ class Jenkins:
                 "With ci:jenkins.setup casc Jenkins has the sample unless ci:jenkins.sample is false.",
             ) from None
         return answer
+
+    def _is_starting(self) -> bool:
+        """Return whether Jenkins starts: it then refuses the right password too, until it has read its users."""
+        try:
+            return httpx.get(f"{self.url}/login", timeout=ANSWER_SECONDS).status_code in AWAY
+        except httpx.TransportError:
+            return True
 
     def _away(self, seen: str) -> AwayError:
         return AwayError(

@@ -20,7 +20,7 @@ from typing import Any, Final
 import pulumi
 from pulumi.output import contains_unknowns
 
-from components.jenkins.builds import Builds, NoJenkinsError
+from components.jenkins.builds import Builds, NoJenkinsError, StartingError
 from components.state import Resources
 
 _DEPLOYED: Final = "deployed"
@@ -29,6 +29,9 @@ _DEPLOYED: Final = "deployed"
 _POLL_SECONDS: Final = 2.0
 _AWAY_SECONDS: Final = 10
 """How long Jenkins may be away before the update goes on without waiting."""
+
+_START_SECONDS: Final = 120
+"""How long Jenkins may be starting before that. Builds on agents go on while it does."""
 
 _KINDS: Final = frozenset(
     {f"docker:index/{each}" for each in ("container:Container", "network:Network", "volume:Volume")}
@@ -93,7 +96,7 @@ class Drain:
         builds = Builds(last["url"], last["user"], last["password"])
         with _noted(builds.url, "would go" if pulumi.runtime.is_dry_run() else "goes"):
             if pulumi.runtime.is_dry_run():
-                if busy := await asyncio.to_thread(builds.at_work):
+                if busy := await self._at_work(builds):
                     pulumi.log.warn(f"The update waits for Jenkins' builds {', '.join(busy)}: {self._bound}")
                 return
             # The other questions are asked of a Jenkins that has answered.
@@ -101,7 +104,7 @@ class Drain:
 
     async def _drain(self, builds: Builds) -> None:
         end = time.monotonic() + self._seconds
-        before = await asyncio.to_thread(builds.at_work)
+        before = await self._at_work(builds)
         await asyncio.to_thread(builds.quiet, on=True)
         if self._removes:
             pulumi.log.info(f"Jenkins at {builds.url} starts no builds any more, since the update removes it.")
@@ -114,6 +117,16 @@ class Drain:
             await asyncio.sleep(_POLL_SECONDS)
         if busy:
             pulumi.log.warn(f"The update goes on. These builds may lose a plain `sh` step: {', '.join(busy)}")
+
+    async def _at_work(self, builds: Builds) -> list[str]:
+        end = time.monotonic() + min(self._seconds, _START_SECONDS)
+        while True:
+            try:
+                return await asyncio.to_thread(builds.at_work)
+            except StartingError:
+                if time.monotonic() >= end:
+                    raise
+            await asyncio.sleep(_POLL_SECONDS)
 
     @property
     def _bound(self) -> str:

@@ -39,13 +39,20 @@ class NoJenkinsError(Exception):
     """Something answers at the address that is no Jenkins, for example a stand-in."""
 
 
+class StartingError(OSError):
+    """Jenkins starts. For a second or two it refuses the right log-in too, until it has read its users."""
+
+
 class _Unfollowed(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_: object) -> None:
         """Follow nothing: the address names the host that Jenkins believes it has, and the log-in would go there."""
 
 
 class Builds:
-    """The builds of one Jenkins. Every question raises OSError or ValueError where Jenkins does not answer well."""
+    """The builds of one Jenkins.
+
+    Every question raises OSError or ValueError where Jenkins does not answer well, and StartingError while it starts.
+    """
 
     def __init__(self, url: str, user: str, password: str) -> None:
         """Take an address, whose path is kept, and an administrator's log-in. Nothing is sent yet."""
@@ -111,7 +118,18 @@ class Builds:
         except urllib.error.HTTPError as error:
             if crumb is not None and error.code in {HTTPStatus.FOUND, HTTPStatus.SEE_OTHER}:  # where to go after it
                 return ""
+            if error.code == HTTPStatus.SERVICE_UNAVAILABLE or (
+                error.code == HTTPStatus.UNAUTHORIZED and self._is_starting()
+            ):
+                raise StartingError(f"it is starting, status {error.code}") from None
             raise
+
+    def _is_starting(self) -> bool:
+        try:
+            with self._session().open(f"{self.url}/login", timeout=_ANSWER_SECONDS):
+                return False
+        except urllib.error.HTTPError as error:
+            return error.code == HTTPStatus.SERVICE_UNAVAILABLE
 
 
 _GUARDS: Final[list[subprocess.Popen[bytes]]] = []

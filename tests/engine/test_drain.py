@@ -49,14 +49,19 @@ class Jenkins:
 
     def __init__(self, server: HTTPServer) -> None:
         self.server, self.runs, self.posted = server, False, list[str]()
+        self.starting = list[int]()
+        """The statuses that it answers first, as it starts."""
         crumb = {"crumb": "c", "crumbRequestField": "Crumb"}
         server.expect_request("/crumbIssuer/api/json").respond_with_json(crumb)
         server.expect_request("/computer/api/json").respond_with_handler(self._computer)
+        server.expect_request("/login").respond_with_data("", 503)
         server.expect_request("/job/app/7/threadDump/").respond_with_data("Thread #1\n  at DSL.sh(running)")
         for path in ("/quietDown", "/cancelQuietDown"):
             server.expect_request(path, method="POST").respond_with_handler(self._post)
 
     def _computer(self, _: Request) -> Response:
+        if self.starting:
+            return Response(status=self.starting.pop(0))
         executors = [{"currentExecutable": {"url": "http://inside/job/app/7/"}}] if self.runs else []
         return Response(json.dumps({"computer": [{"executors": executors, "oneOffExecutors": []}]}))
 
@@ -173,6 +178,14 @@ def test_what_an_earlier_version_deployed_is_waited_for_once(stack: Stack, jenki
     waits(stack, jenkins)
     jenkins.runs = True
     assert "app #7" not in up(stack)
+
+
+def test_a_jenkins_that_starts_and_so_refuses_the_right_password_is_asked_again(stack: Stack, jenkins: Jenkins) -> None:
+    jenkins.runs, jenkins.starting = True, [503, 401, 503]
+    configure(stack, image="2")
+    assert "The update waits for Jenkins' builds app #7" in pulumi(stack, "preview")
+    jenkins.starting = [503, 401]
+    waits(stack, jenkins)
 
 
 def test_a_jenkins_that_the_stack_no_longer_has_is_waited_for_and_stays_quiet(stack: Stack, jenkins: Jenkins) -> None:

@@ -130,6 +130,15 @@ def test_a_jenkins_that_starts_is_waited_for(server: HTTPServer, jenkins: Jenkin
     assert jenkins.start("sample") == 3
 
 
+def test_a_right_password_that_a_starting_jenkins_refuses_is_tried_again(server: HTTPServer, jenkins: Jenkins) -> None:
+    refused = recorded("crumb-wrong-password")["response"]
+    server.expect_ordered_request("/crumbIssuer/api/json").respond_with_data(refused["body"], refused["status"])
+    starting = recorded("login-starting")["response"]
+    server.expect_ordered_request("/login").respond_with_data(starting["body"], starting["status"])
+    play(server, "crumb", "build")
+    assert jenkins.start("sample") == 3
+
+
 def test_a_restart_in_the_middle_of_a_build_is_waited_for(server: HTTPServer, jenkins: Jenkins) -> None:
     play(server, *BEGIN, *LOG[:2])
     away(server, 3)
@@ -155,13 +164,15 @@ def test_a_wrong_password_is_said_at_once_and_shown_nowhere(
     caplog.set_level(logging.DEBUG)
     refusal = recorded("crumb-wrong-password")["response"]
     httpserver.expect_request("/crumbIssuer/api/json").respond_with_data(refusal["body"], refusal["status"])
+    httpserver.expect_request("/login").respond_with_data("")
     session = user_of(httpserver.url_for(""), password="wrong but secret")
     with pytest.raises(OpsError, match="refuses the password of 'admin'") as refused:
         session.start("sample")
     said = "".join(traceback.format_exception(refused.value)) + caplog.text + repr(session) + repr(vars(session))
     assert "wrong but secret" not in said
     assert base64.b64encode(b"wrong but secret").decode()[:20] not in said
-    assert len(httpserver.log) == 1
+    assert [request.path for request, _ in httpserver.log] == ["/crumbIssuer/api/json", "/login"]
+    assert "Authorization" not in httpserver.log[-1][0].headers
 
 
 def test_a_user_who_may_not_build_is_told_so(server: HTTPServer, jenkins: Jenkins) -> None:
