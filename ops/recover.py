@@ -82,7 +82,12 @@ def _mend(stack: Stack) -> list[str]:
     for path in left:
         path.unlink()
     done = [f"removed {len(left)} files of writes that did not end"] if left else []
-    return done + state_files.mend(stack.clone, stack.name, lambda path: damage(stack, path))
+    voted = state_files.vote(stack.clone, stack.name)
+    try:
+        return done + state_files.mend(stack.clone, stack.name, lambda path: damage(stack, path))
+    finally:
+        if voted:
+            voted.unlink()
 
 
 def _unlock(stack: Stack, locks: list[Path]) -> None:

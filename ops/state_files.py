@@ -40,19 +40,39 @@ def lost(clone: Clone, stack: str) -> bool:
 
 
 def changed(clone: Clone, stack: str) -> bool:
-    """Whether the state differs from the two copies that the update which wrote it left: a flipped bit, for example.
+    """Whether the state differs from both copies that the update which wrote it left: a flipped bit, for example.
 
     `pulumi state` and `pulumi stack import` change a state too, but they keep its time and leave the one before in
     `.bak`.
     """
-    path, names = clone.state_file(stack), {"history": "*.checkpoint.json", "backups": "*.json"}
-    folders = {kind: clone.state / ".pulumi" / kind / clone.name / short(stack) for kind in names}
-    newest = [sorted(folder.glob(names[kind]))[-1:] for kind, folder in folders.items()]
-    copies = [checkpoint(clone, stack, each) for paths in newest for each in paths]
-    state, before = checkpoint(clone, stack, path), checkpoint(clone, stack, path.with_name(f"{path.name}.bak"))
-    if not state or len(copies) < len(names) or not copies[0] or copies[0] != copies[1] or state == copies[0]:
+    paths = _written(clone, stack)
+    state, *copies = (checkpoint(clone, stack, each) for each in paths)
+    before = checkpoint(clone, stack, paths[0].with_name(f"{paths[0].name}.bak"))
+    if not state or len(copies) < 2 or not all(copies) or state in copies:  # noqa: PLR2004 - two copies
         return False
-    return _time(state) == _time(copies[0]) and not (before and _time(before) == _time(state))
+    times = {_time(each) for each in copies if each} | {_time(state)}
+    return len(times) == 1 and not (before and {_time(before)} == times)
+
+
+def _written(clone: Clone, stack: str) -> list[Path]:
+    """Return the state, and the newest copies of it, which are the same bytes if one update has written all three."""
+    names, folder = {"history": "*.checkpoint.json", "backups": "*.json"}, f"{clone.name}/{short(stack)}"
+    newest = [sorted((clone.state / ".pulumi" / kind / folder).glob(name))[-1:] for kind, name in names.items()]
+    return [clone.state_file(stack), *(path for paths in newest for path in paths)]
+
+
+def vote(clone: Clone, stack: str) -> Path | None:
+    """Write one more checkpoint where the state and both copies differ: of each byte, what two of the three have.
+
+    Returns its file, which the caller removes; None where there is nothing to write.
+    """
+    paths = _written(clone, stack)
+    texts = [path.read_bytes() for path in paths] if changed(clone, stack) else []
+    if len({*texts}) != 3 or len({*map(len, texts)}) != 1:  # noqa: PLR2004 - a vote needs three
+        return None
+    path = paths[0].with_name(f"{paths[0].name}.voted")
+    cache.write(path, bytes(sorted(each)[1] for each in zip(*texts, strict=True)).decode(errors="replace"), mode=0o600)
+    return path
 
 
 def mend(clone: Clone, stack: str, problem: Callable[[Path], str]) -> list[str]:

@@ -211,6 +211,18 @@ def test_a_flipped_bit_is_named_before_an_update_can_act_on_it(stack: Stack) -> 
     assert "make recover STACK=dev" in refused.value.remedy
 
 
+def test_where_the_state_and_both_copies_have_a_bit_flipped_each_is_what_the_other_two_have(stack: Stack) -> None:
+    whole, kinds = state(stack).read_bytes(), stack.clone.state / ".pulumi"
+    copies = [max(kinds.rglob(name)) for name in ("history/*/*/*.checkpoint.json", "backups/*/*/*.json")]
+    for path, letter in zip([state(stack), *copies], (b"k", b"e", b"p"), strict=True):
+        path.write_bytes(re.sub(rb"(?<=Stash::)kept", b"kept".replace(letter, bytes([letter[0] ^ 1])), whole))
+    with pytest.raises(OpsError, match="not what its last update wrote"):
+        tiny.stack(stack.clone.root).prepare()
+    assert recover.recover("dev") == 0
+    assert state(stack).read_bytes() == whole
+    assert not [*kinds.rglob("*.voted")]
+
+
 def test_on_a_full_disk_nothing_is_changed(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     cut(state(stack))
     before = content(stack)
