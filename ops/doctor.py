@@ -6,6 +6,7 @@ import http
 import os
 import platform
 import re
+import shlex
 import shutil
 import sys
 from collections.abc import Iterator
@@ -167,6 +168,7 @@ def _state(here: clone.Clone) -> Finding:
     if not own:
         return Finding("state", f"in {backend(env)}, as you chose")
     if here.passphrase.exists() and here.passphrase.stat().st_mode & 0o077:
-        return Finding("state", f"{here.passphrase} can be read by others", "BAD", f"chmod 600 {here.passphrase}")
+        mend = f"chmod 600 {shlex.quote(str(here.passphrase))}"
+        return Finding("state", f"{here.passphrase} can be read by others", "BAD", mend)
     key = env.get("PULUMI_CONFIG_PASSPHRASE_FILE") or "PULUMI_CONFIG_PASSPHRASE"
     return Finding("state", f"in {here.state}, its secrets encrypted with {key}")

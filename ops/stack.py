@@ -165,8 +165,8 @@ class Stack:
             if MISFIT in failed.what:
                 raise
             path = self.clone.file(self.name)
-            wrong, remedy = f"{path} can't be read: {failed.what}", f"Put it back from a copy: git checkout {path}"
-            raise OpsError(wrong, remedy, code=2) from failed
+            remedy = f"Put it back from a copy: git checkout {shlex.quote(str(path))}"
+            raise OpsError(f"{path} can't be read: {failed.what}", remedy, code=2) from failed
         return {key.removeprefix("ci:"): entry for key, entry in found.items() if key.startswith("ci:")}
 
     @functools.cached_property

@@ -4,6 +4,7 @@ import errno
 import ipaddress
 import os
 import secrets
+import shlex
 import shutil
 import socket
 from collections.abc import Iterator, Mapping, Sequence
@@ -147,7 +148,7 @@ def _environment(host: str, environment: Mapping[str, str]) -> Iterator[Problem]
             continue
         instead = f"run `unset {name}`: the stack's engine is {host}, and only ci:docker.host chooses another"
         if name == "DOCKER_HOST":
-            instead += f", for example by `pulumi config set --path ci:docker.host {value}`"
+            instead += f", for example by `pulumi config set --path ci:docker.host {shlex.quote(value)}`"
         elif name == "DOCKER_SSH_OPTS":
             instead += "; write options of ssh into ~/.ssh/config"
         shown = HIDDEN if name.endswith("_MATERIAL") else value

@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import shlex
 import socket
 import ssl
 from collections.abc import Iterator, Sequence
@@ -64,7 +65,7 @@ def _key(endpoint: Endpoint, chain: Sequence[x509.Certificate]) -> Iterator[Prob
                 key,
                 "bad_file",
                 f"can be read by other users (mode {mode & 0o777:04o}), and gives them root on that host",
-                f"run `chmod 600 {path}`, and replace the key if other users were there",
+                f"run `chmod 600 {shlex.quote(path)}`, and replace the key if other users were there",
                 path,
             )
     certificate = endpoint.files.certificate_file

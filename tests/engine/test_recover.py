@@ -41,8 +41,8 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def stack(deployed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stack:
-    shutil.copytree(deployed, tmp_path / "clone", symlinks=True)
-    made = tiny.stack(tmp_path / "clone")
+    shutil.copytree(deployed, tmp_path / "my clone", symlinks=True)
+    made = tiny.stack(tmp_path / "my clone")
     monkeypatch.setattr(recover, "unprepared", lambda _: made)
     return made
 
@@ -189,7 +189,7 @@ def test_a_stack_file_that_is_damaged_is_named(stack: Stack) -> None:
     file.write_bytes(bytes(80))
     with pytest.raises(OpsError, match=r"Pulumi\.dev\.yaml can't be read") as refused:
         assert stack.platform
-    assert "git checkout" in refused.value.remedy
+    assert f"git checkout '{file}'" in refused.value.remedy
 
 
 def test_a_state_that_pulumi_itself_edited_is_no_damage(stack: Stack) -> None:

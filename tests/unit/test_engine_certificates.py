@@ -113,6 +113,12 @@ def test_what_is_wrong_is_the_one_problem(tmp_path: Path, change: dict[str, Any]
     assert [(problem.key, problem.code) for problem in found] == [(f"ci:{key}", code)]
 
 
+def test_the_command_for_a_key_that_others_can_read_takes_a_path_with_a_space(tmp_path: Path) -> None:
+    (folder := tmp_path / "my keys").mkdir()
+    [problem] = problems(folder, key_mode=0o644)
+    assert f"chmod 600 '{folder}/" in problem.instead
+
+
 def test_no_message_shows_a_key(tmp_path: Path) -> None:
     key = AUTHORITY.client().key
     text = str(problems(tmp_path, key=key)[0])

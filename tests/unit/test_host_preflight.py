@@ -278,7 +278,7 @@ def test_what_somebody_paused_or_cut_off_is_refused_since_the_plugin_does_not_se
 
 @pytest.mark.parametrize("name", PLUGIN_VARIABLES)
 def test_a_variable_that_leads_the_plugin_to_another_engine_is_refused(tmp_path: Path, port: int, name: str) -> None:
-    value = "tcp://other.example.org:2376"
+    value = "unix:///run/my docker.sock"
     with pytest.MonkeyPatch.context() as environment:
         for harmless in ("DOCKER_CONFIG", "DOCKER_BUILDKIT"):
             environment.setenv(harmless, "1")
@@ -289,6 +289,7 @@ def test_a_variable_that_leads_the_plugin_to_another_engine_is_refused(tmp_path:
         [problem] = preflight(tmp_path, port=port)
     assert (problem.key, problem.code) == (name, "conflict")
     assert f"unset {name}" in problem.instead
+    assert (f"ci:docker.host '{value}'" in problem.instead) is (name == "DOCKER_HOST")
     assert (value in str(problem)) is not name.endswith("_MATERIAL")
 
 

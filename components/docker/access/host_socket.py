@@ -72,7 +72,7 @@ def find(docker: DockerSettings) -> Socket:
     if docker.socket_group is None and docker.host.startswith("tcp://"):
         raise NotAcceptedError(
             f"does not show the group of {path} over TCP",
-            f"give socketGroup, as `stat -c %g {path}` prints it on that host, for example socketGroup: 998",
+            f"give socketGroup, as `stat -c %g {shlex.quote(path)}` prints it there, for example socketGroup: 998",
             "required",
         )
     if docker.socket_group is not None:
