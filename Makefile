@@ -1,5 +1,5 @@
 # `make` alone lists the verbs.
-export YES PYTHON STACK KEY FILE
+export YES PYTHON STACK KEY FILE FORMAT
 BOOT := @sh setup/bootstrap.sh
 PY   := sh setup/python.sh
 FOR  := $${STACK:+--stack "$$STACK"}
@@ -21,8 +21,8 @@ preview: ## show what `make up` would change
 	$(BOOT) runtime && $(PY) -m ops preview $(FOR) $(ARGS)
 down: ## remove what is deployed; Jenkins' home and the registry's images stay
 	$(BOOT) runtime && $(PY) -m ops down $(FOR) $(ARGS)
-status: ## show what is deployed and whether it works
-	$(BOOT) runtime && $(PY) -m ops status $(FOR)
+status: ## show what is deployed and whether it works; as data: make status FORMAT=json
+	$(BOOT) runtime && $(PY) -m ops status $(FOR) $${FORMAT:+--format "$$FORMAT"}
 doctor: ## check the machine, the cluster and the settings
 	$(BOOT) runtime && $(PY) -m ops doctor $(FOR)
 password: ## print the password of Jenkins' administrator or of the registry's user; of another: make password USER=alice

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import enum
 import importlib
 import os
 from pathlib import Path
@@ -39,6 +40,13 @@ File = Annotated[
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.", callback=_answer_all)]
 
 
+class Form(enum.StrEnum):
+    """How a verb prints its answer."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
 def _run(place: str, stack: str | None, *words: object, **options: object) -> None:
     module, _, verb = place.partition(".")
     status = getattr(importlib.import_module(f"ops.{module}"), verb)(stack, *words, **options)
@@ -63,7 +71,6 @@ _add(
     "down", "deploy.down", "Remove what the stack deployed. Jenkins' home and the registry's images stay.",
     asks=True, passes_on=True,
 )  # fmt: skip
-_add("status", "status.show", "Show what is deployed and how it is.")
 _add("doctor", "doctor.show", "Check everything that a stack needs, and say what to do about what is missing.")
 _add("sample", "sample.sample", "Show that it works: run Jenkins' sample pipeline, or an image that was built.")
 _add(
@@ -71,6 +78,15 @@ _add(
     asks=True,
 )  # fmt: skip
 _add("env", "settings.env", 'Print what a shell needs for plain `pulumi`: eval "$(.venv/bin/python -m ops env)".')
+
+
+@app.command()
+def status(
+    stack: Stack = None,
+    form: Annotated[Form, typer.Option("--format", help="With make: FORMAT=json")] = Form.TEXT,
+) -> None:
+    """Show what is deployed and how it is. Ends with 0 if in order, 1 if it needs a person, 2 if that can't be told."""
+    _run("status.show", stack, as_json=form is Form.JSON)
 
 
 @app.command("set")

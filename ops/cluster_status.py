@@ -1,14 +1,16 @@
 """How a stack on Kubernetes is: its servers with their volumes, and each of its builds."""
 
 import datetime as dt
+import functools
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from kubernetes import client
 
 from components import labels
 from components.kubernetes import declared, endpoints, results
-from components.kubernetes.cluster import ApiReader, ForbiddenError
+from components.kubernetes.cluster import JOB_LABEL, ApiReader, ForbiddenError, about
 from components.kubernetes.namespaces import of_buildkit, of_builds
 from components.kubernetes.plan import template_name
 from components.settings import Settings
@@ -56,7 +58,7 @@ def examine(
                 yield certificates(expires)
             yield from builds(there, settings, resources, outputs, said)
     except OpsError as error:
-        yield Finding("cluster", f"{error.what}; `make doctor` says more", "BAD")
+        yield Finding("cluster", f"{error.what}; `make doctor` says more", "unknown")
 
 
 def certificates(expires: str) -> Finding:
@@ -160,12 +162,16 @@ def builds(
     jobs = {job.metadata.name: job for job in batch.list_namespaced_job(**ours).items}
     schedules = {each.metadata.name: each for each in batch.list_namespaced_cron_job(**ours).items}
 
+    # Once for all builds that failed.
+    pods = functools.cache(partial(there.pods, namespace))
+    events = functools.cache(partial(there.events, namespace))
+
     def why(index: int, job: client.V1Job) -> str:
         # The warnings say it too, but are gone after an hour.
         ends = [entry.message or "" for entry in job.status.conditions or [] if entry.type == "Failed"]
         name = job.metadata.name
-        warnings = [*there.events(namespace, name), *ends]
-        return results.explain(settings.builds[index], index, there.pods(namespace, name), warnings)
+        own = [pod for pod in pods() if pod["metadata"].get("labels", {}).get(JOB_LABEL) == name]
+        return results.explain(settings.builds[index], index, own, [*about(events(), name), *ends])
 
     def last_run(index: int, owner: str) -> tuple[str, bool]:
         """What became of the last Job that a CronJob started, and whether it failed."""

@@ -8,10 +8,11 @@ from typing import Any
 import docker.errors
 from docker.models.containers import Container
 
-from ops import cluster, engine, finding, gitlab, recover
+from ops import clone, cluster, engine, finding, gitlab, recover
 from ops.finding import Finding
 from ops.recover import CONTAINER
 from ops.stack import Stack, open_stack
+from setup.console import OpsError
 from setup.engine import ERRORS
 
 CONTROLLER, RUNNER, AGENT = "::jenkins-controller", "::gitlab-runner-container", "::agents-"
@@ -30,10 +31,28 @@ WORDY = frozenset({"next", "jobs", "images", "builds", "containerdHosts", "sidec
 """Outputs that are no line of a table, or that each build's own line tells."""
 
 
-def show(named: str | None) -> int:
-    """Print a stack's status to stdout. Returns 0 if it is up and well, 1 if not."""
-    stack = open_stack(named)
-    return finding.show(examine(stack), stack.make)
+def show(named: str | None, *, as_json: bool = False) -> int:
+    """Print a stack's status to stdout. Returns 0 if all is in order, 1 if something needs a person, 2 if unknown.
+
+    as_json: as a `finding.Report`, also of a stack that can't be looked at.
+    """
+    here = clone.here()
+    name = named or here.chosen
+
+    def make(verb: str) -> str:
+        return here.make(verb, name)
+
+    found: list[Finding] = []
+    try:
+        found += examine(open_stack(named))
+    except OpsError as error:
+        if not as_json:
+            raise OpsError(error.what, error.remedy, code=2) from error
+        found.append(Finding("status", error.what, "unknown", error.remedy))
+    if not as_json:
+        return finding.show(found, make)
+    print(finding.report(name, found, make).model_dump_json(indent=2))  # noqa: T201 - the answer
+    return finding.code(found)
 
 
 def examine(stack: Stack) -> Iterator[Finding]:
@@ -112,7 +131,7 @@ def _containers(stack: Stack, deployment: Mapping[str, Any]) -> Iterator[Finding
 
                 yield from jenkins.examine(stack, _outputs(deployment))
     except ERRORS as failed:
-        yield Finding("engine", f"{host} does not answer ({failed}); `make doctor` says more", "BAD")
+        yield Finding("engine", f"{host} does not answer ({failed}); `make doctor` says more", "unknown")
 
 
 def how(title: str, container: Container, deployed: Mapping[str, Any]) -> Finding:

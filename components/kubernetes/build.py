@@ -11,7 +11,7 @@ from pulumi_kubernetes import batch, core
 from components import labels
 from components.kubernetes import history, queue, results
 from components.kubernetes.builders import PodSpec
-from components.kubernetes.cluster import ApiReader, ReadError
+from components.kubernetes.cluster import ApiReader, ReadError, about
 from components.kubernetes.context import FILE
 from components.kubernetes.namespaces import StackArgs
 from components.kubernetes.plan import Plan
@@ -201,7 +201,7 @@ def failure_hook(plans: Sequence[Plan], reader: ApiReader) -> pulumi.ErrorHook:
         if plan is not None and args.failed_operation == "create":
             namespace = str(meta["namespace"])
             try:
-                pods, events = reader.pods(namespace, plan.job), reader.events(namespace, plan.job)
+                pods, events = reader.pods(namespace, plan.job), about(reader.events(namespace), plan.job)
                 # Its event is written after its end, so it may not be there yet.
                 job = reader.get(f"/apis/batch/v1/namespaces/{namespace}/jobs/{plan.job}") or {}
                 conditions = job.get("status", {}).get("conditions") or ()

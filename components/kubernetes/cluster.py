@@ -6,7 +6,7 @@ import importlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -219,20 +219,25 @@ class ApiReader:
         claim = self._get(f"/api/v1/namespaces/{namespace}/persistentvolumeclaims/{name}", accept=_METADATA_ONLY)
         return str(claim["metadata"]["uid"]) if claim is not None else None
 
-    def pods(self, namespace: str, job: str) -> list[Mapping[str, Any]]:
-        """Return a Job's pods in the API's shape, the newest first."""
-        found = self._get(f"/api/v1/namespaces/{namespace}/pods", labelSelector=f"{JOB_LABEL}={job}") or {}
+    def pods(self, namespace: str, job: str | None = None) -> list[Mapping[str, Any]]:
+        """Return a Job's pods in the API's shape, the newest first; without a Job, those of all."""
+        selector = JOB_LABEL if job is None else f"{JOB_LABEL}={job}"
+        found = self._get(f"/api/v1/namespaces/{namespace}/pods", labelSelector=selector) or {}
         return sorted(found.get("items", []), key=lambda pod: str(pod["metadata"]["creationTimestamp"]), reverse=True)
 
-    def events(self, namespace: str, name: str) -> list[str]:
-        """Return the messages of the warnings about a Job and its pods, the newest first.
+    def events(self, namespace: str) -> list[tuple[str, str]]:
+        """Return whom each warning in a namespace is about, and its message, the newest first.
 
         Behind them, with `Killing: ` before them, the kubelet's about containers that it was told to end.
         """
-        told: dict[str, list[str]] = {}
+        told: list[tuple[str, str]] = []
         for selector, prefix in (("type=Warning", ""), (f"reason={KILLING}", f"{KILLING}: ")):
-            items = (self._get(f"/api/v1/namespaces/{namespace}/events", fieldSelector=selector) or {}).get("items", [])
-            found = [event for event in items if f"{event['involvedObject'].get('name', '')}-".startswith(f"{name}-")]
+            found = (self._get(f"/api/v1/namespaces/{namespace}/events", fieldSelector=selector) or {}).get("items", [])
             found.sort(key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""), reverse=True)
-            told[selector] = [f"{prefix}{event.get('message', '')}" for event in found]
-        return [message for messages in told.values() for message in messages]
+            told += [(each["involvedObject"].get("name", ""), f"{prefix}{each.get('message', '')}") for each in found]
+        return told
+
+
+def about(events: Iterable[tuple[str, str]], job: str) -> list[str]:
+    """Return the messages about a Job and its pods, of what `ApiReader.events` returned."""
+    return [message for name, message in events if f"{name}-".startswith(f"{job}-")]

@@ -53,7 +53,6 @@ class FakeReader(ApiReader):
     of_every_job: Sequence[Mapping[str, Any]] | None = None
     """The pods of each Job; None gives each one that pushed DIGEST."""
 
-    warnings: Sequence[str] = ()
     broken: bool | str = False
     """Gives no answer: to any question, or to those that begin with this."""
 
@@ -96,13 +95,13 @@ class FakeReader(ApiReader):
         self._ask(f"claim {namespace}/{name}")
         return self.volume_uid
 
-    def pods(self, namespace: str, job: str) -> list[Mapping[str, Any]]:
+    def pods(self, namespace: str, job: str | None = None) -> list[Mapping[str, Any]]:
         self._ask(f"pods {namespace}/{job}")
         return [succeeded()] if self.of_every_job is None else list(self.of_every_job)
 
-    def events(self, namespace: str, name: str) -> list[str]:
-        self._ask(f"events {namespace}/{name}")
-        return list(self.warnings)
+    def events(self, namespace: str) -> list[tuple[str, str]]:
+        self._ask(f"events {namespace}")
+        return []
 
 
 def succeeded(digest: str = DIGEST) -> dict[str, Any]:

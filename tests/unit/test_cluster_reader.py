@@ -103,12 +103,13 @@ def test_warnings_about_a_job_and_its_pods_come_newest_first_whichever_time_they
     killing = [{**about("website-0123-x7k2p"), "message": "Stopping container kaniko"}]
     path = "GET /api/v1/namespaces/ci-builds/events"
     api.answers[path] = lambda request: {"items": killing if "Killing" in request.args["fieldSelector"] else items}
-    assert ask.events("ci-builds", "website-0123") == ["new", "old", "timeless", "Killing: Stopping container kaniko"]
+    found = cluster.about(ask.events("ci-builds"), "website-0123")
+    assert found == ["new", "old", "timeless", "Killing: Stopping container kaniko"]
     assert [each.args["fieldSelector"] for each in api.requests] == ["type=Warning", "reason=Killing"]
 
 
 def test_what_is_not_there_has_nothing_in_it(ask: ApiReader) -> None:
-    assert (ask.pods("x", "y"), ask.events("x", "y"), ask.storage_classes()) == ([], [], {})
+    assert (ask.pods("x", "y"), ask.events("x"), ask.storage_classes()) == ([], [], {})
 
 
 def test_what_gives_no_answer_is_told_with_its_address_and_without_the_token(api: FakeApi, tmp_path: Path) -> None:

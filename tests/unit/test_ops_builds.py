@@ -1,6 +1,8 @@
 """What `status` says of a stack in a cluster: its servers, and every way that a build can stand."""
 
 import json
+import re
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +10,15 @@ import pytest
 from pytest_httpserver import HTTPServer
 
 from components import labels
-from ops import cluster, cluster_backup, cluster_status, recover
+from components.kubernetes import cluster as cluster_api
+from ops import clone, cluster, cluster_backup, cluster_status, recover
 from ops import status as ops_status
-from ops.finding import Finding
+from ops.finding import Finding, Mark, Report, Row
+from ops.stack import Stack
 from setup.console import OpsError
 from tests.support import made_stack
 from tests.support.fake_api import FakeApi, container
+from tests.support.verbs import ROOT
 
 BUILD = {"name": "web", "context": {"inline": {"Dockerfile": "FROM x"}}, "resources": {"memoryMib": 512}}
 SCHEDULED = {**BUILD, "schedule": "17 2 * * *"}
@@ -54,6 +59,9 @@ def api(httpserver: HTTPServer, tmp_path: Path) -> FakeApi:
     return made
 
 
+KILLED: dict[str, Any] = {"exitCode": 137, "reason": "OOMKilled"}
+
+
 def job(
     status: dict[str, Any],
     name: str = JOB,
@@ -72,13 +80,13 @@ def schedule(*, suspend: bool = False) -> dict[str, Any]:
     return {"metadata": {"name": "web"}, "spec": {"schedule": "17 2 * * *", "jobTemplate": {}, "suspend": suspend}}
 
 
-def pod(**terminated: Any) -> dict[str, Any]:
+def pod(job: str = JOB, **terminated: Any) -> dict[str, Any]:
     status = {"phase": "Failed", "containerStatuses": [container(terminated=terminated)]}
-    return {"metadata": {"creationTimestamp": BEGUN}, "status": status}
+    return {"metadata": {"creationTimestamp": BEGUN, "labels": {cluster_api.JOB_LABEL: job}}, "status": status}
 
 
-def resource(name: str = JOB, **more: Any) -> dict[str, Any]:
-    meta = {"name": name, "labels": {labels.BUILD: "web"}}
+def resource(name: str = JOB, build: str = "web", **more: Any) -> dict[str, Any]:
+    meta = {"name": name, "labels": {labels.BUILD: build}}
     return {"type": "kubernetes:batch/v1:Job", "inputs": {"metadata": meta}, **more}
 
 
@@ -88,16 +96,16 @@ def status(
     *,
     images: bool = True,
     of: str = JOB,
-    deployed: bool = True,
+    jobs: Sequence[dict[str, Any]] | None = None,
     **keys: Any,
 ) -> dict[str, Finding]:
-    """Give the findings by name. of: the Job that pushed the images in the outputs."""
-    keys |= {"kubernetes": {"kubeconfig": str(api.kubeconfig)}, "builds": [build or BUILD]}
+    """Give the findings by name. of: the Job that pushed the images in the outputs. jobs: those in the state."""
+    keys = {"builds": [build or BUILD], **keys, "kubernetes": {"kubeconfig": str(api.kubeconfig)}}
     stack = made_stack.on_cluster(api.kubeconfig.parent, **keys)
     outputs = {"images": {"web": IMAGE} if images else {}, "builds": {"web": of}}
     policy = {"metadata": {"namespace": "ci", "name": "nothing"}, "spec": {}}
     resources = [{"type": "kubernetes:networking.k8s.io/v1:NetworkPolicy", "inputs": policy}]
-    resources += [resource()] if deployed else []
+    resources += [resource()] if jobs is None else jobs
     found = cluster_status.examine(cluster.reader(stack), stack.settings, resources, outputs)
     return {each.name: each for each in found}
 
@@ -131,6 +139,77 @@ def test_of_a_build_in_an_update_that_runs_or_was_killed_that_is_said(
     assert found.get("update", ["", "", ""])[2] == {"runs": "note", "was killed": "BAD", "ended": ""}[update]
 
 
+def test_a_hundred_builds_of_which_fifty_failed_cost_as_many_requests_as_one(api: FakeApi) -> None:
+    def count(builds: int) -> int:
+        names = [f"web{number}" for number in range(builds)]
+        failed = names[::2]
+        jobs = [job(FAILED if name in failed else DONE, f"{name}-1") for name in names]
+        api.has(f"{BATCH}/jobs", *jobs)
+        api.has(BUILD_PODS, *(pod(f"{name}-1", exitCode=3) for name in failed))
+        declared = [resource(f"{name}-1", name) for name in names]
+        before = len(api.asked)
+        found = status(api, builds=[{**BUILD, "name": name} for name in names], jobs=declared)
+        assert {name for name in names if found[f"build {name}"].mark == "BAD"} == {*failed}
+        assert all("ended with exit code 3" in found[f"build {name}"].seen for name in failed)
+        return len(api.asked) - before
+
+    assert count(100) == count(1) < 20
+
+
+@pytest.fixture
+def looked_at(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """What lets `status` find this, or fail."""
+    stack = made_stack.on_cluster(api.kubeconfig.parent)
+    monkeypatch.setattr(clone, "here", lambda: stack.clone)
+    monkeypatch.setattr(ops_status, "open_stack", lambda _: stack)
+
+    def finds(*findings: Finding, fails: bool = False) -> None:
+        def examine(_: Stack) -> Iterator[Finding]:
+            yield from findings
+            if fails:
+                raise OpsError("The backend is away.", "Wait.")
+
+        monkeypatch.setattr(ops_status, "examine", examine)
+
+    return finds
+
+
+@pytest.mark.parametrize(
+    ("marks", "code", "state"),
+    [(["ok"], 0, "ok"), (["ok", "note"], 0, "ok"), (["ok", "unknown"], 2, "unknown"), (["unknown", "BAD"], 1, "bad")],
+)
+def test_status_gives_its_findings_as_data_and_its_exit_code_says_whether_a_person_is_needed(
+    looked_at: Callable[..., None], capsys: pytest.CaptureFixture[str], marks: list[Mark], code: int, state: str
+) -> None:
+    looked_at(*(Finding("build web", "x", mark, "`make up`") for mark in marks))
+    assert ops_status.show("prod", as_json=True) == code
+    told = Report.model_validate_json(capsys.readouterr().out, extra="forbid")
+    assert (told.version, told.stack, told.state) == (1, "prod", state)
+    row = {"name": "build web", "build": "web", "seen": "x", "remedy": "`make up STACK=prod`"}
+    assert [each.model_dump() for each in told.findings] == [{**row, "mark": mark.lower()} for mark in marks]
+    assert ops_status.show("prod") == code
+
+
+def test_a_stack_that_cannot_be_looked_at_is_data_too_with_what_was_found_before(
+    looked_at: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    looked_at(Finding("stack", "prod"), fails=True)
+    assert ops_status.show("prod", as_json=True) == 2
+    told = Report.model_validate_json(capsys.readouterr().out)
+    assert [(each.name, each.mark, each.remedy) for each in told.findings][1:] == [("status", "unknown", "Wait.")]
+    with pytest.raises(OpsError, match="The backend is away") as caught:
+        ops_status.show("prod")
+    assert caught.value.code == 2
+
+
+def test_the_keys_of_the_data_are_those_of_the_page() -> None:
+    page = (ROOT / "docs/how-to/status.md").read_text()
+    [shown] = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    example = Report.model_validate_json(shown, extra="forbid")
+    assert json.loads(shown) == example.model_dump()
+    assert set(Report.model_fields) | set(Row.model_fields) == {*re.findall(r"(?m)^\| `(\w+)` \|", page)}
+
+
 def test_a_user_who_may_not_patch_sees_everything_but_whether_access_was_changed(api: FakeApi) -> None:
     path = "/apis/networking.k8s.io/v1/namespaces/ci/networkpolicies/nothing"
     api.answers[f"GET {path}"] = {"spec": {}}
@@ -143,7 +222,11 @@ def test_a_user_who_may_not_patch_sees_everything_but_whether_access_was_changed
 @pytest.mark.parametrize(
     ("pods", "events", "said"),
     [
-        ([pod(exitCode=137, reason="OOMKilled")], [], "raise ci:builds[0].resources.memoryMib, for example to 1024"),
+        (
+            [pod(each, exitCode=137, reason="OOMKilled") for each in (JOB, "web-1")],
+            [],
+            "raise ci:builds[0].resources.memoryMib, for example to 1024",
+        ),
         ([], ["exceeded quota: builds"], "exceeded quota: builds; raise ci:kubernetes.quota"),
         ([], [], "raise ci:builds[0].deadlineSeconds"),
     ],
@@ -170,7 +253,7 @@ def test_a_build_that_failed_says_why_in_the_words_of_the_settings(
         ([job({}, suspend=True, labels={labels.QUEUE: "builds"})], {}, "in the queue since 2026-01-31 10:00", "BAD"),
         ([], {"images": True}, "declares it again and builds nothing", "BAD"),
         ([], {}, "`make up` builds it", "BAD"),
-        ([], {"deployed": False}, "not built yet; `make up` builds it", "BAD"),
+        ([], {"jobs": []}, "not built yet; `make up` builds it", "BAD"),
     ],
 )
 def test_every_other_way_that_a_build_can_stand_is_told_apart(
@@ -285,4 +368,4 @@ def test_a_runners_pod_is_asked_for_gitlabs_word_once_ready(api: FakeApi, monkey
 def test_a_cluster_that_refuses_is_a_line_of_the_status(api: FakeApi) -> None:
     api.refuses("GET /version", 401, "Unauthorized")
     found = status(api)["cluster"]
-    assert ("401 Unauthorized" in found.seen, found.mark) == (True, "BAD")
+    assert ("401 Unauthorized" in found.seen, found.mark) == (True, "unknown")
