@@ -109,13 +109,15 @@ def test_a_container_that_is_not_well_or_not_what_was_deployed_is_told_with_its_
     changed = status.how("container", there, deployed)
     assert changed.mark == "BAD"
     assert changed.told.endswith(" has its name (remove it first); its groups were changed. `make up` mends it")
-    state, deployed = there.attrs["State"], {}
+    state, deployed = there.attrs["State"], {"outputs": {"groupAdds": ["998"], "mustRun": False}}
     state["Health"]["Status"] = "unhealthy"
     assert status.how("container", there, deployed).mark == "BAD"
+    state["Health"]["Status"] = "healthy"
+    assert status.how("container", there, deployed).mark == "ok"
     for how, remedy in (("exited", "`make up` mends it"), ("paused", "To let it go on: docker unpause ci")):
         state["Status"] = how
         found = status.how("container", there, deployed)
         assert (found.mark, found.remedy) == ("BAD", remedy), "Pulumi does not see a paused one"
     # A refresh records one that never ran as one that need not run.
     there.attrs["State"] = {"Status": "created", "StartedAt": ""}
-    assert status.how("container", there, {"outputs": {"mustRun": False}}).mark == "BAD"
+    assert status.how("container", there, deployed).mark == "BAD"
