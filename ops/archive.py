@@ -10,6 +10,7 @@ not its names, and no text of it is shown as it is.
 # ruff: noqa: PLC0415 - rich is imported late, since an update that makes no copy needs none of it
 
 import contextlib
+import dataclasses
 import errno
 import hashlib
 import hmac
@@ -19,7 +20,7 @@ import secrets
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 from components import regular_file
 from components.docker.container import HOME
@@ -69,8 +70,9 @@ class _Hashed:
         return data
 
 
-class Archive(NamedTuple):
-    """An archive that was read once and is whole."""
+@dataclasses.dataclass
+class Archive:
+    """An archive whose manifest and state were compared. Its tars are compared by `compare`, which may take minutes."""
 
     about: Mapping[str, Any]
     """What its writer said of it, and `sha256` by part."""
@@ -82,11 +84,27 @@ class Archive(NamedTuple):
     """Whether a clone with this passphrase has written it. If not, nobody knows who has."""
 
     packed: zipfile.ZipFile
-    sizes: dict[str, int]
-    """Of each tar as `tar` gives it, in bytes."""
+    tars: frozenset[str]
+    sizes: dict[str, int] = dataclasses.field(default_factory=dict)
+    """Of each tar as `tar` gives it, in bytes; from `compare`."""
 
-    left_out: list[str]
-    """What `tar` leaves out. Shown only with `printable`."""
+    left_out: list[str] = dataclasses.field(default_factory=list)
+    """What `tar` leaves out; from `compare`. Shown only with `printable`."""
+
+    def compare(self) -> None:
+        """Read each tar from beginning to end, and compare its hash. Raises OpsError for one that is damaged."""
+        with _told(str(self.packed.filename)):
+            for part in sorted(self.tars):
+                contents, data = volume_tar.Contents(), _Hashed(self.packed.open(part))
+                self.sizes[part] = sum(map(len, _shown(volume_tar.filtered(data, MOUNTS[part], contents), part)))
+                while data.read(READ_BYTES):
+                    pass
+                if data.total.hexdigest() != self.about["sha256"][part]:
+                    raise ValueError(f"{part} has another hash than its manifest says")
+                # A registry to which nobody has pushed has none.
+                if not contents.files and part != "registry.tar":
+                    raise ValueError(f"{part} has no file in it")
+                self.left_out += contents.left_out
 
     def tar(self, name: str) -> tuple[Iterator[bytes], int]:
         """Return a tar with what a restore may unpack, in pieces, and its size in bytes."""
@@ -95,6 +113,19 @@ class Archive(NamedTuple):
     def state(self) -> bytes:
         """Return the state; empty where the archive has none."""
         return self.packed.read(STATE) if STATE in self.about["sha256"] else b""
+
+
+@contextlib.contextmanager
+def _told(path: str) -> Iterator[None]:
+    """Turn whatever a damaged file makes the libraries raise, which is listed nowhere, into an OpsError."""
+    try:
+        yield
+    except OpsError:
+        raise
+    except Exception as error:
+        raise OpsError(
+            f"{path} is damaged, or not made by `make backup`: {printable(error)}. Nothing was changed."
+        ) from error
 
 
 def printable(text: object) -> str:
@@ -158,7 +189,7 @@ def writing(path: Path, about: Mapping[str, Any], passphrase: str) -> Iterator[C
 
 @contextlib.contextmanager
 def opened(path: Path, passphrase: Callable[[], str]) -> Iterator[Archive]:
-    """Read an archive from beginning to end, compare its signature and every hash, and give it.
+    """Read an archive's manifest and state, compare its signature and their hashes, and give it.
 
     passphrase: gives that of this clone; asked only for an archive with a signature.
     Raises OpsError when it is not whole, damaged, no archive of `writing`, or has another signature.
@@ -168,14 +199,8 @@ def opened(path: Path, passphrase: Callable[[], str]) -> Iterator[Archive]:
     except OSError as error:
         raise OpsError(f"{path} can't be read: {error.strerror}.", "Give the archive as FILE.", code=2) from error
     with raw:
-        try:
+        with _told(str(path)):
             archive = _read(raw, passphrase)
-        except OpsError:
-            raise
-        except Exception as error:  # what a damaged file makes the libraries raise is listed nowhere
-            raise OpsError(
-                f"{path} is damaged, or not made by `make backup`: {printable(error)}. Nothing was changed."
-            ) from error
         yield archive
 
 
@@ -202,23 +227,13 @@ def _read(raw: BinaryIO, passphrase: Callable[[], str]) -> Archive:
                 "Nothing was changed.",
                 "Put the passphrase of the clone that was backed up into .local/passphrase.",
             )
-    hashes, sizes, contents = {}, {}, {part: volume_tar.Contents() for part in parts}
-    for part in sorted(parts):
-        data = _Hashed(packed.open(part))
-        if part in MOUNTS:
-            tar = volume_tar.filtered(data, MOUNTS[part], contents[part])
-            sizes[part] = sum(map(len, _shown(tar, part)))
-        while data.read(READ_BYTES):
-            pass
-        hashes[part] = data.total.hexdigest()
     lengths = {part: packed.getinfo(part).file_size for part in parts}
-    if about["sha256"] != hashes or (signed and about["sizes"] != lengths):
-        raise ValueError("another hash or size than its manifest says")
-    # A registry to which nobody has pushed has none.
-    if empty := [part for part, has in contents.items() if not has.files and part not in {STATE, "registry.tar"}]:
-        raise ValueError(f"{empty[0]} has no file in it")
-    left_out = [name for has in contents.values() for name in has.left_out]
-    return Archive(about, hashlib.sha256(text).hexdigest()[:16], signed, packed, sizes, left_out)
+    state = {STATE: hashlib.sha256(packed.read(STATE)).hexdigest()} if STATE in parts else {}
+    if {**about["sha256"], **state} != about["sha256"] or about["sha256"].keys() != parts:
+        raise ValueError("another hash than its manifest says, or another part")
+    if signed and about["sizes"] != lengths:
+        raise ValueError("another size than its manifest says")
+    return Archive(about, hashlib.sha256(text).hexdigest()[:16], signed, packed, frozenset(parts - {STATE}))
 
 
 def _shown(chunks: Iterable[bytes], part: str) -> Iterable[bytes]:

@@ -3,7 +3,7 @@
 What it keeps is one volume and, in the clone's own backend, the state. How to come at the volume, a store knows, one
 for Jenkins' home on a Docker host (`docker_backup`) and one for the registry in a cluster (`cluster_backup`).
 
-A restore that was killed leaves half a volume. Such a volume never passes for whole: it is made with a mark, the
+A restore that was killed leaves half a volume. Such a volume never passes for whole: it is made first, with a mark, the
 archive's id, and the last file that is written into it says that this archive is all there.
 """
 
@@ -80,7 +80,7 @@ def restore(named: str | None, file: Path, *, unsigned: bool = False) -> int:
         if known.settings.platform == "docker":
             local_engine.ensure(known.settings.docker.host)
         with _store(known) as store:
-            has = {*packed.sizes} - {archive.IMAGES}
+            has = packed.tars - {archive.IMAGES}
             keeps = {store.part} if store else set()
             if has != keeps:
                 raise OpsError(
@@ -91,6 +91,7 @@ def restore(named: str | None, file: Path, *, unsigned: bool = False) -> int:
             done = store is not None and _filled(store, packed)
             if stack.owns_backend and _deployed(stack) and not done:
                 raise OpsError(f"Stack {stack.name} is deployed. Nothing was changed.", f"First: {stack.make('down')}")
+            _compare(packed, None if done else store)
             if store and not done:
                 console.note(f"filling {store.volume}")
                 last = volume_tar.empty_file(f"{labels.RESTORED_FILE}{packed.id}")
@@ -108,6 +109,24 @@ def restore(named: str | None, file: Path, *, unsigned: bool = False) -> int:
     if status:
         console.note(f"When that is mended, run again: {again}{'' if not unsigned else ' UNSIGNED=1'}")
     return status
+
+
+def _compare(packed: Archive, store: Store | None) -> None:
+    """Make the volume with its mark, and compare the archive, which takes minutes.
+
+    In this order, since an update would begin with an empty volume after a kill in between.
+
+    store: of the volume to make; None for none. Raises OpsError for a damaged archive, and leaves no new volume then.
+    """
+    is_new = store is not None and store.mark() is None
+    if store:
+        store.make(packed.id)
+    try:
+        packed.compare()
+    except OpsError:
+        if store and is_new:
+            store.remove()
+        raise
 
 
 def before_up(stack: Stack) -> None:

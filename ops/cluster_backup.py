@@ -88,11 +88,11 @@ class ClusterStore:
         note = {"metadata": {"annotations": {labels.RESTORED: archive_id}}}
         self.core.patch_namespaced_persistent_volume_claim(REGISTRY, self.namespace, note)
 
-    def fill(self, archive_id: str, tars: Iterable[tuple[Iterable[bytes], int]]) -> None:
-        """Make the volume with a mark, in its namespace, and unpack tars of these sizes in it."""
+    def make(self, archive_id: str) -> None:
+        """Make the claim with a mark, in its namespace and in the place of one that has such a mark."""
         self._remove_helper()
         if self.mark():
-            self.core.delete_namespaced_persistent_volume_claim(REGISTRY, self.namespace)
+            self.remove()
             _until(lambda: self.mark() is None, f"the end of the claim {REGISTRY}")
         if not _known(self.core.read_namespace, self.namespace):
             marks = labels.of(self.stack.clone.name, short(self.stack.name))
@@ -102,6 +102,13 @@ class ClusterStore:
         spec = {"accessModes": ["ReadWriteOnce"], "resources": size, "storageClassName": wanted.storage_class}
         meta = {"name": REGISTRY, "labels": {labels.RESTORE: archive_id}}
         self.core.create_namespaced_persistent_volume_claim(self.namespace, {"metadata": meta, "spec": spec})
+
+    def remove(self) -> None:
+        """Remove the claim."""
+        self.core.delete_namespaced_persistent_volume_claim(REGISTRY, self.namespace)
+
+    def fill(self, archive_id: str, tars: Iterable[tuple[Iterable[bytes], int]]) -> None:
+        """Unpack tars of these sizes in the volume, and note it."""
         with self._mounted() as pipe:
             for pieces, length in tars:
                 deque(pipe(["sh", "-c", f"head -c {length} | tar -xf - -C /"], pieces), maxlen=0)

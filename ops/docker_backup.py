@@ -78,9 +78,21 @@ class DockerStore:
             except docker.errors.NotFound:
                 return False
 
-    def fill(self, archive_id: str, tars: Iterable[tuple[Iterable[bytes], int]]) -> None:
-        """Make the volume with a mark, and unpack tars in it."""
-        with self._mounted(archive_id) as home:
+    def make(self, archive_id: str) -> None:
+        """Make the volume with a mark, in the place of one that has such a mark."""
+        self._remove_helpers()
+        if self.mark():
+            self.remove()
+        marks = {**labels.of(self.stack.clone.name, short(self.stack.name)), labels.RESTORE: archive_id}
+        self.there.volumes.create(self.name, labels=marks)
+
+    def remove(self) -> None:
+        """Remove the volume."""
+        self.there.volumes.get(self.name).remove()
+
+    def fill(self, archive_id: str, tars: Iterable[tuple[Iterable[bytes], int]]) -> None:  # noqa: ARG002 - a cluster's
+        """Unpack tars in the volume."""
+        with self._mounted() as home:
             for pieces, _ in tars:
                 home.put_archive("/", iter(pieces))  # of a list, requests would make a form
 
@@ -89,7 +101,7 @@ class DockerStore:
 
     def finish(self, packed: Archive) -> None:
         """Load images into the engine beside Jenkins."""
-        if not (self.beside and IMAGES in packed.sizes):
+        if not (self.beside and IMAGES in packed.tars):
             return
         inner = self.there.containers.get(self.beside)
         with console.step(f"loading images into {inner.name}"):
@@ -120,22 +132,15 @@ class DockerStore:
         return self.there.containers.list(all=all, filters={"name": f"^/?{re.escape(name)}$"}, ignore_removed=True)
 
     @contextlib.contextmanager
-    def _mounted(self, archive_id: str = "") -> Iterator[Container]:
-        """The volume in a container that never runs, of an image without a file.
-
-        archive_id: of a restore, for which the volume is made anew.
-        """
+    def _mounted(self) -> Iterator[Container]:
+        """The volume in a container that never runs, of an image without a file."""
         self._remove_helpers()
-        project, stack = self.stack.clone.name, short(self.stack.name)
-        volume = {**labels.of(project, stack), labels.RESTORE: archive_id} if archive_id else {}
-        if archive_id and self.mark():
-            self.there.volumes.get(self.name).remove()
         # By its id: a tag could be another image's, whose files an empty volume would get.
         image = json.loads(str(self.there.api.import_image_from_data(TAR_END)).splitlines()[-1])["status"]
         # A job with the socket can have any name first.
-        name, mounts = f"{self.name}-{secrets.token_hex(8)}", [Mount(FOLDER, self.name, labels=volume)]
+        name, mounts = f"{self.name}-{secrets.token_hex(8)}", [Mount(FOLDER, self.name)]
         try:
-            marks = {labels.HELPER: f"{project}/{stack}"}
+            marks = {labels.HELPER: f"{self.stack.clone.name}/{short(self.stack.name)}"}
             yield self.there.containers.create(image, ["never"], name=name, mounts=mounts, labels=marks)
         finally:
             self._remove_helpers()

@@ -63,6 +63,11 @@ def test_the_images_of_a_lost_cluster_come_back_with_their_digests_and_nothing_i
     assert "damaged" in verbs.run("restore", "--file", str(cut), status=1)
     assert stack.namespace not in {each.metadata.name for each in stack.core.list_namespace().items}
 
+    # The claim and its mark are there before the archive is compared, which takes minutes.
+    claims = stack.core.list_namespaced_persistent_volume_claim
+    verbs.killed_when(lambda: claims(stack.namespace).items, "restore", "--file", str(file))
+    assert HELPER not in {each.metadata.name for each in stack.core.list_namespaced_pod(stack.namespace).items}
+    assert "unfinished restore" in verbs.run("up", status=1)
     verbs.killed_when(lambda: ready(stack, HELPER), "restore", "--file", str(file))
     # What somebody does who does not know it.
     stack.core.delete_namespaced_pod(HELPER, stack.namespace, grace_period_seconds=0)

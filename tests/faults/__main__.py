@@ -153,8 +153,8 @@ def kill(trial: Trial, chance: random.Random) -> str:
     (trial.scratch / "new.zip").unlink(missing_ok=True)
     seconds = share * {"down": 5, "preview": 5, "recover": 4, "backup": 8, "restore": 12}.get(verb, 9)
     ended = _killed(trial, words, victim, seconds)
-    if verb == "restore" and not ended:
-        trial.first = words  # the page says: if a restore is killed, run it again
+    if verb == "restore" and not ended and not trial.engine.volumes.list(filters={"name": f"{NAME}-home"}):
+        trial.first = words  # it has not begun; once it has, `up` asks for it
     shutil.copy(trial.scratch / trial.file.name, trial.file)
     return f"{verb}, {victim} after {seconds:.1f} s{' (it had ended)' if ended else ''}"
 

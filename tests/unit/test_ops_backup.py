@@ -60,6 +60,7 @@ def made(tmp_path: Path) -> Path:
 def read(path: Path) -> dict[str, bytes]:
     with archive.opened(path, lambda: KEY) as packed:
         assert packed.about["stack"] == "dev"
+        packed.compare()
         pieces, size = packed.tar("home.tar")
         home = b"".join(pieces)
         assert len(home) == size
@@ -82,8 +83,8 @@ def test_an_archive_that_is_cut_anywhere_is_refused(made: Path) -> None:
     data = made.read_bytes()
     for length in range(len(data)):
         made.write_bytes(data[:length])
-        with pytest.raises(OpsError, match="damaged"), archive.opened(made, lambda: KEY):
-            pass
+        with pytest.raises(OpsError, match="damaged"), archive.opened(made, lambda: KEY) as packed:
+            packed.compare()
 
 
 def test_an_archive_with_another_byte_is_refused_unless_all_that_it_has_is_the_same(
@@ -100,15 +101,28 @@ def test_an_archive_with_another_byte_is_refused_unless_all_that_it_has_is_the_s
     assert refused > len(b"".join(PARTS.values()))
 
 
+@pytest.mark.parametrize(("mark", "calls"), [(None, ["mark", "make", "remove"]), ("a killed one's", ["mark", "make"])])
+def test_the_volume_is_marked_before_its_archive_is_compared_and_a_new_one_goes_with_a_damaged_archive(
+    made: Path, mark: str | None, calls: list[str]
+) -> None:
+    data = made.read_bytes()
+    index = data.index(b"data/config.xml")
+    made.write_bytes(data[:index] + b"x" + data[index + 1 :])
+    store = mock.Mock(**{"mark.return_value": mark})
+    with pytest.raises(OpsError, match="damaged"), archive.opened(made, lambda: KEY) as packed:
+        backup._compare(packed, store)  # noqa: SLF001 - nothing else compares
+    assert [name for name, _, _ in store.mock_calls] == calls
+
+
 @pytest.mark.parametrize("change", [{"home.tar": b"other"}, {"more.tar": b"x"}, {"manifest.json": b"{}"}])
 def test_an_archive_with_another_part_than_its_manifest_has_is_refused(made: Path, change: dict[str, bytes]) -> None:
-    with zipfile.ZipFile(made) as packed:
-        parts = {name: packed.read(name) for name in packed.namelist()}
-    with zipfile.ZipFile(made, "w") as packed:
+    with zipfile.ZipFile(made) as written:
+        parts = {name: written.read(name) for name in written.namelist()}
+    with zipfile.ZipFile(made, "w") as written:
         for name, data in {**parts, **change}.items():
-            packed.writestr(name, data)
-    with pytest.raises(OpsError, match="damaged"), archive.opened(made, lambda: KEY):
-        pass
+            written.writestr(name, data)
+    with pytest.raises(OpsError, match="damaged"), archive.opened(made, lambda: KEY) as packed:
+        packed.compare()
 
 
 def test_an_answer_of_the_engine_that_breaks_off_leaves_no_file_and_none_is_overwritten(made: Path) -> None:
@@ -201,6 +215,7 @@ def test_a_volumes_tar_has_regular_files_folders_and_links_that_stay_inside(case
         assert str(refused.value).isprintable() or "\x1b" not in str(refused.value)
         return
     with archive.opened(made, lambda: KEY) as packed:
+        packed.compare()
         assert packed.left_out == case.get("leftOut", [])
         pieces = b"".join(packed.tar("home.tar")[0])
     with tarfile.open(fileobj=io.BytesIO(pieces)) as unpacked:
