@@ -131,6 +131,8 @@ def _is_the_same(last: PushedImage, pod: PodSpec, build: BuildSettings, decides:
     """
     if last.decides is not None or build.trigger:
         return last.decides == decides
+    if build.context.volume is not None:
+        pod = {**pod, "initContainers": ()}  # 0.1.0 did not check a volume for Kaniko, and the check decides nothing
     return _has(last.pod, pod)
 
 

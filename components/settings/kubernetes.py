@@ -113,7 +113,8 @@ class KubernetesSettings(Section):
     """The image of the builder `buildah`: a shell and Buildah 1.28 or newer."""
 
     git_image: ImageReference = "alpine/git:v2.52.0"
-    """The image that reads git repositories: a shell, git, ssh for ssh:// addresses, wget for `onPush`."""
+    """The image that reads git repositories: a shell, git, ssh for ssh:// addresses, wget for `onPush`. Before Kaniko,
+    it also looks at a context on a volume."""
 
     kubectl_image: ImageReference = "registry.k8s.io/kubectl:v1.34.4"
     """The image that restarts the registry for a garbage collection, and creates Jobs on push. It needs only

@@ -10,6 +10,8 @@ import pytest
 from kubernetes import client
 
 from components import labels
+from components.kubernetes.builders.kaniko import HOME
+from components.kubernetes.builders.pod import LOGINS
 from tests.support.cluster import PASSWORD, Stack, inline, names, until
 
 FROM = "FROM alpine:latest\n"
@@ -117,18 +119,29 @@ def test_a_build_whose_pod_is_evicted_starts_again_without_a_retry(deployed: Sta
         assert deployed.job("slow").status.succeeded == 1
 
 
-def test_a_context_on_a_volume_is_built(deployed: Stack) -> None:
+def test_a_context_on_a_volume_is_built_and_a_dockerfile_that_leads_out_of_it_ends_the_build(deployed: Stack) -> None:
     claim = {"metadata": {"name": "sources"}, "spec": {"accessModes": ["ReadWriteOnce"], "resources": ROOM}}
     deployed.core.create_namespaced_persistent_volume_claim(deployed.builds, claim)
     text = 'FROM alpine:latest\\nCOPY a.txt /\\nCMD ["cat", "/a.txt"]\\n'
-    write = f"mkdir -p /v/app && printf '{text}' > /v/app/Dockerfile && echo from a volume > /v/app/a.txt"
-    image = deployed.deployment.outputs()["images"]["hello"]
-    assert deployed.run(image, "sh", "-c", write, volume="sources") == "Succeeded"
+    write = f"cd /v/app && printf '{text}' > real && echo from a volume > a.txt"
+    # A link that stays inside is followed. The folder is another user's: root needs a capability to enter it.
+    links = f"ln -s real Dockerfile && ln -s {HOME}/.docker/config.json kaniko && ln -s {LOGINS}/config.json buildah"
+    image, volume = deployed.deployment.outputs()["images"]["hello"], {"volume": {"claim": "sources", "path": "app"}}
+    script = f"mkdir /v/app && {write} && {links} && chmod 700 . && chown 4242 ."
+    said = deployed.run(image, "sh", "-c", script, volume="sources")
+    assert said == "Succeeded"
     with restored(deployed):
-        volume = {"volume": {"claim": "sources", "path": "app"}}
-        deployed.configure(HELLO, LAYERS, {"name": "volume", "context": volume})
+        inside = [HELLO, LAYERS, {"name": "volume", "context": volume}]
+        deployed.configure(*inside)
         deployed.deployment.up()
         assert deployed.run(deployed.deployment.outputs()["images"]["volume"]) == "from a volume\nSucceeded"
+        out = [{"name": each, "builder": each, "dockerfile": each, "context": volume} for each in ("kaniko", "buildah")]
+        deployed.configure(*inside, *out)
+        said = deployed.deployment.pulumi("up", "--yes", "--skip-preview", status=None)
+    for builder in ("kaniko", "buildah"):
+        assert f"build {builder} failed" in said
+        assert f"/context/app/{builder} leads out of /context" in said
+    assert '"auths"' not in said
 
 
 def test_images_that_were_lost_with_the_registrys_volume_are_built_again(deployed: Stack) -> None:

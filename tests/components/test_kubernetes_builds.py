@@ -130,6 +130,7 @@ EARLIER: dict[str, Any] = {
         build(),
         build("git", context=GIT, builder="buildah", args={"A": "1"}),
         build("daemon", context=GIT, builder="buildkit"),
+        build("volume", context={"volume": {"claim": "sources"}}),
     ],
     "gitToken": "glpat-0123456789",
     "kubernetes": {"buildsPodSecurity": "privileged"},

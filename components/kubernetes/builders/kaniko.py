@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from components.kubernetes.builders.pod import PodSpec, pod_spec
-from components.kubernetes.builders.source import Source, source
+from components.kubernetes.builders.source import Source, checked_first, source
 from components.kubernetes.builders.spec import SECRETS_FOLDER, TRUST_FILE, BuildSpec, flags
 
 CAPABILITIES: Final = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID")
@@ -25,7 +25,7 @@ _HOW: Final = (
 
 def kaniko(spec: BuildSpec) -> PodSpec:
     """Return the pod that builds with kaniko's executor."""
-    context = source(spec)
+    context = checked_first(spec, source(spec))
     container: dict[str, Any] = {
         "name": "kaniko",
         "args": [*_context(spec, context), *flags(spec.build, platform="--custom-platform"), *_registries(spec), *_HOW],

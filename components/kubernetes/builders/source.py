@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -64,9 +64,44 @@ def checked(spec: BuildSpec) -> str:
     return _inside(FOLDER, volume.path, spec.build.dockerfile) if volume is not None else ""
 
 
+def checked_first(spec: BuildSpec, context: Source) -> Source:
+    """Return the source with that check in an init container, for a builder whose image has no shell."""
+    script = checked(spec)
+    if not script:
+        return context
+    # As root that may enter the folders of others, as the builder may.
+    able = {"capabilities": {"drop": ["ALL"], "add": ["DAC_OVERRIDE"]}, "runAsUser": 0}
+    return replace(context, first=[*context.first, _with_git(spec, "check", script, context.mounts, **able)])
+
+
 def _inside(root: str, folder: str | None, dockerfile: str) -> str:
     folder = f"{root}/{folder}" if folder else root
     return _INSIDE + "".join(f"inside {root} {shlex.quote(path)}\n" for path in (folder, f"{folder}/{dockerfile}"))
+
+
+def _with_git(
+    spec: BuildSpec,
+    name: str,
+    script: str,
+    mounts: Sequence[Mapping[str, Any]],
+    **security: Any,  # noqa: ANN401 - the API's shapes
+) -> dict[str, Any]:
+    """Return an init container that runs a shell script in the image with git.
+
+    security: fields of its security context beside, or in the place of, the least.
+    """
+    least = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
+    return {
+        "name": name,
+        "image": spec.git_image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["/bin/sh", "-euc", script],
+        "env": [],
+        "resources": resources(spec.build),
+        "securityContext": {**least, **security},
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "volumeMounts": mounts,
+    }
 
 
 def _from_git(spec: BuildSpec) -> Source:
@@ -112,20 +147,6 @@ def _from_git(spec: BuildSpec) -> Source:
         mounts.append({"name": "trust", "mountPath": "/trust", "readOnly": True})
     inside = _inside(f"{FOLDER}/source", git.directory, spec.build.dockerfile)
     known = '[ -z "${KNOWN_HOSTS:-}" ] || printf "%s\\n" "$KNOWN_HOSTS" > /tmp/known_hosts\n'
-    fetch = {
-        "name": "fetch",
-        "image": spec.git_image,
-        "imagePullPolicy": "IfNotPresent",
-        "command": ["/bin/sh", "-euc", known + _FETCH + inside],
-        "env": env,
-        "resources": resources(spec.build),
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
-        "terminationMessagePolicy": "FallbackToLogsOnError",
-        "volumeMounts": mounts,
-    }
+    fetch = {**_with_git(spec, "fetch", known + _FETCH + inside, mounts), "env": env}
     folder = f"{FOLDER}/source" + (f"/{git.directory}" if git.directory else "")
     return Source(volumes=volumes, mounts=[{"name": "context", "mountPath": FOLDER}], first=[fetch], folder=folder)
