@@ -3,6 +3,7 @@
 import contextlib
 import re
 import ssl
+import time
 from typing import Any
 
 import docker
@@ -27,6 +28,9 @@ LOG_LINES = 20
 
 NO_CAPABILITIES = "unable to apply caps"
 """What the engine says where a privileged container can't start. Source: opencontainers/runc, its capabilities."""
+
+RECONNECT_SECONDS = 30
+"""How long an agent may be without the controller that an update has replaced: it looks for it each ten seconds."""
 
 SILENT_SECONDS = 10
 """How long an engine may say nothing before a verb gives up on it. A busy one answers a ping in under a second."""
@@ -170,23 +174,32 @@ def _pull_problem(there: docker.DockerClient, image: str) -> str:
 def show_ill(settings: Settings, project: str, stack: str, *, starting: bool) -> list[str]:
     """Show how the logs of a stack's containers that are not well end. Returns what is wrong, for each of them.
 
-    starting: whether one that is not healthy yet is shown too.
+    starting: whether one that is not healthy yet is shown too, and at once.
     """
     wanted = [f"{name}={value}" for name, value in labels.of(project, stack).items()]
     # Another clone's stack of this name has the same labels, but no two containers of an engine have one name.
     names = {each.name for each in managed_names.of(settings) if each.kind == "container"}
-    found = []
+    well = {"healthy", None} if starting else {"healthy", "starting", None}
+    ill: dict[Container, str | None] = {}
     # Without an engine there is nothing to show, and Pulumi has said so.
     with contextlib.suppress(*ERRORS), contextlib.closing(client(settings)) as there:
-        for container in there.containers.list(all=True, filters={"label": wanted}, ignore_removed=True):
-            state = container.attrs["State"]
-            health = (state.get("Health") or {}).get("Status")
-            how = health if state["Status"] == "running" else state["Status"]
-            well = {"healthy", None} if starting else {"healthy", "starting", None}
-            if container.name in names and how not in well:
-                found.append(f"the container {container.name} is {how}")
-                show_log(container)
-    return found
+        end = time.monotonic() + (0 if starting else RECONNECT_SECONDS)
+        while True:
+            containers = there.containers.list(all=True, filters={"label": wanted}, ignore_removed=True)
+            states = {container: _how(container) for container in containers if container.name in names}
+            ill = {container: how for container, how in states.items() if how not in well}
+            if not ill or time.monotonic() >= end:
+                break
+            time.sleep(1)
+        for container in ill:
+            show_log(container)
+    return [f"the container {container.name} is {how}" for container, how in ill.items()]
+
+
+def _how(container: Container) -> str | None:
+    """Return the health of a container that runs, None without a health check; else its status."""
+    state = container.attrs["State"]
+    return (state.get("Health") or {}).get("Status") if state["Status"] == "running" else str(state["Status"])
 
 
 def show_log(container: Container) -> None:

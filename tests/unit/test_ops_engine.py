@@ -190,10 +190,25 @@ def test_a_container_that_is_not_well_is_told_with_the_end_of_its_log(
         "/containers/1/json": (200, whole),
         "/containers/1/logs": (200, "why it fails"),
     }
-    with answering(tmp_path / "sock", known) as host:
+    with answering(tmp_path / "sock", known) as host, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "RECONNECT_SECONDS", 0)
         found = engine.show_ill(on(host, agents=2), "ci", "dev", starting=starting)
     assert found == ([f"the container {name} is {how}"] if how else [])
     assert ("why it fails" in capfd.readouterr().err) == bool(how)
+
+
+def test_an_agent_that_looks_for_a_replaced_controller_is_waited_for(tmp_path: Path) -> None:
+    healths = iter(("unhealthy", "healthy"))
+
+    def answer(target: str) -> tuple[int, object]:
+        if "/containers/1/json" in target:
+            state = {"Status": "running", "Health": {"Status": next(healths)}}
+            return 200, {"Id": "1", "Name": "/jenkins-server-agent-1", "State": state, "Config": {"Tty": True}}
+        return 200, [{"Id": "1"}] if "/containers/json" in target else {"ApiVersion": "1.41", "Version": "20.10"}
+
+    with fake_docker.serving(tmp_path / "sock", answer) as host:
+        assert engine.show_ill(on(host, agents=2), "ci", "dev", starting=False) == []
+    assert next(healths, None) is None
 
 
 @pytest.mark.parametrize(("usual", "mark"), [(False, "BAD"), (True, "note")])
