@@ -22,18 +22,23 @@ Where the engine sets no limit, that is a billion numbers: 15 minutes."""
 _START: Final = f"""
 trap 'kill $!; exit' TERM INT
 ulimit -n {_OPEN_FILES} 2>/dev/null || true
-until [ -s {casc.AGENTS_FOLDER}/$1 ] && curl -fsS -o /tmp/agent.jar http://{_CONTROLLER}:8080/jnlpJars/agent.jar; do
+while :; do
+    if [ -s {casc.AGENTS_FOLDER}/$1 ] && curl -fsS -o /tmp/agent.jar http://{_CONTROLLER}:8080/jnlpJars/agent.jar; then
+        java -jar /tmp/agent.jar -url http://{_CONTROLLER}:8080/ -webSocket -name $1 -secret @{casc.AGENTS_FOLDER}/$1 \\
+            -workDir {HOME}/$1 &
+        wait $! || true
+    fi
     sleep 2
 done
-java -jar /tmp/agent.jar -url http://{_CONTROLLER}:8080/ -webSocket -name $1 -secret @{casc.AGENTS_FOLDER}/$1 \\
-    -workDir {HOME}/$1 &
-wait $!
 """
 """Waits for the secret and the controller, and takes the agent's program from it, so that the two always fit. Not by
-the image's own entry point, which copies every plugin into the home. The shell stays to reap what jobs leave."""
+the image's own entry point, which copies every plugin into the home. The shell stays to reap what jobs leave, and to
+start a program again that ended: with a new start of the container the steps of jobs would be lost, and the health
+check would begin anew."""
 
-_CONNECTED: Final = ["CMD", "grep", "-qs", ":1F90 01 ", "/proc/net/tcp", "/proc/net/tcp6"]
-"""Finds an established connection to port 8080, as the kernel writes it: the agent's to the controller."""
+_HEALTHY: Final = f"test -e {casc.AGENTS_FOLDER}/%s.connected && grep -qs ':1F90 01 ' /proc/net/tcp /proc/net/tcp6"
+"""Finds the controller's mark that it has this agent, and an established connection to port 8080, as the kernel writes
+it. A connection alone can be a try with a wrong secret; a mark alone, that of a controller which was killed."""
 
 
 class Agents(pulumi.ComponentResource):
@@ -106,7 +111,7 @@ class Agents(pulumi.ComponentResource):
                 **service(
                     parent=self,
                     memory_mib=settings.memory_mib,
-                    healthy=_CONNECTED,
+                    healthy=["CMD-SHELL", _HEALTHY % agent],
                     start_seconds=START_SECONDS,
                     ready_seconds=settings.start_timeout_seconds,
                     stop_seconds=settings.stop_timeout_seconds,

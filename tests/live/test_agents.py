@@ -21,6 +21,8 @@ from tests.support.waiting import eventually
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from docker.models.containers import Container
+
 NAME = f"{PREFIX}-agents"
 ENGINE = f"{NAME}-engine"
 AGENT = f"{NAME}-agent-1"
@@ -41,6 +43,10 @@ def verbs(real_jenkins: str, engine: docker.DockerClient, tmp_path_factory: pyte
     }
     with made.deployed(NAME, f"{ENGINE}-images", **keys):
         yield made
+
+
+def health(engine: docker.DockerClient, name: str) -> str:
+    return str(engine.containers.get(name).health)
 
 
 def mounts(engine: docker.DockerClient, name: str) -> dict[str, str]:
@@ -102,6 +108,23 @@ def test_a_step_on_an_agent_goes_on_while_the_controller_is_started_again(
     assert "Finished: SUCCESS" in jenkins.log("long")
 
 
+def end_program(container: Container) -> None:
+    """Kill an agent's program, which its shell starts again."""
+    for _, pid, *_, command in container.top()["Processes"]:
+        if command.split()[0].endswith("java"):  # by its whole path, once it has started itself again
+            os.kill(int(pid), signal.SIGKILL)
+
+
+def test_a_step_goes_on_while_its_agents_program_is_started_again(verbs: Verbs, engine: docker.DockerClient) -> None:
+    jenkins = Remote.of(verbs)
+    agent = at_work(jenkins)
+    end_program(engine.containers.get(f"{NAME}-{agent}"))
+    inside(f"{NAME}-{agent}", "touch", f"/var/jenkins_home/{agent}/workspace/long/go")
+    eventually(lambda: "Finished: " in jenkins.log("long"), seconds=120, every=1)
+    assert "went on\n" in jenkins.log("long")
+    assert jenkins.log("long").endswith("Finished: SUCCESS")
+
+
 def test_a_killed_agent_comes_back_its_build_fails_with_the_reason_and_the_next_is_green(
     verbs: Verbs, engine: docker.DockerClient
 ) -> None:
@@ -112,7 +135,7 @@ def test_a_killed_agent_comes_back_its_build_fails_with_the_reason_and_the_next_
     text = jenkins.log("long")
     assert "Finished: FAILURE" in text, text
     assert re.search(r"wrapper script does not seem to be touching the log file|was lost|is offline", text), text
-    eventually(lambda: engine.containers.get(name).health == "healthy", seconds=120)
+    eventually(lambda: health(engine, name) == "healthy", seconds=120)
     assert jenkins.build("sample").endswith("Finished: SUCCESS")
 
 
@@ -128,15 +151,34 @@ def at_work(jenkins: Remote) -> str:
 def test_an_agent_is_unhealthy_while_the_controller_is_away_and_comes_back(
     verbs: Verbs, engine: docker.DockerClient
 ) -> None:
-    def health() -> str:
-        return str(engine.containers.get(AGENT).health)
-
     engine.containers.get(NAME).stop(timeout=5)
     try:
-        eventually(lambda: health() == "unhealthy", seconds=90)
+        eventually(lambda: health(engine, AGENT) == "unhealthy", seconds=90)
     finally:
         engine.containers.get(NAME).start()
-    eventually(lambda: health() == "healthy", seconds=180)
+    eventually(lambda: health(engine, AGENT) == "healthy", seconds=180)
+
+
+def test_an_agent_is_unhealthy_with_a_wrong_secret_or_a_program_that_does_not_start_and_comes_back(
+    verbs: Verbs, engine: docker.DockerClient
+) -> None:
+    refused, broken = names = [f"{NAME}-agent-{number}" for number in (1, 2)]
+    right = inside(NAME, "cat", "/run/ci-agents/agent-1")
+    java = inside(broken, "sh", "-c", "readlink -f $(command -v java)").strip()
+    try:
+        inside(NAME, "sh", "-c", "printf %064d 0 > /run/ci-agents/agent-1")
+        inside(broken, "chmod", "a-x", java, user="root")
+        for agent in map(engine.containers.get, names):
+            end_program(agent)
+            # A connection to the controller that is not an agent's.
+            agent.exec_run(["sh", "-c", "sleep 60 | curl -s telnet://jenkins:8080"], detach=True)
+        eventually(lambda: {health(engine, name) for name in names} == {"unhealthy"}, seconds=60)
+        assert "Failed to connect" in engine.containers.get(refused).logs(tail=20).decode()
+    finally:
+        inside(NAME, "sh", "-c", f"printf {right} > /run/ci-agents/agent-1")
+        inside(broken, "chmod", "a+x", java, user="root")
+        end_program(engine.containers.get(refused))
+    eventually(lambda: {health(engine, name) for name in names} == {"healthy"}, seconds=60)
 
 
 def test_an_agent_less_leaves_no_container_and_jenkins_is_told(verbs: Verbs, engine: docker.DockerClient) -> None:
@@ -145,7 +187,7 @@ def test_an_agent_less_leaves_no_container_and_jenkins_is_told(verbs: Verbs, eng
     assert Remote.of(verbs).script("print(jenkins.nodes*.name)") == "[agent-1]"
     with pytest.raises(docker.errors.NotFound):
         engine.containers.get(f"{NAME}-agent-2")
-    eventually(lambda: engine.containers.get(AGENT).health == "healthy", seconds=180)
+    eventually(lambda: health(engine, AGENT) == "healthy", seconds=180)
 
 
 def test_without_agents_nothing_of_them_is_left_and_the_controller_has_the_engine_again(
