@@ -209,7 +209,7 @@ def remove_forgotten(stack: Stack, deployment: Mapping[str, Any]) -> list[str]:
     """Remove the containers and networks that the stack made and its state does not know. Returns what was removed.
 
     Theirs is a name of the settings or of a half-done create, and the label with the random id of the state. What they
-    had to keep is on volumes. Raises OpsError if there are half-done creates, and the engine does not answer.
+    had to keep is on volumes. Raises OpsError if there are half-done operations, and the engine does not answer.
     """
     resources = {each["urn"]: each for each in deployment.get("resources") or []}
     own = managed_names.Own.of(stack.clone.name, short(stack.name), resources)
@@ -229,7 +229,7 @@ def remove_forgotten(stack: Stack, deployment: Mapping[str, Any]) -> list[str]:
                         how = "half-made" if (kind, name) in half_made else "unknown"
                         done.append(f"removed the {how} {kind} {name}; what it keeps is on volumes")
     except (OpsError, *ERRORS) as failed:
-        if half_made:
+        if deployment.get("pending_operations"):  # the refresh that follows needs it, and would wait for a silent one
             raise OpsError(
                 f"The engine can't be asked for what was half made: {failed}",
                 "Start it (`systemctl start docker`), and see that `docker version` works; then run recover again.",

@@ -141,12 +141,17 @@ def test_a_silent_engine_is_given_up_and_one_that_answers_or_is_gone_is_not(
         assert deploy.down(None, []) == 1
 
 
-def test_recover_says_in_words_that_the_engine_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("operation", ["creating", "updating"])
+def test_recover_says_in_words_that_the_engine_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, operation: str
+) -> None:
+    """It goes on with a refresh, and Pulumi's plugin would wait for a silent engine for ever."""
+
     def gone(*_: object) -> None:
         raise docker.errors.DockerException("Error while fetching server API version")
 
     monkeypatch.setattr("ops.engine.client", gone)
-    half_made = {"type": "creating", "resource": {"type": recover.CONTAINER, "inputs": {"name": "c"}}}
+    half_made = {"type": operation, "resource": {"type": recover.CONTAINER, "inputs": {"name": "c"}}}
     with pytest.raises(OpsError, match="can't be asked for what was half made") as caught:
         recover.remove_forgotten(made_stack.on_docker(tmp_path), {"pending_operations": [half_made]})
     assert "run recover again" in caught.value.remedy
