@@ -25,18 +25,20 @@ _BCRYPT: Final = b"./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456
 """bcrypt writes base64 with an alphabet of its own."""
 
 
-def kept(name: str, given: SecretStr | None) -> pulumi.Output[str]:
+def kept(name: str, given: SecretStr | None, opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
     """Return the password from the config or, where it has none, one that is generated once.
 
     name: of the Stash that keeps a generated one, encrypted, in the state.
     given: the config's.
+    opts: the Stash's.
 
     Each run generates a new one, and the Stash returns its first. So a preview before the first update knows none.
     """
     if given is not None:
         return pulumi.Output.secret(given.get_secret_value())
     fresh = pulumi.Output.secret(secrets.token_urlsafe(_RANDOM_BYTES))
-    stash = pulumi.Stash(name, input=fresh, opts=pulumi.ResourceOptions(ignore_changes=["input"]))
+    first = pulumi.ResourceOptions(ignore_changes=["input"])
+    stash = pulumi.Stash(name, input=fresh, opts=pulumi.ResourceOptions.merge(opts, first))
     return pulumi.Output.secret(stash.output)
 
 

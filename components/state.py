@@ -2,7 +2,8 @@
 
 import functools
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import pulumi
@@ -18,6 +19,73 @@ _PAUSE_SECONDS: Final = 0.05
 
 Resources = Mapping[str, Mapping[str, Any]]
 """Each resource's `type` and `outputs`, by its URN."""
+
+
+_STACK: Final = "pulumi:pulumi:Stack"
+
+DOCKER_CI: Final = "ci:docker:DockerCi"
+KUBERNETES_CI: Final = "ci:kubernetes:KubernetesCi"
+"""The types of the root components. Each has everything of one CI."""
+
+NAME: Final = "ci"
+"""The name of the root component of this project's own program. The names of all in it begin with `ci-`."""
+
+_ROOTS: Final = frozenset((DOCKER_CI, KUBERNETES_CI))
+
+
+@dataclass(frozen=True)
+class Last:
+    """What the last update left of one CI."""
+
+    outputs: Mapping[str, Any]
+    """The outputs of its last successful update; none before that."""
+
+    resources: Resources
+
+
+def of_root(name: str) -> Last:
+    """Return what the last update left of the CI whose root component has this name; nothing before the first.
+
+    Up to 0.1.0 a stack had no root component and was one CI. What such a stack left is that of any root component,
+    until an update has moved all of it into one.
+    """
+    state = resources()
+    roots = {urn: _name(urn) for urn in state if _types(urn)[-1] in _ROOTS}
+    outermost = {_types(urn)[0] for urn in state}
+    former = any(kind.startswith(("ci:docker:", "ci:kubernetes:")) for kind in outermost - _ROOTS)
+
+    def owner(urn: str) -> str | None:
+        if _ROOTS.isdisjoint(_types(urn)):
+            return name if former else None
+        # "a-b-host" is of the root "a-b" if there is one, and else of "a".
+        names = (root for root in roots.values() if f"{_name(urn)}-".startswith(f"{root}-"))
+        return max(names, key=len, default=None)
+
+    outputs = next((state[urn].get("outputs") or {} for urn, root in roots.items() if root == name), {})
+    if not any(state[urn].get("outputs") for urn in roots) and (former or roots):
+        # The first update with a root component is not done, or failed.
+        exports = next((each.get("outputs") or {} for each in state.values() if each.get("type") == _STACK), {})
+        outputs = exports if {"platform", "images"} <= exports.keys() else {}
+    return Last(outputs, {urn: each for urn, each in state.items() if owner(urn) == name})
+
+
+def claims() -> dict[tuple[str, ...], str]:
+    """Return what the root components of this run have so far that no two may have, each with the root's name."""
+    return _claims(get_monitor())
+
+
+@functools.lru_cache(maxsize=1)
+def _claims(_: object) -> dict[tuple[str, ...], str]:
+    return {}
+
+
+def _types(urn: str) -> Sequence[str]:
+    """Return the type of a resource behind those of its parents."""
+    return urn.split("::", 3)[2].split("$")
+
+
+def _name(urn: str) -> str:
+    return urn.split("::", 3)[3]
 
 
 def resources() -> Resources:

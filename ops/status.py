@@ -2,12 +2,14 @@
 
 import collections
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import docker.errors
 from docker.models.containers import Container
 
+from components.state import NAME
 from ops import clone, cluster, engine, finding, gitlab, recover
 from ops.finding import Finding
 from ops.recover import CONTAINER
@@ -15,7 +17,7 @@ from ops.stack import Stack, open_stack
 from setup.console import OpsError
 from setup.engine import ERRORS
 
-CONTROLLER, RUNNER, AGENT = "::jenkins-controller", "::gitlab-runner-container", "::agents-"
+CONTROLLER, RUNNER, AGENT = "jenkins-controller", "gitlab-runner-container", re.compile(r"[:-]agents-\d+$")
 MAIN = (CONTROLLER, RUNNER)
 """How the address of a Docker stack's main container ends in a state: Jenkins', or a GitLab Runner's."""
 CONTROLLER_USER = "1000"
@@ -112,18 +114,19 @@ def _containers(stack: Stack, deployment: Mapping[str, Any]) -> Iterator[Finding
     host = stack.settings.docker.host
     try:
         there = engine.client(stack.settings)
-        on_agents = any(AGENT in entry["urn"] for entry in deployed)
+        on_agents = any(AGENT.search(entry["urn"]) for entry in deployed)
         # What it needs comes first: a controller that can't reach its engine is explained by the row above it.
         for entry in sorted(deployed, key=lambda entry: entry["urn"].endswith(MAIN)):
             name, main = (entry.get("outputs") or {}).get("name", ""), entry["urn"].endswith(MAIN)
-            title = "container" if main else entry["urn"].rpartition("::")[2].removesuffix("-container")
+            title = entry["urn"].rpartition("::")[2].removeprefix(f"{NAME}-").removesuffix("-container")
+            title = "container" if main else title
             try:
                 container = there.containers.get(name)
             except docker.errors.NotFound:
                 yield Finding(title, f"{name} is gone from the engine at {host}; `make up` brings it back", "BAD")
                 continue
             yield how(title, container, entry)
-            drives = AGENT in entry["urn"] if on_agents else main
+            drives = AGENT.search(entry["urn"]) if on_agents else main
             if drives and container.attrs["State"]["Status"] == "running":
                 yield works(container, runner=entry["urn"].endswith(RUNNER))
             if entry["urn"].endswith(CONTROLLER) and container.health == "healthy":

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-ENGINE: Final = "engine-container"
+ENGINE: Final = "ci-engine-container"
 """The one container that may be privileged or have capabilities: the engine of `access: dind`."""
 
 LEVELS: Final = ("restricted", "baseline", "privileged")

@@ -1,5 +1,5 @@
 """Jenkins in a container on a Docker host."""
 
-from components.docker.deploy import deploy
+from components.docker.deploy import DockerCi
 
-__all__ = ["deploy"]
+__all__ = ["DockerCi"]

@@ -1,15 +1,16 @@
-"""Deploys the Docker platform from a stack's settings."""
+"""The Docker platform: one component with everything that a stack has on a Docker host."""
 
 import dataclasses
+import secrets
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import pulumi
 import pulumi_docker as docker
 
-from components import password, state
-from components.docker import access, agents, gitlab_deploy, host, prune
+from components import labels, password, state
+from components.docker import access, agents, gitlab_deploy, host, managed_names, prune
 from components.docker.access import EngineAccess
 from components.docker.drain import Drain
 from components.docker.image import built_image, pinned
@@ -22,31 +23,64 @@ _NO_HASH: Final = "(hash of the password)"
 """Is shown in previews in place of a password's hash."""
 
 
-def deploy(settings: Settings) -> Mapping[str, pulumi.Input[object]]:
-    """Register all resources, and return the stack's outputs by name."""
-    if settings.gitlab_runner is not None:
-        return gitlab_deploy.deploy(settings, settings.gitlab_runner)
+class DockerCi(pulumi.ComponentResource):
+    """A CI on a Docker host: Jenkins or a GitLab Runner, and how their jobs reach a Docker engine.
+
+    Every name on the host comes from the settings, so two of these on one host need settings with other names.
+    """
+
+    outputs: Mapping[str, pulumi.Input[object]]
+    """The stack's outputs, by name."""
+
+    def __init__(self, name: str, settings: Settings, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Register all resources under `name`. Raises SettingsError if another CI of the program has a name."""
+        managed_names.claim(name, settings)
+        of_host = pulumi.ResourceOptions(transformations=[self._of_host])
+        super().__init__(state.DOCKER_CI, name, {}, pulumi.ResourceOptions.merge(opts, of_host))
+        inside = pulumi.ResourceOptions(parent=self)
+        self._host = host.provider(name, settings, inside)
+        first = pulumi.ResourceOptions(parent=self, ignore_changes=["input"])
+        self._owner = pulumi.Stash(f"{name}-{managed_names.OWNER}", input=secrets.token_urlsafe(12), opts=first).output
+        inside.providers = [self._host]
+        if settings.gitlab_runner is not None:
+            self.outputs = gitlab_deploy.deploy(name, settings, settings.gitlab_runner, inside)
+        else:
+            self.outputs = _deploy(name, settings, inside)
+        self.register_outputs(dict(self.outputs))
+
+    def _of_host(self, args: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult | None:
+        """Change what this component has on the engine, on its way to Pulumi."""
+        if not args.type_.startswith("docker:"):
+            return None
+        # By itself the plugin would look for all of it on the new host, and leave it running on the old one.
+        options, props = pulumi.ResourceOptions(replace_with=[self._host]), dict[str, Any](args.props)
+        if managed_names.KINDS.get(args.type_) in {"container", "network"}:
+            props["labels"] = [{"label": labels.OWNER, "value": self._owner}, *props["labels"]]
+            # What an earlier version made has no owner, and is not replaced for it.
+            options.ignore_changes = ["labels"]
+        return pulumi.ResourceTransformationResult(props, pulumi.ResourceOptions.merge(args.opts, options))
+
+
+def _deploy(name: str, settings: Settings, inside: pulumi.ResourceOptions) -> Mapping[str, pulumi.Input[object]]:
     jenkins = settings.jenkins
-    drain = Drain(state.resources(), host=settings.docker.host, seconds=jenkins.drain_seconds)
-    on_host = pulumi.ResourceOptions(provider=host.provider(settings))
+    drain = Drain(name, inside, host=settings.docker.host, seconds=jenkins.drain_seconds)
     is_own = jenkins.login == "stack"
-    account = "admin-password" if is_own else "verbs-password"
-    clear = password.kept(account, settings.admin_password) if _has_casc(settings) else None
-    users = _user_passwords(settings)
-    notify = password.kept("notify-token", None) if _has_casc(settings) else None
-    home = home_volume("jenkins", jenkins, on_host)
-    beside = pulumi.ResourceOptions(providers=[on_host.provider] if on_host.provider else None)
-    held = pulumi.ResourceOptions.merge(beside, pulumi.ResourceOptions(transformations=[drain.hold]))
-    workers = agents.Agents("agents", jenkins, held) if jenkins.agents else None
+    account = f"{name}-admin-password" if is_own else f"{name}-verbs-password"
+    clear = password.kept(account, settings.admin_password, inside) if _has_casc(settings) else None
+    users = _user_passwords(name, settings, inside)
+    notify = password.kept(f"{name}-notify-token", None, inside) if _has_casc(settings) else None
+    home = home_volume(f"{name}-jenkins", jenkins, inside)
+    held = pulumi.ResourceOptions.merge(inside, pulumi.ResourceOptions(transformations=[drain.hold]))
+    workers = agents.Agents(f"{name}-agents", jenkins, held) if jenkins.agents else None
     seen = home if workers is None else workers.workspaces
-    engine_access = access.of(settings.docker).declare(settings, seen, held)
+    engine_access = access.of(settings.docker).declare(name, settings, seen, held)
     for_jobs = _with_client(jenkins, engine_access)
     if jenkins.image is not None:
-        image = pinned("jenkins", jenkins.image, on_host)
+        image = pinned(f"{name}-jenkins", jenkins.image, inside)
     else:
-        image = built_image("jenkins", jenkins, host.platform(settings), on_host)
+        image = built_image(f"{name}-jenkins", jenkins, host.platform(settings), inside)
     controller = Jenkins(
-        "jenkins",
+        f"{name}-jenkins",
         JenkinsArgs(
             settings=jenkins,
             image=image,
@@ -80,7 +114,7 @@ def deploy(settings: Settings) -> Mapping[str, pulumi.Input[object]]:
         "dockerHost": settings.docker.host,
         "access": settings.docker.access,
         "engine": engine_access.engine,
-        "sidecars": {**engine_access.sidecars, **prune.sidecar(settings, engine_access, beside), **started},
+        "sidecars": {**engine_access.sidecars, **prune.sidecar(name, settings, engine_access, inside), **started},
         "retainedVolumes": list(engine_access.retained_volumes),
         "next": [*_next(settings), *engine_access.next_steps],
     }
@@ -99,10 +133,10 @@ def _has_casc(settings: Settings) -> bool:
     return settings.jenkins.setup == "casc"
 
 
-def _user_passwords(settings: Settings) -> Mapping[str, pulumi.Output[str]]:
+def _user_passwords(name: str, settings: Settings, inside: pulumi.ResourceOptions) -> Mapping[str, pulumi.Output[str]]:
     given = settings.jenkins_passwords or {}
     return {
-        user.name: password.kept(f"jenkins-password-{user.name}", given.get(user.name))
+        user.name: password.kept(f"{name}-jenkins-password-{user.name}", given.get(user.name), inside)
         for user in settings.jenkins.users
     }
 

@@ -20,11 +20,11 @@ from typing import Any, Final
 import pulumi
 from pulumi.output import contains_unknowns
 
+from components import state
 from components.jenkins.builds import Builds, NoJenkinsError, StartingError
-from components.state import Resources
 
 _DEPLOYED: Final = "deployed"
-"""The name of the Stash with the digests, and with what reaches the Jenkins that was deployed with them."""
+"""The end of the name of the Stash with the digests, and with what reaches the Jenkins that they are of."""
 
 _POLL_SECONDS: Final = 2.0
 _AWAY_SECONDS: Final = 10
@@ -47,16 +47,19 @@ _FAILURES: Final = (OSError, ValueError, KeyError, TypeError)
 class Drain:
     """Holds back what replaces the containers of one Jenkins until its builds have ended or paused."""
 
-    def __init__(self, state: Resources, *, host: str, seconds: int, removes: bool = False) -> None:
+    def __init__(
+        self, name: str, inside: pulumi.ResourceOptions, *, host: str, seconds: int, removes: bool = False
+    ) -> None:
         """Read what the last update deployed.
 
-        state: what it left. host: the engine's address now. seconds: how long to wait at most; 0 does not. removes: the
-        stack has no Jenkins any more, so the one that is deployed goes at the end of the update.
+        name: of the CI. inside: the options of what is in it. host: the engine's address now. seconds: how long to wait
+        at most; 0 does not. removes: the CI has no Jenkins any more, so the deployed one goes at the update's end.
         """
+        self._name, self._inside = name, inside
         self._host, self._seconds, self._removes = host, seconds, removes
         self._digests: dict[str, pulumi.Output[str]] = {}
         self._held: list[pulumi.Resource] = []
-        self._last = _last(state)
+        self._last = _last(name)
         self._waiting: asyncio.Future[None] | None = None
         if removes and self._last is not None:
             self._hold("controller", None)
@@ -70,13 +73,14 @@ class Drain:
             return None
         inputs = {key: value for key, value in args.props.items() if key not in _IN_PLACE}
         self._held.append(args.resource)
-        after = pulumi.ResourceOptions(depends_on=self._hold(args.name, inputs))
+        after = pulumi.ResourceOptions(depends_on=self._hold(args.name.removeprefix(f"{self._name}-"), inputs))
         return pulumi.ResourceTransformationResult(args.props, pulumi.ResourceOptions.merge(args.opts, after))
 
     def keep(self, url: str, user: str, password: pulumi.Input[str] | None) -> None:
         """Register the Stash, once all that was held back is there."""
         value = {"inputs": self._digests, "url": url, "user": user, "password": password}
-        pulumi.Stash(_DEPLOYED, input=pulumi.Output.secret(value), opts=pulumi.ResourceOptions(depends_on=self._held))
+        after = pulumi.ResourceOptions.merge(self._inside, pulumi.ResourceOptions(depends_on=self._held))
+        pulumi.Stash(f"{self._name}-{_DEPLOYED}", input=pulumi.Output.secret(value), opts=after)
 
     def _hold(self, name: str, inputs: object) -> pulumi.Output[list[pulumi.Resource]]:
         digest = pulumi.Output.from_input([self._host, inputs]).apply(_digest, run_with_unknowns=True)
@@ -133,14 +137,15 @@ class Drain:
         return f"at most {self._seconds} s (ci:jenkins.drainSeconds)"
 
 
-def _last(state: Resources) -> Mapping[str, Any] | None:
+def _last(name: str) -> Mapping[str, Any] | None:
     """Return what reaches the Jenkins of the last update, and the digests if that update kept them."""
-    # Its output is the value of its first day.
-    stashes = (each["outputs"]["input"] for urn, each in state.items() if urn.endswith(f":Stash::{_DEPLOYED}"))
+    last = state.of_root(name)
+    # Its output is the value of its first day. Before a CI was one component, its name was not in front.
+    ends = (f":Stash::{name}-{_DEPLOYED}", f":Stash::{_DEPLOYED}")
+    stashes = (each["outputs"]["input"] for urn, each in last.resources.items() if urn.endswith(ends))
     kept: Mapping[str, Any] | None = next(stashes, None)
     if kept is None:
-        stacks = (each["outputs"] for each in state.values() if each["type"] == "pulumi:pulumi:Stack")
-        outputs: Mapping[str, Any] = next(stacks, {})
+        outputs = last.outputs
         kept = {"url": outputs.get("url"), "user": outputs.get("adminUser"), "password": outputs.get("adminPassword")}
     return kept if kept.get("url") and kept.get("password") else None
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import pulumi
 
-from components import certificates, state
-from components.docker import host, prune
+from components import certificates
+from components.docker import prune
 from components.docker.access import host_socket
 from components.docker.drain import Drain
 from components.docker.gitlab_runner import GitlabRunner, GitlabRunnerArgs
@@ -16,12 +16,13 @@ from components.settings import GitlabRunnerSettings, Settings
 _NO_TOKEN = "(ci:gitlabRunnerToken)"  # noqa: S105 - what previews show for the token
 
 
-def deploy(settings: Settings, runner: GitlabRunnerSettings) -> Mapping[str, pulumi.Input[object]]:
-    """Register all resources, and return the stack's outputs by name."""
+def deploy(
+    name: str, settings: Settings, runner: GitlabRunnerSettings, inside: pulumi.ResourceOptions
+) -> Mapping[str, pulumi.Input[object]]:
+    """Register all resources under `name`, and return the stack's outputs by name. inside: the component's options."""
     if settings.gitlab_runner_token is None:
         raise AssertionError
-    Drain(state.resources(), host=settings.docker.host, seconds=settings.jenkins.drain_seconds, removes=True)
-    on_host = pulumi.ResourceOptions(provider=host.provider(settings))
+    Drain(name, inside, host=settings.docker.host, seconds=settings.jenkins.drain_seconds, removes=True)
     socket = host_socket.find(settings.docker)
     owner = f"{pulumi.get_project()}/{pulumi.get_stack()}"
 
@@ -31,18 +32,17 @@ def deploy(settings: Settings, runner: GitlabRunnerSettings) -> Mapping[str, pul
     trusted = certificates.read(runner.ca_file) if runner.ca_file else None
     known = config.files(runner, config="", owner=owner, authorities=trusted)
     text = pulumi.Output.secret(written(settings.gitlab_runner_token.get_secret_value()))
-    beside = pulumi.ResourceOptions(providers=[on_host.provider] if on_host.provider else None)
-    access = host_socket.declare(settings, "", on_host)
+    access = host_socket.declare(name, settings, "", inside)
     made = GitlabRunner(
-        "gitlab-runner",
+        f"{name}-gitlab-runner",
         GitlabRunnerArgs(
             settings=runner,
-            image=pinned("gitlab-runner", runner.image, on_host),
+            image=pinned(f"{name}-gitlab-runner", runner.image, inside),
             socket=socket,
             shown=written(_NO_TOKEN),
             files={**known, config.CONFIG: text},
         ),
-        beside,
+        inside,
     )
     return {
         "platform": settings.platform,
@@ -51,7 +51,7 @@ def deploy(settings: Settings, runner: GitlabRunnerSettings) -> Mapping[str, pul
         "images": {},
         "container": made.container,
         "dockerHost": settings.docker.host,
-        "sidecars": prune.sidecar(settings, access, beside),
+        "sidecars": prune.sidecar(name, settings, access, inside),
         "jobEngine": runner.engine,
         "next": _next(runner),
     }

@@ -3,7 +3,6 @@
 import errno
 import ipaddress
 import os
-import secrets
 import shlex
 import shutil
 import socket
@@ -25,39 +24,22 @@ from components.settings.problems import HIDDEN
 from components.state import Resources
 
 
-def provider(settings: Settings) -> docker.Provider:
+def provider(name: str, settings: Settings, opts: pulumi.ResourceOptions) -> docker.Provider:
     """Register the provider for the host that the settings name; for another host, everything is made there anew.
 
     Without an explicit one, the plugin would follow DOCKER_HOST, and a stack could move to another host unnoticed.
     """
     endpoint = tls.host(settings)
     client = tls.client(endpoint) if endpoint else None
-    made = docker.Provider(
-        "host",
+    return docker.Provider(
+        f"{name}-host",
         host=settings.docker.host,
         # All three: with a pair and no authority, the plugin would take any server's word (InsecureSkipVerify).
         ca_material=client.ca if client else None,
         cert_material=client.certificate if client else None,
         key_material=pulumi.Output.secret(client.key) if client else None,
-        opts=pulumi.ResourceOptions(replace_on_changes=["host"]),
+        opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(replace_on_changes=["host"])),
     )
-
-    first = pulumi.ResourceOptions(ignore_changes=["input"])
-    owner = pulumi.Stash(managed_names.OWNER, input=secrets.token_urlsafe(12), opts=first).output
-
-    def with_host(args: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult | None:
-        if not args.type_.startswith("docker:"):
-            return None
-        # By itself the plugin would look for all of it on the new host, and leave it running on the old one.
-        options, props = pulumi.ResourceOptions(replace_with=[made]), dict[str, Any](args.props)
-        if managed_names.KINDS.get(args.type_) in {"container", "network"}:
-            props["labels"] = [{"label": labels.OWNER, "value": owner}, *props["labels"]]
-            # What an earlier version made has no owner, and is not replaced for it.
-            options.ignore_changes = ["labels"]
-        return pulumi.ResourceTransformationResult(props, pulumi.ResourceOptions.merge(args.opts, options))
-
-    pulumi.runtime.register_stack_transformation(with_host)
-    return made
 
 
 def engine(settings: Settings) -> Engine | None:
@@ -85,7 +67,7 @@ def preflight(
 ) -> Iterator[Problem]:
     """Return what blocks the deployment on the host, before anything is made there.
 
-    state: the stack's own.
+    state: what the last update left of the CI.
 
     Checks the plugin's environment, the stack's own names, the access mode and the certificates first. Then it asks the
     engine, unless that is behind ssh, for its containers, for the names that the stack uses, and for Jenkins' ports.

@@ -11,8 +11,10 @@ from components.settings import JenkinsSettings
 CONTEXT: Final = Path(__file__).parent.parent / "jenkins" / "image"
 """The folder of the Dockerfile and the pinned plugins. Its .dockerignore leaves every file out of the context."""
 
-BUILT: Final = "ci-jenkins"
-"""The repository of the built image. Its tag is the stack's name."""
+
+def built_name(controller: str) -> str:
+    """Return the repository of the image that is built for a controller. Its tag is the stack's name."""
+    return controller.lower()
 
 
 def pinned(name: str, reference: str, opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
@@ -62,7 +64,7 @@ def built_image(
     """
     built = docker.Image(
         f"{name}-image",
-        image_name=f"{BUILT}:{pulumi.get_stack()}",
+        image_name=f"{built_name(name)}:{pulumi.get_stack()}",
         build=docker.DockerBuildArgs(
             # Relative to the project, so that two clones of it have the same state.
             context=str(_relative(CONTEXT)),

@@ -97,7 +97,6 @@ class Jenkins(pulumi.ComponentResource):
 
 def home_volume(name: str, settings: JenkinsSettings, opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
     """Register the volume with the home of the controller `name`, and return the volume's name."""
-    project, stack = pulumi.get_project(), pulumi.get_stack()
     volume = docker.Volume(
         f"{name}-home",
         name=settings.home_volume,
@@ -108,8 +107,6 @@ def home_volume(name: str, settings: JenkinsSettings, opts: pulumi.ResourceOptio
             pulumi.ResourceOptions(
                 retain_on_delete=True,
                 ignore_changes=["labels"],
-                # In earlier versions it was a child of the controller.
-                aliases=[pulumi.Alias(parent=f"urn:pulumi:{stack}::{project}::ci:docker:Jenkins::{name}")],
             ),
         ),
     )

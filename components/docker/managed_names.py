@@ -4,15 +4,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Self
 
-from components import labels
+import pulumi
+
+from components import labels, state
 from components.docker.dind import volume_of
 from components.docker.engine import Engine
 from components.jenkins import casc
-from components.settings import Problem, Settings
-from components.state import Resources
+from components.settings import Problem, Settings, SettingsError
+from components.settings.problems import duplicate
+from components.state import DOCKER_CI, Resources
 
 OWNER: Final = "owner"
-"""The name of the Stash that keeps the stack's random id. It is no secret: each label `owner` has it."""
+"""What the name of the Stash ends with that keeps the CI's random id. It is no secret: each label `owner` has it."""
 
 KINDS: Final[Mapping[str, str]] = {
     "docker:index/container:Container": "container",
@@ -46,7 +49,7 @@ class ManagedName:
 
 @dataclass(frozen=True)
 class Own:
-    """What tells that something on the engine is a stack's own."""
+    """What tells that something on the engine is a CI's own."""
 
     project: str
     stack: str
@@ -58,10 +61,12 @@ class Own:
     """The kind and name of each container, volume and network in the state."""
 
     @classmethod
-    def of(cls, project: str, stack: str, state: Resources) -> Self:
-        """Read it from the stack's state."""
-        named = [(KINDS[each["type"]], each.get("outputs") or {}) for each in state.values() if each["type"] in KINDS]
-        ids = [each["outputs"]["output"] for urn, each in state.items() if urn.endswith(f":Stash::{OWNER}")]
+    def of(cls, project: str, stack: str, last: Resources) -> Self:
+        """Read it from what the last update left of the CI."""
+        named = [(KINDS[each["type"]], each.get("outputs") or {}) for each in last.values() if each["type"] in KINDS]
+        roots = [urn.rpartition("::")[2] for urn, each in last.items() if each["type"] == DOCKER_CI]
+        ends = tuple(f":Stash::{name}" for name in (OWNER, *(f"{root}-{OWNER}" for root in roots)))
+        ids = [each["outputs"]["output"] for urn, each in last.items() if urn.endswith(ends)]
         return cls(project, stack, next(iter(ids), None), frozenset((kind, str(it.get("name"))) for kind, it in named))
 
     def made(self, kind: str, name: str, marks: Mapping[str, str] | None) -> bool:
@@ -126,6 +131,17 @@ def twice(settings: Settings) -> Iterator[Problem]:
         if other is not name:
             wrong = f"makes the {name.kind} {name.name}, and so does {other.key}"
             yield Problem(name.key, "duplicate", wrong, "give another name, for example ci-docker")
+
+
+def claim(root: str, settings: Settings) -> None:
+    """Raise SettingsError if another CI of this program has one of the names. Two on one home would spoil it."""
+    claims, problems = state.claims(), list[Problem]()
+    for name in of(settings):
+        other = claims.setdefault((settings.docker.host, name.kind, name.name), root)
+        if other != root:
+            problems.append(duplicate(name.key, name.name, f"the CI {other!r} of this program", "give another name"))
+    if problems:
+        raise SettingsError(pulumi.get_stack(), problems)
 
 
 def conflicts(

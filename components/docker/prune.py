@@ -27,22 +27,24 @@ done
 """An image prune takes images without a tag that no container uses. None of the three takes a volume."""
 
 
-def sidecar(settings: Settings, access: EngineAccess, opts: pulumi.ResourceOptions) -> dict[str, pulumi.Output[str]]:
-    """Register the stack's pruner, if it has one; give its container's name by its role.
+def sidecar(
+    name: str, settings: Settings, access: EngineAccess, opts: pulumi.ResourceOptions
+) -> dict[str, pulumi.Output[str]]:
+    """Register the pruner of the CI `name`, if it has one; return its container's name by its role.
 
     It reaches the engine as Jenkins does. While its last try failed it is unhealthy, and its log says why.
     """
     prune = settings.docker.prune
     if prune is None:
         return {}
-    made = pulumi.ComponentResource("ci:docker:Pruner", "pruner", {}, opts)
+    made = pulumi.ComponentResource("ci:docker:Pruner", f"{name}-pruner", {}, opts)
     kept = prune.keep_gib * 2**30
     # Without BuildKit, `docker builder` is the client's own and not the plugin buildx.
     environment = {**access.environment, "DOCKER_BUILDKIT": "0"}
     container = docker.Container(
-        "pruner-container",
+        f"{name}-pruner-container",
         name=prune.container_name,
-        image=pinned("pruner", prune.image, pulumi.ResourceOptions(parent=made)),
+        image=pinned(f"{name}-pruner", prune.image, pulumi.ResourceOptions(parent=made)),
         user="1000:1000",
         group_adds=list(access.groups),
         entrypoints=["sh", "-c"],

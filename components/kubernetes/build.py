@@ -191,7 +191,7 @@ def _read(reader: ApiReader, namespace: str, plan: Plan) -> Awaitable[str]:
     return asyncio.get_running_loop().run_in_executor(None, read)
 
 
-def failure_hook(plans: Sequence[Plan], reader: ApiReader) -> pulumi.ErrorHook:
+def failure_hook(name: str, plans: Sequence[Plan], reader: ApiReader) -> pulumi.ErrorHook:
     """Return the hook that says why a build failed, in addition to the provider's message about the Job."""
     by_job = {plan.job: plan for plan in plans}
 
@@ -212,4 +212,4 @@ def failure_hook(plans: Sequence[Plan], reader: ApiReader) -> pulumi.ErrorHook:
                 pulumi.log.error(results.explain(plan.settings, plan.index, pods, events))
         return False
 
-    return pulumi.ErrorHook("build-failed", explain)
+    return pulumi.ErrorHook(name, explain)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import pulumi
 import pulumi_kubernetes as kubernetes
 import yaml
 
@@ -64,7 +65,7 @@ def named(settings: KubernetesSettings) -> str:
     return f"{context} of {settings.kubeconfig or 'the kubeconfig that kubectl takes'}"
 
 
-def provider(settings: KubernetesSettings) -> kubernetes.Provider:
+def provider(name: str, settings: KubernetesSettings, opts: pulumi.ResourceOptions) -> kubernetes.Provider:
     """Register the provider for the cluster in the settings.
 
     It reverts what somebody changed by hand (`enable_patch_force`), and takes over objects that a killed update created
@@ -72,7 +73,7 @@ def provider(settings: KubernetesSettings) -> kubernetes.Provider:
     name of one, and preflight refuses a namespace of somebody else.
     """
     return kubernetes.Provider(
-        "cluster",
+        f"{name}-cluster",
         # As it is written. The state keeps it, and each update begins with it: an absolute path would keep a clone in
         # another folder, or another user, from updating the stack. The provider runs in the project's folder.
         kubeconfig=settings.kubeconfig,
@@ -83,6 +84,7 @@ def provider(settings: KubernetesSettings) -> kubernetes.Provider:
         enable_config_map_mutable=True,
         enable_secret_mutable=True,
         kube_client_settings=kubernetes.KubeClientSettingsArgs(burst=_REQUESTS_PER_SECOND, qps=_REQUESTS_PER_SECOND),
+        opts=opts,
     )
 
 

@@ -1,4 +1,4 @@
-"""Registers the Kubernetes platform from a stack's settings."""
+"""The Kubernetes platform: one component with everything that a stack has in a cluster."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
@@ -7,7 +7,7 @@ import pulumi
 from pulumi_kubernetes import core
 from pydantic import SecretStr
 
-from components import certificates, labels, password
+from components import certificates, labels, password, state
 from components.kubernetes import buildkit as daemon
 from components.kubernetes import (
     cluster,
@@ -39,47 +39,87 @@ from components.kubernetes.plan import Plan, plan
 from components.kubernetes.push import Push, PushArgs, watched
 from components.kubernetes.registry import Mirror, MirrorArgs, Registry, RegistryArgs
 from components.kubernetes.retention import IMAGES
-from components.settings import Settings
+from components.settings import Settings, SettingsError
 from components.settings.cluster_checks import logins
+from components.settings.problems import duplicate
 
 
-def deploy(settings: Settings, reader: ApiReader | None = None) -> Mapping[str, pulumi.Input[object]]:
-    """Register every resource; return the stack's outputs by name."""
-    endpoint, last, reader = endpoints.of(settings), history.read(), reader or ApiReader(settings.kubernetes)
+class KubernetesCi(pulumi.ComponentResource):
+    """A CI in a cluster: a registry, the builds of its images, and what may start them.
+
+    Each namespace comes from the settings, so two of these in one cluster need settings with other namespaces.
+    """
+
+    outputs: Mapping[str, pulumi.Input[object]]
+    """The stack's outputs, by name."""
+
+    def __init__(
+        self,
+        name: str,
+        settings: Settings,
+        opts: pulumi.ResourceOptions | None = None,
+        *,
+        reader: ApiReader | None = None,
+    ) -> None:
+        """Register all resources under `name`. Raises SettingsError if another of the program has the namespace.
+
+        reader: what asks the cluster; by default, the settings' own.
+        """
+        _claim(name, settings)
+        super().__init__(state.KUBERNETES_CI, name, {}, opts)
+        provider = cluster.provider(name, settings.kubernetes, pulumi.ResourceOptions(parent=self))
+        inside = pulumi.ResourceOptions(parent=self, providers=[provider], transformations=[declared.forced])
+        self.outputs = _deploy(name, settings, reader or ApiReader(settings.kubernetes), inside)
+        # The next update reads them.
+        self.register_outputs(dict(self.outputs))
+
+
+def _claim(name: str, settings: Settings) -> None:
+    where = cluster.named(settings.kubernetes)
+    for namespace in namespaces.names(settings):
+        other = state.claims().setdefault((where, "namespace", namespace), name)
+        if other != name:
+            whose = f"the CI {other!r} of this program"
+            problem = duplicate("ci:kubernetes.namespace", namespace, whose, "give another, for example ci-2")
+            raise SettingsError(pulumi.get_stack(), [problem])
+
+
+def _deploy(
+    name: str, settings: Settings, reader: ApiReader, on_cluster: pulumi.ResourceOptions
+) -> Mapping[str, pulumi.Input[object]]:
+    endpoint, last = endpoints.of(settings), history.read(name)
+    spaces = Namespaces(f"{name}-namespaces", settings, on_cluster)
     _put_back(last, reader)
-    provider = cluster.provider(settings.kubernetes)
-    on_cluster = pulumi.ResourceOptions(providers=[provider], transformations=[declared.forced])
-    spaces = Namespaces("namespaces", settings, on_cluster)
-    secret = password.kept("registry-password", settings.registry_password)
-    pulling = password.kept("registry-pull-password", settings.registry_pull_password)
+    secret = password.kept(f"{name}-registry-password", settings.registry_password, on_cluster)
+    pulling = password.kept(f"{name}-registry-pull-password", settings.registry_pull_password, on_cluster)
     stack = StackArgs(settings=settings, spaces=spaces)
     with _reading():
         addresses = network.known(reader)
-    Network("network", NetworkArgs(settings=settings, spaces=spaces, addresses=addresses), on_cluster)
+    Network(f"{name}-network", NetworkArgs(settings=settings, spaces=spaces, addresses=addresses), on_cluster)
     with_passwords = RegistryArgs(settings=settings, spaces=spaces, password=secret, pull_password=pulling)
-    registry = Registry("registry", with_passwords, on_cluster)
+    registry = Registry(f"{name}-registry", with_passwords, on_cluster)
     if settings.registry.mirror is not None:
         of_mirror = MirrorArgs(settings=settings, spaces=spaces, registry=registry, password=secret)
-        Mirror("mirror", of_mirror, on_cluster)
+        Mirror(f"{name}-mirror", of_mirror, on_cluster)
     pull_config = _docker_config(endpoint, settings.registry.pull_user, pulling)
     push_config = _docker_config(endpoint, settings.registry.user, secret, settings.docker_config)
-    needed: list[pulumi.Resource] = [registry, *_logins(stack, push_config, pull_config, on_cluster)]
+    needed: list[pulumi.Resource] = [registry, *_logins(name, stack, push_config, pull_config, on_cluster)]
     if settings.kubernetes.parallel_builds is not None:
         in_builds = pulumi.ResourceOptions.merge(on_cluster, pulumi.ResourceOptions(depends_on=[spaces]))
-        needed.append(queue.Queue("queue", settings.kubernetes, in_builds))
+        needed.append(queue.Queue(f"{name}-queue", settings.kubernetes, in_builds))
     more: dict[str, pulumi.Input[object]] = {}
     if settings.buildkit is not None:
-        there = daemon.Buildkit("buildkit", stack, on_cluster)
+        there = daemon.Buildkit(f"{name}-buildkit", stack, on_cluster)
         needed.append(there)
         more["buildkit"] = daemon.outputs(settings, there)
     ready = pulumi.ResourceOptions.merge(on_cluster, pulumi.ResourceOptions(depends_on=needed))
     volume = _same_volume(settings, last, reader)
     kept = volume is not None or last.volume is None
     plans = [plan(settings, index, last.images.get(build.name)) for index, build in enumerate(settings.builds)]
-    hooks = [failure_hook(plans, reader)] if plans else []
+    hooks = [failure_hook(f"{name}-build-failed", plans, reader)] if plans else []
     builds = {
         each.settings.name: Build(
-            f"build-{each.settings.name}",
+            f"{name}-build-{each.settings.name}",
             BuildArgs(
                 settings=settings,
                 spaces=spaces,
@@ -97,26 +137,30 @@ def deploy(settings: Settings, reader: ApiReader | None = None) -> Mapping[str, 
     if builds and (settings.registry.keep or settings.docker_config):
         # For the retention of this registry, or of another stack's that this one may push to.
         core.v1.ConfigMap(
-            "images",
+            f"{name}-images",
             metadata={"name": IMAGES, "namespace": spaces.registry, "labels": labels.PART},
-            data={name: build.image for name, build in builds.items()},
+            data={built: build.image for built, build in builds.items()},
             opts=on_cluster,
         )
     pushes = [each for each in plans if each.on_push is not None]
     if pushes:
-        calling = password.kept("webhook-secret", settings.webhook_secret) if settings.webhook is not None else None
-        Push("push", PushArgs(settings=settings, plans=pushes, spaces=spaces, webhook_secret=calling), ready)
+        calling = (
+            password.kept(f"{name}-webhook-secret", settings.webhook_secret, on_cluster)
+            if settings.webhook is not None
+            else None
+        )
+        Push(f"{name}-push", PushArgs(settings=settings, plans=pushes, spaces=spaces, webhook_secret=calling), ready)
         more["watched"] = watched(pushes)
         if calling is not None:
             more |= {"webhook": endpoints.webhook(settings), "webhookSecret": calling}
     if settings.gitlab_runner is not None:
-        gitlab_runner.GitlabRunner("gitlab-runner", stack, ready)
+        gitlab_runner.GitlabRunner(f"{name}-gitlab-runner", stack, ready)
     return {
         "platform": settings.platform,
         "url": endpoint.url,
         "registry": endpoint.pull,
-        "images": {name: build.image for name, build in builds.items()},
-        "builds": {name: build.job for name, build in builds.items()},
+        "images": {built: build.image for built, build in builds.items()},
+        "builds": {built: build.job for built, build in builds.items()},
         "registryInCluster": endpoint.push,
         "registryUser": settings.registry.user,
         "registryPassword": secret,
@@ -174,7 +218,11 @@ def _docker_config(
 
 
 def _logins(
-    args: StackArgs, push_config: pulumi.Output[str], pull_config: pulumi.Output[str], opts: pulumi.ResourceOptions
+    name: str,
+    args: StackArgs,
+    push_config: pulumi.Output[str],
+    pull_config: pulumi.Output[str],
+    opts: pulumi.ResourceOptions,
 ) -> list[pulumi.Resource]:
     """Register the credentials of builds, the pull secret of nodes, and the trusted authorities."""
     settings, namespace = args.settings, args.spaces.builds
@@ -189,19 +237,19 @@ def _logins(
     }
     made: list[pulumi.Resource] = [
         core.v1.Secret(
-            f"login-{name}",
-            metadata={"name": name, "namespace": namespace},
+            f"{name}-login-{login}",
+            metadata={"name": login, "namespace": namespace},
             type="kubernetes.io/dockerconfigjson" if ".dockerconfigjson" in data else "Opaque",
             string_data=pulumi.Output.secret(data),
             opts=opts,
         )
-        for name, data in secrets.items()
+        for login, data in secrets.items()
         if data
     ]
     if settings.kubernetes.trusted_ca_file is not None:
         made.append(
             core.v1.ConfigMap(
-                "trusted-ca",
+                f"{name}-trusted-ca",
                 metadata={"name": TRUST, "namespace": namespace},
                 data={TRUST_FILE: certificates.read(settings.kubernetes.trusted_ca_file)},
                 opts=opts,

@@ -1,17 +1,13 @@
 """What the last update did, from the stack's state. A build that is done is not repeated when its Job is gone."""
 
-import functools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pulumi.runtime.settings import get_monitor
-
 from components import labels, state
 
 BUILD: Final = "ci:kubernetes:Build"
-_STACK: Final = "pulumi:pulumi:Stack"
 _JOB: Final = "kubernetes:batch/v1:Job"
 _NAMESPACE: Final = "kubernetes:core/v1:Namespace"
 
@@ -59,15 +55,10 @@ class History:
     """The resources of the cluster: `type` and, as the provider keeps them for itself, `inputs`."""
 
 
-def read() -> History:
-    """Return what the last update of this stack left; everything is empty before the first."""
-    return _read(get_monitor())
-
-
-@functools.lru_cache(maxsize=1)
-def _read(_: object) -> History:
-    found = state.resources()
-    outputs = next((each.get("outputs") or {} for each in found.values() if each.get("type") == _STACK), {})
+def read(name: str) -> History:
+    """Return what the last update left of the CI `name`; everything is empty before the first."""
+    last_update = state.of_root(name)
+    found, outputs = last_update.resources, last_update.outputs
     images, jobs = outputs.get("images") or {}, outputs.get("builds") or {}
     last = {marks[labels.BUILD]: job for job in _outputs(found, _JOB) if labels.BUILD in (marks := _labels(job))}
     decides = {each["job"]: each["decides"] for each in _outputs(found, BUILD) if {"job", "decides"} <= each.keys()}

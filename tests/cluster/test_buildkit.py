@@ -236,7 +236,7 @@ def failing(stack: Stack, lost: dict[str, Any]) -> str:
 
 def test_a_client_whose_certificate_is_expired_says_so(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     state = json.loads(stack.deployment.pulumi("stack", "export", "--show-secrets"))["deployment"]["resources"]
-    [kept] = [each for each in state if each["urn"].endswith("::buildkit-authority")]
+    [kept] = [each for each in state if each["urn"].endswith("::ci-buildkit-authority")]
     monkeypatch.setattr(mutual_tls, "_SKEW", dt.timedelta(days=3))
     monkeypatch.setattr(mutual_tls, "_LIFE_DAYS", -1)
     expired = mutual_tls.issued(json.loads(kept["outputs"]["output"]["plaintext"]), ["localhost"])

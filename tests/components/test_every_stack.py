@@ -283,7 +283,7 @@ def test_a_jobs_place_and_the_time_to_start_replace_no_container() -> None:
         made = Engine(preview=False)
         docker_ci = {"acceptRootOnHost": True, "access": "dind", "dind": {"startTimeoutSeconds": seconds}}
         keys: dict[str, Any] = {"agents": 1, "startTimeoutSeconds": seconds}
-        made.run(lambda: docker.deploy(settings(docker=docker_ci, jobs=order, jenkins=keys)))
+        made.run(lambda: docker.DockerCi("ci", settings(docker=docker_ci, jobs=order, jenkins=keys)))
         names = ("jenkins-controller", "agents-1", "engine-container")
         return {name: {**made.inputs[name], "waitTimeout": None} for name in names}
 

@@ -242,7 +242,7 @@ def said(reader: FakeReader, monkeypatch: pytest.MonkeyPatch, **args: Any) -> tu
     set_config({})
     planned = plan(settings(builds=[build()]), 0)
     hooks: list[pulumi.ErrorHook] = []
-    Engine(preview=False).run(lambda: hooks.append(failure_hook([planned], reader)))
+    Engine(preview=False).run(lambda: hooks.append(failure_hook("failed", [planned], reader)))
     logged: list[str] = []
     monkeypatch.setattr(pulumi.log, "error", logged.append)
     inputs = {"metadata": {"name": args.pop("job", planned.job), "namespace": "ci-builds"}}

@@ -47,7 +47,7 @@ def test_what_limits_access_is_compared_with_what_the_last_update_declared(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine.answers[STATE_CALL] = state(None, None, *SPACES)
-    assert sorted(history.read().resources, key=str) == [
+    assert sorted(history.read("ci").resources, key=str) == [
         {"type": "kubernetes:core/v1:Namespace", "inputs": [each, 1, 0.5]} for each in SPACES
     ]
     mended, said = [], list[str]()
@@ -74,8 +74,8 @@ def test_the_engine_is_asked_once_in_a_run_for_what_the_last_update_left(monkeyp
     for runs in (1, 2):
         engine = Engine(preview=False)
         engine.answers[STATE_CALL] = state({**HERE, "namespace": f"of run {runs}"})
-        assert history.read() is history.read()
-        assert history.read().namespace == f"of run {runs}"
+        assert history.read("ci") == history.read("ci")
+        assert history.read("ci").namespace == f"of run {runs}"
         assert len(asked) == runs
 
 
@@ -99,5 +99,5 @@ def test_a_state_that_is_being_written_is_read_once_more_and_another_trouble_is_
     monkeypatch.setattr(read_state, "invoke", invoke)
     monkeypatch.setattr(time, "sleep", lambda _: None)
     with pytest.raises(RuntimeError, match="no such stack"):
-        history.read()
+        history.read("ci")
     assert answers == []

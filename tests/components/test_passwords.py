@@ -25,7 +25,7 @@ def test_a_password_is_generated_and_kept_by_the_engine_and_jenkins_gets_its_has
     shown: list[str] = []
 
     def program() -> None:
-        outputs = dict(docker.deploy(settings(adminPassword=None)))
+        outputs = docker.DockerCi("ci", settings(adminPassword=None)).outputs
         pulumi.Output.from_input(outputs["adminPassword"]).apply(lambda known: shown.append(str(known)))
 
     engine.run(program)
@@ -56,7 +56,7 @@ def test_each_user_of_jenkins_has_a_password_of_its_own_and_jenkins_gets_the_has
 
     def program() -> None:
         given = settings(jenkins={"users": users}, jenkinsPasswords={"bob": "correct-horse-bob"})
-        pulumi.Output.from_input(docker.deploy(given)["userPasswords"]).apply(shown.append)
+        pulumi.Output.from_input(docker.DockerCi("ci", given).outputs["userPasswords"]).apply(shown.append)
 
     engine.run(program)
     assert sorted(name for name in engine.requests if name.startswith("jenkins-password-")) == [
@@ -91,7 +91,7 @@ def test_with_a_realm_of_ones_own_the_verbs_have_a_generated_password_and_people
 
     def program() -> None:
         given = settings(adminPassword=None, jenkins={"login": "configuration", "configuration": str(own)})
-        pulumi.Output.from_input(dict(docker.deploy(given))).apply(outputs.update)
+        pulumi.Output.from_input(dict(docker.DockerCi("ci", given).outputs)).apply(outputs.update)
 
     engine.run(program)
     assert "verbs-password" in engine.inputs

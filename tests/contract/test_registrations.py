@@ -18,7 +18,8 @@ from components.docker import drain, host, image
 from components.kubernetes import mutual_tls
 from components.proxy import haproxy
 from components.settings.model import SECRETS
-from tests.support.engine import STATE_CALL, Engine, is_secret, is_unknown, set_config
+from components.state import NAME
+from tests.support.engine import STATE_CALL, Engine, is_secret, is_unknown, set_config, urn_name
 from tests.support.kubernetes_platform import state
 from tests.support.kubernetes_stack import PULL_PASSWORD, REGISTRY_PASSWORD, FakeReader
 from tests.support.settings import PASSWORD, RUNNER_TOKEN, TLS_KEY
@@ -100,9 +101,10 @@ def registered(name: str, *, preview: bool) -> dict[str, Any]:
     engine.answers[STATE_CALL] = state()
 
     def program() -> None:
-        on_kubernetes = loaded.platform == "kubernetes"
-        outputs = kubernetes.deploy(loaded, FakeReader()) if on_kubernetes else docker.deploy(loaded)
-        pulumi.ComponentResource("outputs", "outputs", dict(outputs))
+        if loaded.platform == "kubernetes":
+            kubernetes.KubernetesCi(NAME, loaded, reader=FakeReader())
+        else:
+            docker.DockerCi(NAME, loaded)
 
     with contextlib.chdir(ROOT):
         engine.run(program)
@@ -110,9 +112,10 @@ def registered(name: str, *, preview: bool) -> dict[str, Any]:
         **{
             name: _options(request)
             | {"inputs": engine.inputs[name]}
-            | ({"outputs": engine.finished[name]} if name in engine.finished else {})
+            | ({"outputs": engine.finished[name]} if name in engine.finished and name != NAME else {})
             for name, request in engine.requests.items()
         },
+        "outputs": {"type": "outputs", "inputs": engine.finished[NAME]},
         "hooks": sorted(engine.hooks),
     }
 
@@ -146,7 +149,9 @@ def _short(value: Any) -> Any:
         return {key: _short(part) for key, part in value.items()}
     if isinstance(value, list):
         return [_short(part) for part in value]
-    return value.split("::")[3] if isinstance(value, str) and value.startswith("urn:pulumi:") else value
+    if not isinstance(value, str) or not value.startswith("urn:pulumi:"):
+        return value
+    return urn_name("::".join(value.split("::")[:4]))
 
 
 def merged(update: Any, preview: Any) -> Any:

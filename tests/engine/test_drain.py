@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -12,6 +13,7 @@ import yaml
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
+from components.state import DOCKER_CI
 from ops.stack import Stack
 from tests.support import tiny
 from tests.support.waiting import eventually
@@ -21,26 +23,36 @@ PROGRAM = f"""\
 import sys
 import pulumi
 sys.path.insert(0, {str(ROOT)!r})
-from components import state
+from components import former_names, state
 from components.docker import drain
 
 drain._KINDS, drain._POLL_SECONDS = {{"pulumi:index:Stash"}}, 0.1
 config = pulumi.Config()
-url, image, seconds = config.require("url"), config.get("image"), config.require_int("seconds")
-state = state.resources()
-held = drain.Drain(state, host="unix:///docker.sock", seconds=seconds, removes=not image)
-if image:
-    opts = pulumi.ResourceOptions(transformations=[held.hold])
-    jenkins = pulumi.ComponentResource("ci:docker:Jenkins", "jenkins", {{}}, opts)
-    network = pulumi.Stash("agents-network", input=image, opts=pulumi.ResourceOptions(parent=jenkins))
+seconds = config.require_int("seconds")
+password = pulumi.Output.secret("canary-5d1e-password")
+
+def ci(name, url, image, opts=None):
+    root = pulumi.ComponentResource(state.DOCKER_CI, name, {{}}, opts)
+    inside = pulumi.ResourceOptions(parent=root)
+    held = drain.Drain(name, inside, host="unix:///docker.sock", seconds=seconds, removes=not image)
+    if not image:
+        return {{}}
+    opts = pulumi.ResourceOptions(parent=root, transformations=[held.hold])
+    jenkins = pulumi.ComponentResource("ci:docker:Jenkins", f"{{name}}-jenkins", {{}}, opts)
     before = pulumi.ResourceOptions(parent=jenkins)
+    network = pulumi.Stash(f"{{name}}-agents-network", input=image, opts=before)
     if config.get("broken"):
         before.depends_on = network.output.apply(lambda _: [][1])
-    password = pulumi.Output.secret("canary-5d1e-password")
-    pulumi.Stash("jenkins-controller", input=image, opts=before)
+    pulumi.Stash(f"{{name}}-jenkins-controller", input=image, opts=before)
     held.keep(url, "admin", password)
-    for name, value in {{"url": url, "adminUser": "admin", "adminPassword": password}}.items():
-        pulumi.export(name, value)
+    outputs = {{"platform": "docker", "images": {{}}, "url": url, "adminUser": "admin", "adminPassword": password}}
+    root.register_outputs(outputs)
+    return outputs
+
+for name, value in ci("ci", config.require("url"), config.get("image"), former_names.of("ci")).items():
+    pulumi.export(name, value)
+if config.get("second"):
+    ci("ci-second", config.get("second"), config.get("secondImage"))
 """
 
 
@@ -169,13 +181,22 @@ def test_after_an_update_that_failed_or_was_interrupted_the_next_waits_again(sta
     waits(stack, jenkins)
 
 
-def test_what_an_earlier_version_deployed_is_waited_for_once(stack: Stack, jenkins: Jenkins) -> None:
+@pytest.mark.parametrize("knew_digests", [False, True])
+def test_what_was_deployed_without_a_root_component_is_waited_for_once_unless_it_had_the_digests(
+    stack: Stack, jenkins: Jenkins, *, knew_digests: bool
+) -> None:
     deployed = json.loads(pulumi(stack, "stack", "export"))
-    resources = deployed["deployment"]["resources"]
-    deployed["deployment"]["resources"] = [each for each in resources if not each["urn"].endswith("::deployed")]
-    (file := stack.clone.root / "state.json").write_text(json.dumps(deployed))
+    was = [
+        each
+        for each in deployed["deployment"]["resources"]
+        if each["type"] != DOCKER_CI and (knew_digests or not each["urn"].endswith("-deployed"))
+    ]
+    text = json.dumps({**deployed, "deployment": {**deployed["deployment"], "resources": was}})
+    text = text.replace(f"{DOCKER_CI}$", "").replace(f"{DOCKER_CI}::ci", "pulumi:pulumi:Stack::ci-dev")
+    (file := stack.clone.root / "state.json").write_text(re.sub("::ci-(?!dev)", "::", text))
     pulumi(stack, "stack", "import", "--file", str(file))
-    waits(stack, jenkins)
+    if not knew_digests:
+        waits(stack, jenkins)
     jenkins.runs = True
     assert "app #7" not in up(stack)
 
@@ -186,6 +207,21 @@ def test_a_jenkins_that_starts_and_so_refuses_the_right_password_is_asked_again(
     assert "The update waits for Jenkins' builds app #7" in pulumi(stack, "preview")
     jenkins.starting = [503, 401]
     waits(stack, jenkins)
+
+
+def test_of_two_cis_the_one_whose_containers_are_replaced_is_waited_for(stack: Stack, jenkins: Jenkins) -> None:
+    with HTTPServer() as server:
+        second = Jenkins(server)
+        configure(stack, second=server.url_for("/"), secondImage="1")
+        up(stack)
+        assert jenkins.posted + second.posted == []
+        for number, (key, replaced) in enumerate((("image", jenkins), ("secondImage", second)), 2):
+            configure(stack, **{key: str(number)})
+            waits(stack, replaced)
+            assert jenkins.posted + second.posted == []
+        configure(stack, secondImage=None)
+        assert "starts no builds any more, since the update removes it" in up(stack)
+        assert (jenkins.posted, second.posted) == ([], ["quietDown"])
 
 
 def test_a_jenkins_that_the_stack_no_longer_has_is_waited_for_and_stays_quiet(stack: Stack, jenkins: Jenkins) -> None:

@@ -10,6 +10,7 @@ from pulumi.runtime import config as runtime_config
 from pulumi.runtime import mocks, rpc
 from pulumi.runtime import settings as root
 
+from components import state
 from components.docker.managed_names import OWNER
 
 # After a program that failed, asyncio logs each output that nobody awaited, whenever it is collected as garbage. It
@@ -29,7 +30,11 @@ CLUSTER_IP = "10.96.0.7"
 
 
 class Engine(mocks.MockMonitor, mocks.Mocks):
-    """Records every registration with its options, which the SDK's mocks hide."""
+    """Records every registration with its options, which the SDK's mocks hide.
+
+    By their names in the root component of this project's own program: `host` for `ci-host`. That each name begins with
+    its root's, so that two roots have none in common, is checked here.
+    """
 
     def __init__(self, *, preview: bool) -> None:
         """Take the place of the engine for what this test registers."""
@@ -41,6 +46,9 @@ class Engine(mocks.MockMonitor, mocks.Mocks):
         self.preview = preview
         self.answers: dict[str, Any] = {STATE_CALL: {"outputs": {}}}
         self.hooks: list[str] = []
+        self.urns: dict[str, str] = {}
+        self.roots: dict[str, str] = {}
+        """The name of the root component that each resource is in, by its URN."""
         self.volume_uid = "0c5e2d4e"
         """What the API server calls every volume claim that is made."""
         self._take_place()
@@ -54,19 +62,26 @@ class Engine(mocks.MockMonitor, mocks.Mocks):
         return self.answers[args.token]
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
-        assert args.name not in self.inputs, f"two resources are named {args.name}"
-        self.inputs[args.name] = args.inputs
-        computed = {} if self.preview else self._computed(args.typ, args.name, args.inputs)
+        name = inner_name(args.name)
+        assert name not in self.inputs, f"two resources are named {args.name}"
+        self.inputs[name] = args.inputs
+        computed = {} if self.preview else self._computed(args.typ, name, args.inputs)
         return f"{args.name}-id", {**args.inputs, **computed}
 
     def RegisterErrorHook(self, request: Any) -> Any:  # noqa: N802 - the protocol's name
-        self.hooks.append(request.name)
+        self.hooks.append(inner_name(request.name))
         return super().RegisterErrorHook(request)  # type: ignore[no-untyped-call]
 
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802 - the protocol's name
         reply = super().RegisterResource(request)  # type: ignore[no-untyped-call]
         if request.type != "pulumi:pulumi:Stack":
-            self.requests[request.name] = request
+            self.requests[inner_name(request.name)] = request
+            self.urns[inner_name(request.name)] = reply.urn
+        if request.type in {state.DOCKER_CI, state.KUBERNETES_CI}:
+            self.roots[reply.urn] = request.name
+        elif request.parent in self.roots:
+            root = self.roots[reply.urn] = self.roots[request.parent]
+            assert request.name.startswith(f"{root}-"), f"{request.name} is in {root}"
         return reply
 
     def RegisterResourceOutputs(self, request: Any) -> Any:  # noqa: N802 - the protocol's name
@@ -121,5 +136,11 @@ def set_config(config: Mapping[str, str], secret: Sequence[str] = ()) -> None:
 
 
 def urn_name(urn: str) -> str:
-    """Give a resource's name from its URN."""
-    return urn.rpartition("::")[2]
+    """Give a resource's name from its URN, as the mock engine records it."""
+    _, _, kind, name = urn.split("::", 3)
+    return name if kind == "pulumi:pulumi:Stack" else inner_name(name)
+
+
+def inner_name(name: str) -> str:
+    """Give the name of a resource without that of this project's own root component."""
+    return name.removeprefix(f"{state.NAME}-")

@@ -28,7 +28,7 @@ _SETTINGS: Final = settings(
     jenkins={"image": "registry.example.org:5000/ci/jenkins:1"},
     docker={"acceptRootOnHost": True, "access": "proxy", "prune": {}},
 )
-IMAGES: Final = ("ci-jenkins", *images(_SETTINGS))
+IMAGES: Final = ("ci-jenkins", *images("ci", _SETTINGS))
 
 PORTS: Final = ports(_SETTINGS)
 PRUNES: Final = prunes(_SETTINGS)

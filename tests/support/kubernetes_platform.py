@@ -4,16 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import pulumi
-
 from components import kubernetes, labels
 from components.kubernetes import context, history
-from tests.support.engine import STATE_CALL, Engine, unwrap
+from components.state import KUBERNETES_CI, NAME
+from tests.support.engine import PROJECT, STACK, STATE_CALL, Engine, unwrap
 from tests.support.kubernetes_stack import FakeReader, settings
 
-"""The engine's own function that gives a stack's last outputs."""
-
-OUTPUTS = "test:outputs:Outputs"
+URN = f"urn:pulumi:{STACK}::{PROJECT}::"
 
 
 @dataclass
@@ -26,7 +23,7 @@ class Deployed:
     @property
     def outputs(self) -> dict[str, Any]:
         """The stack's outputs by name, out of their secret envelopes; without those that are null."""
-        return self[OUTPUTS]
+        return {key: unwrap(value) for key, value in self.engine.finished[NAME].items() if value is not None}
 
     def __getitem__(self, name: str) -> dict[str, Any]:
         """Give a resource's inputs, out of their secret envelopes at the first level."""
@@ -48,26 +45,26 @@ class Deployed:
 def state(
     outputs: Mapping[str, Any] | None = None, jobs: Mapping[str, Any] | None = None, *namespaces: str
 ) -> dict[str, Any]:
-    """Give the engine's answer of a state: with these outputs of the stack, each build's Job, and these namespaces.
+    """Give the engine's answer of a state: with these outputs of the CI, each build's Job, and these namespaces.
 
     jobs: a Job's name, or that and its pod, or that and what decided it.
     """
-    found: dict[str, Any] = {"urn:0": {"type": "pulumi:providers:kubernetes", "outputs": {}}}
-    if outputs is not None:
-        found["urn:1"] = {"type": "pulumi:pulumi:Stack", "outputs": dict(outputs)}
+    named: list[tuple[str, str, dict[str, Any]]] = [("pulumi:providers:kubernetes", "cluster", {})]
     for build, job in (jobs or {}).items():
         name, known = (job, {}) if isinstance(job, str) else job
         meta = {"name": name, "labels": {labels.BUILD: build}}
         pod = {"template": {"spec": known if isinstance(known, Mapping) else {}}}
-        found[f"urn:{name}"] = {"type": "kubernetes:batch/v1:Job", "outputs": {"metadata": meta, "spec": pod}}
+        named.append(("kubernetes:batch/v1:Job", f"build-{build}-job", {"metadata": meta, "spec": pod}))
         if isinstance(known, str):
-            found[f"urn:{build}"] = {"type": history.BUILD, "outputs": {"job": name, "decides": known}}
+            named.append((history.BUILD, f"build-{build}", {"job": name, "decides": known}))
     for name in namespaces:
-        found[f"urn:{name}"] = {
-            "type": "kubernetes:core/v1:Namespace",
-            "outputs": {"metadata": {"name": name}, "__inputs": [name, 1.0, 0.5]},
-        }
-    return {"outputs": found}
+        outputs_of_it = {"metadata": {"name": name}, "__inputs": [name, 1.0, 0.5]}
+        named.append(("kubernetes:core/v1:Namespace", f"namespace-{name}", outputs_of_it))
+    found = {
+        f"{URN}{KUBERNETES_CI}${kind}::{NAME}-{name}": {"type": kind, "outputs": left} for kind, name, left in named
+    }
+    root = {"type": KUBERNETES_CI, "outputs": dict(outputs or {})}
+    return {"outputs": {f"{URN}{KUBERNETES_CI}::{NAME}": root, **found}}
 
 
 def deploy(
@@ -83,7 +80,5 @@ def deploy(
     made = Deployed(engine, reader or FakeReader())
     made.reader.volume_uid = engine.volume_uid
     stack = settings(**keys)
-
-    # As the inputs of a component, the outputs are recorded like everything else.
-    engine.run(lambda: pulumi.ComponentResource(OUTPUTS, OUTPUTS, dict(kubernetes.deploy(stack, made.reader))))
+    engine.run(lambda: kubernetes.KubernetesCi(NAME, stack, reader=made.reader))
     return made

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
+from components.state import NAME
 from policies import rules
 from tests.components.test_every_stack import FOUND, updated
 from tests.contract.test_registrations import STACKS
@@ -15,7 +16,7 @@ def resources(stack: str) -> dict[str, rules.Resource]:
     docker = yaml.safe_load(STACKS[stack].read_text())["config"].get("ci:docker", {})
     accepted = docker.get("acceptRootOnHost", False)
     return {
-        name: rules.Resource(made["type"], name, updated(made["inputs"]), accepted)
+        name: rules.Resource(made["type"], f"{NAME}-{name}", updated(made["inputs"]), accepted)
         for name, made in FOUND[stack].items()
         if isinstance(made, dict) and "inputs" in made
     }
@@ -54,7 +55,7 @@ def test_each_rule_finds_a_change_that_breaks_it(stack: str, name: str, change: 
     made = resources(stack)[name]
     inputs = copy.deepcopy(made.inputs)
     change(inputs)
-    assert broken(rules.Resource(made.type, name, inputs, made.accepted)) == {rule}
+    assert broken(rules.Resource(made.type, made.name, inputs, made.accepted)) == {rule}
 
 
 def test_a_socket_is_refused_where_root_on_the_host_is_not_accepted() -> None:

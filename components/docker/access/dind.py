@@ -16,11 +16,11 @@ def preflight(_: Settings) -> Iterator[Problem]:
     return iter(())
 
 
-def declare(settings: Settings, home: pulumi.Input[str], opts: pulumi.ResourceOptions) -> EngineAccess:
+def declare(name: str, settings: Settings, home: pulumi.Input[str], opts: pulumi.ResourceOptions) -> EngineAccess:
     """Start the engine, and give Jenkins its network, its address and the client's certificates (read-only)."""
     dind = settings.docker.dind
     pulumi.log.warn(" ".join(_warning(dind)))
-    engine = Engine("engine", EngineArgs(settings=dind, home=home), opts)
+    engine = Engine(f"{name}-engine", EngineArgs(settings=dind, home=home), opts)
     address = f"tcp://{ALIAS}:{PORT}"
     return EngineAccess(
         engine=address,

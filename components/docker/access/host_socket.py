@@ -49,7 +49,7 @@ def preflight(settings: Settings) -> Iterator[Problem]:
         yield Problem(key, error.code, error.wrong, error.instead, value)
 
 
-def declare(settings: Settings, _: pulumi.Input[str], __: pulumi.ResourceOptions) -> EngineAccess:
+def declare(_: str, settings: Settings, __: pulumi.Input[str], ___: pulumi.ResourceOptions) -> EngineAccess:
     """Mount the socket, and put Jenkins' user into its group."""
     found = find(settings.docker)
     return EngineAccess(

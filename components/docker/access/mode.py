@@ -55,9 +55,12 @@ class AccessMode(Protocol):
     def preflight(self, settings: Settings, /) -> Iterator[Problem]:
         """Return the problems that block the deployment. Changes nothing; may use the network."""
 
-    def declare(self, settings: Settings, home: pulumi.Input[str], opts: pulumi.ResourceOptions, /) -> EngineAccess:
+    def declare(
+        self, name: str, settings: Settings, home: pulumi.Input[str], opts: pulumi.ResourceOptions, /
+    ) -> EngineAccess:
         """Register its resources and return what Jenkins needs.
 
-        home: name of the volume with Jenkins' home. An engine in a container mounts it at the same path, since jobs
-        mount folders of their workspace by path. opts: hold the provider.
+        name: of the CI that they belong to; their names begin with it. home: name of the volume with Jenkins' home. An
+        engine in a container mounts it at the same path, since jobs mount folders of their workspace by path. opts:
+        hold the parent and the provider.
         """

@@ -10,7 +10,7 @@ import pulumi_docker as docker
 from components import labels
 from components.docker.access import host_socket
 from components.docker.access.mode import EngineAccess
-from components.docker.image import BUILT
+from components.docker.image import built_name
 from components.docker.proxy import FOLDER, SOCKET, Proxy, ProxyArgs
 from components.settings import Problem, Settings
 
@@ -25,13 +25,13 @@ def preflight(settings: Settings) -> Iterator[Problem]:
     yield from host_socket.preflight(settings)
 
 
-def images(settings: Settings) -> tuple[str, ...]:
-    """Return the images that the stack is deployed from.
+def images(name: str, settings: Settings) -> tuple[str, ...]:
+    """Return the images that the CI `name` is deployed from.
 
     Jobs may pull the pruner's, and what the built one starts from.
     """
     jenkins, prune = settings.jenkins, settings.docker.prune
-    built = (BUILT, f"+{jenkins.base_image}", f"+{jenkins.docker_cli_image}")
+    built = (built_name(f"{name}-jenkins"), f"+{jenkins.base_image}", f"+{jenkins.docker_cli_image}")
     pruner = (f"+{prune.image}",) if prune else ()
     return (settings.docker.proxy.image, *((jenkins.image,) if jenkins.image else built), *pruner)
 
@@ -62,14 +62,18 @@ def prunes(settings: Settings) -> Mapping[str, Mapping[str, str]]:
     return found
 
 
-def declare(settings: Settings, _: pulumi.Input[str], opts: pulumi.ResourceOptions) -> EngineAccess:
+def declare(name: str, settings: Settings, _: pulumi.Input[str], opts: pulumi.ResourceOptions) -> EngineAccess:
     """Start the proxy, and give Jenkins its socket on a volume that Jenkins cannot write to."""
     made = settings.docker.proxy
     engine = host_socket.find(settings.docker)
     proxy = Proxy(
-        "proxy",
+        f"{name}-proxy",
         ProxyArgs(
-            settings=made, engine=engine, images=images(settings), ports=ports(settings), prunes=prunes(settings)
+            settings=made,
+            engine=engine,
+            images=images(name, settings),
+            ports=ports(settings),
+            prunes=prunes(settings),
         ),
         opts,
     )

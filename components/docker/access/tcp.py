@@ -26,7 +26,7 @@ def preflight(settings: Settings) -> Iterator[Problem]:
         yield from tls_preflight.preflight(endpoint, must_answer=settings.docker.is_local)
 
 
-def declare(settings: Settings, _: pulumi.Input[str], __: pulumi.ResourceOptions) -> EngineAccess:
+def declare(_: str, settings: Settings, __: pulumi.Input[str], ___: pulumi.ResourceOptions) -> EngineAccess:
     """Give Jenkins the engine's address and the three files. The key is a secret, in no environment variable."""
     endpoint = tls.jobs(settings)
     if endpoint is None:
