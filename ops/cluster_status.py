@@ -9,7 +9,7 @@ from typing import Any
 from kubernetes import client
 
 from components import labels
-from components.kubernetes import declared, endpoints, results
+from components.kubernetes import declared, endpoints, named, results
 from components.kubernetes.cluster import JOB_LABEL, ApiReader, ForbiddenError, about
 from components.kubernetes.namespaces import of_buildkit, of_builds
 from components.kubernetes.plan import template_name
@@ -46,6 +46,8 @@ def examine(
             version = client.VersionApi(there.client).get_code().git_version
             yield Finding("cluster", f"{version} at {there.client.configuration.host}")
             yield _access(there, resources)
+            if settings.kubernetes.isolation is not None:
+                yield _isolation(there)
             for where, name, label, remedy in servers:
                 pod = yield from _pod(there, where, name, label)
                 if pod:
@@ -75,6 +77,17 @@ def _access(there: ApiReader, resources: Sequence[Mapping[str, Any]]) -> Finding
         return Finding("access", "not compared: this user lacks the right to patch, which that needs", "note")
     seen = f"changed by hand: {changed}; the next update puts it back" if changed else "as declared"
     return Finding("access", seen, "BAD" if changed else "ok")
+
+
+def _isolation(there: ApiReader) -> Finding:
+    """Find whether the nodes have user namespaces, in which root in a build is nobody on its node."""
+    try:
+        nodes = (there.get("/api/v1/nodes") or {}).get("items", [])
+    except ForbiddenError:
+        return Finding("isolation", "userNamespaces; the nodes are not looked at, since this user may not", "note")
+    lacking = "; ".join(filter(None, map(named.without_user_namespaces, nodes)))
+    seen = f"userNamespaces, and builds fail on {lacking}" if lacking else "userNamespaces, which each node has"
+    return Finding("isolation", seen, "BAD" if lacking else "ok")
 
 
 def _pod(there: ApiReader, namespace: str, name: str, label: str) -> Generator[Finding, None, client.V1Pod | None]:

@@ -99,8 +99,12 @@ def whole(  # noqa: PLR0913 - all by keyword
     executor: str,
     environment: Mapping[str, str],
     section: Mapping[str, Any],
+    own: Mapping[str, Any] | None = None,
 ) -> str:
-    """Return the configuration with the section of an executor. environment: variables of every job, none secret."""
+    """Return the configuration with the section of an executor.
+
+    environment: variables of every job, none secret. own: keys of the runner's section beside these.
+    """
     one: dict[str, Any] = {
         "name": name,
         "url": runner.url,
@@ -109,6 +113,7 @@ def whole(  # noqa: PLR0913 - all by keyword
         "executor": executor,
         "limit": runner.concurrency,
         "environment": [f"{key}={value}" for key, value in environment.items()],
+        **(own or {}),
         executor: section,
     }
     return tomli_w.dumps(

@@ -9,7 +9,8 @@ from pulumi_kubernetes import apps, core
 from components import certificates, labels
 from components.kubernetes import endpoints, mutual_tls, restricted, server
 from components.kubernetes.builders import buildctl
-from components.kubernetes.builders.buildkit import DAEMON, RIGHTS, UID, configuration
+from components.kubernetes.builders.buildkit import UID, configuration, daemon
+from components.kubernetes.builders.pod import ISOLATED
 from components.kubernetes.builders.spec import TRUST_FILE
 from components.kubernetes.endpoints import BUILDKIT, BUILDKIT_PORT
 from components.kubernetes.namespaces import StackArgs, of_builds
@@ -26,11 +27,17 @@ VOLUME: Final = "/var/lib/buildkit"
 _CLAIM: Final = "cache"
 
 _SCRIPT: Final = f"""\
-mkdir -p "$XDG_RUNTIME_DIR" {VOLUME}/state
+mkdir -p "$XDG_RUNTIME_DIR" {VOLUME}/@state@
 # Because of fsGroup, folders on the volume inherit its set-group-ID bit. It would get into the images.
-chmod g-s {VOLUME}/state
-exec {DAEMON} --config /etc/buildkit/buildkitd.toml --root {VOLUME}/state --addr tcp://:{BUILDKIT_PORT} \\
+chmod g-s {VOLUME}/@state@
+exec @daemon@ --config /etc/buildkit/buildkitd.toml --root {VOLUME}/@state@ --addr tcp://:{BUILDKIT_PORT} \\
   --tlscacert {_CERTIFICATES}/ca.pem --tlscert {_CERTIFICATES}/cert.pem --tlskey {_CERTIFICATES}/key.pem
+"""
+
+_IN_NAMESPACE: Final = f"""\
+{ISOLATED}\
+# A daemon without the namespace used other owners. Some of its files can't be removed, and none can be used.
+rm -rf {VOLUME}/state 2> /dev/null || :
 """
 
 _PROBE: Final = {
@@ -161,11 +168,15 @@ def _toml(settings: Settings, wanted: BuildkitSettings) -> str:
 def _pod(
     settings: Settings, wanted: BuildkitSettings, config: core.v1.ConfigMap, secret: core.v1.Secret
 ) -> dict[str, Any]:
+    isolated = settings.kubernetes.isolation is not None
+    command, rights = daemon(user_namespace=isolated)
+    script = (_IN_NAMESPACE if isolated else "") + _SCRIPT.replace("@daemon@", command)
+    script = script.replace("@state@", "isolated" if isolated else "state")
     container = {
         **restricted.CONTAINER,
         "name": BUILDKIT,
         "image": settings.kubernetes.buildkit_image,
-        "command": ["/bin/sh", "-euc", _SCRIPT],
+        "command": ["/bin/sh", "-euc", script],
         "env": [
             {"name": "SSL_CERT_DIR", "value": "/etc/ssl/certs:/etc/buildkit"},
             {"name": "TMPDIR", "value": "/tmp"},  # noqa: S108 - in the container
@@ -173,7 +184,7 @@ def _pod(
         ],
         "ports": [{"name": BUILDKIT, "container_port": BUILDKIT_PORT, "protocol": "TCP"}],
         "resources": restricted.resources(wanted.cpu_millicores, wanted.memory_mib, 2048),
-        "security_context": RIGHTS,
+        "security_context": rights,
         "startup_probe": {**_PROBE, "period_seconds": 1, "failure_threshold": 120},
         "readiness_probe": {**_PROBE, "period_seconds": 10},
         "liveness_probe": {**_PROBE, "period_seconds": 30, "failure_threshold": 6},
@@ -185,6 +196,7 @@ def _pod(
         ],
     }
     return {
+        **({"host_users": False} if isolated else {}),
         "automount_service_account_token": False,
         "enable_service_links": False,
         "security_context": {"fs_group": UID, "fs_group_change_policy": "OnRootMismatch"},

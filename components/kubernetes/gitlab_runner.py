@@ -1,5 +1,6 @@
 """A GitLab Runner in the cluster: one pod, which starts a pod in the builds' namespace for each job."""
 
+import json
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -11,7 +12,7 @@ from components.gitlab import config
 from components.kubernetes import endpoints, restricted
 from components.kubernetes.builders import buildctl
 from components.kubernetes.builders.kaniko import CAPABILITIES, HOME, reach
-from components.kubernetes.builders.pod import SERVICE_ACCOUNT
+from components.kubernetes.builders.pod import ISOLATED, SERVICE_ACCOUNT, isolated
 from components.kubernetes.builders.spec import PULL_SECRET, PUSH_SECRET, TRUST, TRUST_FILE
 from components.kubernetes.namespaces import StackArgs, of_builds
 from components.kubernetes.network import GITLAB_RUNNER
@@ -176,9 +177,18 @@ def configuration(settings: Settings, runner: GitlabRunnerSettings, token: str) 
         "build_container_security_context": {"capabilities": {"drop": ["ALL"], "add": list(CAPABILITIES)}},
         "volumes": volumes,
     }
+    own: dict[str, Any] = {}
+    if settings.kubernetes.isolation is not None:
+        # Services of a job begin before its script, so a container of the pod looks first.
+        limits = restricted.resources(HELPER_CPU_MILLICORES, HELPER_MEMORY_MIB, jobs.disk_mib, min(jobs.disk_mib, 512))
+        patch = {"hostUsers": False, "initContainers": [isolated(settings.kubernetes.git_image, limits)]}
+        section["pod_spec"] = [{"name": "isolation", "patch_type": "strategic", "patch": json.dumps(patch)}]
+        # A job's variables can't switch off what is on in the runner's own section. The script is for a runner that
+        # does not know the patch, and says nothing.
+        own = {"feature_flags": {"FF_USE_ADVANCED_POD_SPEC_CONFIGURATION": True}, "pre_build_script": ISOLATED}
     environment = _environment(settings)
     return config.whole(
-        runner, name=_owner(), token=token, executor="kubernetes", environment=environment, section=section
+        runner, name=_owner(), token=token, executor="kubernetes", environment=environment, section=section, own=own
     )
 
 

@@ -5,7 +5,8 @@ read is not asked.
 """
 
 import contextlib
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from components import labels
@@ -18,13 +19,21 @@ _CERT_MANAGER: Final = "cert-manager.io/v1"
 _AUTOSCALERS: Final = ("/apis/karpenter.sh/v1", "/api/v1/namespaces/kube-system/configmaps/cluster-autoscaler-status")
 """What a cluster that adds nodes has: Karpenter's API, or the status of the Cluster Autoscaler. Source: their docs."""
 
+_OLDEST: Final[Mapping[str, tuple[int, int]]] = {
+    "Kubernetes": (1, 33),
+    "Linux": (6, 3),
+    "containerd": (2, 0),
+    "cri-o": (1, 25),
+}
+"""Since when user namespaces are on by default. Source: the Kubernetes documentation, "User Namespaces"."""
+
 
 def preflight(settings: Settings, reader: ApiReader, *, owner: str) -> Iterator[Problem]:
     """Yield a problem for each thing that the settings name and the cluster lacks, or has given to somebody else.
 
     owner: this stack, as `project/stack`.
     """
-    for look in (_issuer, _ingress_classes, _claims, _nodes):
+    for look in (_issuer, _ingress_classes, _claims, _nodes, _user_namespaces):
         with contextlib.suppress(ForbiddenError):
             yield from look(settings, reader)
     with contextlib.suppress(ForbiddenError):
@@ -107,6 +116,35 @@ def _nodes(settings: Settings, reader: ApiReader) -> Iterator[Problem]:
             memory = f"{key}.resources.memoryMib" if "builds" in key else f"{key}.memoryMib"
             wrong = f"is more than any node has: {max(fitting)} MiB can be given to pods"
             yield Problem(memory, "too_large", wrong, f"give at most {max(fitting)}", resources.memory_mib)
+
+
+def _user_namespaces(settings: Settings, reader: ApiReader) -> Iterator[Problem]:
+    """Find the nodes that can't give a pod a user namespace. A build on one would fail before its first step."""
+    if settings.kubernetes.isolation is None:
+        return
+    lacking = [each for node in _items(reader, "/api/v1/nodes") if (each := without_user_namespaces(node))]
+    if lacking:
+        yield Problem(
+            "ci:kubernetes.isolation",
+            "too_old",
+            f"needs user namespaces, which these nodes have not: {'; '.join(lacking[:5])}",
+            f"use {', '.join(f'{part} {at[0]}.{at[1]}' for part, at in _OLDEST.items())} or newer, taint or cordon the "
+            "nodes, or remove the key",
+            settings.kubernetes.isolation,
+        )
+
+
+def without_user_namespaces(node: Mapping[str, Any]) -> str | None:
+    """Return what a node that takes builds lacks for user namespaces, by what it reports; None if nothing."""
+    kept = [each for each in node["spec"].get("taints") or () if each["effect"] != "PreferNoSchedule"]
+    if node["spec"].get("unschedulable") or kept:
+        return None
+    info = node["status"]["nodeInfo"]
+    runtime, _, version = info["containerRuntimeVersion"].partition("://")
+    has = {"Kubernetes": info["kubeletVersion"], "Linux": info["kernelVersion"], runtime: version}
+    numbers = {part: tuple(map(int, re.findall(r"\d+", text)[:2])) for part, text in has.items()}
+    old = [f"{part} {has[part]}" for part, at in numbers.items() if part not in _OLDEST or at < _OLDEST[part]]
+    return f"{node['metadata']['name']} with {' and '.join(old)}" if old else None
 
 
 def _node_ports(settings: Settings, reader: ApiReader, owner: str) -> Iterator[Problem]:

@@ -76,6 +76,12 @@ class KubernetesSettings(Section):
     """The Pod Security level that the builds' namespace enforces. A build whose builder needs more is refused, with the
     names of the checks that it fails. So no build loosens the namespace for the others."""
 
+    isolation: Literal["userNamespaces"] | None = Field(default=None, examples=["userNamespaces"])
+    """`userNamespaces` gives each pod of a build, of the BuildKit daemon and of a GitLab Runner's job a user namespace:
+    root in there is nobody on the node, also for who breaks out of the container. A pod that has none fails before the
+    first step. BuildKit then keeps steps apart from its own processes and from each other's. Nodes need Kubernetes
+    1.33, containerd 2.0 or CRI-O 1.25, and Linux 6.3, or newer. Default: none."""
+
     quota: QuotaSettings | None = None
     """Default: what the stack's builds need if as many run as may run at one time."""
 

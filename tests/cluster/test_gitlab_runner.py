@@ -5,6 +5,7 @@ the real one that the nodes have. Then the sample's job is run, with CI_TEST_KAN
 """
 
 import base64
+import functools
 import json
 import os
 import secrets
@@ -183,6 +184,34 @@ def test_a_real_runner_builds_the_sample_in_a_pod_and_pushes_it(deployed: Stack,
     assert "forbidden" not in f"{log}{trace}".lower()
     # The pod of a job goes with the job.
     until(lambda: not deployed.core.list_namespaced_pod(deployed.builds).items)
+
+
+def test_root_in_an_isolated_job_is_nobody_on_the_node_and_a_job_without_the_namespace_starts_nothing(
+    deployed: Stack, runner: dict[str, Any], lab: Any
+) -> None:
+    deployed.configure(gitlabRunner=runner, kubernetes={"isolation": "userNamespaces"})
+    deployed.deployment.up()
+    spec = gitlab.job_pod(configuration(deployed))
+    [*_, first] = spec["initContainers"]
+    # Where the runner has a job's files, and where an image may have its own.
+    script = "read -r _ outside _ < /proc/self/uid_map; touch /builds/made; mkdir /made; echo $outside"
+    mounts = [{"name": "repo", "mountPath": "/builds"}]
+    own = {"image": lab.images["git"], "command": ["/bin/sh", "-euc", script], "volumeMounts": mounts}
+    job = {**spec, "initContainers": [first], "containers": [{**spec["containers"][0], **own}]}
+
+    def ended(name: str, host_users: object) -> Any:
+        found = {"metadata": {"name": name}, "spec": {**job, "hostUsers": host_users}}
+        deployed.core.create_namespaced_pod(deployed.builds, found)
+        read = functools.partial(deployed.core.read_namespaced_pod, name, deployed.builds)
+        until(lambda: read().status.phase in {"Succeeded", "Failed"})
+        return read().status
+
+    assert ended("isolated", spec["hostUsers"]).phase == "Succeeded"
+    assert int(deployed.core.read_namespaced_pod_log("isolated", deployed.builds)) >= 65536
+    # What a node does that does not know the field.
+    failed = ended("ignored", None)
+    assert failed.container_statuses[0].state.waiting
+    assert "ci:kubernetes.isolation" in failed.init_container_statuses[0].state.terminated.message
 
 
 def test_another_token_is_one_new_pod_and_the_same_machine_to_gitlab(deployed: Stack) -> None:

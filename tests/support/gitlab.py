@@ -1,5 +1,6 @@
 """What a GitLab Runner makes of its configuration, as far as tests judge it."""
 
+import json
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -47,7 +48,7 @@ def job_pod(found: Mapping[str, Any]) -> dict[str, Any]:
     security = {key: value for key, value in kubernetes["pod_security_context"].items() if key != "seccomp_profile"}
     assert not security, f"teach this function {sorted(security)}"
     containers = {name: _container(name, kubernetes) for name in _CONTAINERS}
-    return {
+    pod = {
         "restartPolicy": "Never",
         "serviceAccountName": kubernetes["service_account"],
         "automountServiceAccountToken": kubernetes["automount_service_account_token"],
@@ -59,6 +60,12 @@ def job_pod(found: Mapping[str, Any]) -> dict[str, Any]:
         "volumes": [{"name": name, "emptyDir": {}} for name in ("repo", "logs", "scripts")]
         + [{"name": each["name"], "secret": {"secretName": each["name"]}} for each in kubernetes["volumes"]["secret"]],
     }
+    for each in kubernetes.get("pod_spec", ()):
+        assert runner["feature_flags"]["FF_USE_ADVANCED_POD_SPEC_CONFIGURATION"] is True, "the runner ignores the patch"
+        patch = json.loads(each["patch"])
+        assert (each["patch_type"], set(patch)) == ("strategic", {"hostUsers", "initContainers"}), "teach this function"
+        pod = {**pod, **patch, "initContainers": [*pod["initContainers"], *patch["initContainers"]]}
+    return pod
 
 
 def _container(name: str, kubernetes: Mapping[str, Any]) -> dict[str, Any]:

@@ -57,11 +57,14 @@ def test_a_jobs_pod_has_no_privilege_no_token_and_just_the_capabilities_of_a_bui
     assert pod["serviceAccountName"] == "builder"
     build, helper = pod["containers"]
     for container in (*pod["initContainers"], build, helper):
-        assert container["securityContext"]["privileged"] is False
+        assert not container["securityContext"].get("privileged")
         assert container["securityContext"]["allowPrivilegeEscalation"] is False
         assert container["securityContext"]["capabilities"]["drop"] == ["ALL"]
     assert build["securityContext"]["capabilities"]["add"] == ["CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"]
     assert "add" not in helper["securityContext"]["capabilities"]
+    # Whether it has a user namespace is looked at before any container of the job's own.
+    isolated = pod["initContainers"][-1]["name"] == "isolated"
+    assert (pod.get("hostUsers") is False, stack == "kubernetes-everything") == (isolated, isolated)
     # Nor can a variable of the job give it more.
     assert not [key for key in CONFIGS[stack]["runners"][0]["kubernetes"] if "overwrite" in key]
 

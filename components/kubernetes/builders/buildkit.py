@@ -29,15 +29,37 @@ RIGHTS: Final[Mapping[str, Any]] = {
 }
 """The security context of a container with a daemon."""
 
-DAEMON: Final = "rootlesskit buildkitd --oci-worker-no-process-sandbox"
-"""Steps see the daemon's processes, since a pod in Kubernetes can't mount another /proc."""
+_OF_STEPS: Final = (
+    *("AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE", "NET_RAW"),
+    *("SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT"),
+)
+"""What the daemon gives to steps, as Docker does. Source: BuildKit's executor/oci, "withDefaultCapabilities"."""
+
+_RIGHTS_IN_NAMESPACE: Final[Mapping[str, Any]] = {
+    **RIGHTS,
+    # They hold in the pod's user namespace alone: SYS_ADMIN mounts file systems for steps, and no more of the node's.
+    "capabilities": {"drop": ["ALL"], "add": ["SYS_ADMIN", *_OF_STEPS]},
+    "runAsNonRoot": False,
+    "runAsUser": 0,
+    "runAsGroup": 0,
+    # So that it can mount another /proc for each step.
+    "procMount": "Unmasked",
+}
+
+_ROOTLESS: Final = "rootlesskit buildkitd --oci-worker-no-process-sandbox"
+"""Steps see the daemon's processes, since a pod without a user namespace can't mount another /proc."""
+
+
+def daemon(*, user_namespace: bool) -> tuple[str, Mapping[str, Any]]:
+    """Return a daemon's command, and the security context of its container."""
+    return ("buildkitd", _RIGHTS_IN_NAMESPACE) if user_namespace else (_ROOTLESS, RIGHTS)
+
 
 _SCRIPT: Final = f"""\
 mkdir -p "$XDG_RUNTIME_DIR"
 printf '%s' "$BUILDKITD" > buildkitd.toml
 {buildctl.UNPACK}\
-# Steps see the daemon's processes, since a pod in Kubernetes can't mount another /proc.
-{DAEMON} --config buildkitd.toml --root "$TMPDIR/state" \\
+@daemon@ --config buildkitd.toml --root "$TMPDIR/state" \\
   --addr "$BUILDKIT_HOST" > daemon.log 2>&1 &
 daemon=$!
 reach() {{
@@ -58,6 +80,7 @@ def buildkit(spec: BuildSpec) -> PodSpec:
     if spec.daemon is not None:
         return buildctl.client(spec, spec.daemon)
     context = source(spec)
+    command, rights = daemon(user_namespace=spec.user_namespace)
     environment = {
         "BUILDKITD": configuration(spec.plain_registries, spec.mirrors),
         "BUILDKIT_HOST": f"unix://{SCRATCH}/run/buildkitd.sock",
@@ -66,8 +89,8 @@ def buildkit(spec: BuildSpec) -> PodSpec:
     }
     container = {
         "name": "buildkit",
-        **scripted(spec, context, _SCRIPT, buildctl.arguments(spec, context), environment),
-        "securityContext": RIGHTS,
+        **scripted(spec, context, _SCRIPT.replace("@daemon@", command), buildctl.arguments(spec, context), environment),
+        "securityContext": rights,
     }
     # The files of the logins belong to root and its group. With fsGroup, the group could read ssh's key too, and ssh
     # refuses such a key.

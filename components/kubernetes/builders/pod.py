@@ -1,6 +1,7 @@
 """What the pods of all builders have in common."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from components.kubernetes.builders.source import Source, checked
@@ -17,6 +18,10 @@ _SECRETS: Final = f"{SECRETS_FOLDER}/build"
 _PUBLIC_AUTHORITIES: Final = "/etc/ssl/certs"
 _TRUST_FOLDER: Final = "/trust"
 
+_NOBODY: Final = 65_534
+
+ISOLATED: Final = Path(__file__).with_name("isolated.sh").read_text(encoding="utf-8")
+"""Fails in a container without a user namespace of its pod's own."""
 
 PodSpec = Mapping[str, Any]
 """The spec of a pod that does one build, in the API's shape. The termination message of its first container is the
@@ -53,7 +58,10 @@ def pod_spec(
         volumes.append({"name": "secrets", "secret": secret})
     platform = spec.build.platform
     architecture = {"kubernetes.io/arch": platform.split("/")[1]} if platform is not None else {}
+    check = [isolated(spec.git_image, resources(spec.build))] if spec.user_namespace else []
+    first = [*check, *context.first]
     return {
+        **({"hostUsers": False} if spec.user_namespace else {}),
         "restartPolicy": "Never",
         "serviceAccountName": SERVICE_ACCOUNT,
         # No build uses the API.
@@ -63,9 +71,35 @@ def pod_spec(
         # RUN steps need a processor of the platform's architecture.
         "nodeSelector": {"kubernetes.io/os": "linux", **architecture},
         "volumes": volumes,
-        **({"initContainers": list(context.first)} if context.first else {}),
+        **({"initContainers": first} if first else {}),
         "containers": [_container(spec, container)],
         **own,
+    }
+
+
+def isolated(image: str, limits: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the container that runs before all others and fails where the node made no user namespace.
+
+    image: one with a shell, which not each builder's has.
+    """
+    return {
+        "name": "isolated",
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["/bin/sh", "-euc", ISOLATED],
+        "env": [],
+        "resources": limits,
+        # A namespace at `restricted` lets it in, too.
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+            "runAsNonRoot": True,
+            "runAsUser": _NOBODY,
+            "runAsGroup": _NOBODY,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "terminationMessagePolicy": "FallbackToLogsOnError",
     }
 
 

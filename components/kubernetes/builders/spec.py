@@ -56,6 +56,9 @@ class BuildSpec:
     daemon: str | None = None
     """The address of the BuildKit daemon that builds it; None if it is built in its own pod."""
 
+    user_namespace: bool = False
+    """Whether the pod has a user namespace of its own, so that root in there is nobody on the node."""
+
     trusted_ca: str | None = None
     """SHA-256 of the certificate authorities that the build trusts beside the public ones; None without them."""
 
