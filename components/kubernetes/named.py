@@ -33,7 +33,7 @@ def preflight(settings: Settings, reader: ApiReader, *, owner: str) -> Iterator[
 
     owner: this stack, as `project/stack`.
     """
-    for look in (_issuer, _ingress_classes, _claims, _nodes, _user_namespaces):
+    for look in (_issuer, _classes, _claims, _nodes, _user_namespaces):
         with contextlib.suppress(ForbiddenError):
             yield from look(settings, reader)
     with contextlib.suppress(ForbiddenError):
@@ -64,16 +64,20 @@ def _issuer(settings: Settings, reader: ApiReader) -> Iterator[Problem]:
         yield Problem(key, "not_found", wrong, "give one that there is, or create it first", tls.issuer)
 
 
-def _ingress_classes(settings: Settings, reader: ApiReader) -> Iterator[Problem]:
-    path = "/apis/networking.k8s.io/v1/ingressclasses"
-    for section, given in {"registry": settings.registry, "webhook": settings.webhook}.items():
-        name = given.ingress.class_name if given is not None and given.ingress is not None else None
+def _classes(settings: Settings, reader: ApiReader) -> Iterator[Problem]:
+    ingress = ("/apis/networking.k8s.io/v1/ingressclasses", "ingress class", "nginx")
+    given: list[tuple[str, str | None, tuple[str, str, str]]] = [
+        (f"ci:{section}.ingress.className", each.ingress.class_name, ingress)
+        for section, each in {"registry": settings.registry, "webhook": settings.webhook}.items()
+        if each is not None and each.ingress is not None
+    ]
+    runtime = ("/apis/node.k8s.io/v1/runtimeclasses", "RuntimeClass", "gvisor")
+    given.append(("ci:kubernetes.runtimeClass", settings.kubernetes.runtime_class, runtime))
+    for key, name, (path, kind, example) in given:
         if name is not None and reader.get(f"{path}/{name}") is None:
             names = ", ".join(sorted(each["metadata"]["name"] for each in _items(reader, path))) or "none"
-            wrong = f"is no ingress class of the cluster, which has {names}"
-            yield Problem(
-                f"ci:{section}.ingress.className", "not_found", wrong, "give one that there is, such as nginx", name
-            )
+            wrong = f"is no {kind} of the cluster, which has {names}"
+            yield Problem(key, "not_found", wrong, f"give one that there is, such as {example}", name)
 
 
 def _claims(settings: Settings, reader: ApiReader) -> Iterator[Problem]:

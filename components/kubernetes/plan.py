@@ -190,6 +190,7 @@ def _spec(settings: Settings, build: BuildSettings, targets: tuple[str, ...], co
         config_map=config_map,
         daemon=endpoints.daemon(settings, build.name) if build.builder == "buildkit" else None,
         user_namespace=kubernetes.isolation is not None,
+        runtime_class=kubernetes.runtime_class,
         trusted_ca=_hash(certificates.read(kubernetes.trusted_ca_file)) if kubernetes.trusted_ca_file else None,
         object_storage={
             **({"AWS_REGION": storage.region} if storage.region else {}),

@@ -27,10 +27,20 @@ def between(settings: Settings) -> Iterator[Problem]:
     for index, build in enumerate(settings.builds):
         needs = _needs(build) if settings.buildkit is not None else NEEDS[build.builder]
         yield from _build(f"ci:builds[{index}]", build, needs, settings.kubernetes.builds_pod_security)
+        runtime = settings.kubernetes.runtime_class
+        if runtime is not None and build.builder != "kaniko":
+            wrong = f"is not known to work in ci:kubernetes.runtimeClass, which is {runtime}"
+            instead = "set it to kaniko, or remove ci:kubernetes.runtimeClass"
+            yield Problem(f"ci:builds[{index}].builder", "conflict", wrong, instead, build.builder)
         for name in build.secrets:
             if name not in (settings.build_secrets or {}):
                 how = f"set it with `pulumi config set --secret --path ci:buildSecrets.{name}`"
                 yield required(f"ci:buildSecrets.{name}", f"by ci:builds[{index}].secrets", how)
+    if settings.kubernetes.runtime_class is not None and settings.kubernetes.isolation is not None:
+        wrong = (
+            "cannot be used with ci:kubernetes.isolation: a sandbox has users of its own, and a VM a kernel of its own"
+        )
+        yield Problem("ci:kubernetes.runtimeClass", "conflict", wrong, "remove one of the two")
     image = settings.kubernetes.buildkit_image
     tag = re.search(r"(?:^|/)moby/buildkit(?::([^@]+))?", image)
     if tag and "rootless" not in (tag[1] or ""):

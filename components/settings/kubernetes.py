@@ -82,6 +82,11 @@ class KubernetesSettings(Section):
     first step. BuildKit then keeps steps apart from its own processes and from each other's. Nodes need Kubernetes
     1.33, containerd 2.0 or CRI-O 1.25, and Linux 6.3, or newer. Default: none."""
 
+    runtime_class: ObjectName | None = Field(default=None, examples=["gvisor"])
+    """The RuntimeClass of the pods that build with Kaniko, such as one of gVisor. That keeps a build's system calls
+    from the node's kernel. The cluster has to have it. A build by another builder is refused beside it, since none is
+    known to work there. A GitLab Runner's jobs stay in the nodes' own runtime, which is the default for builds, too."""
+
     quota: QuotaSettings | None = None
     """Default: what the stack's builds need if as many run as may run at one time."""
 

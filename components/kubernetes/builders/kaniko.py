@@ -28,7 +28,14 @@ def kaniko(spec: BuildSpec) -> PodSpec:
     context = checked_first(spec, source(spec))
     container: dict[str, Any] = {
         "name": "kaniko",
-        "args": [*_context(spec, context), *flags(spec.build, platform="--custom-platform"), *_registries(spec), *_HOW],
+        "args": [
+            *_context(spec, context),
+            *flags(spec.build, platform="--custom-platform"),
+            *_registries(spec),
+            *_HOW,
+            # Kaniko looks for signs of a container, and a sandbox may show none of them.
+            *(["--force"] if spec.runtime_class is not None else []),
+        ],
         "env": _environment(spec),
         "securityContext": {
             "allowPrivilegeEscalation": False,

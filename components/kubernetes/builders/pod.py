@@ -62,6 +62,7 @@ def pod_spec(
     first = [*check, *context.first]
     return {
         **({"hostUsers": False} if spec.user_namespace else {}),
+        **({"runtimeClassName": spec.runtime_class} if spec.runtime_class is not None else {}),
         "restartPolicy": "Never",
         "serviceAccountName": SERVICE_ACCOUNT,
         # No build uses the API.

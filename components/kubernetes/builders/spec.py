@@ -59,6 +59,9 @@ class BuildSpec:
     user_namespace: bool = False
     """Whether the pod has a user namespace of its own, so that root in there is nobody on the node."""
 
+    runtime_class: str | None = None
+    """The RuntimeClass of the pod; None for the node's own runtime."""
+
     trusted_ca: str | None = None
     """SHA-256 of the certificate authorities that the build trusts beside the public ones; None without them."""
 
