@@ -7,7 +7,8 @@ from typing import Final
 
 import bcrypt
 import pulumi
-from pydantic import SecretStr
+
+from components.settings.secret_fields import Secret, text_of
 
 _RANDOM_BYTES: Final = 24
 """Of a generated password: 32 characters, all of them safe in a URL, a shell and a form."""
@@ -25,7 +26,7 @@ _BCRYPT: Final = b"./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456
 """bcrypt writes base64 with an alphabet of its own."""
 
 
-def kept(name: str, given: SecretStr | None, opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
+def kept(name: str, given: Secret | None, opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
     """Return the password from the config or, where it has none, one that is generated once.
 
     name: of the Stash that keeps a generated one, encrypted, in the state.
@@ -35,7 +36,7 @@ def kept(name: str, given: SecretStr | None, opts: pulumi.ResourceOptions) -> pu
     Each run generates a new one, and the Stash returns its first. So a preview before the first update knows none.
     """
     if given is not None:
-        return pulumi.Output.secret(given.get_secret_value())
+        return text_of(given)
     fresh = pulumi.Output.secret(secrets.token_urlsafe(_RANDOM_BYTES))
     first = pulumi.ResourceOptions(ignore_changes=["input"])
     stash = pulumi.Stash(name, input=fresh, opts=pulumi.ResourceOptions.merge(opts, first))

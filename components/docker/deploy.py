@@ -2,7 +2,8 @@
 
 import dataclasses
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -16,8 +17,10 @@ from components.docker.drain import Drain
 from components.docker.image import built_image, pinned
 from components.docker.jenkins import Jenkins, JenkinsArgs, home_volume
 from components.jenkins import casc, configuration, hooks, jobs, login
-from components.settings import JenkinsSettings, Settings
+from components.settings import JenkinsSettings, Problem, Settings
 from components.settings.checks import SAMPLE_JOB
+from components.settings.load import check
+from components.settings.secret_fields import text_of
 
 _NO_HASH: Final = "(hash of the password)"
 """Is shown in previews in place of a password's hash."""
@@ -33,7 +36,8 @@ class DockerCi(pulumi.ComponentResource):
     """The stack's outputs, by name."""
 
     def __init__(self, name: str, settings: Settings, opts: pulumi.ResourceOptions | None = None) -> None:
-        """Register all resources under `name`. Raises SettingsError if another CI of the program has a name."""
+        """Register all resources under `name`. Raises SettingsError before the first if the settings are wrong."""
+        check(settings, partial(preflight, name))
         managed_names.claim(name, settings)
         of_host = pulumi.ResourceOptions(transformations=[self._of_host])
         super().__init__(state.DOCKER_CI, name, {}, pulumi.ResourceOptions.merge(opts, of_host))
@@ -59,6 +63,12 @@ class DockerCi(pulumi.ComponentResource):
             # What an earlier version made has no owner, and is not replaced for it.
             options.ignore_changes = ["labels"]
         return pulumi.ResourceTransformationResult(props, pulumi.ResourceOptions.merge(args.opts, options))
+
+
+def preflight(name: str, settings: Settings) -> Iterator[Problem]:
+    """Return what blocks the deployment of the CI `name` on its host. Changes nothing."""
+    own = state.of_root(name).resources
+    return host.preflight(settings, project=pulumi.get_project(), stack=pulumi.get_stack(), state=own)
 
 
 def _deploy(name: str, settings: Settings, inside: pulumi.ResourceOptions) -> Mapping[str, pulumi.Input[object]]:
@@ -171,7 +181,7 @@ def _files(
     secrets = {**(settings.jenkins_secrets or {}), configuration.GIT_TOKEN: settings.git_token}
     for name, secret in secrets.items():
         if secret is not None:
-            files[f"{casc.SECRETS_FOLDER}/{name}"] = pulumi.Output.secret(secret.get_secret_value())
+            files[f"{casc.SECRETS_FOLDER}/{name}"] = text_of(secret)
     return files
 
 

@@ -12,6 +12,7 @@ from components.docker.gitlab_runner import GitlabRunner, GitlabRunnerArgs
 from components.docker.image import pinned
 from components.gitlab import config
 from components.settings import GitlabRunnerSettings, Settings
+from components.settings.secret_fields import text_of
 
 _NO_TOKEN = "(ci:gitlabRunnerToken)"  # noqa: S105 - what previews show for the token
 
@@ -31,7 +32,7 @@ def deploy(
 
     trusted = certificates.read(runner.ca_file) if runner.ca_file else None
     known = config.files(runner, config="", owner=owner, authorities=trusted)
-    text = pulumi.Output.secret(written(settings.gitlab_runner_token.get_secret_value()))
+    text = text_of(settings.gitlab_runner_token).apply(written)
     access = host_socket.declare(name, settings, "", inside)
     made = GitlabRunner(
         f"{name}-gitlab-runner",

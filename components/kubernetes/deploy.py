@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping
 
 import pulumi
 from pulumi_kubernetes import core
-from pydantic import SecretStr
 
 from components import certificates, labels, password, state
 from components.kubernetes import buildkit as daemon
@@ -36,12 +35,15 @@ from components.kubernetes.history import History
 from components.kubernetes.namespaces import Namespaces, StackArgs
 from components.kubernetes.network import Network, NetworkArgs
 from components.kubernetes.plan import Plan, plan
+from components.kubernetes.preflight import preflight as of_cluster
 from components.kubernetes.push import Push, PushArgs, watched
 from components.kubernetes.registry import Mirror, MirrorArgs, Registry, RegistryArgs
 from components.kubernetes.retention import IMAGES
-from components.settings import Settings, SettingsError
+from components.settings import Problem, Settings, SettingsError
 from components.settings.cluster_checks import logins
+from components.settings.load import check
 from components.settings.problems import duplicate
+from components.settings.secret_fields import Secret, text_of
 
 
 class KubernetesCi(pulumi.ComponentResource):
@@ -61,17 +63,31 @@ class KubernetesCi(pulumi.ComponentResource):
         *,
         reader: ApiReader | None = None,
     ) -> None:
-        """Register all resources under `name`. Raises SettingsError if another of the program has the namespace.
+        """Register all resources under `name`. Raises SettingsError before the first if the settings are wrong.
 
         reader: what asks the cluster; by default, the settings' own.
         """
+        reader = reader or ApiReader(settings.kubernetes)
+        check(settings, lambda it: preflight(name, it, reader))
         _claim(name, settings)
         super().__init__(state.KUBERNETES_CI, name, {}, opts)
         provider = cluster.provider(name, settings.kubernetes, pulumi.ResourceOptions(parent=self))
         inside = pulumi.ResourceOptions(parent=self, providers=[provider], transformations=[declared.forced])
-        self.outputs = _deploy(name, settings, reader or ApiReader(settings.kubernetes), inside)
+        self.outputs = _deploy(name, settings, reader, inside)
         # The next update reads them.
         self.register_outputs(dict(self.outputs))
+
+
+def preflight(name: str, settings: Settings, reader: ApiReader) -> Iterator[Problem]:
+    """Return what blocks the deployment of the CI `name` in its cluster. Changes nothing."""
+    past, named = history.read(name), cluster.named(settings.kubernetes)
+    # Without a file or a context in the settings, they may point to another cluster each time.
+    fixed = settings.kubernetes.kubeconfig is not None or settings.kubernetes.context is not None
+    deployed = fixed and (past.context, past.namespace) == (named, settings.kubernetes.namespace)
+    # Nobody has looked yet at one that a new setting needs.
+    deployed = deployed and past.namespaces.issuperset(namespaces.names(settings))
+    owner = {"project": pulumi.get_project(), "stack": pulumi.get_stack()}
+    return of_cluster(settings, reader, **owner, deployed=deployed)
 
 
 def _claim(name: str, settings: Settings) -> None:
@@ -211,10 +227,12 @@ def _pushed(build: Plan, last: History) -> str | None:
 
 
 def _docker_config(
-    endpoint: Endpoints, user: str, secret: pulumi.Output[str], given: SecretStr | None = None
+    endpoint: Endpoints, user: str, secret: pulumi.Output[str], given: Secret | None = None
 ) -> pulumi.Output[str]:
-    hosts, more = [endpoint.push, endpoint.pull], logins(given.get_secret_value()) if given is not None else None
-    return secret.apply(lambda known: texts.docker_config(hosts, user, known, more=more))
+    hosts, more = [endpoint.push, endpoint.pull], text_of(given).apply(logins) if given is not None else None
+    return pulumi.Output.all(secret, more).apply(
+        lambda known: texts.docker_config(hosts, user, known[0], more=known[1])
+    )
 
 
 def _logins(
@@ -231,9 +249,9 @@ def _logins(
     secrets: dict[str, dict[str, pulumi.Input[str]]] = {
         PUSH_SECRET: {".dockerconfigjson": push_config},
         PULL_SECRET: {".dockerconfigjson": pull_config},
-        GIT_SECRET: {key: value.get_secret_value() for key, value in git.items() if value is not None},
-        BUILD_SECRETS: {name: value.get_secret_value() for name, value in (settings.build_secrets or {}).items()},
-        STORAGE_SECRET: {"credentials": storage.get_secret_value()} if storage is not None else {},
+        GIT_SECRET: {key: text_of(value) for key, value in git.items() if value is not None},
+        BUILD_SECRETS: {name: text_of(value) for name, value in (settings.build_secrets or {}).items()},
+        STORAGE_SECRET: {"credentials": text_of(storage)} if storage is not None else {},
     }
     made: list[pulumi.Resource] = [
         core.v1.Secret(

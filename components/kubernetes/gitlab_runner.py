@@ -19,6 +19,7 @@ from components.kubernetes.network import GITLAB_RUNNER
 from components.kubernetes.server import digest
 from components.settings import GitlabRunnerSettings, Settings
 from components.settings.gitlab import HELPER_CPU_MILLICORES, HELPER_MEMORY_MIB
+from components.settings.secret_fields import text_of
 
 _NO_TOKEN: Final = "(ci:gitlabRunnerToken)"  # noqa: S105 - shown in previews in the token's place
 
@@ -46,13 +47,13 @@ class GitlabRunner(pulumi.ComponentResource):
             raise AssertionError
         shown = {"configuration": configuration(settings, runner, _NO_TOKEN)}
         super().__init__("ci:kubernetes:GitlabRunner", name, shown, opts)
-        known = config.files(
-            runner,
-            config=configuration(settings, runner, token.get_secret_value()),
-            owner=_owner(),
-            authorities=certificates.read(runner.ca_file) if runner.ca_file else None,
-        )
-        secret = pulumi.Output.secret(known)
+        authorities = certificates.read(runner.ca_file) if runner.ca_file else None
+
+        def files_of(token: str) -> Mapping[str, str]:
+            with_token = configuration(settings, runner, token)
+            return config.files(runner, config=with_token, owner=_owner(), authorities=authorities)
+
+        secret = text_of(token).apply(files_of)
         mine = pulumi.ResourceOptions(parent=self)
         meta = {
             "name": GITLAB_RUNNER,

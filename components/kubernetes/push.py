@@ -20,6 +20,7 @@ from components.kubernetes.plan import Plan, push_job, template_name
 from components.kubernetes.server import digest
 from components.settings import Settings
 from components.settings.cluster_checks import pushes_of
+from components.settings.secret_fields import text_of
 
 SCRIPT: Final = Path(__file__).with_name("push.sh")
 HUNG: Final = Path(__file__).with_name("push_hung.sh")
@@ -225,11 +226,11 @@ def _files(settings: Settings) -> dict[str, str]:
     return {"passwd": _PASSWD, **({TRUST_FILE: certificates.read(trusted)} if trusted else {})}
 
 
-def _credentials(args: PushArgs) -> dict[str, str]:
+def _credentials(args: PushArgs) -> dict[str, pulumi.Output[str]]:
     """Return the files of the Secret with which the watched repositories are read."""
     used = {plan.settings.context.git.credentials for plan in args.plans if plan.settings.context.git is not None}
     known = {"gitToken": ("token", args.settings.git_token), "gitSshKey": ("key", args.settings.git_ssh_key)}
-    return {file: value.get_secret_value() for name, (file, value) in known.items() if name in used and value}
+    return {file: text_of(value) for name, (file, value) in known.items() if name in used and value is not None}
 
 
 def _watcher(settings: Settings, watched: int, *, credentials: bool) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from components.kubernetes.endpoints import MIRROR, PORT, REGISTRY
 from components.kubernetes.namespaces import StackArgs
 from components.kubernetes.server import ServerArgs
 from components.settings import Settings
+from components.settings.secret_fields import text_of
 
 _TLS_SECRET: Final = "registry-tls"  # noqa: S105 - a name
 
@@ -89,7 +90,7 @@ class Mirror(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: MirrorArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Register the server. It deletes images that were not pulled for a while, so it needs no collection."""
-        mirror = args.settings.registry.mirror
+        mirror, upstream = args.settings.registry.mirror, args.settings.mirror_password
         if mirror is None:
             raise AssertionError
         super().__init__("ci:kubernetes:Mirror", name, {"upstream": mirror.upstream}, opts)
@@ -99,7 +100,9 @@ class Mirror(pulumi.ComponentResource):
                 app=MIRROR,
                 namespace=args.spaces.registry,
                 settings=args.settings.registry,
-                files=args.password.apply(partial(_mirror_files, args.settings)),
+                files=pulumi.Output.all(args.password, upstream and text_of(upstream)).apply(
+                    partial(_mirror_files, args.settings)
+                ),
                 storage_gib=mirror.storage_gib,
                 tls_secret=args.registry.tls_secret if endpoints.of(args.settings).tls_in_pod else None,
                 tls_digest=args.registry.tls_digest,
@@ -131,9 +134,9 @@ def _files(settings: Settings, passwords: Sequence[str]) -> Mapping[str, str]:
     }
 
 
-def _mirror_files(settings: Settings, known: str) -> Mapping[str, str]:
-    upstream = settings.mirror_password.get_secret_value() if settings.mirror_password else None
-    signing, tls = texts.signing_secret(known, _realm("mirror")), endpoints.of(settings).tls_in_pod
+def _mirror_files(settings: Settings, passwords: Sequence[str | None]) -> Mapping[str, str]:
+    own, upstream = passwords
+    signing, tls = texts.signing_secret(own or "", _realm("mirror")), endpoints.of(settings).tls_in_pod
     return {"config.yml": texts.mirror_configuration(settings.registry, tls=tls, secret=signing, password=upstream)}
 
 
@@ -153,7 +156,7 @@ def _certificate(
             f"{name}-tls",
             metadata=meta,
             type="kubernetes.io/tls",
-            string_data={"tls.crt": certificate, "tls.key": pulumi.Output.secret(key.get_secret_value())},
+            string_data={"tls.crt": certificate, "tls.key": text_of(key)},
             opts=opts,
         )
         return made.metadata.apply(lambda meta: meta.name or _TLS_SECRET), server.short(certificate)

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from pydantic import SecretStr
+
 from components import certificates
 from components.kubernetes import endpoints
 from components.settings import Problem, Settings
@@ -24,7 +26,7 @@ def preflight(settings: Settings) -> Iterator[Problem]:
     key = "ci:registry.tls.certificateFile"
     chain, problems = certificates.chain(key, tls.certificate_file)
     yield from problems
-    if chain and settings.registry_tls_key is not None:
+    if chain and isinstance(settings.registry_tls_key, SecretStr):
         text = settings.registry_tls_key.get_secret_value()
         yield from certificates.pair("ci:registryTlsKey", text, "ci:registryTlsKey", chain, tls.certificate_file)
         yield from _certificate(key, tls.certificate_file, chain[0], settings)

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
+from pydantic import SecretStr
+
 from components.settings import builder_checks, registry_checks
 from components.settings.builds import BuildSettings, GitContext
 from components.settings.fields import image_domain
@@ -72,7 +74,7 @@ def _builds(settings: Settings) -> Iterator[Problem]:
     names: dict[str, str] = {}
     pushed: dict[str, str] = {}
     watched: dict[str, str] = {}
-    elsewhere = logins(settings.docker_config.get_secret_value()) if settings.docker_config else {}
+    elsewhere = logins(config.get_secret_value()) if isinstance(config := settings.docker_config, SecretStr) else {}
     if elsewhere is None:
         yield Problem(
             "ci:dockerConfig",
@@ -149,7 +151,11 @@ def _context(key: str, build: BuildSettings, settings: Settings) -> Iterator[Pro
     if inside is not None:
         wrong = f"has the file {inside}, and another file that is its folder"
         yield Problem(f"{key}.context.inline", "conflict", wrong, "give one of them another path")
-    if context.archive is not None and not context.archive.startswith("https:") and not settings.storage_credentials:
+    if (
+        context.archive is not None
+        and not context.archive.startswith("https:")
+        and settings.storage_credentials is None
+    ):
         instead = "set them with `pulumi config set --secret ci:storageCredentials < file`"
         yield required("ci:storageCredentials", f"by {key}.context.archive in object storage", instead)
     if context.directory is not None and _has_state(context.directory):

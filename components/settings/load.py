@@ -65,12 +65,21 @@ def read(
     problems = [_secret_in_clear(key) for key in SECRETS if key in raw and key not in secret]
     values = {key: text if key in _TEXT_KEYS else _decoded(text) for key, text in raw.items()}
     try:
-        settings = Settings.model_validate_json(to_json(values))
+        settings = Settings.model_validate_json(to_json(values), by_alias=True, by_name=False)
     except ValidationError as error:
         details = error.errors()
         return None, [*problems, *(_problem(detail, secret) for detail in details[:MOST_PROBLEMS])]
     problems = problems or list(checks.between(settings)) or list(preflight(settings))
-    return (None if problems else settings), problems
+    return (None if problems else settings.approved()), problems
+
+
+def check(settings: Settings, preflight: Preflight) -> None:
+    """Raise SettingsError if a program's own settings break a rule, or the host or cluster blocks their deployment.
+
+    Those that `read` returned have passed both.
+    """
+    if not settings.is_approved and (found := list(checks.between(settings)) or list(preflight(settings))):
+        raise SettingsError(pulumi.get_stack(), found)
 
 
 def _decoded(text: str) -> object:

@@ -4,9 +4,9 @@ docs/reference/settings.md and stacks/schema.json are generated from these, and 
 """
 
 import ipaddress
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, PrivateAttr
 
 from components.settings.builds import BuildkitSettings, BuildSettings
 from components.settings.docker import DockerSettings
@@ -18,6 +18,7 @@ from components.settings.secret_fields import (
     LONGEST_SECRET,
     JenkinsSecret,
     JenkinsSecretName,
+    LaterKey,
     NewPassword,
     PrivateKey,
     RunnerToken,
@@ -39,7 +40,10 @@ def _secret(key: str, description: str, source: str = "") -> Any:  # noqa: ANN40
 
 
 class Settings(Section):
-    """All settings of a stack. Each field is the key `ci:<name>`."""
+    """All settings of a CI. In a stack's file, each field is the key `ci:<name>`.
+
+    In a program, a secret may be another resource's output. All else decides what is registered, so it is plain.
+    """
 
     # A section's own limit, of 4096, holds for each text inside of a secret too.
     model_config = ConfigDict(str_max_length=LONGEST_SECRET)
@@ -82,7 +86,7 @@ class Settings(Section):
         "The authentication token (`glrt-...`) that GitLab shows for a new runner. Needed by `ci:gitlabRunner`.",
     )
     git_token: Token | None = _secret("gitToken", "A token that may read the private repositories of jobs and builds.")
-    git_ssh_key: PrivateKey | None = _secret(
+    git_ssh_key: LaterKey | None = _secret(
         "gitSshKey", "A private key without passphrase that may read the builds' repositories over ssh.", " < key"
     )
     registry_password: NewPassword | None = _secret(
@@ -98,7 +102,7 @@ class Settings(Section):
         "The secret with which git hosts sign their calls of `ci:webhook`, and GitLab's secret token there; limits and "
         "default as for `registryPassword`.",
     )
-    registry_tls_key: PrivateKey | None = _secret(
+    registry_tls_key: LaterKey | None = _secret(
         "registryTlsKey", "The private key of `ci:registry.tls.certificateFile`.", " < key.pem"
     )
     docker_tls_key: PrivateKey | None = _secret(
@@ -125,6 +129,18 @@ class Settings(Section):
         "account's JSON for gs://.",
         " < file",
     )
+
+    _approved: bool = PrivateAttr(default=False)
+
+    def approved(self) -> Self:
+        """Note that the rules between the settings and the preflight found nothing."""
+        self._approved = True
+        return self
+
+    @property
+    def is_approved(self) -> bool:
+        """Whether that is so."""
+        return self._approved
 
     def is_given(self, section: str) -> bool:
         """Return whether the stack's file has a section; an empty one counts, `null` does not."""

@@ -1,9 +1,10 @@
 """The types of secrets. No check repeats the value."""
 
 import re
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from pydantic import AfterValidator, Field, SecretStr
+import pulumi
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
 from components.settings.fields import matches
 from components.settings.problems import NotAcceptedError
@@ -97,9 +98,43 @@ JenkinsSecretName = Annotated[
         "give 1 to 63 letters and digits, the first a small letter, for example mailPassword",
     ),
 ]
-NewPassword = Annotated[SecretStr, Field(max_length=1000), AfterValidator(_new_password)]
-Token = Annotated[SecretStr, Field(max_length=LONGEST_SECRET), AfterValidator(_token)]
-SecretFile = Annotated[SecretStr, Field(max_length=LONGEST_SECRET)]
-JenkinsSecret = Annotated[SecretStr, Field(max_length=LONGEST_SECRET), AfterValidator(_jenkins_secret)]
-RunnerToken = Annotated[SecretStr, Field(max_length=1000), AfterValidator(_runner_token)]
+if TYPE_CHECKING:
+    Secret = SecretStr | pulumi.Output[str]
+else:
+    # A stack's file, its schema and its reference know of no output.
+    Secret = SecretStr
+
+
+def text_of(secret: Secret) -> pulumi.Output[str]:
+    """Return a secret's text, as a secret."""
+    text = secret.get_secret_value() if isinstance(secret, SecretStr) else secret
+    return pulumi.Output.secret(text)
+
+
+def _now_or_later(value: object, check: ValidatorFunctionWrapHandler) -> Any:  # noqa: ANN401 - a secret or an output
+    """Check a secret, or let an output of another resource be checked once its value is known."""
+    if not isinstance(value, pulumi.Output):
+        return check(value)
+
+    def checked(text: object) -> str:
+        try:
+            return str(check(text).get_secret_value())
+        except ValidationError as error:
+            [detail, *_] = error.errors(include_input=False, include_url=False)
+            raise pulumi.RunError(
+                f"A secret that is another resource's output is not accepted: {detail['msg']}"
+            ) from None
+
+    return pulumi.Output.secret(value).apply(checked)
+
+
+_LATER: Final = WrapValidator(_now_or_later)
+
+NewPassword = Annotated[Secret, Field(max_length=1000), AfterValidator(_new_password), _LATER]
+Token = Annotated[Secret, Field(max_length=LONGEST_SECRET), AfterValidator(_token), _LATER]
+SecretFile = Annotated[Secret, Field(max_length=LONGEST_SECRET), _LATER]
+JenkinsSecret = Annotated[Secret, Field(max_length=LONGEST_SECRET), AfterValidator(_jenkins_secret), _LATER]
+RunnerToken = Annotated[Secret, Field(max_length=1000), AfterValidator(_runner_token), _LATER]
+LaterKey = Annotated[Secret, Field(max_length=LONGEST_SECRET), AfterValidator(_private_key), _LATER]
 PrivateKey = Annotated[SecretStr, Field(max_length=LONGEST_SECRET), AfterValidator(_private_key)]
+"""One that the preflight needs, to ask the engine."""

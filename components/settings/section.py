@@ -12,10 +12,19 @@ _LONGEST_TEXT: Final = 4096
 
 
 class Section(BaseModel):
-    """A map of settings: keys in camelCase, no unknown ones, no conversion of types, frozen."""
+    """A map of settings: no unknown keys, no conversion of types, frozen.
+
+    A stack's file has its keys in camelCase. A program gives its fields by their names, and an error shows no value.
+    """
 
     model_config = ConfigDict(
-        alias_generator=to_camel, extra="forbid", frozen=True, strict=True, str_max_length=_LONGEST_TEXT
+        alias_generator=to_camel,
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        str_max_length=_LONGEST_TEXT,
+        strict=True,
+        validate_by_name=True,
     )
 
 

@@ -14,7 +14,7 @@ from components.kubernetes import collection, retention
 from components.settings.kubernetes import KeepSettings
 from tests.support.programs import script as program
 
-KEEP = KeepSettings(lastTags=2, days=30)
+KEEP = KeepSettings(last_tags=2, days=30)
 PARTS = [f"sha256:{'c' * 64}", f"sha256:{'d' * 64}"]
 NOBODY = "registry.k8s.io/pause:3.10"
 

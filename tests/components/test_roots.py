@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 from typing import Any
 
+import pulumi
 import pytest
 
-from components import docker, former_names, kubernetes, state
-from components.settings import SettingsError
+from components import docker, former_names, kubernetes, password, state
+from components.docker import deploy
+from components.settings import DockerSettings, Problem, Settings, SettingsError
 from tests.support import kubernetes_platform, kubernetes_stack
-from tests.support.engine import PROJECT, STACK, STATE_CALL, Engine, set_config
+from tests.support.engine import KEPT, PROJECT, STACK, STATE_CALL, Engine, set_config, unwrap
 from tests.support.settings import settings
 
 URN = f"urn:pulumi:{STACK}::{PROJECT}::"
@@ -68,6 +70,46 @@ def test_two_of_a_program_cannot_have_one_home_or_one_namespace() -> None:
         [("ci:kubernetes.namespace", "duplicate")],
     ]
     assert not [name for name in engine.requests if name.startswith(("second", "fourth"))]
+
+
+def from_a_program(**keys: Any) -> docker.DockerCi:
+    return docker.DockerCi("ci", Settings(platform="docker", **keys))
+
+
+CONFIRMED = DockerSettings(accept_root_on_host=True, socket_group=998)
+
+
+@pytest.mark.parametrize(
+    ("keys", "on_host", "code"),
+    [
+        ({}, [], "not_confirmed"),
+        ({"docker": CONFIRMED}, [Problem("ci:docker.host", "unreachable", "", "")], "unreachable"),
+    ],
+)
+def test_what_a_program_gives_is_checked_as_a_stacks_file_is_before_anything_is_registered(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, keys: dict[str, Any], on_host: list[Problem], code: str
+) -> None:
+    monkeypatch.setattr(deploy, "preflight", lambda *_: on_host)
+    with pytest.raises(SettingsError) as caught:
+        engine.run(lambda: from_a_program(**keys))
+    assert [problem.code for problem in caught.value.problems] == [code]
+    assert not engine.requests
+
+
+def test_a_secret_may_be_another_resources_output_which_is_checked_when_it_is_known(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deploy, "preflight", lambda *_: [])
+    engine.run(lambda: from_a_program(docker=CONFIRMED, admin_password=pulumi.Stash("other", input="").output))
+    assert "admin-password" not in engine.requests
+    uploads = engine.inputs["jenkins-controller"]["uploads"]
+    if not engine.preview:
+        files = {each["file"]: each["content"] for each in unwrap(uploads)}
+        assert password.jbcrypt(KEPT, realm=f"{PROJECT}/{STACK}/admin") in unwrap(files["/etc/ci/casc/jenkins.yaml"])
+    second = Engine(preview=False)
+    with pytest.raises(pulumi.RunError, match="is shorter than 12 characters") as caught:
+        second.run(lambda: from_a_program(docker=CONFIRMED, admin_password=pulumi.Output.from_input("sesame")))
+    assert "sesame" not in str(caught.value)
 
 
 def left(*resources: tuple[str, dict[str, Any]]) -> dict[str, Any]:

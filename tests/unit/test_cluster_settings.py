@@ -1,6 +1,7 @@
 """What a stack on Kubernetes may say, beside the tables in the folder settings, and what no message may say."""
 
 import pytest
+from pydantic import SecretStr
 
 from components.kubernetes.builders import BUILDERS
 from components.settings.cluster_checks import pushes_of
@@ -11,7 +12,7 @@ from tests.support.kubernetes_stack import PEM_KEY, REGISTRY_PASSWORD, build, pr
 
 def test_a_key_without_its_last_line_break_gets_it_since_ssh_refuses_it_otherwise() -> None:
     found = settings(gitSshKey=PEM_KEY.rstrip()).git_ssh_key
-    assert found is not None
+    assert isinstance(found, SecretStr)
     assert found.get_secret_value() == PEM_KEY
 
 
