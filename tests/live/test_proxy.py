@@ -280,11 +280,3 @@ def test_a_proxy_that_dies_comes_back_and_the_next_call_works(verbs: Verbs, engi
     assert engine.containers.get(PROXY).attrs["State"]["StartedAt"] != before
     said = verbs.run("up")
     assert "Nothing changed" in said, said
-
-
-def test_the_sample_is_green_on_an_agent_too(real_jenkins: str, verbs: Verbs, sample_image: str) -> None:
-    verbs.edit(jenkins={"agents": 1})
-    verbs.run("up")
-    text = verbs.run("sample")
-    assert "Running on agent-1" in text
-    assert "This is a simple file." in text

@@ -162,14 +162,6 @@ def test_inside_does_not_work_there_as_the_documentation_says(verbs: Verbs) -> N
     assert inside(NAME, "docker", "run", "--rm", "-v", f"{folder}:/w", images.BASE, "ls", "/w", user="1000") == ""
 
 
-def test_the_sample_is_green_on_an_agent_too(real_jenkins: str, verbs: Verbs) -> None:
-    verbs.edit(jenkins={"agents": 1})
-    verbs.run("up")
-    text = verbs.run("sample")
-    assert "Running on agent-1" in text
-    assert "This is a simple file." in text
-
-
 def test_jenkins_itself_runs_on_an_engine_on_tcp(
     builder: Builder, client: Pair, controller: str, engine: docker.DockerClient, tmp_path: Path
 ) -> None:
