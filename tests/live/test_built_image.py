@@ -10,7 +10,7 @@ from typing import Any
 import docker
 import pytest
 
-from tests.support import containers, deployment
+from tests.support import containers, deployment, release
 from tests.support.deployment import Deployment
 from tests.support.names import PREFIX
 from tests.support.verbs import free_port
@@ -107,3 +107,18 @@ def test_a_plugin_of_the_stack_is_installed_after_the_pinned_ones(stack: Deploym
     stack.up()
     assert asked()[1:] == ["--latest=false --plugins ansicolor:1 ldap:2"]
     assert set(stack.up()) == {"same"}
+
+
+def test_an_upgrade_from_the_last_release_builds_the_image_once_more_and_keeps_the_home(stack: Deployment) -> None:
+    stack.destroy()
+    release.released(stack.root)
+    stack.configure(**settings())
+    stack.up()
+    inside("touch", "/var/jenkins_home/marker")
+    release.present(stack.root)
+    assert [urn for urn in release.lost(stack) if "/volume:Volume::" in urn] == []
+    stack.up()
+    assert inside("ls", "/var/jenkins_home/marker")
+    assert "--plugin-file /usr/share/jenkins/ref/plugins.txt" in asked()[0]
+    assert set(stack.up()) == {"same"}
+    assert stack.preview().keys() <= {"same"}
