@@ -219,7 +219,7 @@ def _example(node: _Node) -> str:
     example = _sample(node)
     if example in (None, [], {}, "") or "enum" in node or "const" in node or node.get("type") == "boolean":
         return ""
-    return f", for example {json.dumps(example, ensure_ascii=False)}"
+    return f", for example {json.dumps(example)}"
 
 
 def _sample(node: _Node) -> object:

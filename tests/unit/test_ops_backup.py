@@ -29,14 +29,14 @@ KEY = "right passphrase"
 
 
 def tar(*entries: dict[str, Any]) -> bytes:
-    """Give a tar of these entries; a file has its own name as its content."""
+    """Give a tar of these entries; a file has its own name as its content, `times` over."""
     into = io.BytesIO()
     with tarfile.open(fileobj=into, mode="w", format=tarfile.GNU_FORMAT) as packed:
         for entry in entries:
             member = tarfile.TarInfo(entry["name"])
             member.type = getattr(tarfile, entry.get("type", "REG") + "TYPE")
             member.mode, member.linkname = entry.get("mode", 0o644), entry.get("link", "")
-            data = member.name.encode() if member.isreg() else b""
+            data = member.name.encode() * entry.get("times", 1) if member.isreg() else b""
             member.size = len(data)
             packed.addfile(member, io.BytesIO(data))
     text = into.getvalue().rstrip(b"\0")
