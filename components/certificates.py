@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from components import regular_file
-from components.settings import Problem
-from components.settings.problems import HIDDEN
+from . import regular_file
+from .settings import Problem
+from .settings.problems import HIDDEN
 
 
 def read(path: str) -> str:

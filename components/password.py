@@ -8,7 +8,7 @@ from typing import Final
 import bcrypt
 import pulumi
 
-from components.settings.secret_fields import Secret, text_of
+from .settings.secret_fields import Secret, text_of
 
 _RANDOM_BYTES: Final = 24
 """Of a generated password: 32 characters, all of them safe in a URL, a shell and a form."""

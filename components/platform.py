@@ -7,18 +7,18 @@ from collections.abc import Iterable, Mapping
 
 import pulumi
 
-from components import docker, former_names
-from components.docker.deploy import preflight as of_docker
-from components.settings import Problem, Settings
-from components.state import NAME
+from . import docker, former_names
+from .docker.deploy import preflight as of_docker
+from .settings import Problem, Settings
+from .state import NAME
 
 
 def preflight(settings: Settings) -> Iterable[Problem]:
     """Return the problems of the host or cluster that block the deployment. Changes nothing."""
     if settings.platform == "docker":
         return of_docker(NAME, settings)
-    from components.kubernetes.cluster import ApiReader  # noqa: PLC0415 - see above
-    from components.kubernetes.deploy import preflight as of_kubernetes  # noqa: PLC0415
+    from .kubernetes.cluster import ApiReader  # noqa: PLC0415 - see above
+    from .kubernetes.deploy import preflight as of_kubernetes  # noqa: PLC0415
 
     return of_kubernetes(NAME, settings, ApiReader(settings.kubernetes))
 
@@ -28,6 +28,6 @@ def deploy(settings: Settings) -> Mapping[str, pulumi.Input[object]]:
     opts = former_names.of(NAME)
     if settings.platform == "docker":
         return docker.DockerCi(NAME, settings, opts).outputs
-    from components import kubernetes  # noqa: PLC0415 - see above
+    from . import kubernetes  # noqa: PLC0415 - see above
 
     return kubernetes.KubernetesCi(NAME, settings, opts).outputs

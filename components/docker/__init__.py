@@ -1,5 +1,5 @@
 """Jenkins in a container on a Docker host."""
 
-from components.docker.deploy import DockerCi
+from .deploy import DockerCi
 
 __all__ = ["DockerCi"]

@@ -6,11 +6,11 @@ from typing import Final
 import pulumi
 import pulumi_docker as docker
 
-from components.docker.access import EngineAccess
-from components.docker.container import HOME, UNPRIVILEGED, USER, own_labels, service
-from components.docker.jenkins import START_SECONDS
-from components.jenkins import casc
-from components.settings import JenkinsSettings
+from ..jenkins import casc
+from ..settings import JenkinsSettings
+from .access import EngineAccess
+from .container import HOME, UNPRIVILEGED, USER, own_labels, service
+from .jenkins import START_SECONDS
 
 _CONTROLLER: Final = "jenkins"
 """The controller's name in the network that it shares with the agents alone."""

@@ -6,7 +6,7 @@ from typing import Any, Final
 import pulumi
 import pulumi_docker as docker
 
-from components import labels
+from .. import labels
 
 HOME: Final = "/var/jenkins_home"
 """Jenkins' home, at the path that its image declares. Containers of jobs mount it at the same path."""

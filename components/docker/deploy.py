@@ -10,17 +10,17 @@ from urllib.parse import urlsplit
 import pulumi
 import pulumi_docker as docker
 
-from components import labels, password, state
-from components.docker import access, agents, gitlab_deploy, host, managed_names, prune
-from components.docker.access import EngineAccess
-from components.docker.drain import Drain
-from components.docker.image import built_image, pinned
-from components.docker.jenkins import Jenkins, JenkinsArgs, home_volume
-from components.jenkins import casc, configuration, hooks, jobs, login
-from components.settings import JenkinsSettings, Problem, Settings
-from components.settings.checks import SAMPLE_JOB
-from components.settings.load import check
-from components.settings.secret_fields import text_of
+from .. import labels, password, state
+from ..jenkins import casc, configuration, hooks, jobs, login
+from ..settings import JenkinsSettings, Problem, Settings
+from ..settings.checks import SAMPLE_JOB
+from ..settings.load import check
+from ..settings.secret_fields import text_of
+from . import access, agents, gitlab_deploy, host, managed_names, prune
+from .access import EngineAccess
+from .drain import Drain
+from .image import built_image, pinned
+from .jenkins import Jenkins, JenkinsArgs, home_volume
 
 _NO_HASH: Final = "(hash of the password)"
 """Is shown in previews in place of a password's hash."""

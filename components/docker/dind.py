@@ -6,9 +6,9 @@ from typing import Any, Final
 import pulumi
 import pulumi_docker as docker
 
-from components.docker.container import HOME, own_labels, service
-from components.docker.image import pinned
-from components.settings.engines import DindSettings
+from ..settings.engines import DindSettings
+from .container import HOME, own_labels, service
+from .image import pinned
 
 ALIAS: Final = "docker"
 """The engine's name in the network. The official image puts it into the server's certificate."""

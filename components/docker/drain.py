@@ -20,8 +20,8 @@ from typing import Any, Final
 import pulumi
 from pulumi.output import contains_unknowns
 
-from components import state
-from components.jenkins.builds import Builds, NoJenkinsError, StartingError
+from .. import state
+from ..jenkins.builds import Builds, NoJenkinsError, StartingError
 
 _DEPLOYED: Final = "deployed"
 """The end of the name of the Stash with the digests, and with what reaches the Jenkins that they are of."""

@@ -4,15 +4,15 @@ from collections.abc import Mapping
 
 import pulumi
 
-from components import certificates
-from components.docker import prune
-from components.docker.access import host_socket
-from components.docker.drain import Drain
-from components.docker.gitlab_runner import GitlabRunner, GitlabRunnerArgs
-from components.docker.image import pinned
-from components.gitlab import config
-from components.settings import GitlabRunnerSettings, Settings
-from components.settings.secret_fields import text_of
+from .. import certificates
+from ..gitlab import config
+from ..settings import GitlabRunnerSettings, Settings
+from ..settings.secret_fields import text_of
+from . import prune
+from .access import host_socket
+from .drain import Drain
+from .gitlab_runner import GitlabRunner, GitlabRunnerArgs
+from .image import pinned
 
 _NO_TOKEN = "(ci:gitlabRunnerToken)"  # noqa: S105 - what previews show for the token
 

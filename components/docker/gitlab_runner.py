@@ -7,10 +7,10 @@ from typing import Final
 import pulumi
 import pulumi_docker as docker
 
-from components.docker.access.host_socket import SOCKET_IN_CONTAINER, Socket
-from components.docker.container import UNPRIVILEGED, service
-from components.gitlab import config
-from components.settings import GitlabRunnerSettings
+from ..gitlab import config
+from ..settings import GitlabRunnerSettings
+from .access.host_socket import SOCKET_IN_CONTAINER, Socket
+from .container import UNPRIVILEGED, service
 
 _PROBE: Final = f"http://127.0.0.1:{config.PORT}/metrics"
 _PERIOD: Final = 100_000

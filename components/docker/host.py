@@ -12,16 +12,16 @@ from typing import Any
 import pulumi
 import pulumi_docker as docker
 
-from components import certificates, labels
-from components.docker import access, managed_names, tls, tls_preflight
-from components.docker.access import host_socket
-from components.docker.engine import Engine, EngineError
-from components.docker.managed_names import Own
-from components.jenkins import configuration
-from components.settings import JenkinsSettings, NotAcceptedError, Problem, Settings
-from components.settings.docker import PLUGIN_VARIABLES
-from components.settings.problems import HIDDEN
-from components.state import Resources
+from .. import certificates, labels
+from ..jenkins import configuration
+from ..settings import JenkinsSettings, NotAcceptedError, Problem, Settings
+from ..settings.docker import PLUGIN_VARIABLES
+from ..settings.problems import HIDDEN
+from ..state import Resources
+from . import access, managed_names, tls, tls_preflight
+from .access import host_socket
+from .engine import Engine, EngineError
+from .managed_names import Own
 
 
 def provider(name: str, settings: Settings, opts: pulumi.ResourceOptions) -> docker.Provider:

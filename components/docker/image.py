@@ -6,7 +6,7 @@ from typing import Final
 import pulumi
 import pulumi_docker as docker
 
-from components.settings import JenkinsSettings
+from ..settings import JenkinsSettings
 
 CONTEXT: Final = Path(__file__).parent.parent / "jenkins" / "image"
 """The folder of the Dockerfile and the pinned plugins. Its .dockerignore leaves every file out of the context."""

@@ -7,10 +7,10 @@ from typing import Final
 import pulumi
 import pulumi_docker as docker
 
-from components.docker.access import EngineAccess
-from components.docker.container import HOME, UNPRIVILEGED, USER, own_labels, service
-from components.jenkins.casc import FOLDER
-from components.settings import JenkinsSettings
+from ..jenkins.casc import FOLDER
+from ..settings import JenkinsSettings
+from .access import EngineAccess
+from .container import HOME, UNPRIVILEGED, USER, own_labels, service
 
 _AGENT_PORT: Final = 50000
 """Where the controller listens for inbound agents, inside of its container."""

@@ -6,13 +6,13 @@ from typing import Any, Final, Literal, Self
 
 import pulumi
 
-from components import labels, state
-from components.docker.dind import volume_of
-from components.docker.engine import Engine
-from components.jenkins import casc
-from components.settings import Problem, Settings, SettingsError
-from components.settings.problems import duplicate
-from components.state import DOCKER_CI, Resources
+from .. import labels, state
+from ..jenkins import casc
+from ..settings import Problem, Settings, SettingsError
+from ..settings.problems import duplicate
+from ..state import DOCKER_CI, Resources
+from .dind import volume_of
+from .engine import Engine
 
 OWNER: Final = "owner"
 """What the name of the Stash ends with that keeps the CI's random id. It is no secret: each label `owner` has it."""

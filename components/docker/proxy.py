@@ -7,11 +7,11 @@ from typing import Final
 import pulumi
 import pulumi_docker as docker
 
-from components.docker.access.host_socket import SOCKET_IN_CONTAINER, Socket
-from components.docker.container import UNPRIVILEGED, own_labels, service
-from components.docker.image import pinned
-from components.proxy import haproxy
-from components.settings.engines import ProxySettings
+from ..proxy import haproxy
+from ..settings.engines import ProxySettings
+from .access.host_socket import SOCKET_IN_CONTAINER, Socket
+from .container import UNPRIVILEGED, own_labels, service
+from .image import pinned
 
 FOLDER: Final = "/run/ci-docker"
 """Where the volume with the proxy's socket is, in the proxy and in Jenkins. Below no folder that an image has."""

@@ -5,11 +5,11 @@ from typing import Final
 import pulumi
 import pulumi_docker as docker
 
-from components import labels
-from components.docker.access import EngineAccess
-from components.docker.container import UNPRIVILEGED, service
-from components.docker.image import pinned
-from components.settings import Settings
+from .. import labels
+from ..settings import Settings
+from .access import EngineAccess
+from .container import UNPRIVILEGED, service
+from .image import pinned
 
 _FAILED: Final = "/tmp/failed"  # noqa: S108 - in the container, whose /tmp is nobody else's
 _SCRIPT: Final = """\

@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from components import certificates
-from components.settings import Settings
-from components.settings.engines import TlsFiles
+from .. import certificates
+from ..settings import Settings
+from ..settings.engines import TlsFiles
 
 TIMEOUT_SECONDS: Final = 10
 """How long an engine may take to answer."""

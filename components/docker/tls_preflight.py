@@ -11,10 +11,10 @@ from typing import Final
 
 from cryptography import x509
 
-from components import certificates
-from components.docker.tls import TIMEOUT_SECONDS, Endpoint, client, connection
-from components.settings import Problem
-from components.settings.problems import HIDDEN
+from .. import certificates
+from ..settings import Problem
+from ..settings.problems import HIDDEN
+from .tls import TIMEOUT_SECONDS, Endpoint, client, connection
 
 _ANOTHER_AUTHORITY: Final = {18, 19, 20, 21}
 """OpenSSL's codes for a chain without a trusted end. Source: its x509_vfy.h, X509_V_ERR_."""

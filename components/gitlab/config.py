@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import tomli_w
 
-from components.settings import GitlabRunnerSettings
+from ..settings import GitlabRunnerSettings
 
 FOLDER: Final = "/etc/ci/gitlab-runner"
 """Where the files are. Not in /etc/gitlab-runner, which the image declares as a volume: what is put there would stay on

@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from components.jenkins import configuration, login
-from components.settings import JenkinsSettings, Settings
+from ..settings import JenkinsSettings, Settings
+from . import configuration, login
 
 FOLDER: Final = "/etc/ci/casc"
 """Where Jenkins reads its configuration. Not in its home, where a removed file would stay."""

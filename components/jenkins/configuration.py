@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import yaml
 
-from components import regular_file
-from components.settings import NotAcceptedError, Problem, Settings
+from .. import regular_file
+from ..settings import NotAcceptedError, Problem, Settings
 
 KEY: Final = "ci:jenkins.configuration"
 

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from components.jenkins import casc, configuration, login
-from components.settings import Settings
+from ..settings import Settings
+from . import casc, configuration, login
 
 _REF: Final = "/usr/share/jenkins/ref"
 

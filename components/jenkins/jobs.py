@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from components.settings import JobSettings, Settings
-from components.settings.checks import SAMPLE_JOB
-from components.settings.jenkins import ON_NOTIFY
+from ..settings import JobSettings, Settings
+from ..settings.checks import SAMPLE_JOB
+from ..settings.jenkins import ON_NOTIFY
 
 FILE: Final = "/etc/ci/jobs.json"
 """The jobs' definitions by name, each a text of its own."""

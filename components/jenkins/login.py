@@ -5,8 +5,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from components.settings import JenkinsSettings
-from components.settings.jenkins import Role
+from ..settings import JenkinsSettings
+from ..settings.jenkins import Role
 
 VERBS_USER: Final = "ci-stack"
 """The account of the stack's own verbs where the realm is another's. No realm knows it."""

@@ -1,5 +1,5 @@
 """A registry and image builds in a Kubernetes cluster."""
 
-from components.kubernetes.deploy import KubernetesCi
+from .deploy import KubernetesCi
 
 __all__ = ["KubernetesCi"]

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from components.kubernetes import restricted
-from components.kubernetes.endpoints import PORT
+from . import restricted
+from .endpoints import PORT
 
 REGISTRY_ADDRESS: Final = "127.0.0.1:5001"
 """Where the registry listens."""

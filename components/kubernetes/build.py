@@ -8,15 +8,15 @@ from typing import Any, Final
 import pulumi
 from pulumi_kubernetes import batch, core
 
-from components import labels
-from components.kubernetes import history, queue, results
-from components.kubernetes.builders import PodSpec
-from components.kubernetes.cluster import ApiReader, ReadError, about
-from components.kubernetes.context import FILE
-from components.kubernetes.namespaces import StackArgs
-from components.kubernetes.plan import Plan
-from components.settings import BuildSettings
-from components.settings.cluster_checks import queue_seconds
+from .. import labels
+from ..settings import BuildSettings
+from ..settings.cluster_checks import queue_seconds
+from . import history, queue, results
+from .builders import PodSpec
+from .cluster import ApiReader, ReadError, about
+from .context import FILE
+from .namespaces import StackArgs
+from .plan import Plan
 
 _BEYOND_DEADLINE_SECONDS: Final = 120
 """How much longer than the build's own deadline an update waits, until the Job's end is visible."""

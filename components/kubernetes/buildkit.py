@@ -6,16 +6,16 @@ from typing import Any, Final
 import pulumi
 from pulumi_kubernetes import apps, core
 
-from components import certificates, labels
-from components.kubernetes import endpoints, mutual_tls, restricted, server
-from components.kubernetes.builders import buildctl
-from components.kubernetes.builders.buildkit import UID, configuration, daemon
-from components.kubernetes.builders.pod import ISOLATED
-from components.kubernetes.builders.spec import TRUST_FILE
-from components.kubernetes.endpoints import BUILDKIT, BUILDKIT_PORT
-from components.kubernetes.namespaces import StackArgs, of_builds
-from components.settings import Settings
-from components.settings.builds import BuildkitSettings
+from .. import certificates, labels
+from ..settings import Settings
+from ..settings.builds import BuildkitSettings
+from . import endpoints, mutual_tls, restricted, server
+from .builders import buildctl
+from .builders.buildkit import UID, configuration, daemon
+from .builders.pod import ISOLATED
+from .builders.spec import TRUST_FILE
+from .endpoints import BUILDKIT, BUILDKIT_PORT
+from .namespaces import StackArgs, of_builds
 
 _STOP_SECONDS: Final = 120
 """How long running builds may take to end before a daemon is replaced. Those that take longer are begun again."""

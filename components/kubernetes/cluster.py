@@ -15,8 +15,8 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 import yaml
 
-from components import regular_file
-from components.settings import KubernetesSettings
+from .. import regular_file
+from ..settings import KubernetesSettings
 
 _METADATA_ONLY: Final = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io"
 """Asks the API for an object without its content. Source: the Kubernetes documentation, "Kubernetes API Concepts"."""

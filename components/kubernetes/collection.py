@@ -7,11 +7,11 @@ from typing import Any, Final
 import pulumi
 from pulumi_kubernetes import batch, core, rbac
 
-from components import labels
-from components.kubernetes import restricted, retention, texts
-from components.kubernetes.namespaces import StackArgs
-from components.kubernetes.network import RESTARTER
-from components.settings.kubernetes import KeepSettings
+from .. import labels
+from ..settings.kubernetes import KeepSettings
+from . import restricted, retention, texts
+from .namespaces import StackArgs
+from .network import RESTARTER
 
 _DEADLINE_SECONDS: Final = 300
 """How long a restart may take. It deletes one or two pods and does not wait for them."""

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from components import regular_file
-from components.kubernetes import dockerignore
-from components.settings import BuildSettings, NotAcceptedError
+from .. import regular_file
+from ..settings import BuildSettings, NotAcceptedError
+from . import dockerignore
 
 FILE: Final = "context.tar.gz"
 """The packed context's name in its ConfigMap."""

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import pulumi
 
-from components.kubernetes.cluster import ApiReader, ForbiddenError, ReadError
+from .cluster import ApiReader, ForbiddenError, ReadError
 
 _SEEN_BY_PULUMI: Final = "metadata.name"
 

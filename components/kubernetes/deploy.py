@@ -6,9 +6,14 @@ from collections.abc import Iterator, Mapping
 import pulumi
 from pulumi_kubernetes import core
 
-from components import certificates, labels, password, state
-from components.kubernetes import buildkit as daemon
-from components.kubernetes import (
+from .. import certificates, labels, password, state
+from ..settings import Problem, Settings, SettingsError
+from ..settings.cluster_checks import logins
+from ..settings.load import check
+from ..settings.problems import duplicate
+from ..settings.secret_fields import Secret, text_of
+from . import buildkit as daemon
+from . import (
     cluster,
     declared,
     endpoints,
@@ -19,8 +24,8 @@ from components.kubernetes import (
     queue,
     texts,
 )
-from components.kubernetes.build import Build, BuildArgs, failure_hook
-from components.kubernetes.builders.spec import (
+from .build import Build, BuildArgs, failure_hook
+from .builders.spec import (
     BUILD_SECRETS,
     GIT_SECRET,
     PULL_SECRET,
@@ -29,21 +34,16 @@ from components.kubernetes.builders.spec import (
     TRUST,
     TRUST_FILE,
 )
-from components.kubernetes.cluster import ApiReader, ReadError
-from components.kubernetes.endpoints import Endpoints
-from components.kubernetes.history import History
-from components.kubernetes.namespaces import Namespaces, StackArgs
-from components.kubernetes.network import Network, NetworkArgs
-from components.kubernetes.plan import Plan, plan
-from components.kubernetes.preflight import preflight as of_cluster
-from components.kubernetes.push import Push, PushArgs, watched
-from components.kubernetes.registry import Mirror, MirrorArgs, Registry, RegistryArgs
-from components.kubernetes.retention import IMAGES
-from components.settings import Problem, Settings, SettingsError
-from components.settings.cluster_checks import logins
-from components.settings.load import check
-from components.settings.problems import duplicate
-from components.settings.secret_fields import Secret, text_of
+from .cluster import ApiReader, ReadError
+from .endpoints import Endpoints
+from .history import History
+from .namespaces import Namespaces, StackArgs
+from .network import Network, NetworkArgs
+from .plan import Plan, plan
+from .preflight import preflight as of_cluster
+from .push import Push, PushArgs, watched
+from .registry import Mirror, MirrorArgs, Registry, RegistryArgs
+from .retention import IMAGES
 
 
 class KubernetesCi(pulumi.ComponentResource):

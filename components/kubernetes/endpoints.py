@@ -4,8 +4,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import Final
 
-from components.kubernetes.namespaces import of_buildkit
-from components.settings import Settings
+from ..settings import Settings
+from .namespaces import of_buildkit
 
 PORT: Final = 5000
 """The registry's port in its pod and on its Service."""

@@ -7,19 +7,19 @@ from typing import Any, Final
 import pulumi
 from pulumi_kubernetes import apps, core, rbac
 
-from components import certificates, labels
-from components.gitlab import config
-from components.kubernetes import endpoints, restricted
-from components.kubernetes.builders import buildctl
-from components.kubernetes.builders.kaniko import CAPABILITIES, HOME, reach
-from components.kubernetes.builders.pod import ISOLATED, SERVICE_ACCOUNT, isolated
-from components.kubernetes.builders.spec import PULL_SECRET, PUSH_SECRET, TRUST, TRUST_FILE
-from components.kubernetes.namespaces import StackArgs, of_builds
-from components.kubernetes.network import GITLAB_RUNNER
-from components.kubernetes.server import digest
-from components.settings import GitlabRunnerSettings, Settings
-from components.settings.gitlab import HELPER_CPU_MILLICORES, HELPER_MEMORY_MIB
-from components.settings.secret_fields import text_of
+from .. import certificates, labels
+from ..gitlab import config
+from ..settings import GitlabRunnerSettings, Settings
+from ..settings.gitlab import HELPER_CPU_MILLICORES, HELPER_MEMORY_MIB
+from ..settings.secret_fields import text_of
+from . import endpoints, restricted
+from .builders import buildctl
+from .builders.kaniko import CAPABILITIES, HOME, reach
+from .builders.pod import ISOLATED, SERVICE_ACCOUNT, isolated
+from .builders.spec import PULL_SECRET, PUSH_SECRET, TRUST, TRUST_FILE
+from .namespaces import StackArgs, of_builds
+from .network import GITLAB_RUNNER
+from .server import digest
 
 _NO_TOKEN: Final = "(ci:gitlabRunnerToken)"  # noqa: S105 - shown in previews in the token's place
 

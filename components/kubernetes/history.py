@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from components import labels, state
+from .. import labels, state
 
 BUILD: Final = "ci:kubernetes:Build"
 _JOB: Final = "kubernetes:batch/v1:Job"

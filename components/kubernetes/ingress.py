@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pulumi
 from pulumi_kubernetes import networking
 
-from components.settings.kubernetes import IngressSettings
+from ..settings.kubernetes import IngressSettings
 
 
 def register(  # noqa: PLR0913, PLR0917 - what an Ingress has

@@ -9,11 +9,11 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from components import labels
-from components.kubernetes import endpoints
-from components.kubernetes.cluster import ApiReader, ForbiddenError
-from components.kubernetes.namespaces import of_builds
-from components.settings import Problem, Settings
+from .. import labels
+from ..settings import Problem, Settings
+from . import endpoints
+from .cluster import ApiReader, ForbiddenError
+from .namespaces import of_builds
 
 _CERT_MANAGER: Final = "cert-manager.io/v1"
 _AUTOSCALERS: Final = ("/apis/karpenter.sh/v1", "/api/v1/namespaces/kube-system/configmaps/cluster-autoscaler-status")

@@ -6,11 +6,11 @@ from typing import Any, Final
 import pulumi
 from pulumi_kubernetes import core
 
-from components import labels
-from components.kubernetes.builders.pod import SERVICE_ACCOUNT
-from components.settings import Settings
-from components.settings.cluster_checks import OTHER_PODS, pods_of, quota_of
-from components.settings.pod_security import Level
+from .. import labels
+from ..settings import Settings
+from ..settings.cluster_checks import OTHER_PODS, pods_of, quota_of
+from ..settings.pod_security import Level
+from .builders.pod import SERVICE_ACCOUNT
 
 ENFORCED: Final = "pod-security.kubernetes.io/enforce"
 """The label with the level that the API server enforces in a namespace."""

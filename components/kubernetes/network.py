@@ -10,12 +10,12 @@ from urllib.parse import urlsplit
 import pulumi
 from pulumi_kubernetes import networking
 
-from components.kubernetes.cluster import ApiReader, ForbiddenError
-from components.kubernetes.endpoints import BUILDKIT, BUILDKIT_PORT, MIRROR, PORT, REGISTRY, WEBHOOK_PORT
-from components.kubernetes.namespaces import StackArgs, of_buildkit
-from components.labels import APP
-from components.settings import KubernetesSettings, Settings
-from components.settings.kubernetes import EVERYWHERE
+from ..labels import APP
+from ..settings import KubernetesSettings, Settings
+from ..settings.kubernetes import EVERYWHERE
+from .cluster import ApiReader, ForbiddenError
+from .endpoints import BUILDKIT, BUILDKIT_PORT, MIRROR, PORT, REGISTRY, WEBHOOK_PORT
+from .namespaces import StackArgs, of_buildkit
 
 RESTARTER: Final = "restarter"
 PUSH: Final = "push"

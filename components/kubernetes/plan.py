@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from components import certificates
-from components.kubernetes import context, endpoints
-from components.kubernetes.builders import BUILDERS, BuildSpec, PodSpec
-from components.kubernetes.context import Packed
-from components.kubernetes.history import PushedImage
-from components.labels import BRANCH, BRANCH_TAG, COMMIT, COMMIT_TAG
-from components.settings import BuildSettings, Settings
-from components.settings.cluster_checks import RESERVED_TAG, own_repository
+from .. import certificates
+from ..labels import BRANCH, BRANCH_TAG, COMMIT, COMMIT_TAG
+from ..settings import BuildSettings, Settings
+from ..settings.cluster_checks import RESERVED_TAG, own_repository
+from . import context, endpoints
+from .builders import BUILDERS, BuildSpec, PodSpec
+from .context import Packed
+from .history import PushedImage
 
 _DIGITS: Final = 12
 """How many hexadecimal digits of a SHA-256 are in the name of a Job or a ConfigMap."""

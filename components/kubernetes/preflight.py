@@ -9,13 +9,13 @@ from typing import Final
 import pulumi
 import yaml
 
-from components import labels
-from components.kubernetes import cluster, context, endpoints, named, queue, server, tls_preflight
-from components.kubernetes.cluster import ApiReader, NamespaceInfo, ReadError
-from components.kubernetes.namespaces import ENFORCED, names, of_builds
-from components.settings import NotAcceptedError, Problem, Settings
-from components.settings.pod_security import looser
-from components.settings.problems import HIDDEN
+from .. import labels
+from ..settings import NotAcceptedError, Problem, Settings
+from ..settings.pod_security import looser
+from ..settings.problems import HIDDEN
+from . import cluster, context, endpoints, named, queue, server, tls_preflight
+from .cluster import ApiReader, NamespaceInfo, ReadError
+from .namespaces import ENFORCED, names, of_builds
 
 NEWER: Final = (1, 30)
 """The first API server with `appArmorProfile` in pods, and with ValidatingAdmissionPolicy as `v1`. Source: the

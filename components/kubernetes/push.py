@@ -10,17 +10,17 @@ import pulumi
 import yaml
 from pulumi_kubernetes import admissionregistration, apps, batch, core, rbac
 
-from components import certificates, labels
-from components.kubernetes import endpoints, queue, restricted, webhook
-from components.kubernetes.build import job_spec
-from components.kubernetes.builders.spec import SECRETS_FOLDER, TRUST_FILE
-from components.kubernetes.namespaces import StackArgs, of_builds
-from components.kubernetes.network import PUSH
-from components.kubernetes.plan import Plan, push_job, template_name
-from components.kubernetes.server import digest
-from components.settings import Settings
-from components.settings.cluster_checks import pushes_of
-from components.settings.secret_fields import text_of
+from .. import certificates, labels
+from ..settings import Settings
+from ..settings.cluster_checks import pushes_of
+from ..settings.secret_fields import text_of
+from . import endpoints, queue, restricted, webhook
+from .build import job_spec
+from .builders.spec import SECRETS_FOLDER, TRUST_FILE
+from .namespaces import StackArgs, of_builds
+from .network import PUSH
+from .plan import Plan, push_job, template_name
+from .server import digest
 
 SCRIPT: Final = Path(__file__).with_name("push.sh")
 HUNG: Final = Path(__file__).with_name("push_hung.sh")

@@ -7,9 +7,9 @@ from typing import Final
 import pulumi
 import yaml
 
-from components import labels
-from components.kubernetes.namespaces import of_builds
-from components.settings import KubernetesSettings
+from .. import labels
+from ..settings import KubernetesSettings
+from .namespaces import of_builds
 
 API: Final = "kueue.x-k8s.io/v1beta2"
 """Served by Kueue 0.15 and newer. Source: the CRDs in Kueue's releases."""

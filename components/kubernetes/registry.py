@@ -9,13 +9,13 @@ from typing import Final
 import pulumi
 from pulumi_kubernetes import core
 
-from components import certificates, password
-from components.kubernetes import access, collection, endpoints, ingress, server, texts
-from components.kubernetes.endpoints import MIRROR, PORT, REGISTRY
-from components.kubernetes.namespaces import StackArgs
-from components.kubernetes.server import ServerArgs
-from components.settings import Settings
-from components.settings.secret_fields import text_of
+from .. import certificates, password
+from ..settings import Settings
+from ..settings.secret_fields import text_of
+from . import access, collection, endpoints, ingress, server, texts
+from .endpoints import MIRROR, PORT, REGISTRY
+from .namespaces import StackArgs
+from .server import ServerArgs
 
 _TLS_SECRET: Final = "registry-tls"  # noqa: S105 - a name
 

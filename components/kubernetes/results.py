@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from components.kubernetes.builders.buildctl import CLIENT, UNUSABLE
-from components.kubernetes.cluster import KILLING
-from components.settings import BuildSettings
+from ..settings import BuildSettings
+from .builders.buildctl import CLIENT, UNUSABLE
+from .cluster import KILLING
 
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 _LINES: Final = 5

@@ -7,8 +7,8 @@ from typing import Any, Final
 import pulumi
 from pulumi_kubernetes import core, rbac
 
-from components.kubernetes import restricted, texts
-from components.settings.kubernetes import KeepSettings
+from ..settings.kubernetes import KeepSettings
+from . import restricted, texts
 
 SCRIPT: Final = Path(__file__).with_name("retention.sh").read_text(encoding="utf-8")
 _ASKING: Final = Path(__file__).with_name("used_images.sh")

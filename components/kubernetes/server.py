@@ -8,10 +8,10 @@ from typing import Any, Final
 import pulumi
 from pulumi_kubernetes import apps, core
 
-from components import labels
-from components.kubernetes import access, collection, restricted, retention, texts
-from components.kubernetes.endpoints import MIRROR, PORT, REGISTRY
-from components.settings import RegistrySettings
+from .. import labels
+from ..settings import RegistrySettings
+from . import access, collection, restricted, retention, texts
+from .endpoints import MIRROR, PORT, REGISTRY
 
 _STOP_SECONDS: Final = 60
 """How long the registry may take to end. It gives running uploads 50 seconds."""

@@ -9,9 +9,9 @@ from typing import Any
 
 import yaml
 
-from components.kubernetes import access
-from components.kubernetes.endpoints import PORT
-from components.settings import RegistrySettings
+from ..settings import RegistrySettings
+from . import access
+from .endpoints import PORT
 
 DATA = "/var/lib/registry"
 USERS_FILE = "/etc/distribution/htpasswd"

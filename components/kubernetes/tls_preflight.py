@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
-from components import certificates
-from components.kubernetes import endpoints
-from components.settings import Problem, Settings
+from .. import certificates
+from ..settings import Problem, Settings
+from . import endpoints
 
 if TYPE_CHECKING:
     from cryptography import x509

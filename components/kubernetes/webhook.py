@@ -7,11 +7,11 @@ from typing import Any, Final
 import pulumi
 from pulumi_kubernetes import core
 
-from components import labels
-from components.kubernetes import ingress, restricted
-from components.kubernetes.endpoints import WEBHOOK, WEBHOOK_PORT
-from components.kubernetes.network import PUSH
-from components.settings.kubernetes import WebhookSettings
+from .. import labels
+from ..settings.kubernetes import WebhookSettings
+from . import ingress, restricted
+from .endpoints import WEBHOOK, WEBHOOK_PORT
+from .network import PUSH
 
 CALLS_PORT: Final = 8002
 """Where the watcher asks for the last call, on the pod's own loopback."""

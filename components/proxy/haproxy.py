@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from components import labels
+from .. import labels
 
 RULES: Final = ("policy.lua", "bodies.lua", "shapes.lua")
 """The files beside this one that HAProxy loads from one folder: the first, which asks for the others."""

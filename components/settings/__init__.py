@@ -4,14 +4,14 @@ This is the only package that reads the stack's config. `load` returns one froze
 lists the problems. Components never read config; each takes a part of what `load` returned.
 """
 
-from components.settings.builds import BuildSettings
-from components.settings.docker import DockerSettings
-from components.settings.gitlab import GitlabRunnerSettings
-from components.settings.jenkins import JenkinsSettings, JobSettings
-from components.settings.kubernetes import KubernetesSettings, RegistrySettings
-from components.settings.load import load
-from components.settings.model import Settings
-from components.settings.problems import NotAcceptedError, Problem, SettingsError
+from .builds import BuildSettings
+from .docker import DockerSettings
+from .gitlab import GitlabRunnerSettings
+from .jenkins import JenkinsSettings, JobSettings
+from .kubernetes import KubernetesSettings, RegistrySettings
+from .load import load
+from .model import Settings
+from .problems import NotAcceptedError, Problem, SettingsError
 
 __all__ = [
     "BuildSettings",

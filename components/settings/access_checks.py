@@ -6,9 +6,9 @@ from typing import Final
 
 from pydantic import SecretStr
 
-from components.settings.engines import TlsFiles
-from components.settings.model import Settings
-from components.settings.problems import Problem, no_effect, required
+from .engines import TlsFiles
+from .model import Settings
+from .problems import Problem, no_effect, required
 
 _ROOT: Final = {
     "socket": "anyone who can use the Docker socket has root on the host (CIS Docker Benchmark 5.32)",

@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from components.settings.builds import BuildSettings
-from components.settings.model import Settings
-from components.settings.pod_security import CLIENT, CLIENT_OVER_SSH, LEVEL_KEY, NEEDS, Level, Needs, in_words
-from components.settings.problems import Problem, no_effect, required
+from .builds import BuildSettings
+from .model import Settings
+from .pod_security import CLIENT, CLIENT_OVER_SSH, LEVEL_KEY, NEEDS, Level, Needs, in_words
+from .problems import Problem, no_effect, required
 
 _LONGEST_NAMESPACE: Final = 54
 """Characters. A label holds 63, and the daemon's namespace is the same name with `-buildkit` behind it."""

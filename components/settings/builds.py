@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from components.settings.cluster_fields import (
+from .cluster_fields import (
     Archive,
     ArgumentName,
     BranchPattern,
@@ -24,10 +24,10 @@ from components.settings.cluster_fields import (
     Stage,
     Word,
 )
-from components.settings.fields import GitRevision
-from components.settings.pod_security import Builder
-from components.settings.secret_fields import SecretName
-from components.settings.section import OneOf, Section
+from .fields import GitRevision
+from .pod_security import Builder
+from .secret_fields import SecretName
+from .section import OneOf, Section
 
 
 class GitContext(Section):

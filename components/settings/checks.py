@@ -5,10 +5,10 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from components.settings import access_checks, cluster_checks, gitlab_checks
-from components.settings.jenkins import JenkinsSettings, JobSettings
-from components.settings.model import Settings
-from components.settings.problems import Problem, duplicate, no_effect, required
+from . import access_checks, cluster_checks, gitlab_checks
+from .jenkins import JenkinsSettings, JobSettings
+from .model import Settings
+from .problems import Problem, duplicate, no_effect, required
 
 SAMPLE_JOB: Final = "sample"
 """The name of the job that `ci:jenkins.sample` seeds."""

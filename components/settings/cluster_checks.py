@@ -9,12 +9,12 @@ from typing import Final
 
 from pydantic import SecretStr
 
-from components.settings import builder_checks, registry_checks
-from components.settings.builds import BuildSettings, GitContext
-from components.settings.fields import image_domain
-from components.settings.gitlab import HELPER_CPU_MILLICORES, HELPER_MEMORY_MIB
-from components.settings.model import Settings
-from components.settings.problems import Problem, duplicate, no_effect, required
+from . import builder_checks, registry_checks
+from .builds import BuildSettings, GitContext
+from .fields import image_domain
+from .gitlab import HELPER_CPU_MILLICORES, HELPER_MEMORY_MIB
+from .model import Settings
+from .problems import Problem, duplicate, no_effect, required
 
 _ARCHIVED_KANIKO: Final = "gcr.io/kaniko-project/"
 

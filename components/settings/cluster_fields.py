@@ -9,7 +9,7 @@ from typing import Annotated, Final
 from croniter import croniter
 from pydantic import AfterValidator, Field
 
-from components.settings.fields import (
+from .fields import (
     AUTHORITY,
     NAME_COMPONENT,
     PORT,
@@ -22,7 +22,7 @@ from components.settings.fields import (
     split_tag,
     visible,
 )
-from components.settings.problems import NotAcceptedError
+from .problems import NotAcceptedError
 
 _LABEL: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
 """A DNS-1123 label. Source: the Kubernetes documentation, "Object Names and IDs"."""

@@ -4,9 +4,9 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from components.settings.engines import DindSettings, ProxySettings, PruneSettings, TcpSettings, TlsFiles
-from components.settings.fields import AbsolutePath, DockerHost
-from components.settings.section import Section
+from .engines import DindSettings, ProxySettings, PruneSettings, TcpSettings, TlsFiles
+from .fields import AbsolutePath, DockerHost
+from .section import Section
 
 PLUGIN_VARIABLES: Final = (
     "DOCKER_API_VERSION",

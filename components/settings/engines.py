@@ -4,8 +4,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from components.settings.cluster_fields import LocalPath
-from components.settings.fields import (
+from .cluster_fields import LocalPath
+from .fields import (
     Capability,
     DockerName,
     EngineAddress,
@@ -13,7 +13,7 @@ from components.settings.fields import (
     ImageReference,
     SecurityOption,
 )
-from components.settings.section import Section
+from .section import Section
 
 
 class ProxySettings(Section):

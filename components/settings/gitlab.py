@@ -4,9 +4,9 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from components.settings.cluster_fields import LocalPath
-from components.settings.fields import DockerName, ImageReference, ServerAddress
-from components.settings.section import Section
+from .cluster_fields import LocalPath
+from .fields import DockerName, ImageReference, ServerAddress
+from .section import Section
 
 HELPER_CPU_MILLICORES: Final = 500
 HELPER_MEMORY_MIB: Final = 256

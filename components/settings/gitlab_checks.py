@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from components.settings.gitlab import GitlabRunnerSettings
-from components.settings.model import Settings
-from components.settings.pod_security import LEVEL_KEY, RUNNERS_JOBS, in_words
-from components.settings.problems import Problem, no_effect, required
-from components.settings.secret_fields import WHERE_RUNNERS_ARE_MADE
+from .gitlab import GitlabRunnerSettings
+from .model import Settings
+from .pod_security import LEVEL_KEY, RUNNERS_JOBS, in_words
+from .problems import Problem, no_effect, required
+from .secret_fields import WHERE_RUNNERS_ARE_MADE
 
 
 def between(settings: Settings) -> Iterator[Problem]:

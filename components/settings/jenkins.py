@@ -4,8 +4,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field
 
-from components.settings.cluster_fields import LocalPath
-from components.settings.fields import (
+from .cluster_fields import LocalPath
+from .fields import (
     AbsolutePath,
     Address,
     DockerName,
@@ -21,9 +21,9 @@ from components.settings.fields import (
     UserName,
     WebAddress,
 )
-from components.settings.jenkins_cron import JenkinsCron
-from components.settings.jenkins_cron import check as check_cron
-from components.settings.section import Section
+from .jenkins_cron import JenkinsCron
+from .jenkins_cron import check as check_cron
+from .section import Section
 
 ON_NOTIFY: Final = "on-notify"
 """The value of `poll` for a job that is polled only after a call of git/notifyCommit."""

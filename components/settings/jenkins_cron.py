@@ -9,7 +9,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator
 
-from components.settings.problems import NotAcceptedError
+from .problems import NotAcceptedError
 
 _ALIASES: Final = {f"@{name}" for name in ("hourly", "daily", "midnight", "weekly", "monthly", "yearly", "annually")}
 

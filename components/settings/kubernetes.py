@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from components.settings.cluster_fields import (
+from .cluster_fields import (
     AnnotationKey,
     AnnotationText,
     BcryptHash,
@@ -21,9 +21,9 @@ from components.settings.cluster_fields import (
     Upstream,
     Word,
 )
-from components.settings.fields import ImageReference
-from components.settings.pod_security import Builder, Level
-from components.settings.section import Section
+from .fields import ImageReference
+from .pod_security import Builder, Level
+from .section import Section
 
 EVERYWHERE = ("0.0.0.0/0", "::/0")
 """Every address of both families."""

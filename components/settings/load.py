@@ -17,9 +17,9 @@ from pulumi.runtime import config as runtime_config
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails, from_json, to_json
 
-from components.settings import checks
-from components.settings.model import SECRET_MAPS, SECRETS, Settings
-from components.settings.problems import HIDDEN, MOST_PROBLEMS, Code, NotAcceptedError, Problem, SettingsError
+from . import checks
+from .model import SECRET_MAPS, SECRETS, Settings
+from .problems import HIDDEN, MOST_PROBLEMS, Code, NotAcceptedError, Problem, SettingsError
 
 PREFIX: Final = "ci:"
 """What every key of this project begins with in a stack's config."""

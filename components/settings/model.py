@@ -8,13 +8,13 @@ from typing import Any, Final, Literal, Self
 
 from pydantic import ConfigDict, Field, PrivateAttr
 
-from components.settings.builds import BuildkitSettings, BuildSettings
-from components.settings.docker import DockerSettings
-from components.settings.fields import UserName
-from components.settings.gitlab import GitlabRunnerSettings
-from components.settings.jenkins import JenkinsSettings, JobSettings
-from components.settings.kubernetes import KubernetesSettings, RegistrySettings, WebhookSettings
-from components.settings.secret_fields import (
+from .builds import BuildkitSettings, BuildSettings
+from .docker import DockerSettings
+from .fields import UserName
+from .gitlab import GitlabRunnerSettings
+from .jenkins import JenkinsSettings, JobSettings
+from .kubernetes import KubernetesSettings, RegistrySettings, WebhookSettings
+from .secret_fields import (
     LONGEST_SECRET,
     JenkinsSecret,
     JenkinsSecretName,
@@ -26,7 +26,7 @@ from components.settings.secret_fields import (
     SecretName,
     Token,
 )
-from components.settings.section import Section
+from .section import Section
 
 
 def _secret(key: str, description: str, source: str = "") -> Any:  # noqa: ANN401 - as pydantic's own Field

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from pydantic.alias_generators import to_camel
 
-from components.settings.load import PREFIX
-from components.settings.model import SECRET_MAPS, SECRETS, Settings
+from .load import PREFIX
+from .model import SECRET_MAPS, SECRETS, Settings
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 SCHEMA: Final = ROOT / "stacks" / "schema.json"

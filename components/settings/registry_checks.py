@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from components.settings.kubernetes import RegistrySettings, WebhookSettings
-from components.settings.model import Settings
-from components.settings.problems import Problem, duplicate, no_effect, required
+from .kubernetes import RegistrySettings, WebhookSettings
+from .model import Settings
+from .problems import Problem, duplicate, no_effect, required
 
 _OLDEST_REGISTRY: Final = (3, 1, 2)
 """The first release without BIT-distribution-2026-85747: manifests that do not match their digest. Those before 3.1.0

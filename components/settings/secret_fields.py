@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import pulumi
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
-from components.settings.fields import matches
-from components.settings.problems import NotAcceptedError
+from .fields import matches
+from .problems import NotAcceptedError
 
 LONGEST_SECRET: Final = 65_536
 """Characters of a secret that is a file: a key, a config.json."""

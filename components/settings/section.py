@@ -5,7 +5,7 @@ from typing import Final, Self
 from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic.alias_generators import to_camel
 
-from components.settings.problems import NotAcceptedError
+from .problems import NotAcceptedError
 
 _LONGEST_TEXT: Final = 4096
 """Characters of a text whose field has no limit of its own. Longer ones only slow the checks down."""

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Final
 
-from components.docker.access import dind, host_socket, proxy, tcp
-from components.docker.access.mode import AccessMode, EngineAccess
-from components.settings import DockerSettings
+from ...settings import DockerSettings
+from . import dind, host_socket, proxy, tcp
+from .mode import AccessMode, EngineAccess
 
 MODES: Final[Mapping[str, AccessMode]] = {"socket": host_socket, "proxy": proxy, "dind": dind, "tcp": tcp}
 

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import pulumi
 import pulumi_docker as docker
 
-from components.docker.access.mode import EngineAccess
-from components.docker.dind import ALIAS, CLIENT_CERTIFICATES, PORT, Engine, EngineArgs
-from components.settings import Problem, Settings
-from components.settings.engines import DindSettings
+from ...settings import Problem, Settings
+from ...settings.engines import DindSettings
+from ..dind import ALIAS, CLIENT_CERTIFICATES, PORT, Engine, EngineArgs
+from .mode import EngineAccess
 
 
 def preflight(_: Settings) -> Iterator[Problem]:

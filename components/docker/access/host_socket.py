@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 import pulumi
 import pulumi_docker as docker
 
-from components.docker.access.mode import EngineAccess
-from components.settings import DockerSettings, NotAcceptedError, Problem, Settings
+from ...settings import DockerSettings, NotAcceptedError, Problem, Settings
+from .mode import EngineAccess
 
 SOCKET_IN_CONTAINER: Final = "/var/run/docker.sock"
 """Where every docker client looks first."""

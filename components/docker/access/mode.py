@@ -7,7 +7,7 @@ from typing import Protocol
 import pulumi
 import pulumi_docker as docker
 
-from components.settings import Problem, Settings
+from ...settings import Problem, Settings
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,12 +7,12 @@ from typing import Final
 import pulumi
 import pulumi_docker as docker
 
-from components import labels
-from components.docker.access import host_socket
-from components.docker.access.mode import EngineAccess
-from components.docker.image import built_name
-from components.docker.proxy import FOLDER, SOCKET, Proxy, ProxyArgs
-from components.settings import Problem, Settings
+from ... import labels
+from ...settings import Problem, Settings
+from ..image import built_name
+from ..proxy import FOLDER, SOCKET, Proxy, ProxyArgs
+from . import host_socket
+from .mode import EngineAccess
 
 _WARNING: Final = (
     "The proxy closes the known ways from a job to root on the Docker host, and is no sandbox.",

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pulumi
 import pulumi_docker as docker
 
-from components.docker import tls, tls_preflight
-from components.docker.access.mode import EngineAccess
-from components.settings import Problem, Settings
+from ...settings import Problem, Settings
+from .. import tls, tls_preflight
+from .mode import EngineAccess
 
 CERTIFICATES = "/certs/client"
 """Where Jenkins' docker client finds its three files. Beside its home, which other containers may mount."""

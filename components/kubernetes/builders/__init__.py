@@ -8,12 +8,12 @@ it. It registers no resource and makes no request. The Pod Security level that e
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from components.kubernetes.builders.buildah import buildah
-from components.kubernetes.builders.buildkit import buildkit
-from components.kubernetes.builders.kaniko import kaniko
-from components.kubernetes.builders.pod import PodSpec
-from components.kubernetes.builders.spec import BuildSpec
-from components.settings.pod_security import Builder
+from ...settings.pod_security import Builder
+from .buildah import buildah
+from .buildkit import buildkit
+from .kaniko import kaniko
+from .pod import PodSpec
+from .spec import BuildSpec
 
 BUILDERS: Final[Mapping[Builder, Callable[[BuildSpec], PodSpec]]] = {
     "kaniko": kaniko,

@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 from typing import Final
 
-from components.kubernetes.builders.pod import LOGINS, SCRATCH, PodSpec, mirrored, pod_spec, scratch_volume, scripted
-from components.kubernetes.builders.source import Source, source
-from components.kubernetes.builders.spec import BuildSpec, flags
+from .pod import LOGINS, SCRATCH, PodSpec, mirrored, pod_spec, scratch_volume, scripted
+from .source import Source, source
+from .spec import BuildSpec, flags
 
 _CAPABILITIES: Final = ("SETFCAP", "SETGID", "SETUID")
 """Needed to create a user namespace with all users of the container, root too (SETFCAP). Inside that namespace Buildah

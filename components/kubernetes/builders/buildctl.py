@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Final
 
-from components.kubernetes.builders.pod import LOGINS, SCRATCH, PodSpec, pod_spec, scratch_volume, scripted
-from components.kubernetes.builders.source import Source, source
-from components.kubernetes.builders.spec import SECRETS_FOLDER, BuildSpec, literal
-from components.kubernetes.restricted import USER
+from ..restricted import USER
+from .pod import LOGINS, SCRATCH, PodSpec, pod_spec, scratch_volume, scripted
+from .source import Source, source
+from .spec import SECRETS_FOLDER, BuildSpec, literal
 
 CLIENT_SECRET: Final = "buildkit-client"  # noqa: S105 - a name
 """The Secret in the builds' namespace with a client's certificate and key, and the authority's certificate."""

@@ -4,10 +4,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from components.kubernetes.builders import buildctl
-from components.kubernetes.builders.pod import LOGINS, SCRATCH, PodSpec, mirrored, pod_spec, scratch_volume, scripted
-from components.kubernetes.builders.source import source
-from components.kubernetes.builders.spec import BuildSpec
+from . import buildctl
+from .pod import LOGINS, SCRATCH, PodSpec, mirrored, pod_spec, scratch_volume, scripted
+from .source import source
+from .spec import BuildSpec
 
 UID: Final = 1000
 """The image's user. /etc/subuid in the image lists further ids that it may use."""

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from components.kubernetes.builders.pod import PodSpec, pod_spec
-from components.kubernetes.builders.source import Source, checked_first, source
-from components.kubernetes.builders.spec import SECRETS_FOLDER, TRUST_FILE, BuildSpec, flags
+from .pod import PodSpec, pod_spec
+from .source import Source, checked_first, source
+from .spec import SECRETS_FOLDER, TRUST_FILE, BuildSpec, flags
 
 CAPABILITIES: Final = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID")
 """Needed to unpack an image and to run its steps as other users. Source: the kaniko project's discussion of least

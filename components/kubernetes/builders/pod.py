@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from components.kubernetes.builders.source import Source, checked
-from components.kubernetes.builders.spec import BUILD_SECRETS, PUSH_SECRET, SECRETS_FOLDER, TRUST, BuildSpec, resources
+from .source import Source, checked
+from .spec import BUILD_SECRETS, PUSH_SECRET, SECRETS_FOLDER, TRUST, BuildSpec, resources
 
 SERVICE_ACCOUNT: Final = "builder"
 LOGINS: Final = f"{SECRETS_FOLDER}/logins"

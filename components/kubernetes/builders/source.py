@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from components.kubernetes.builders.spec import GIT_SECRET, SECRETS_FOLDER, STORAGE_SECRET, BuildSpec, resources
+from .spec import GIT_SECRET, SECRETS_FOLDER, STORAGE_SECRET, BuildSpec, resources
 
 FOLDER: Final = "/context"
 

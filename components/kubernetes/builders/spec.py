@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from components.kubernetes import restricted
-from components.settings import BuildSettings
+from ...settings import BuildSettings
+from .. import restricted
 
 PUSH_SECRET: Final = "registry-push"  # noqa: S105 - a name
 """The Secret with the logins of every registry that builds use, as docker's config.json."""
