@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -262,7 +263,9 @@ def test_a_lock_that_is_no_lock_is_named_by_up_and_removed(
 def test_a_file_that_a_pulumi_is_writing_is_left_alone(stack: Stack, tmp_path: Path) -> None:
     folder = stack.clone.state / ".pulumi/locks/organization/ci/dev"
     folder.mkdir(parents=True, exist_ok=True)
-    writer = programs.script(tmp_path / "pulumi", f"exec 3> {folder}/new.json.1f.tmp\necho\nread never")
+    writer = programs.script(
+        tmp_path / "pulumi", f"exec 3> {shlex.quote(str(folder))}/new.json.1f.tmp\necho\nread never"
+    )
     with subprocess.Popen([writer], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as writing:
         assert writing.stdout is not None
         writing.stdout.readline()

@@ -24,7 +24,7 @@ from pydantic import SecretStr
 
 config = pulumi.Config()
 given = config.get("adminPassword")
-clear = password.kept("admin-password", SecretStr(given) if given else None)
+clear = password.kept("admin-password", SecretStr(given) if given else None, pulumi.ResourceOptions())
 pulumi.export("adminPassword", clear)
 pulumi.export("hash", clear.apply(lambda known: password.jbcrypt(known, realm="test")))
 pulumi.export("jenkins", config.get_object("jenkins"))

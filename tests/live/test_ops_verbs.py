@@ -98,7 +98,7 @@ def test_what_the_stack_made_and_its_state_does_not_know_is_named_before_the_upd
     resources = content["checkpoint"]["latest"]["resources"]
     # As in a checkpoint from before the container: what depends on it is not there either.
     content["checkpoint"]["latest"]["resources"] = [
-        each for each in resources if each["type"] != recover.CONTAINER and not each["urn"].endswith("::deployed")
+        each for each in resources if each["type"] != recover.CONTAINER and not each["urn"].endswith("-deployed")
     ]
     for kind in ("history", "backups"):  # else the newest is put back, and Jenkins goes on
         shutil.rmtree(backend / kind)

@@ -23,13 +23,12 @@ PASSWORD = "correct-horse-battery"
 def test_the_wheel_deploys_two_cis_on_one_engine_and_each_keeps_to_its_own(
     engine: docker.DockerClient, controller: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder, uv = tmp_path / "program", str(Path(sys.executable).with_name("uv"))
+    folder, pip = tmp_path / "program", ("-m", "pip", "--quiet")
     shutil.copytree(ROOT / "examples/programs", folder)
-    run(uv, "build", "--quiet", "--wheel", "--out-dir", str(tmp_path), str(ROOT))
-    run(uv, "venv", "--quiet", "--python", sys.executable, str(folder / ".venv"))
+    run(sys.executable, *pip, "wheel", "--no-deps", "--wheel-dir", str(tmp_path), str(ROOT))
+    run(sys.executable, "-m", "venv", str(folder / ".venv"))
     [wheel] = tmp_path.glob("pulumi_container_ci-*.whl")
-    python = str(folder / ".venv/bin/python")
-    run(uv, "pip", "install", "--quiet", "--python", python, "--constraint", str(ROOT / "requirements.in"), str(wheel))
+    run(str(folder / ".venv/bin/python"), *pip, "install", "--constraint", str(ROOT / "requirements.in"), str(wheel))
     project = folder / "Pulumi.yaml"
     runtime = {"name": "python", "options": {"toolchain": "pip", "virtualenv": ".venv"}}
     project.write_text(yaml.safe_dump({**yaml.safe_load(project.read_text()), "runtime": runtime}))
