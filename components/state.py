@@ -62,8 +62,8 @@ def of_root(name: str) -> Last:
         return max(names, key=len, default=None)
 
     outputs = next((state[urn].get("outputs") or {} for urn, root in roots.items() if root == name), {})
-    if not any(state[urn].get("outputs") for urn in roots) and (former or roots):
-        # The first update with a root component is not done, or failed.
+    if not any(state[urn].get("outputs") for urn in roots) and (former or roots or name == NAME):
+        # The first update with a root component is not done, or failed; or a restore has put back only what it keeps.
         exports = next((each.get("outputs") or {} for each in state.values() if each.get("type") == _STACK), {})
         outputs = exports if {"platform", "images"} <= exports.keys() else {}
     return Last(outputs, {urn: each for urn, each in state.items() if owner(urn) == name})

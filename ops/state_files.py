@@ -26,7 +26,7 @@ TYPES = re.compile(
 URN = re.compile(r"urn:pulumi:[\w./:@$-]+", re.ASCII)
 """The resources that the program makes, and has made since 0.1.0."""
 
-PLAIN = ("images", "builds", "context", "namespace", "registryVolume")
+PLAIN = ("platform", "images", "builds", "context", "namespace", "registryVolume")
 """The outputs that the program reads again. See components.kubernetes.history."""
 
 SECRET = ("4dabf18193072939515e22adb298388d", "1b47061264138c4ac30d75fd1eb44270")

@@ -9,6 +9,7 @@ import pytest
 from components import docker, former_names, kubernetes, password, state
 from components.docker import deploy
 from components.settings import DockerSettings, Problem, Settings, SettingsError
+from ops import state_files
 from tests.support import kubernetes_platform, kubernetes_stack
 from tests.support.engine import KEPT, PROJECT, STACK, STATE_CALL, Engine, set_config, unwrap
 from tests.support.settings import settings
@@ -145,6 +146,16 @@ def test_the_last_update_left_of_a_ci_what_is_in_its_root_and_nothing_of_the_pro
     Engine(preview=False).answers[STATE_CALL] = answer
     last = state.of_root("a")
     assert (last.outputs, sorted(last.resources)) == (outputs, sorted(f"{URN}{each}" for each in resources))
+
+
+@pytest.mark.parametrize("root", [[], [(f"{state.KUBERNETES_CI}::ci", {})]], ids=["without a root", "with a root"])
+def test_what_a_restore_keeps_of_an_archive_is_what_the_last_update_left(root: list[tuple[str, Any]]) -> None:
+    exports = {"platform": "kubernetes", "images": {"app": "r/app@sha256:1"}, "builds": {"app": "app-1"}, "next": []}
+    kept = {key: exports[key] for key in state_files.PLAIN if key in exports}
+    engine = Engine(preview=False)
+    engine.answers[STATE_CALL] = left((PROGRAMS[0], kept), ("pulumi:index:Stash::registry-password", {}), *root)
+    assert state.of_root("ci").outputs == kept
+    assert {"images", "builds"} <= kept.keys()
 
 
 @pytest.mark.parametrize("ci", [docker_ci, kubernetes_ci])
